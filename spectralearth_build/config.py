@@ -1,0 +1,171 @@
+"""The settings of a build: one typed tree, every field described once.
+
+The descriptions become the commented template (`config template`), the validation messages and the documentation.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from spectralearth_build.errors import ConfigError
+
+Fraction = float
+StrategyName = Literal["shelves", "algorithm1", "lattice"]
+ValueName = Literal["patches", "series", "pairs"]
+CodecName = Literal["spectral", "fast", "portable"]
+
+
+class Section(BaseModel):
+    """Base of all sections: unknown keys are errors, values never change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ScanConfig(Section):
+    """What scan reads of each product."""
+
+    manifest: str = Field("", description="Tile list (CSV): take exactly these tiles. Empty: everything found.")
+    validity: Literal["all-bands", "classes"] = Field(
+        "all-bands",
+        description="all-bands: read the image and ask every kept band for data (exact, and proves that the file "
+        "decodes). classes: trust QUALITY_CLASSES (fast; bad files and pixels show only in cut).",
+    )
+    band_tolerance_nm: float = Field(
+        1.0, gt=0, le=5, description="Largest distance of a band from its nominal wavelength, nm."
+    )
+
+
+class QualityConfig(Section):
+    """Which windows count as clear, and which tiles as usable. Fractions are shares of a window's pixels."""
+
+    max_cloud: Fraction = Field(0.05, ge=0, le=1, description="Largest cloud fraction of a window.")
+    max_shadow: Fraction = Field(0.10, ge=0, le=1, description="Largest cloud-shadow fraction.")
+    max_haze: Fraction = Field(0.20, ge=0, le=1, description="Largest haze fraction.")
+    max_cirrus: Fraction = Field(0.20, ge=0, le=1, description="Largest fraction of cirrus at or above cirrus_level.")
+    cirrus_level: int = Field(2, ge=1, le=3, description="Cirrus that counts: 1 thin, 2 medium, 3 thick only.")
+    max_snow: Fraction = Field(1.0, ge=0, le=1, description="Largest snow fraction (1: snow is welcome).")
+    min_sun_elevation: float = Field(10.0, ge=-90, le=90, description="Lowest sun, degrees; 0 and below is night.")
+    max_overall_quality: int = Field(1, ge=0, le=2, description="Worst product: 0 nominal, 1 reduced, 2 low.")
+
+
+class PlanConfig(Section):
+    """Where patches go."""
+
+    strategy: StrategyName = Field(
+        "shelves",
+        description="shelves: best rows of windows (default). algorithm1: SpectralEarth's n-tuples by area. "
+        "lattice: fixed grid.",
+    )
+    value: ValueName = Field(
+        "patches",
+        description="What a window of depth d is worth. patches: d. series: locations with two dates or more first. "
+        "pairs: d(d-1)/2 first.",
+    )
+    min_dates: int = Field(1, ge=1, description="Leave out locations with fewer dates.")
+    kept_tuples: int = Field(20, ge=1, description="algorithm1 only: tuples kept from one size to the next.")
+
+
+class StoreConfig(Section):
+    """How patches are stored."""
+
+    codec: CodecName = Field(
+        "spectral",
+        description="spectral: band delta + zstd (half of raw). fast: band delta + lz4. portable: zstd without delta, "
+        "readable without this package.",
+    )
+    shard_rows: int = Field(16, ge=1, le=1024, description="Patches per shard file; about 3 MB each.")
+
+
+class RunConfig(Section):
+    """Where and how the work runs; nothing here changes a byte of the result."""
+
+    scheduler: str = Field(
+        "", description="Address of a Dask scheduler (tcp://...). Empty: a local cluster. 'inline': this process."
+    )
+    workers: int = Field(0, ge=0, description="Local worker processes; 0: one per core, as memory allows.")
+    memory_limit: str = Field("", description="Memory per local worker, such as '4 GiB'. Empty: a fair share.")
+    dashboard: str = Field("127.0.0.1:8787", description="Where a local cluster's dashboard listens.")
+    performance_report: str = Field("", description="Save Dask's performance report to this HTML file.")
+
+
+class Config(Section):
+    """All settings."""
+
+    scan: ScanConfig = ScanConfig()
+    quality: QualityConfig = QualityConfig()
+    plan: PlanConfig = PlanConfig()
+    store: StoreConfig = StoreConfig()
+    run: RunConfig = RunConfig()
+
+
+def load(path: Path | None = None, overrides: dict[str, Any] | None = None) -> Config:
+    """Read a TOML file and apply overrides.
+
+    Args:
+        path: TOML file; None for the defaults.
+        overrides: dotted keys, such as ``{"plan.value": "pairs"}``; text is taken as TOML where it parses.
+
+    Raises:
+        ConfigError: naming each unknown key or bad value, and what is allowed.
+    """
+    tree: dict[str, Any] = {}
+    if path is not None:
+        try:
+            tree = tomllib.loads(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise ConfigError(f"Not a readable TOML file: {error}.", path) from error
+    for key, value in (overrides or {}).items():
+        section, _, name = key.partition(".")
+        branch = tree.setdefault(section, {})
+        if not name or not isinstance(branch, dict):
+            raise ConfigError(f"Settings are named section.key, got '{key}'.")
+        branch[name] = _parsed(value)
+    try:
+        return Config.model_validate(tree)
+    except ValidationError as error:
+        raise ConfigError("; ".join(_explain(item) for item in error.errors()) + ".", path) from error
+
+
+def template() -> str:
+    """The default configuration as commented TOML."""
+    lines = ["# Settings of spectralearth-build, all at their defaults.", ""]
+    for name, field in Config.model_fields.items():
+        section = field.annotation
+        assert section is not None
+        assert issubclass(section, Section)
+        lines += [f"# {section.__doc__}".rstrip(), f"[{name}]"]
+        for key, leaf in section.model_fields.items():
+            choices = get_args(leaf.annotation)
+            allowed = f" One of: {', '.join(map(str, choices))}." if choices else ""
+            lines += [f"# {leaf.description}{allowed}", f"{key} = {_toml(leaf.default)}"]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _parsed(value: Any) -> Any:  # noqa: ANN401
+    if not isinstance(value, str):
+        return value
+    try:
+        return tomllib.loads(f"v = {value}")["v"]
+    except tomllib.TOMLDecodeError:
+        return value
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, str):
+        return f'"{value}"'
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _explain(item: Any) -> str:  # noqa: ANN401
+    where = ".".join(map(str, item["loc"]))
+    if item["type"] != "extra_forbidden":
+        return f"{where}: {item['msg']}"
+    section = Config.model_fields.get(str(item["loc"][0]))
+    model = section.annotation if section is not None and len(item["loc"]) > 1 else Config
+    known = ", ".join(getattr(model, "model_fields", {}))
+    return f"unknown setting '{where}' (known here: {known})"

@@ -1,0 +1,174 @@
+"""Every way in which an input can be bad, as a class with a remedy.
+
+A message always names the file, says what was found and what was expected, and ends with what to do.
+The class name is what tables, the report and the tests call the problem (column ``error_class``).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class BuildError(Exception):
+    """Base of all errors that a user can do something about.
+
+    Args:
+        what: what was found and what was expected, one sentence.
+        path: the file or folder concerned, if there is one.
+        remedy: what to do about it; the class has a default.
+    """
+
+    remedy = "Please report this."
+
+    def __init__(self, what: str, path: Path | str | None = None, remedy: str | None = None) -> None:
+        super().__init__(what, path, remedy)  # all of it, so that the error survives pickling
+        self.what = what
+        self.path = None if path is None else printable(path)
+        self.remedy = remedy or type(self).remedy
+
+    def __str__(self) -> str:
+        where = "" if self.path is None else f"{self.path}: "
+        return f"{where}{self.what} {self.remedy}"
+
+
+class ConfigError(BuildError):
+    """A setting is unknown, of the wrong type or out of range. Exit code 2."""
+
+    remedy = "See `spectralearth-build config template`."
+
+
+class UsageError(BuildError):
+    """A command was called on something it cannot work on. Exit code 2."""
+
+    remedy = "See the command's --help."
+
+
+class PlanChangedError(BuildError):
+    """Settings or inputs differ from those of the plan that is already being cut. Exit code 2."""
+
+    remedy = "Use the old settings, or choose a new dataset folder."
+
+
+class OutOfSpaceError(BuildError):
+    """The target has no room left. Exit code 28."""
+
+    remedy = "Free some space and run the same command again; nothing that was written is lost."
+
+
+class StoppedError(BuildError):
+    """A signal asked to stop. Exit code 75."""
+
+    remedy = "Run the same command again to go on."
+
+
+class DamagedError(BuildError):
+    """A finished dataset is not what its manifest says. Exit code 1."""
+
+    remedy = "Delete the named files and run `build` again; it rewrites what is missing."
+
+
+class ProductError(BuildError):
+    """A product cannot be used; it alone is left out. ``status`` says how tables call its fate."""
+
+    status = "quarantined"
+    remedy = "Download the product again."
+
+
+# --- damaged files: quarantined -------------------------------------------------------------------------
+
+
+class EmptyFileError(ProductError):
+    """A file of zero bytes."""
+
+
+class UnreadableFileError(ProductError):
+    """The file system refuses to open the file."""
+
+    remedy = "Check its permissions and owner."
+
+
+class MissingFileError(ProductError):
+    """The product lacks its metadata, its spectral image or a quality layer."""
+
+
+class BrokenArchiveError(ProductError):
+    """A .zip or .tar.gz that cannot be unpacked, or that holds more than it may."""
+
+
+class BrokenMetadataError(ProductError):
+    """METADATA.XML is not well-formed, too large, declares a DTD, or lacks a required element."""
+
+
+class BrokenRasterError(ProductError):
+    """A GeoTIFF that cannot be opened or decoded (truncated, interrupted download, flipped bits)."""
+
+
+class HoleError(ProductError):
+    """Blocks of the raster are missing (sparse) or filled with zeros: an interrupted download."""
+
+
+class WrongTypeError(ProductError):
+    """The raster is not int16, for example a float32 copy with NaN for nodata."""
+
+    remedy = "Use the product as delivered, not a converted copy."
+
+
+class BandMismatchError(ProductError):
+    """Number of bands and of wavelengths differ, or a nominal band has no band near enough."""
+
+    remedy = "Use the product as delivered; if it is, please report its band table."
+
+
+class MetadataMismatchError(ProductError):
+    """XML and raster disagree on size, corners or coordinate system."""
+
+
+class NoValidPixelError(ProductError):
+    """No pixel inside the footprint has data in every kept band."""
+
+
+class HostileNameError(ProductError):
+    """A path that no product may have: line breaks, markup, or a way out of the archive."""
+
+    remedy = "Remove or rename it."
+
+
+class WorkerLostError(ProductError):
+    """The process that read this product crashed or did not come back."""
+
+
+# --- sound files that do not belong here: rejected ------------------------------------------------------
+
+
+class WrongLevelError(ProductError):
+    """A product of another level (L0, L1B, L1C) among L2A products."""
+
+    status = "rejected"
+    remedy = "Order the L2A product."
+
+
+class OffLatticeError(ProductError):
+    """The raster is not on a UTM zone's 30 m lattice (other projection, pixel size or origin)."""
+
+    status = "rejected"
+    remedy = "Order it in UTM at 30 m."
+
+
+class OutsideUtmError(ProductError):
+    """The tile lies poleward of 84 degrees north or 80 degrees south."""
+
+    status = "rejected"
+    remedy = "UTM ends there; leave such tiles out."
+
+
+class PoorQualityError(ProductError):
+    """Night, low sun, or overall quality below the thresholds of the configuration."""
+
+    status = "rejected"
+    remedy = "Relax the `quality` settings if you want it."
+
+
+def printable(path: Path | str, limit: int = 300) -> str:
+    """A path safe to print in a terminal, a table or a page: control characters escaped, length bounded."""
+    text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(path))
+    return text if len(text) <= limit else f"{text[: limit - 3]}..."

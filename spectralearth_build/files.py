@@ -1,0 +1,62 @@
+"""Atomic, durable writes: a reader sees the old file, the new file, or none, never a part."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from spectralearth_build.errors import OutOfSpaceError
+
+PARTIAL = ".partial"
+"""Suffix of files under construction; whatever bears it may be deleted at any time."""
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside ``path``; on success fsync it and move it into place.
+
+    The order (data, fsync, rename, fsync of the folder) is what makes the new file survive a power cut.
+    After an exception the temporary file is gone and ``path`` is as before.
+
+    Raises:
+        OutOfSpaceError: no space, or quota exceeded.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{path.name}.{os.getpid()}{PARTIAL}")
+    try:
+        yield temporary
+        with temporary.open("rb") as written:
+            os.fsync(written.fileno())
+        temporary.replace(path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise OutOfSpaceError("No space left on the device.", path) from error
+        raise
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write ``data`` to ``path`` atomically and durably."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def delete_partials(folder: Path) -> int:
+    """Delete what an interrupted run left half-done below ``folder``; returns how many files."""
+    found = list(folder.rglob(f"*{PARTIAL}")) if folder.is_dir() else []
+    for path in found:
+        path.unlink(missing_ok=True)
+    return len(found)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

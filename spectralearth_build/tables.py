@@ -1,0 +1,207 @@
+"""The tables of a dataset: names, columns, types and meaning, each said once.
+
+Documentation, validation and the files themselves all come from here. Tables with a ``geometry`` are GeoParquet
+in EPSG:4326 (longitude, latitude), split where they cross the antimeridian.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import geopandas as gpd
+import pandas as pd
+import pyarrow as pa
+
+from spectralearth_build.errors import UsageError
+from spectralearth_build.files import replacing
+
+_TIME = pa.timestamp("us", tz="UTC")
+_TEXTS = pa.list_(pa.string())
+_DOUBLES = pa.list_(pa.float64())
+GEOMETRY = None
+"""Stands for the type of a geometry column, which geopandas writes itself."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a table."""
+
+    name: str
+    type: pa.DataType | None
+    """Arrow type; None for the geometry."""
+    meaning: str
+    """What it says, with unit."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """One Parquet file of a dataset."""
+
+    file: str
+    """File name inside the dataset folder."""
+    meaning: str
+    columns: tuple[Column, ...]
+
+    @property
+    def spatial(self) -> bool:
+        """Whether the table has a geometry."""
+        return any(column.type is GEOMETRY for column in self.columns)
+
+    def frame(self, rows: list[dict[str, Any]] | dict[str, Any] | pd.DataFrame) -> gpd.GeoDataFrame | pd.DataFrame:
+        """A (geo) data frame with exactly this table's columns and types; absent values become nulls."""
+        data = pd.DataFrame(rows)
+        plain = [c for c in self.columns if c.type is not GEOMETRY]
+        arrays = {c.name: _array(data[c.name] if c.name in data else [None] * len(data), c) for c in plain}
+        result = pa.table(arrays).to_pandas(timestamp_as_object=False)
+        if not self.spatial:
+            return result
+        shapes = data["geometry"] if "geometry" in data else [None] * len(data)
+        framed = gpd.GeoDataFrame(result, geometry=gpd.GeoSeries(list(shapes), crs="EPSG:4326"))
+        return framed[[c.name for c in self.columns]]
+
+    def write(self, frame: pd.DataFrame, folder: Path) -> Path:
+        """Write the table into ``folder``, atomically and with the same bytes for the same rows."""
+        path = folder / self.file
+        ordered = self.frame(frame).reset_index(drop=True)
+        with replacing(path) as temporary:
+            if self.spatial:
+                ordered.to_parquet(temporary, index=False, compression="zstd")
+            else:
+                schema = pa.schema([(c.name, c.type) for c in self.columns])
+                ordered.to_parquet(temporary, index=False, compression="zstd", schema=schema)
+        return path
+
+    def read(self, folder: Path, columns: list[str] | None = None) -> gpd.GeoDataFrame | pd.DataFrame:
+        """Read the table from ``folder``.
+
+        Raises:
+            UsageError: the file is missing or lacks columns.
+        """
+        path = folder / self.file
+        if not path.is_file():
+            raise UsageError(f"There is no {self.file}.", folder, "Run the stage that writes it, or `build`, first.")
+        frame = gpd.read_parquet(path, columns=columns) if self.spatial and (
+            columns is None or "geometry" in columns
+        ) else pd.read_parquet(path, columns=columns)
+        missing = [c.name for c in self.columns if c.name not in frame and (columns is None or c.name in columns)]
+        if missing:
+            raise UsageError(f"Columns are missing: {', '.join(missing)}.", path)
+        return frame
+
+
+def _array(values: Any, column: Column) -> pa.Array:  # noqa: ANN401
+    return pa.array(list(values), type=column.type, from_pandas=True)
+
+
+STATUSES = ("used", "unused", "superseded", "duplicate", "rejected", "quarantined")
+"""Fates of a product; every product found has exactly one."""
+
+TILES = Table(
+    "tiles.parquet",
+    "Every product found, with its fate.",
+    (
+        Column("product_id", pa.string(), "Full product name, ENMAP01-____L2A-DT...Z; for unreadable names the path."),
+        Column("tile_id", pa.string(), "Datatake and tile, DT0000001849_005, whatever the version."),
+        Column("datatake", pa.string(), "DT0000001849; all its tiles count as one date."),
+        Column("tile", pa.int32(), "Tile number inside the datatake, from 1."),
+        Column("version", pa.string(), "Processor version, V010402."),
+        Column("processed", _TIME, "Processing time."),
+        Column("acquired", _TIME, "Start of the tile's acquisition, UTC."),
+        Column("epsg", pa.int32(), "Lattice of the raster: 326xx or 327xx."),
+        Column("lattice_col", pa.int32(), "Column of the raster's upper-left pixel: x = 15 + 30 lattice_col."),
+        Column("lattice_row", pa.int32(), "Row of the raster's upper-left corner: y = 15 + 30 lattice_row."),
+        Column("height", pa.int32(), "Lines of the raster."),
+        Column("width", pa.int32(), "Columns of the raster."),
+        Column("path", pa.string(), "Path below the archive; members of an archive behind '!'."),
+        Column("status", pa.string(), "used, unused, superseded, duplicate, rejected or quarantined."),
+        Column("reason", pa.string(), "Why it is not used, in words; empty when used."),
+        Column("error_class", pa.string(), "Class of the problem, empty when there is none."),
+        Column("eligible", pa.bool_(), "Sound, newest and unique: planning may use it. Set by scan, never changed."),
+        Column("fingerprint", pa.string(), "Hash of what scan read of the product: metadata, band table and mask."),
+        Column("mask", pa.string(), "Path of the tile's mask below the dataset; empty: the geometry is the mask."),
+        Column("valid_fraction", pa.float64(), "Pixels with data in every kept band / pixels of the raster."),
+        Column("cloud_cover", pa.float64(), "Percent of the tile under cloud, from its metadata."),
+        Column("haze_cover", pa.float64(), "Percent under haze."),
+        Column("cirrus_cover", pa.float64(), "Percent under cirrus."),
+        Column("snow_cover", pa.float64(), "Percent under snow."),
+        Column("water_cover", pa.float64(), "Percent water."),
+        Column("sun_elevation", pa.float64(), "Sun elevation at the centre, degrees."),
+        Column("sun_azimuth", pa.float64(), "Sun azimuth at the centre, degrees."),
+        Column("off_nadir", pa.float64(), "Across-track off-nadir angle at the centre, degrees."),
+        Column("overall_quality", pa.int32(), "0 nominal, 1 reduced, 2 low."),
+        Column("band_index", pa.list_(pa.int32()), "For each of the 202 kept bands, its 0-based band in the raster."),
+        Column("wavelength_nm", _DOUBLES, "Actual centre wavelength of the 202 kept bands, nm."),
+        Column("fwhm_nm", _DOUBLES, "Actual full width at half maximum of the 202 kept bands, nm."),
+        Column("band_deviation_nm", pa.float64(), "Largest distance of a kept band from its nominal wavelength, nm."),
+        Column("geometry", GEOMETRY, "Footprint: hull of the pixels inside the swath."),
+    ),
+)
+
+OVERLAPS = Table(
+    "overlaps.parquet",
+    "Edges of the overlap graph: tiles of different datatakes that share at least one window.",
+    (
+        Column("tile_a", pa.string(), "First tile, in order of tile_id."),
+        Column("tile_b", pa.string(), "Second tile."),
+        Column("component", pa.int64(), "Component both belong to."),
+        Column("windows", pa.int64(), "Windows that lie wholly in both and are clear in both."),
+        Column("area_km2", pa.float64(), "Ground that both footprints cover, square kilometres."),
+    ),
+)
+
+TUPLES = Table(
+    "tuples.parquet",
+    "Maximal n-tuples: sets of datatakes that are the full cover of at least one anchor.",
+    (
+        Column("component", pa.int64(), "Component of the overlap graph."),
+        Column("epsg", pa.int32(), "Lattice of the anchors."),
+        Column("n", pa.int32(), "Number of datatakes."),
+        Column("datatakes", _TEXTS, "The datatakes, sorted."),
+        Column("tiles", _TEXTS, "Tiles of these datatakes that reach the area, sorted."),
+        Column("windows", pa.int64(), "Anchors with exactly this cover."),
+        Column("area_km2", pa.float64(), "windows times 0.0009 square kilometres."),
+        Column("geometry", GEOMETRY, "Where the centres of these windows lie."),
+    ),
+)
+
+LOCATIONS = Table(
+    "locations.parquet",
+    "Chosen windows; no two overlap.",
+    (
+        Column("location_id", pa.string(), "epsg_col_row of the window's upper-left corner."),
+        Column("epsg", pa.int32(), "Lattice: the UTM zone of the window's centre."),
+        Column("lattice_col", pa.int32(), "x = 15 + 30 lattice_col metres at the window's west edge."),
+        Column("lattice_row", pa.int32(), "y = 15 + 30 lattice_row metres at its north edge; grows to the north."),
+        Column("n", pa.int32(), "Number of dates (patches)."),
+        Column("component", pa.int64(), "Component of the overlap graph."),
+        Column("geometry", GEOMETRY, "The window on the ground."),
+    ),
+)
+
+PATCHES = Table(
+    "patches.parquet",
+    "A location at one datatake: one row of the store each.",
+    (
+        Column("patch_id", pa.string(), "location_id and datatake."),
+        Column("location_id", pa.string(), "The location."),
+        Column("tile_id", pa.string(), "The tile that gives most of the pixels; its task writes the patch."),
+        Column("sources", _TEXTS, "Tiles that give pixels, in order of precedence."),
+        Column("datatake", pa.string(), "The date's datatake."),
+        Column("acquired", _TIME, "Start of the tile's acquisition, UTC."),
+        Column("store_row", pa.int64(), "Row in store.zarr."),
+        Column("shard", pa.int64(), "Shard of that row: store_row // rows per shard."),
+        Column("status", pa.string(), "planned, written or skipped."),
+        Column("reason", pa.string(), "Why it was skipped; empty otherwise."),
+        Column("cloud_fraction", pa.float64(), "Share of the window's pixels under cloud, 0-1."),
+        Column("shadow_fraction", pa.float64(), "Share in cloud shadow."),
+        Column("haze_fraction", pa.float64(), "Share under haze."),
+        Column("cirrus_fraction", pa.float64(), "Share under cirrus of any thickness."),
+        Column("snow_fraction", pa.float64(), "Share under snow."),
+        Column("water_fraction", pa.float64(), "Share of water."),
+        Column("resampled", pa.bool_(), "Some pixels come from a tile of another UTM zone, by bilinear resampling."),
+    ),
+)
+
+ALL = (TILES, OVERLAPS, TUPLES, LOCATIONS, PATCHES)
