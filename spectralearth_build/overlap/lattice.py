@@ -68,7 +68,9 @@ def window(line: int, col: int, size: int = WINDOW) -> Box:
     return Box(line, col, size, size)
 
 
-def box_of_raster(west: float, north: float, pixel: tuple[float, float], shape: tuple[int, int]) -> Box | None:
+def box_of_raster(
+    west: float, north: float, pixel: tuple[float, float], shape: tuple[int, int]
+) -> Box | None:
     """The lattice box of a north-up raster, or None if it is not on the lattice.
 
     Args:

@@ -1,0 +1,1 @@
+"""Where patches go: placement strategies, rows of the store, estimates."""

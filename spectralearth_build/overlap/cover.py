@@ -1,0 +1,92 @@
+"""Depth and maximal n-tuples, read off the plane instead of off the subsets.
+
+The paper grows n-tuples from (n-1)-tuples, because a tile of degree 30 has 2^30 subsets. But the borders of the
+regions cut the plane into a few thousand faces only. A sweep along the lines of anchors sees each face; the XOR of
+random 64-bit keys of the datatakes over it names the set (two sets share a name with probability 2^-64).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from spectralearth_build.overlap.region import Region, swept
+from spectralearth_build.overlap.runs import Keys, Runs, joined, outside
+
+
+@dataclass(frozen=True, eq=False)
+class Cover:
+    """How often, and by which of ``regions``, every pixel is covered."""
+
+    segments: Runs
+    """int32 [m, 3] of (line, start, stop), sorted and disjoint; those that touch differ in their set."""
+    depth: npt.NDArray[np.int32]
+    """Number of regions over each segment, at least 1."""
+    key: Keys
+    """Name of the set of regions over each segment."""
+    regions: tuple[Region, ...]
+    """What was added up."""
+
+    def where(self, wanted: npt.NDArray[np.bool_]) -> Cover:
+        """Only the wanted segments (a mask over segments)."""
+        return Cover(self.segments[wanted], self.depth[wanted], self.key[wanted], self.regions)
+
+    def without(self, blocked: Region) -> Cover:
+        """The cover outside ``blocked``."""
+        segments, parent = outside(self.segments, blocked.runs)
+        return Cover(segments, self.depth[parent], self.key[parent], self.regions)
+
+    def region(self) -> Region:
+        """All that is covered."""
+        return Region(joined(self.segments, np.ones(len(self.segments), np.bool_)))
+
+    def members(self, points: npt.NDArray[np.int32]) -> npt.NDArray[np.bool_]:
+        """Which regions lie over each point: bool [point, region]."""
+        columns = [region.contains(points) for region in self.regions]
+        return np.stack(columns, axis=1) if columns else np.zeros((len(points), 0), np.bool_)
+
+
+def cover(regions: Sequence[Region], names: Sequence[str]) -> Cover:
+    """Add up regions; the names give the keys, so that the result does not depend on their order."""
+    segments, depth, key = swept(regions, np.array([key_of(name) for name in names], np.uint64))
+    return Cover(segments, depth, key, tuple(regions))
+
+
+def key_of(name: str) -> int:
+    """A fixed random 64-bit key for a name."""
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "little")
+
+
+@dataclass(frozen=True, eq=False)
+class Face:
+    """All pixels with exactly the same set of regions over them: a maximal n-tuple."""
+
+    members: tuple[int, ...]
+    """Indices of the regions."""
+    area: int
+    """Number of pixels (anchors)."""
+    runs: Runs
+    """Where they are."""
+
+
+def faces(covered: Cover) -> list[Face]:
+    """The distinct sets of a cover, largest sets first, then by area, then by members."""
+    if len(covered.segments) == 0:
+        return []
+    _, first, which = np.unique(covered.key, return_index=True, return_inverse=True)
+    order = np.argsort(which, kind="stable")
+    groups = np.split(order, np.cumsum(np.bincount(which))[:-1])
+    members = covered.members(covered.segments[first, :2])
+    found = [
+        Face(tuple(np.flatnonzero(inside).tolist()), _area(covered.segments[group]), covered.segments[group])
+        for inside, group in zip(members, groups, strict=True)
+    ]
+    return sorted(found, key=lambda face: (-len(face.members), -face.area, face.members))
+
+
+def _area(segments: Runs) -> int:
+    return int((segments[:, 2].astype(np.int64) - segments[:, 1]).sum())

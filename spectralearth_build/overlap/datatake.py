@@ -1,0 +1,81 @@
+"""The tiles of one datatake joined: what it shows, and where its windows may lie.
+
+A datatake is one date. Its tiles overlap by some 19 lines; each pixel comes from the first tile of the order
+(native lattice first, then by tile number) that is valid there, so a window may straddle tiles.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from spectralearth_build.config import QualityConfig
+from spectralearth_build.overlap.lattice import WINDOW
+from spectralearth_build.overlap.region import Points, Region, union
+from spectralearth_build.overlap.view import FLAGS, View
+
+LIMITS = {
+    "cloud": "max_cloud",
+    "shadow": "max_shadow",
+    "haze": "max_haze",
+    "thick_cirrus": "max_cirrus",
+    "snow": "max_snow",
+}
+"""Which setting bounds which flag."""
+
+
+@dataclass(frozen=True, eq=False)
+class Datatake:
+    """One datatake on one lattice."""
+
+    name: str
+    views: tuple[View, ...]
+    """Its tiles, in order of precedence."""
+    own: tuple[Region, ...]
+    """For each view, the pixels that it gives."""
+    flags: dict[str, Region]
+    """Quality layers of the mosaic."""
+    valid: Region
+    """All pixels that it shows."""
+    anchors: Region
+    """Anchors of its windows: wholly valid, clear enough, and the lattice's own."""
+
+    def shares(self, points: Points, size: int = WINDOW) -> npt.NDArray[np.int64]:
+        """Pixels that each view gives to the window of each anchor: [anchor, view]."""
+        return np.stack([region.count_in(points, size) for region in self.own], axis=1)
+
+    def fractions(self, points: Points, size: int = WINDOW) -> dict[str, npt.NDArray[np.float64]]:
+        """Share of each flag in the window of each anchor."""
+        return {name: region.count_in(points, size) / size**2 for name, region in self.flags.items()}
+
+
+def join(
+    name: str, views: Sequence[View], home: Region, quality: QualityConfig, size: int = WINDOW
+) -> Datatake:
+    """Join the views of a datatake.
+
+    Args:
+        name: the datatake.
+        views: its tiles on one lattice.
+        home: the anchors that this lattice owns.
+        quality: what counts as clear.
+        size: edge of a window.
+    """
+    ordered = tuple(sorted(views, key=lambda v: (not v.native, v.tile.number)))
+    own: list[Region] = []
+    seen = Region.empty()
+    for each in ordered:
+        own.append(each.valid - seen if seen else each.valid)
+        seen = seen | each.valid if seen else each.valid
+    flags = {
+        flag: union([v.flags[flag] & part for v, part in zip(ordered, own, strict=True)]) for flag in FLAGS
+    }
+    anchors = seen.anchors(size) & home
+    for flag, setting in LIMITS.items():
+        limit = int(np.floor(getattr(quality, setting) * size**2 + 1e-9))
+        if limit < size**2:
+            anchors = anchors.where_at_most(flags[flag], limit, size)
+    return Datatake(name, ordered, tuple(own), flags, seen, anchors)

@@ -1,0 +1,73 @@
+"""From a UTM zone to longitude and latitude, right across the antimeridian."""
+
+from __future__ import annotations
+
+from typing import Any, overload
+
+import numpy as np
+import numpy.typing as npt
+import shapely
+from shapely import affinity
+from shapely.geometry.base import BaseGeometry
+
+from spectralearth_build.overlap.resample import transformer
+
+Geometries = npt.NDArray[np.object_]
+
+WGS84 = 4326
+STEP = 5_000.0
+"""Longest straight edge in metres: a longer one is divided, because it is curved in longitude and latitude
+(85 m off for 40 km eastward at 70 degrees north; 1.3 m for 5 km)."""
+
+
+@overload
+def to_lonlat(geometry: Geometries, epsg: int) -> Geometries: ...
+@overload
+def to_lonlat(geometry: BaseGeometry, epsg: int) -> BaseGeometry: ...
+def to_lonlat(geometry: BaseGeometry | Geometries, epsg: int) -> BaseGeometry | Geometries:
+    """Project geometries of a UTM zone to EPSG:4326.
+
+    What crosses the antimeridian becomes a multi-part geometry, cut at 180 degrees, so that no part is ever
+    wider than it is on the ground. Works on any number of geometries at once.
+
+    Args:
+        geometry: one geometry or an array of them, x and y in metres of the zone.
+        epsg: the zone, 326xx or 327xx.
+
+    Returns:
+        The same in longitude and latitude, longitudes within -180 and 180.
+    """
+    middle = 6 * (epsg % 100) - 183
+
+    def project(points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        lon, lat = transformer(epsg, WGS84).transform(points[:, 0], points[:, 1])
+        return np.stack([(np.asarray(lon) - middle + 180) % 360 - 180 + middle, lat], axis=1)
+
+    unrolled = shapely.transform(shapely.segmentize(geometry, STEP), project)
+    if isinstance(unrolled, np.ndarray):
+        return _split(unrolled)
+    return _split(np.array([unrolled], dtype=object)).item()
+
+
+def _split(geometries: Geometries) -> Geometries:
+    """Cut at the antimeridian what reaches beyond it, and move the part beyond to the other side."""
+    if geometries.size == 0:
+        return geometries
+    bounds: npt.NDArray[np.float64] = shapely.bounds(geometries)
+    beyond = (bounds[..., 0] < -180) | (bounds[..., 2] > 180)
+    result = geometries.copy()
+    result[beyond] = [_split_one(geometry) for geometry in geometries[beyond]]
+    return result
+
+
+def _split_one(geometry: Any) -> BaseGeometry:  # noqa: ANN401
+    parts = []
+    for turn in (-360.0, 0.0, 360.0):
+        moved = affinity.translate(geometry, turn)
+        inside = shapely.intersection(moved, shapely.box(-180, -90, 180, 90))
+        parts += [part for part in shapely.get_parts(inside) if _dimension(part) == _dimension(geometry)]
+    return parts[0] if len(parts) == 1 else shapely.union_all(parts)
+
+
+def _dimension(geometry: Any) -> int:  # noqa: ANN401
+    return int(shapely.get_dimensions(geometry))

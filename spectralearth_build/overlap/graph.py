@@ -1,0 +1,74 @@
+"""The overlap graph: which tiles belong together.
+
+Two notions. *Touching* tiles (ground in common, whatever the datatake) must be planned together, for a window of one
+could overlap a window of the other; the connected components of this relation are what tables call ``component``.
+*Edges* of the overlap graph join tiles of different datatakes that share at least one whole window.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import combinations
+
+import networkx as nx
+import numpy as np
+import numpy.typing as npt
+import shapely
+
+from spectralearth_build.overlap.cover import cover, faces
+from spectralearth_build.overlap.region import Region
+
+MARGIN_DEGREES = 0.001
+"""Footprints are grown by about a hundred metres, for their straight edges bend between projections (at most some
+60 m over a swath): a component may then be larger than needed, never too small."""
+
+
+def components(footprints: Sequence[shapely.Geometry]) -> list[list[int]]:
+    """Indices of the footprints (longitude, latitude) that touch, directly or through others.
+
+    Returns:
+        Groups, each sorted, in order of their smallest index.
+    """
+    graph = nx.Graph()
+    graph.add_nodes_from(range(len(footprints)))
+    graph.add_edges_from(touching(footprints))
+    return sorted(sorted(group) for group in nx.connected_components(graph))
+
+
+def touching(footprints: Sequence[shapely.Geometry]) -> npt.NDArray[np.int64]:
+    """Pairs of footprints with ground in common, also across the antimeridian: [n, 2]."""
+    shapes = np.asarray(footprints, dtype=object)
+    latitude = np.radians(np.clip(np.abs(shapely.bounds(shapes)[:, [1, 3]]).max(axis=1), 0, 85))
+    grown = shapely.buffer(shapes, MARGIN_DEGREES / np.cos(latitude), quad_segs=1)
+    bounds = shapely.bounds(grown)
+    east, west = np.flatnonzero(bounds[:, 2] > 180), np.flatnonzero(bounds[:, 0] < -180)
+    turned = [_turned(grown[east], -360), _turned(grown[west], 360)]
+    every = np.concatenate([grown, *turned])
+    owner = np.concatenate([np.arange(len(grown)), east, west])
+    pairs = owner[shapely.STRtree(every).query(every, predicate="intersects")].T
+    return np.unique(pairs[pairs[:, 0] < pairs[:, 1]], axis=0)
+
+
+def _turned(shapes: npt.NDArray[np.object_], degrees: float) -> npt.NDArray[np.object_]:
+    return np.asarray(shapely.transform(shapes, lambda points: points + [degrees, 0]))
+
+
+def shared_windows(
+    regions: Sequence[Region], names: Sequence[str], datatakes: Sequence[str]
+) -> dict[tuple[int, int], int]:
+    """How many windows each pair of tiles of different datatakes shares.
+
+    Args:
+        regions: for each tile, the anchors of the windows wholly inside it and clear.
+        names: their tiles.
+        datatakes: their datatakes.
+
+    Returns:
+        Pairs of indices (i < j) with at least one window in common.
+    """
+    shared: dict[tuple[int, int], int] = {}
+    for face in faces(cover(regions, names)):
+        for i, j in combinations(face.members, 2):
+            if datatakes[i] != datatakes[j]:
+                shared[i, j] = shared.get((i, j), 0) + face.area
+    return shared

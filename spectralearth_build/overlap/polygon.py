@@ -1,0 +1,122 @@
+"""Between polygons and runs: footprints in, outlines out."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import shapely
+from shapely.geometry.base import BaseGeometry
+
+from spectralearth_build.kernels import kernel
+from spectralearth_build.overlap.lattice import ORIGIN, PIXEL
+from spectralearth_build.overlap.region import Region
+from spectralearth_build.overlap.resample import transformer
+from spectralearth_build.overlap.runs import Runs
+
+Floats = npt.NDArray[np.float64]
+
+
+def region_of_footprint(footprint: BaseGeometry, epsg: int) -> Region:
+    """Pixels of a lattice whose centre lies in a footprint given in longitude and latitude."""
+    edges = []
+    for part in shapely.get_parts(footprint):
+        for ring in shapely.get_rings(part):
+            lon, lat = shapely.get_coordinates(ring).T
+            x, y = transformer(4326, epsg).transform(lon, lat)
+            points = np.stack([(np.asarray(x) - ORIGIN) / PIXEL, (ORIGIN - np.asarray(y)) / PIXEL], axis=1)
+            edges.append(np.concatenate([points[:-1], points[1:]], axis=1))
+    return Region(_fill(np.concatenate(edges))) if edges else Region.empty()
+
+
+@kernel
+def _fill(edges: Floats) -> Runs:
+    """Even-odd fill of edges [n, 4] of (col, line, col, line), at pixel centres."""
+    n = edges.shape[0]
+    first = int(np.floor(min(edges[:, 1].min(), edges[:, 3].min())))
+    lines = int(np.ceil(max(edges[:, 1].max(), edges[:, 3].max()))) - first + 1
+    count = np.zeros(lines + 1, np.int64)
+    begin, end = np.empty(n, np.int64), np.empty(n, np.int64)
+    for k in range(n):
+        low, high = min(edges[k, 1], edges[k, 3]), max(edges[k, 1], edges[k, 3])
+        begin[k], end[k] = int(np.ceil(low - 0.5)) - first, int(np.ceil(high - 0.5)) - first
+        for i in range(begin[k], end[k]):
+            count[i + 1] += 1
+    pointer = np.cumsum(count)
+    crossings = np.empty(pointer[-1], np.float64)
+    fill = pointer[:-1].copy()
+    for k in range(n):
+        for i in range(begin[k], end[k]):
+            share = (i + first + 0.5 - edges[k, 1]) / (edges[k, 3] - edges[k, 1])
+            crossings[fill[i]] = edges[k, 0] + share * (edges[k, 2] - edges[k, 0])
+            fill[i] += 1
+    runs = np.empty((crossings.size // 2, 3), np.int32)
+    m = 0
+    for i in range(lines):
+        line = np.sort(crossings[pointer[i] : pointer[i + 1]])
+        for k in range(0, line.size - 1, 2):
+            start, stop = int(np.ceil(line[k] - 0.5)), int(np.ceil(line[k + 1] - 0.5))
+            if m > 0 and runs[m - 1, 0] == i + first and runs[m - 1, 2] >= start:
+                runs[m - 1, 2] = stop
+            elif stop > start:
+                runs[m, 0], runs[m, 1], runs[m, 2] = i + first, start, stop
+                m += 1
+    return runs[:m].copy()
+
+
+def outline(runs: Runs, shift: float = 0.0, tolerance: float = 0.0) -> BaseGeometry:
+    """The outline of a set of pixels, in metres of the zone.
+
+    Args:
+        runs: the pixels.
+        shift: moves the outline down and right by so many pixels (half a window: from anchors to centres).
+        tolerance: simplification in metres.
+    """
+    if len(runs) == 0:
+        return shapely.Polygon()
+    chain = _chains(runs)
+    order = np.argsort(chain, kind="stable")
+    parts = [_staircase(runs[rows]) for rows in np.split(order, np.cumsum(np.bincount(chain))[:-1])]
+    whole = shapely.union_all(parts) if len(parts) > 1 else parts[0]
+    scaled = shapely.transform(
+        whole,
+        lambda p: np.stack([ORIGIN + PIXEL * (p[:, 0] + shift), ORIGIN - PIXEL * (p[:, 1] + shift)], axis=1),
+    )
+    return shapely.simplify(scaled, tolerance) if tolerance else scaled
+
+
+def _staircase(runs: Runs) -> shapely.Polygon:
+    """A stack of runs, one a line, as a polygon: down the right side, up the left."""
+    line, start, stop = runs.T
+    rows = np.stack([line, line + 1], axis=1).ravel()
+    right = np.stack([np.repeat(stop, 2), rows], axis=1)
+    left = np.stack([np.repeat(start, 2), rows], axis=1)
+    return shapely.Polygon(np.concatenate([right, left[::-1]]))
+
+
+@kernel
+def _chains(runs: Runs) -> npt.NDArray[np.int64]:
+    """Number the stacks: a run goes on the stack above if each is the other's only neighbour."""
+    n = runs.shape[0]
+    above = np.full(n, -1, np.int64)
+    ups, downs = np.zeros(n, np.int64), np.zeros(n, np.int64)
+    i = 0
+    for j in range(n):
+        while i < j and (
+            runs[i, 0] < runs[j, 0] - 1 or (runs[i, 0] == runs[j, 0] - 1 and runs[i, 2] <= runs[j, 1])
+        ):
+            i += 1
+        k = i
+        while k < j and runs[k, 0] == runs[j, 0] - 1 and runs[k, 1] < runs[j, 2]:
+            ups[j] += 1
+            downs[k] += 1
+            above[j] = k
+            k += 1
+    chain = np.empty(n, np.int64)
+    found = 0
+    for j in range(n):
+        if ups[j] == 1 and downs[above[j]] == 1:
+            chain[j] = chain[above[j]]
+        else:
+            chain[j] = found
+            found += 1
+    return chain

@@ -1,0 +1,115 @@
+"""Sets of lattice pixels, as runs along lines; everything that planning computes is an operation on them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from spectralearth_build.overlap import runs as kernels
+from spectralearth_build.overlap.erosion import erode
+from spectralearth_build.overlap.lattice import WINDOW, Box
+
+Points = npt.NDArray[np.int32]
+"""Pixels or anchors, [n, 2] of (line, col)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Region:
+    """A set of pixels (or of anchors) of one lattice."""
+
+    runs: kernels.Runs
+    """int32 [n, 3] of (line, start, stop): sorted, disjoint, never touching."""
+
+    @staticmethod
+    def empty() -> Region:
+        """No pixels."""
+        return Region(np.empty((0, 3), np.int32))
+
+    @staticmethod
+    def from_mask(mask: npt.NDArray[np.bool_], box: Box) -> Region:
+        """The true pixels of a mask [line, col] that covers ``box``."""
+        return Region(kernels.runs_of_mask(np.ascontiguousarray(mask), box.line, box.col))
+
+    @staticmethod
+    def from_box(box: Box) -> Region:
+        """All pixels of a box."""
+        lines = np.arange(box.line, box.stop_line if box.width > 0 else box.line)
+        return Region(
+            np.stack([lines, np.full_like(lines, box.col), np.full_like(lines, box.stop_col)], 1).astype(
+                np.int32
+            )
+        )
+
+    def to_mask(self, box: Box) -> npt.NDArray[np.bool_]:
+        """The region as a mask [line, col] over ``box``; what lies outside is lost."""
+        mask = np.zeros((box.height, box.width), np.bool_)
+        kernels.paint(self.runs, mask, box.line, box.col)
+        return mask
+
+    @property
+    def box(self) -> Box:
+        """The smallest box that holds the region; an empty one at (0, 0) if there is nothing."""
+        if not self:
+            return Box(0, 0, 0, 0)
+        line, col = int(self.runs[0, 0]), int(self.runs[:, 1].min())
+        return Box(line, col, int(self.runs[-1, 0]) + 1 - line, int(self.runs[:, 2].max()) - col)
+
+    @property
+    def area(self) -> int:
+        """Number of pixels."""
+        return int((self.runs[:, 2].astype(np.int64) - self.runs[:, 1]).sum())
+
+    def __bool__(self) -> bool:
+        return len(self.runs) > 0
+
+    def __and__(self, other: Region) -> Region:
+        return _combine(self, other, (3,))
+
+    def __or__(self, other: Region) -> Region:
+        return _combine(self, other, (1, 2, 3))
+
+    def __sub__(self, other: Region) -> Region:
+        return _combine(self, other, (1,))
+
+    def anchors(self, size: int = WINDOW) -> Region:
+        """Anchors of the windows that lie wholly inside."""
+        return Region(erode(self.runs, size))
+
+    def where_at_most(self, flags: Region, limit: int, size: int = WINDOW) -> Region:
+        """Of these anchors, those whose window holds at most ``limit`` pixels of ``flags``."""
+        return self if not flags else Region(kernels.anchors_within_limit(self.runs, flags.runs, size, limit))
+
+    def count_in(self, anchors: Points, size: int = WINDOW) -> npt.NDArray[np.int64]:
+        """Pixels of this region in the window of each anchor."""
+        return kernels.pixels_in_windows(self.runs, anchors, size)
+
+    def contains(self, points: Points) -> npt.NDArray[np.bool_]:
+        """Which points lie in the region."""
+        return kernels.contains_points(self.runs, points)
+
+
+def union(regions: Sequence[Region]) -> Region:
+    """The pixels of any of the regions."""
+    present = [region for region in regions if region]
+    if len(present) <= 1:
+        return present[0] if present else Region.empty()
+    segments, _, _ = swept(present, np.zeros(len(present), np.uint64))
+    return Region(kernels.joined(segments, np.ones(len(segments), np.bool_)))
+
+
+def swept(
+    regions: Sequence[Region], keys: kernels.Keys
+) -> tuple[kernels.Runs, npt.NDArray[np.int32], kernels.Keys]:
+    """Segments over which the same regions lie, with their number and the XOR of their keys."""
+    runs = np.concatenate([region.runs for region in regions]) if regions else Region.empty().runs
+    order = np.argsort(runs[:, 0], kind="stable")
+    every = np.repeat(keys, [len(region.runs) for region in regions])
+    return kernels.sweep(runs[order], every[order])
+
+
+def _combine(a: Region, b: Region, wanted: tuple[int, ...]) -> Region:
+    segments, _, keys = swept([a, b], np.array([1, 2], np.uint64))
+    return Region(kernels.joined(segments, np.isin(keys, np.array(wanted, np.uint64))))

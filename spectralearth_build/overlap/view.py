@@ -1,0 +1,117 @@
+"""A tile seen on a lattice: which pixels it could give there, and what its quality layers say of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import numpy as np
+import shapely
+from shapely.geometry.base import BaseGeometry
+
+from spectralearth_build.archive.mask import (
+    CIRRUS,
+    CIRRUS_SHIFT,
+    CLOUD,
+    HAZE,
+    SHADOW,
+    SNOW,
+    VALID,
+    WATER,
+    Mask,
+)
+from spectralearth_build.overlap.lattice import PIXEL, WINDOW, Box
+from spectralearth_build.overlap.polygon import region_of_footprint
+from spectralearth_build.overlap.region import Region
+from spectralearth_build.overlap.resample import bilinear_valid, nearest, source_grid, transformer
+from spectralearth_build.overlap.zones import owned
+
+FLAGS = ("cloud", "shadow", "haze", "cirrus", "thick_cirrus", "snow", "water")
+"""Quality layers of a view; ``thick_cirrus`` is cirrus at or above the level of the configuration."""
+
+
+@dataclass(frozen=True)
+class Tile:
+    """What planning needs to know of a tile."""
+
+    tile_id: str
+    datatake: str
+    number: int
+    """Tile number inside the datatake."""
+    epsg: int
+    """Lattice of its raster."""
+    box: Box
+    """The raster's box on that lattice."""
+    footprint: BaseGeometry
+    """In longitude and latitude."""
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """A tile on one lattice, its own or a neighbouring zone's."""
+
+    tile: Tile
+    native: bool
+    """Whether this is the tile's own lattice; else its pixels must be resampled."""
+    valid: Region
+    """Pixels that have data in every kept band."""
+    flags: MappingProxyType[str, Region]
+    """For each of `FLAGS`, the valid pixels that bear it."""
+
+
+def view(tile: Tile, mask: Mask | None, epsg: int, cirrus_level: int, size: int = WINDOW) -> View:
+    """See a tile on the lattice ``epsg``.
+
+    Args:
+        tile: the tile.
+        mask: its mask [line, col] on its own lattice; None if only the footprint is known.
+        epsg: the lattice.
+        cirrus_level: cirrus from here on counts as thick.
+        size: edge of a window; bounds what a foreign lattice needs to see.
+    """
+    native = epsg == tile.epsg
+    if mask is None:
+        return View(
+            tile,
+            native,
+            region_of_footprint(tile.footprint, epsg),
+            MappingProxyType(_flags(None, tile.box, 1)),
+        )
+    box, seen = (tile.box, mask) if native else _resampled(tile, mask, epsg, size)
+    valid = Region.from_mask((seen & VALID) > 0, box)
+    return View(tile, native, valid, MappingProxyType(_flags(seen, box, cirrus_level)))
+
+
+def _flags(mask: Mask | None, box: Box, cirrus_level: int) -> dict[str, Region]:
+    if mask is None:
+        return dict.fromkeys(FLAGS, Region.empty())
+    cirrus = (mask & CIRRUS) >> CIRRUS_SHIFT
+    bits = {"cloud": CLOUD, "shadow": SHADOW, "haze": HAZE, "snow": SNOW, "water": WATER}
+    layers = {name: (mask & bit) > 0 for name, bit in bits.items()}
+    layers |= {"cirrus": cirrus > 0, "thick_cirrus": cirrus >= cirrus_level}
+    return {name: Region.from_mask(layers[name], box) for name in FLAGS}
+
+
+def _resampled(tile: Tile, mask: Mask, epsg: int, size: int) -> tuple[Box, Mask]:
+    """The mask on another lattice, as far as windows of that zone can reach."""
+    reach = _reach(tile, epsg, size)
+    if reach is None:
+        return Box(0, 0, 0, 0), np.zeros((0, 0), np.uint8)
+    lines, cols = source_grid(reach, epsg, tile.epsg)
+    valid = bilinear_valid((mask & VALID) > 0, tile.box, lines, cols)
+    return reach, np.where(valid, nearest(mask, tile.box, lines, cols), 0).astype(np.uint8)
+
+
+def _reach(tile: Tile, epsg: int, size: int) -> Box | None:
+    """Where the tile's raster meets the windows that the zone ``epsg`` owns."""
+    edge = shapely.segmentize(shapely.box(*tile.box.bounds), 100 * PIXEL)
+    x, y = transformer(tile.epsg, epsg).transform(*shapely.get_coordinates(edge).T)
+    from_x, from_y = np.floor((np.min(x) - 15) / PIXEL), np.floor((15 - np.max(y)) / PIXEL)
+    whole = Box(
+        int(from_y),
+        int(from_x),
+        int(np.ceil((15 - np.min(y)) / PIXEL) - from_y),
+        int(np.ceil((np.max(x) - 15) / PIXEL) - from_x),
+    )
+    home = owned(epsg, whole.line - size, whole.stop_line, size).box
+    return whole.intersection(Box(home.line, home.col, home.height + size, home.width + size))

@@ -1,0 +1,56 @@
+"""Which UTM zone a window belongs to: the regular 6 degree zone and hemisphere of its centre.
+
+One place has one identity: seen from a neighbouring zone's product, it is still this zone's window. The exceptions
+of the grid around Norway and Svalbard are not followed; a product delivered in such a zone is resampled.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import shapely
+from shapely.geometry.base import BaseGeometry
+
+from spectralearth_build.overlap.lattice import ORIGIN, PIXEL, WINDOW
+from spectralearth_build.overlap.region import Region
+from spectralearth_build.overlap.resample import transformer
+
+WGS84 = 4326
+METRES_PER_DEGREE = 111_000.0
+
+
+def zones_of(footprint: BaseGeometry) -> tuple[int, ...]:
+    """EPSG codes of the zones that a footprint in longitude and latitude reaches into, sorted."""
+    found: set[int] = set()
+    for part in shapely.get_parts(footprint):
+        west, south, east, north = part.bounds
+        first, last = (min(59, max(0, int(np.floor((lon + 180) / 6)))) for lon in (west + 1e-9, east - 1e-9))
+        hemispheres = ([32600] if north > 0 else []) + ([32700] if south < 0 else [])
+        found.update(base + zone + 1 for zone in range(first, last + 1) for base in hemispheres)
+    return tuple(sorted(found))
+
+
+def owned(epsg: int, line: int, stop_line: int, size: int = WINDOW) -> Region:
+    """Anchors in lines [line, stop_line) whose window's centre lies in the zone ``epsg``."""
+    lines = np.arange(line, stop_line)
+    northing = ORIGIN - PIXEL * (lines + size / 2)
+    lines = lines[northing >= 0 if epsg < 32700 else northing < 10_000_000]
+    if len(lines) == 0:
+        return Region.empty()
+    northing = ORIGIN - PIXEL * (lines + size / 2)
+    middle = 6 * (epsg % 100) - 183
+    starts, stops = (
+        np.ceil((_easting(epsg, middle + side, northing) - ORIGIN) / PIXEL - size / 2) for side in (-3, 3)
+    )
+    return Region(np.stack([lines, starts, stops], axis=1).astype(np.int32))
+
+
+def _easting(epsg: int, longitude: float, northing: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.float64]:
+    """Where a meridian crosses northings: Newton's iteration on the latitude, to less than a millimetre."""
+    _, latitude = transformer(epsg, WGS84).transform(np.full_like(northing, 500_000), northing)
+    for _ in range(5):
+        easting, reached = transformer(WGS84, epsg).transform(np.full_like(northing, longitude), latitude)
+        latitude = latitude + (northing - reached) / METRES_PER_DEGREE
+    return np.asarray(easting, np.float64)

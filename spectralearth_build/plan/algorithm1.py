@@ -1,0 +1,85 @@
+"""Algorithm 1 of SpectralEarth (arXiv 2408.08447): n-tuples of tiles grown from (n-1)-tuples, the largest kept.
+
+Tiles are taken one by one, as the paper does, not joined into datatakes. Patches are then laid out in the
+intersections, from the largest n down and by area, left to right and top to bottom, where nothing lies yet.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from spectralearth_build.overlap.region import Points, Region
+from spectralearth_build.plan.problem import Problem, Strategy, conflicts
+
+
+@dataclass(frozen=True, eq=False)
+class Tuple:
+    """Tiles of different datatakes, and the anchors that all of them see."""
+
+    tiles: tuple[int, ...]
+    anchors: Region
+
+
+def algorithm1(kept: int) -> Strategy:
+    """The strategy that keeps the ``kept`` largest tuples of each n."""
+    return partial(_place, kept=kept)
+
+
+def grow(problem: Problem, kept: int) -> list[list[Tuple]]:
+    """For n = 1, 2, ...: the n-tuples with common windows, the ``kept`` largest by area (all for n = 1)."""
+    singles = [Tuple((i,), region) for i, region in enumerate(problem.tiles) if region]
+    levels = []
+    level = singles
+    while level:
+        levels.append(level)
+        level = _largest(_grown(level, singles, problem.tile_datatakes), kept)
+    return levels
+
+
+def _grown(level: list[Tuple], singles: list[Tuple], datatakes: tuple[str, ...]) -> list[Tuple]:
+    found: dict[tuple[int, ...], Tuple] = {}
+    for each in level:
+        taken = {datatakes[i] for i in each.tiles}
+        for single in singles:
+            tiles = tuple(sorted({*each.tiles, *single.tiles}))
+            if datatakes[single.tiles[0]] in taken or tiles in found:
+                continue
+            common = each.anchors & single.anchors
+            if common:
+                found[tiles] = Tuple(tiles, common)
+    return list(found.values())
+
+
+def _largest(tuples: list[Tuple], kept: int) -> list[Tuple]:
+    return sorted(tuples, key=lambda t: (-t.anchors.area, t.tiles))[:kept]
+
+
+def _place(problem: Problem, kept: int) -> Points:
+    worthy = problem.cover.where(problem.worth[problem.cover.depth] > 0).region()
+    placed = [np.empty((0, 2), np.int32)]
+    for level in reversed(grow(problem, kept)):
+        for each in _largest(level, len(level)):
+            anchors = fill(each.anchors & worthy, problem.size)
+            placed.append(anchors)
+            if len(anchors):
+                worthy = worthy - conflicts(anchors, problem.size)
+    return np.concatenate(placed)
+
+
+def fill(region: Region, size: int) -> Points:
+    """Windows from left to right and from top to bottom, each where the first one fits."""
+    placed = [np.empty((0, 2), np.int32)]
+    while region:
+        line = region.runs[0, 0]
+        last = -(2**31)
+        row = []
+        for _, start, stop in region.runs[region.runs[:, 0] == line].tolist():
+            for col in range(max(start, last + size), stop, size):
+                row.append((line, col))
+                last = col
+        placed.append(np.array(row, np.int32))
+        region = region - conflicts(placed[-1], size)
+    return np.concatenate(placed)

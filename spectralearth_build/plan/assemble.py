@@ -1,0 +1,106 @@
+"""From planned components to the tables of the dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import shapely
+
+from spectralearth_build.overlap.geography import to_lonlat
+from spectralearth_build.overlap.lattice import ORIGIN, PIXEL, WINDOW
+from spectralearth_build.overlap.resample import transformer
+from spectralearth_build.plan.component import ComponentPlan
+from spectralearth_build.plan.rows import assign_rows
+from spectralearth_build.tables import LOCATIONS, OVERLAPS, PATCHES, TUPLES
+
+EQUAL_AREA = 6933
+"""EASE-Grid 2.0, cylindrical equal-area: for areas that no single zone holds."""
+KM2 = 1e-6
+
+
+@dataclass(frozen=True)
+class PlanTables:
+    """The four tables of a plan."""
+
+    overlaps: pd.DataFrame
+    tuples: gpd.GeoDataFrame
+    locations: gpd.GeoDataFrame
+    patches: pd.DataFrame
+
+
+def assemble(
+    plans: Sequence[tuple[int, ComponentPlan]], tiles: gpd.GeoDataFrame, shard_rows: int
+) -> PlanTables:
+    """Put components together.
+
+    Args:
+        plans: component number and its plan, in any order.
+        tiles: the tile table.
+        shard_rows: rows in a shard.
+    """
+    ordered = sorted(plans, key=lambda item: item[0])
+    return PlanTables(
+        _overlaps(_rows(ordered, "overlaps"), tiles),
+        _tuples(_rows(ordered, "tuples")),
+        _locations(_rows(ordered, "locations")),
+        _patches(_rows(ordered, "patches"), tiles, shard_rows),
+    )
+
+
+def _rows(plans: Iterable[tuple[int, ComponentPlan]], name: str) -> pd.DataFrame:
+    return pd.DataFrame(
+        [{"component": component, **row} for component, plan in plans for row in getattr(plan, name)]
+    )
+
+
+def _overlaps(rows: pd.DataFrame, tiles: gpd.GeoDataFrame) -> pd.DataFrame:
+    if rows.empty:
+        return OVERLAPS.frame(rows)
+    footprints = tiles[tiles["eligible"].astype(bool)].set_index("tile_id").geometry
+    flat = pd.Series(_projected(footprints.to_numpy()), index=footprints.index)
+    common = shapely.intersection(flat.loc[rows["tile_a"]].to_numpy(), flat.loc[rows["tile_b"]].to_numpy())
+    return OVERLAPS.frame(rows.assign(area_km2=shapely.area(common) * KM2))
+
+
+def _projected(footprints: Any) -> Any:  # noqa: ANN401
+    project = transformer(4326, EQUAL_AREA)
+    return shapely.transform(footprints, lambda p: np.stack(project.transform(p[:, 0], p[:, 1]), axis=1))
+
+
+def _tuples(rows: pd.DataFrame) -> gpd.GeoDataFrame:
+    if rows.empty:
+        return TUPLES.frame(rows)
+    area = rows["windows"] * (PIXEL**2 * KM2)
+    return TUPLES.frame(
+        rows.assign(area_km2=area, geometry=_geographic(rows["outline"].to_numpy(), rows["epsg"]))
+    )
+
+
+def _locations(rows: pd.DataFrame) -> gpd.GeoDataFrame:
+    if rows.empty:
+        return LOCATIONS.frame(rows)
+    west, north = ORIGIN + PIXEL * rows["lattice_col"], ORIGIN + PIXEL * rows["lattice_row"]
+    boxes = shapely.box(west, north - PIXEL * WINDOW, west + PIXEL * WINDOW, north)
+    located = rows.assign(geometry=_geographic(boxes, rows["epsg"]))
+    return LOCATIONS.frame(located.sort_values("location_id", ignore_index=True))
+
+
+def _geographic(shapes: Any, epsg: pd.Series) -> Any:  # noqa: ANN401
+    result = np.empty(len(shapes), dtype=object)
+    for zone in epsg.unique():
+        here = (epsg == zone).to_numpy()
+        result[here] = to_lonlat(shapes[here], int(zone))
+    return result
+
+
+def _patches(rows: pd.DataFrame, tiles: gpd.GeoDataFrame, shard_rows: int) -> pd.DataFrame:
+    if rows.empty:
+        return PATCHES.frame(rows)
+    acquired = tiles[tiles["eligible"].astype(bool)].set_index("tile_id")["acquired"]
+    dated = rows.assign(acquired=acquired.loc[rows["tile_id"]].to_numpy(), status="planned", reason="")
+    return PATCHES.frame(assign_rows(dated, shard_rows))

@@ -1,0 +1,90 @@
+"""What a placement strategy is given: one component on one lattice."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from spectralearth_build.config import ValueName
+from spectralearth_build.overlap.cover import Cover
+from spectralearth_build.overlap.lattice import Box
+from spectralearth_build.overlap.region import Points, Region, union
+
+Worth = npt.NDArray[np.int64]
+"""For each depth from 0 on, the value of a window of that depth."""
+
+_FIRST = 10_000
+"""Weight of what comes first in a value, over the number of dates, which breaks ties and fills what is left."""
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """Where windows may lie, how deep, and what depth is worth."""
+
+    cover: Cover
+    """Anchors by depth."""
+    worth: Worth
+    size: int
+    """Edge of a window in pixels."""
+    tiles: tuple[Region, ...] = ()
+    """For each tile, the anchors of the windows wholly inside it: what SpectralEarth's method sees."""
+    tile_datatakes: tuple[str, ...] = ()
+    """The datatake of each of ``tiles``."""
+
+    def without(self, blocked: Region) -> Problem:
+        """The same with the anchors ``blocked`` taken away."""
+        return replace(self, cover=self.cover.without(blocked), tiles=tuple(t - blocked for t in self.tiles))
+
+    def value(self, anchors: Points) -> int:
+        """Total value of a placement."""
+        depth = self.cover.members(anchors).sum(axis=1) if len(anchors) else np.zeros(0, np.int64)
+        return int(self.worth[depth].sum())
+
+
+class Strategy(Protocol):
+    """Chooses windows that do not overlap: from a problem to anchors [n, 2] of (line, col)."""
+
+    def __call__(self, problem: Problem) -> Points:
+        """Place windows."""
+        ...
+
+
+def worth_of(value: ValueName, min_dates: int, max_depth: int) -> Worth:
+    """The value of each depth from 0 to ``max_depth``; 0 below ``min_dates``."""
+    depth = np.arange(max_depth + 1, dtype=np.int64)
+    first = {
+        "patches": np.zeros_like(depth),
+        "series": (depth >= 2).astype(np.int64),
+        "pairs": depth * (depth - 1) // 2,
+    }[value]
+    return np.where(depth >= min_dates, _FIRST * first + depth, 0)
+
+
+def conflicts(anchors: Points, size: int) -> Region:
+    """All anchors whose window would overlap one of the windows at ``anchors``."""
+    reach = 2 * size - 1
+    return union(
+        [
+            Region.from_box(Box(line - size + 1, col - size + 1, reach, reach))
+            for line, col in anchors.tolist()
+        ]
+    )
+
+
+def overlapping(
+    anchors: Sequence[tuple[int, int]], size: int
+) -> list[tuple[tuple[int, int], tuple[int, int]]]:
+    """Pairs of anchors whose windows overlap: what no placement may have."""
+    ordered = sorted(anchors)
+    found = []
+    for i, a in enumerate(ordered):
+        for b in ordered[i + 1 :]:
+            if b[0] - a[0] >= size:
+                break
+            if abs(b[1] - a[1]) < size:
+                found.append((a, b))
+    return found
