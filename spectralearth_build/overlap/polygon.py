@@ -81,7 +81,14 @@ def outline(runs: Runs, shift: float = 0.0, tolerance: float = 0.0) -> BaseGeome
         whole,
         lambda p: np.stack([ORIGIN + PIXEL * (p[:, 0] + shift), ORIGIN - PIXEL * (p[:, 1] + shift)], axis=1),
     )
-    return shapely.simplify(scaled, tolerance) if tolerance else scaled
+    return _simplified(scaled, tolerance) if tolerance else scaled
+
+
+def _simplified(shape: BaseGeometry, tolerance: float) -> BaseGeometry:
+    """Simplify fast; the slow way, which never spoils a polygon, only where the fast one did."""
+    quick = shapely.simplify(shape, tolerance, preserve_topology=False)
+    sound = shapely.is_valid(quick) and not shapely.is_empty(quick)
+    return quick if sound else shapely.simplify(shape, tolerance)
 
 
 def _staircase(runs: Runs) -> shapely.Polygon:

@@ -66,13 +66,13 @@ class Region:
         return len(self.runs) > 0
 
     def __and__(self, other: Region) -> Region:
-        return _combine(self, other, (3,))
+        return _combine(self, other, (3,)) if self and other else Region.empty()
 
     def __or__(self, other: Region) -> Region:
-        return _combine(self, other, (1, 2, 3))
+        return _combine(self, other, (1, 2, 3)) if self and other else self or other
 
     def __sub__(self, other: Region) -> Region:
-        return _combine(self, other, (1,))
+        return _combine(self, other, (1,)) if self and other else self
 
     def anchors(self, size: int = WINDOW) -> Region:
         """Anchors of the windows that lie wholly inside."""

@@ -153,6 +153,41 @@ def outside(segments: Runs, blocked: Runs) -> tuple[Runs, Ints]:
     return pieces[:m].copy(), parents[:m].copy()
 
 
+def transposed(segments: Runs, values: Ints) -> tuple[Runs, Ints]:
+    """The same plane with lines and columns exchanged: segments run down the columns."""
+    if len(segments) == 0:
+        return segments, values
+    turned, turned_values = _columns(segments, values)
+    order = np.lexsort((turned[:, 1], turned[:, 0]))
+    return turned[order], turned_values[order]
+
+
+@kernel
+def _columns(segments: Runs, values: Ints) -> tuple[Runs, Ints]:
+    """Down the lines, a segment in a column ends where the value changes; unsorted."""
+    col0, col1 = segments[:, 1].min(), segments[:, 2].max()
+    width = col1 - col0
+    open_value, since, last = np.zeros(width, np.int64), np.zeros(width, np.int64), np.zeros(width, np.int64)
+    runs, found = np.empty((4 * width + 16, 3), np.int32), np.empty(4 * width + 16, np.int64)
+    m = 0
+    for k in range(segments.shape[0] + 1):
+        done = k == segments.shape[0]  # close what is still open
+        line = 0 if done else segments[k, 0]
+        for c in range(0 if done else segments[k, 1] - col0, width if done else segments[k, 2] - col0):
+            value = np.int64(0) if done else values[k]
+            if open_value[c] == value and last[c] == line - 1:
+                last[c] = line
+                continue
+            if open_value[c] > 0:
+                if m == runs.shape[0]:
+                    runs, found = _doubled(runs), np.concatenate((found, found))
+                runs[m, 0], runs[m, 1], runs[m, 2] = c + col0, since[c], last[c] + 1
+                found[m] = open_value[c]
+                m += 1
+            open_value[c], since[c], last[c] = value, line, line
+    return runs[:m].copy(), found[:m].copy()
+
+
 @kernel
 def anchors_within_limit(anchors: Runs, flags: Runs, size: int, limit: int) -> Runs:
     """Those anchors whose window (size x size) holds at most ``limit`` pixels of ``flags``."""

@@ -14,33 +14,46 @@ from scipy import ndimage
 
 from spectralearth_build.kernels import kernel
 from spectralearth_build.overlap.region import Points
-from spectralearth_build.overlap.runs import Runs
+from spectralearth_build.overlap.runs import Runs, outside, transposed
 from spectralearth_build.plan.problem import Problem, Worth, conflicts
 
 
 def shelves(problem: Problem) -> Points:
-    """Place windows on shelves until no more fit. A `Strategy`."""
-    placed = [np.empty((0, 2), np.int32)]
-    left = problem.cover.where(problem.worth[problem.cover.depth] > 0)
-    while len(left.segments):
-        anchors = shelve(left.segments, problem.worth[left.depth], problem.size)
-        placed.append(anchors)
-        left = left.without(conflicts(anchors, problem.size))
-    return np.concatenate(placed)
+    """Place windows on shelves, along the lines or along the columns, until no more fit. A `Strategy`."""
+    worthy = problem.cover.where(problem.worth[problem.cover.depth] > 0)
+    if len(worthy.segments) == 0:
+        return np.empty((0, 2), np.int32)
+    values = problem.worth[worthy.depth]
+    piece = pieces(worthy.segments, problem.size)
+    order = np.argsort(piece, kind="stable")
+    groups = np.split(order, np.cumsum(np.bincount(piece))[:-1])
+    return np.concatenate([_best_of_both(worthy.segments[g], values[g], problem.size) for g in groups])
 
 
-def shelve(segments: Runs, values: Worth, size: int) -> Points:
-    """One set of shelves for each piece of the plane.
+def _best_of_both(segments: Runs, values: Worth, size: int) -> Points:
+    """Shelves along the lines or along the columns of one piece, whichever are worth more."""
+    along, value = filled(segments, values, size)
+    across, other = filled(*transposed(segments, values), size)
+    return along if value >= other else across[:, ::-1]
+
+
+def filled(segments: Runs, values: Worth, size: int) -> tuple[Points, int]:
+    """The best shelves, then the best shelves of what is left, and so on; with their total value.
 
     Args:
         segments: int32 [m, 3] of (line, start, stop), sorted and disjoint.
         values: int64 [m], value of a window anchored in each segment, positive.
         size: edge of a window.
     """
-    piece = pieces(segments, size)
-    order = np.argsort(piece, kind="stable")
-    groups = np.split(order, np.cumsum(np.bincount(piece))[:-1])
-    return np.concatenate([best_shelves(segments[g], values[g], size) for g in groups])
+    placed = [np.empty((0, 2), np.int32)]
+    total = 0
+    while len(segments):
+        anchors, value = best_shelves(segments, values, size)
+        placed.append(anchors)
+        total += value
+        segments, parent = outside(segments, conflicts(anchors, size).runs)
+        values = values[parent]
+    return np.concatenate(placed), total
 
 
 def pieces(segments: Runs, size: int) -> npt.NDArray[np.int64]:
@@ -57,16 +70,15 @@ def pieces(segments: Runs, size: int) -> npt.NDArray[np.int64]:
     return np.asarray(labels[line - line0, first - col0] - 1, np.int64)
 
 
-def best_shelves(segments: Runs, values: Worth, size: int) -> Points:
-    """The set of shelves of greatest total value: exact."""
+def best_shelves(segments: Runs, values: Worth, size: int) -> tuple[Points, int]:
+    """The set of shelves of greatest total value, exact, and that value."""
     lines, pointers = _line_pointers(segments)
-    rows = _best_rows(lines, _row_values(segments, values, pointers, size), size)
-    found = [
-        _best_row(segments[a:b], values[a:b], size)
-        for a, b in zip(pointers[rows], pointers[rows + 1], strict=True)
-    ]
-    counts = [len(columns) for columns in found]
-    return np.stack([np.repeat(lines[rows], counts), np.concatenate(found)], axis=1).astype(np.int32)
+    totals = _row_values(segments, values, pointers, size)
+    rows = _best_rows(lines, totals, size)
+    spans = zip(pointers[rows], pointers[rows + 1], strict=True)
+    found = [_best_row(segments[a:b], values[a:b], size) for a, b in spans]
+    at = np.repeat(lines[rows], [len(columns) for columns in found])
+    return np.stack([at, np.concatenate(found)], axis=1).astype(np.int32), int(totals[rows].sum())
 
 
 def _line_pointers(segments: Runs) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:

@@ -7,6 +7,7 @@ from hypothesis.extra import numpy as hnp
 
 from spectralearth_build.overlap.lattice import Box
 from spectralearth_build.overlap.region import Region, union
+from spectralearth_build.overlap.runs import transposed
 
 SHAPE = (9, 11)
 MASKS = hnp.arrays(np.bool_, SHAPE, elements=st.sampled_from([True, True, True, False]))
@@ -83,3 +84,19 @@ def test_pixels_in_windows_and_points(mask, size):
         region(mask).count_in(points, size).reshape(SHAPE), counts_by_brute_force(mask, size)
     )
     assert np.array_equal(region(mask).contains(points).reshape(SHAPE), mask)
+
+
+@given(hnp.arrays(np.int64, SHAPE, elements=st.integers(0, 3)))
+def test_transposed_runs_down_the_columns(plane):
+    levels = [(v, Region.from_mask(plane == v, BOX).runs) for v in range(1, 4)]
+    segments = np.concatenate([runs for _, runs in levels])
+    values = np.concatenate([np.full(len(runs), v) for v, runs in levels])
+    order = np.lexsort((segments[:, 1], segments[:, 0]))
+    turned, turned_values = transposed(segments[order], values[order])
+    found = np.zeros_like(plane)
+    for (col, start, stop), value in zip(turned, turned_values, strict=True):
+        found[start - BOX.line : stop - BOX.line, col - BOX.col] += value
+    assert np.array_equal(found, plane)
+    assert (np.lexsort((turned[:, 1], turned[:, 0])) == np.arange(len(turned))).all()
+    touching = (turned[1:, 0] == turned[:-1, 0]) & (turned[1:, 1] == turned[:-1, 2])
+    assert (turned_values[1:][touching] != turned_values[:-1][touching]).all()

@@ -56,8 +56,10 @@ def test_shelves_are_the_best_rows_of_windows(case):
     if not worthy.any():
         assert expected == 0
         return
-    anchors = best_shelves(problem.cover.segments[worthy], values[worthy], problem.size)
-    assert problem.value(anchors) == expected
+    anchors, value = best_shelves(problem.cover.segments[worthy], values[worthy], problem.size)
+    assert problem.value(anchors) == value == expected
+    turned = best_by_exhaustion(depth.T, problem.worth, problem.size)
+    assert problem.value(shelves(problem)) >= turned
     assert problem.value(shelves(problem)) >= expected
     assert problem.value(fixed_lattice(problem)) <= expected
 
