@@ -69,35 +69,39 @@ def outline(runs: Runs, shift: float = 0.0, tolerance: float = 0.0) -> BaseGeome
     Args:
         runs: the pixels.
         shift: moves the outline down and right by so many pixels (half a window: from anchors to centres).
-        tolerance: simplification in metres.
+        tolerance: simplification of the sides, in pixels; at 1, a slanted staircase becomes a straight line.
     """
     if len(runs) == 0:
         return shapely.Polygon()
-    chain = _chains(runs)
-    order = np.argsort(chain, kind="stable")
-    parts = [_staircase(runs[rows]) for rows in np.split(order, np.cumsum(np.bincount(chain))[:-1])]
-    whole = shapely.union_all(parts) if len(parts) > 1 else parts[0]
-    scaled = shapely.transform(
+    stacks = _stacks(runs, tolerance)
+    whole = shapely.union_all(stacks) if len(stacks) > 1 else stacks[0]
+    return shapely.transform(
         whole,
         lambda p: np.stack([ORIGIN + PIXEL * (p[:, 0] + shift), ORIGIN - PIXEL * (p[:, 1] + shift)], axis=1),
     )
-    return _simplified(scaled, tolerance) if tolerance else scaled
 
 
-def _simplified(shape: BaseGeometry, tolerance: float) -> BaseGeometry:
-    """Simplify fast; the slow way, which never spoils a polygon, only where the fast one did."""
-    quick = shapely.simplify(shape, tolerance, preserve_topology=False)
-    sound = shapely.is_valid(quick) and not shapely.is_empty(quick)
-    return quick if sound else shapely.simplify(shape, tolerance)
+def _stacks(runs: Runs, tolerance: float) -> npt.NDArray[np.object_]:
+    """Polygons of stacks of runs, one run a line, whose ends meet the next stack's exactly.
 
-
-def _staircase(runs: Runs) -> shapely.Polygon:
-    """A stack of runs, one a line, as a polygon: down the right side, up the left."""
-    line, start, stop = runs.T
-    rows = np.stack([line, line + 1], axis=1).ravel()
-    right = np.stack([np.repeat(stop, 2), rows], axis=1)
-    left = np.stack([np.repeat(start, 2), rows], axis=1)
-    return shapely.Polygon(np.concatenate([right, left[::-1]]))
+    The two sides of a stack are simplified with their ends held, so stacks still join without a gap.
+    """
+    chain = _chains(runs)
+    order = np.argsort(chain, kind="stable")
+    number = np.repeat(chain[order], 2)
+    rows = runs[order, 0].repeat(2) + np.tile([0, 1], len(runs))
+    sides = [
+        shapely.linestrings(np.stack([runs[order, end].repeat(2), rows], axis=1), indices=number)
+        for end in (1, 2)
+    ]
+    if tolerance:
+        sides = [shapely.simplify(side, tolerance, preserve_topology=False) for side in sides]
+    left, right = sides
+    points, where = shapely.get_coordinates(np.concatenate([left, shapely.reverse(right)]), return_index=True)
+    ring = where % len(left)
+    by_ring = np.argsort(ring, kind="stable")
+    found = shapely.polygons(shapely.linearrings(points[by_ring], indices=ring[by_ring]))
+    return np.asarray(np.where(shapely.is_valid(found), found, shapely.buffer(found, 0)))
 
 
 @kernel

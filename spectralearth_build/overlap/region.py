@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -91,13 +92,19 @@ class Region:
         return kernels.contains_points(self.runs, points)
 
 
+def merged(runs: npt.NDArray[np.integer[Any]]) -> Region:
+    """The pixels of any of the runs [n, 3], which may be in any order and overlap."""
+    ordered = runs[np.argsort(runs[:, 0], kind="stable")].astype(np.int32)
+    segments, _, _ = kernels.sweep(ordered, np.zeros(len(runs), np.uint64))
+    return Region(kernels.joined(segments, np.ones(len(segments), np.bool_)))
+
+
 def union(regions: Sequence[Region]) -> Region:
     """The pixels of any of the regions."""
     present = [region for region in regions if region]
     if len(present) <= 1:
         return present[0] if present else Region.empty()
-    segments, _, _ = swept(present, np.zeros(len(present), np.uint64))
-    return Region(kernels.joined(segments, np.ones(len(segments), np.bool_)))
+    return merged(np.concatenate([region.runs for region in present]))
 
 
 def swept(

@@ -24,7 +24,9 @@ def upper_bound(problem: Problem) -> float:
     if len(segments) == 0:
         return 0.0
     piece = pieces(segments, problem.size)
-    return float(sum(_bound(segments[piece == k], values[piece == k], problem.size) for k in range(piece.max() + 1)))
+    return float(
+        sum(_bound(segments[piece == k], values[piece == k], problem.size) for k in range(piece.max() + 1))
+    )
 
 
 @kernel
@@ -33,7 +35,9 @@ def _bound(segments: Runs, values: Worth, size: int) -> float:
     col0 = segments[:, 1].min()
     width = segments[:, 2].max() - col0
     blocks = (last - first) // size + 1
-    behind = np.zeros((size, width), np.int64)  # max from each line of the block to its end (the block before)
+    behind = np.zeros(
+        (size, width), np.int64
+    )  # max from each line of the block to its end (the block before)
     rows = np.zeros((size, width), np.int64)
     ahead = np.zeros(width, np.int64)
     best = np.zeros(width + 1, np.int64)
@@ -46,7 +50,9 @@ def _bound(segments: Runs, values: Worth, size: int) -> float:
             rows[row, segments[k, 1] - col0 : segments[k, 2] - col0] = values[k]
             k += 1
         ahead[:] = 0
-        for row in range(size):  # anchors in (line - size, line]: the end of the block before, the start of this one
+        for row in range(
+            size
+        ):  # anchors in (line - size, line]: the end of the block before, the start of this one
             ahead = np.maximum(ahead, rows[row])
             crossing = np.maximum(ahead, behind[row + 1]) if row + 1 < size else ahead
             total += _schedule_dense(crossing, size, best)

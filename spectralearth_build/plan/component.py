@@ -148,7 +148,7 @@ def _tuples(epsg: int, depth: Cover, datatakes: Sequence[Datatake], size: int) -
                 "datatakes": [d.name for d in members],
                 "tiles": sorted(tiles),
                 "windows": face.area,
-                "outline": outline(face.runs, shift=size / 2, tolerance=15.0),
+                "outline": outline(face.runs, shift=size / 2, tolerance=1.0),
             }
         )
     return rows

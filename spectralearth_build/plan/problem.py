@@ -11,8 +11,7 @@ import numpy.typing as npt
 
 from spectralearth_build.config import ValueName
 from spectralearth_build.overlap.cover import Cover
-from spectralearth_build.overlap.lattice import Box
-from spectralearth_build.overlap.region import Points, Region, union
+from spectralearth_build.overlap.region import Points, Region, merged
 
 Worth = npt.NDArray[np.int64]
 """For each depth from 0 on, the value of a window of that depth."""
@@ -66,13 +65,12 @@ def worth_of(value: ValueName, min_dates: int, max_depth: int) -> Worth:
 
 def conflicts(anchors: Points, size: int) -> Region:
     """All anchors whose window would overlap one of the windows at ``anchors``."""
-    reach = 2 * size - 1
-    return union(
-        [
-            Region.from_box(Box(line - size + 1, col - size + 1, reach, reach))
-            for line, col in anchors.tolist()
-        ]
-    )
+    line, col = anchors.astype(np.int64).T
+    beside = merged(np.stack([line, col - size + 1, col + size], axis=1)).runs
+    reach = np.arange(-size + 1, size)
+    spread = np.repeat(beside, len(reach), axis=0)
+    spread[:, 0] += np.tile(reach, len(beside)).astype(np.int32)
+    return merged(spread)
 
 
 def overlapping(

@@ -21,12 +21,18 @@ def test_components_are_those_of_all_touching_pairs(corners):
     squares = [shapely.box(x / 4, y / 4, x / 4 + 0.3, y / 4 + 0.3) for x, y in corners]
     graph = nx.Graph()
     graph.add_nodes_from(range(len(squares)))
-    graph.add_edges_from((i, j) for i, j in combinations(range(len(squares)), 2) if squares[i].intersects(squares[j]))
+    graph.add_edges_from(
+        (i, j) for i, j in combinations(range(len(squares)), 2) if squares[i].intersects(squares[j])
+    )
     assert components(squares) == sorted(sorted(group) for group in nx.connected_components(graph))
 
 
 def test_neighbours_across_the_antimeridian_touch_and_greenwich_is_far():
-    east, west, greenwich = shapely.box(179.5, 0, 180, 1), shapely.box(-180, 0, -179.6, 1), shapely.box(0, 0, 1, 1)
+    east, west, greenwich = (
+        shapely.box(179.5, 0, 180, 1),
+        shapely.box(-180, 0, -179.6, 1),
+        shapely.box(0, 0, 1, 1),
+    )
     assert components([east, greenwich, west]) == [[0, 2], [1]]
 
 

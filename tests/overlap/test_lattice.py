@@ -13,7 +13,12 @@ def test_a_real_raster_lies_on_the_lattice():
 
 @pytest.mark.parametrize(
     ("west", "north", "pixel"),
-    [(467084.0, 6321105.0, 30.0), (467085.0, 6321100.0, 30.0), (467085.0, 6321105.0, 29.99), (467070.0, 6321105.0, 30.0)],
+    [
+        (467084.0, 6321105.0, 30.0),
+        (467085.0, 6321100.0, 30.0),
+        (467085.0, 6321105.0, 29.99),
+        (467070.0, 6321105.0, 30.0),
+    ],
 )
 def test_off_the_lattice_is_none(west, north, pixel):
     assert box_of_raster(west, north, (pixel, pixel), (10, 10)) is None

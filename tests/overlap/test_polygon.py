@@ -47,3 +47,20 @@ def test_a_footprint_cut_at_the_antimeridian_fills_without_a_seam():
     parts = shapely.MultiPolygon([shapely.box(179.99, 10, 180, 10.01), shapely.box(-180, 10, -179.99, 10.01)])
     whole = region_of_footprint(parts, 32601)
     assert whole.runs[:, 0].size == np.unique(whole.runs[:, 0]).size  # one run a line
+
+
+@given(hnp.arrays(np.bool_, (20, 24), elements=st.sampled_from([True, True, True, False])))
+def test_simplified_outline_stays_near_and_sound(mask):
+    runs = Region.from_mask(mask, BOX).runs
+    exact, simple = outline(runs), outline(runs, tolerance=1.0)
+    assert simple.is_valid
+    far = shapely.difference(simple, shapely.buffer(exact, 43))  # a pixel's diagonal
+    assert far.area < 1e-6
+
+
+def test_a_slanted_stripe_has_few_corners():
+    lines = np.arange(400)
+    runs = np.stack([lines, 10 + lines // 4, 300 + lines // 4], axis=1).astype(np.int32)
+    exact, simple = outline(runs), outline(runs, tolerance=1.0)
+    assert len(simple.exterior.coords) <= 7 < 300 < len(exact.exterior.coords)
+    assert abs(simple.area / exact.area - 1) < 0.005

@@ -1,5 +1,7 @@
 """Runs against plain boolean masks, pixel by pixel."""
 
+from itertools import pairwise
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -46,7 +48,7 @@ def test_mask_round_trip_area_and_box(mask):
 def test_runs_are_sorted_disjoint_and_never_touch(mask):
     runs = region(mask).runs
     assert (runs[:, 1] < runs[:, 2]).all()
-    for (line, _, stop), (next_line, start, _) in zip(runs, runs[1:], strict=False):
+    for (line, _, stop), (next_line, start, _) in pairwise(runs):
         assert next_line > line or start > stop
 
 

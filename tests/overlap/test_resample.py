@@ -5,7 +5,14 @@ from pyproj import Transformer
 from scipy.ndimage import map_coordinates
 
 from spectralearth_build.overlap.lattice import Box
-from spectralearth_build.overlap.resample import NODATA, bilinear, bilinear_valid, nearest, source_grid, support
+from spectralearth_build.overlap.resample import (
+    NODATA,
+    bilinear,
+    bilinear_valid,
+    nearest,
+    source_grid,
+    support,
+)
 
 
 def points(seed, box, n=(20, 30)):
@@ -60,7 +67,9 @@ def test_outside_the_box_is_nodata():
 def test_grid_is_pyproj_and_support_is_enough():
     target = Box(-176000, 23500, 9, 11)
     lines, cols = source_grid(target, 32632, 32633)
-    east, north = Transformer.from_crs(32632, 32633, always_xy=True).transform(15 + 30 * (23500 + 2.5), 15 + 30 * (176000 - 4.5))
+    east, north = Transformer.from_crs(32632, 32633, always_xy=True).transform(
+        15 + 30 * (23500 + 2.5), 15 + 30 * (176000 - 4.5)
+    )
     assert abs(cols[4, 2] - (east - 15) / 30) < 1e-9
     assert abs(lines[4, 2] - (15 - north) / 30) < 1e-9
     box = support(lines, cols)

@@ -16,7 +16,9 @@ def test_owned_anchors_have_their_centre_in_the_zone(line):
     assert len(found.runs) == 3
     for at, start, stop in found.runs.tolist():
         columns = np.array([start - 1, start, stop - 1, stop])
-        lon, lat = to_lonlat.transform(15 + 30 * (columns + WINDOW / 2), np.full(4, 15 - 30 * (at + WINDOW / 2)))
+        lon, lat = to_lonlat.transform(
+            15 + 30 * (columns + WINDOW / 2), np.full(4, 15 - 30 * (at + WINDOW / 2))
+        )
         assert ((lon >= 6) & (lon < 12)).tolist() == [False, True, True, False]
         assert (np.asarray(lat) > 0).all()
 
@@ -34,7 +36,10 @@ def test_hemispheres_share_no_anchor():
         (shapely.box(11.9, 46, 12.1, 47), (32632, 32633)),
         (shapely.box(11, -0.1, 12, 0.1), (32632, 32732)),
         (shapely.box(11, -2, 12, -1), (32732,)),
-        (shapely.MultiPolygon([shapely.box(179.5, 1, 180, 2), shapely.box(-180, 1, -179.5, 2)]), (32601, 32660)),
+        (
+            shapely.MultiPolygon([shapely.box(179.5, 1, 180, 2), shapely.box(-180, 1, -179.5, 2)]),
+            (32601, 32660),
+        ),
     ],
 )
 def test_zones_of_a_footprint(footprint, zones):

@@ -37,7 +37,14 @@ def archives(draw):
             bits |= np.where(rng.random((height, width)) < share, flag, 0)
         mask = np.where(bits & VALID, bits, 0).astype(np.uint8)
         box = Box(LINE + top, COL + left, height, width)
-        tile = Tile(f"{datatake}_{number + 1:03d}", datatake, number + 1, EPSG, box, to_lonlat(shapely.box(*box.bounds), EPSG))
+        tile = Tile(
+            f"{datatake}_{number + 1:03d}",
+            datatake,
+            number + 1,
+            EPSG,
+            box,
+            to_lonlat(shapely.box(*box.bounds), EPSG),
+        )
         tiles.append(tile)
         masks[tile.tile_id] = mask
     return tiles, masks
@@ -47,7 +54,9 @@ def mosaics(tiles, masks):
     """For each datatake: mask and source tile of every pixel, the lowest tile number first."""
     found = {}
     for tile in sorted(tiles, key=lambda t: t.number):
-        mask, source = found.setdefault(tile.datatake, (np.zeros((EXTENT, EXTENT), np.uint8), np.full((EXTENT, EXTENT), "", object)))
+        mask, source = found.setdefault(
+            tile.datatake, (np.zeros((EXTENT, EXTENT), np.uint8), np.full((EXTENT, EXTENT), "", object))
+        )
         for i, j in np.argwhere(masks[tile.tile_id] & VALID):
             at = (tile.box.line - LINE + i, tile.box.col - COL + j)
             if not mask[at] & VALID:
@@ -56,7 +65,11 @@ def mosaics(tiles, masks):
 
 
 def windows(array):
-    return {(i, j): array[i : i + SIZE, j : j + SIZE] for i in range(EXTENT - SIZE + 1) for j in range(EXTENT - SIZE + 1)}
+    return {
+        (i, j): array[i : i + SIZE, j : j + SIZE]
+        for i in range(EXTENT - SIZE + 1)
+        for j in range(EXTENT - SIZE + 1)
+    }
 
 
 def clear(mask):
@@ -81,7 +94,9 @@ def anchor(location):
     return -location["lattice_row"] - LINE, location["lattice_col"] - COL
 
 
-@given(archives(), st.sampled_from(["shelves", "algorithm1", "lattice"]), st.sampled_from(["patches", "pairs"]))
+@given(
+    archives(), st.sampled_from(["shelves", "algorithm1", "lattice"]), st.sampled_from(["patches", "pairs"])
+)
 @settings(max_examples=150)
 def test_locations_have_all_their_dates_and_never_overlap(archive, strategy, value):
     plan = planned(*archive, strategy=strategy, value=value)
@@ -123,14 +138,22 @@ def test_overlaps_are_the_windows_wholly_in_both_tiles(archive):
     inside = {}
     for tile in tiles:
         whole = np.zeros((EXTENT, EXTENT), np.uint8)
-        whole[Box(tile.box.line - LINE, tile.box.col - COL, tile.box.height, tile.box.width).slices(Box(0, 0, EXTENT, EXTENT))] = masks[tile.tile_id] & VALID
-        inside[tile.tile_id] = {at for at, pixels in windows(whole).items() if pixels.all() and tile.datatake in seen.get(at, [])}
+        whole[
+            Box(tile.box.line - LINE, tile.box.col - COL, tile.box.height, tile.box.width).slices(
+                Box(0, 0, EXTENT, EXTENT)
+            )
+        ] = masks[tile.tile_id] & VALID
+        inside[tile.tile_id] = {
+            at for at, pixels in windows(whole).items() if pixels.all() and tile.datatake in seen.get(at, [])
+        }
     expected = {}
     for a, b in combinations(sorted(tiles, key=lambda t: t.tile_id), 2):
         common = inside[a.tile_id] & inside[b.tile_id]
         if a.datatake != b.datatake and common:
             expected[a.tile_id, b.tile_id] = len(common)
-    assert {(row["tile_a"], row["tile_b"]): row["windows"] for row in planned(tiles, masks).overlaps} == expected
+    assert {
+        (row["tile_a"], row["tile_b"]): row["windows"] for row in planned(tiles, masks).overlaps
+    } == expected
 
 
 @given(archives())

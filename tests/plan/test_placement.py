@@ -28,7 +28,9 @@ def problems(draw):
         masks.append(mask)
     names = [f"DT{i}" for i in range(len(masks))]
     regions = tuple(Region.from_mask(m, BOX) for m in masks)
-    worth = worth_of(draw(st.sampled_from(["patches", "series", "pairs"])), draw(st.integers(1, 2)), len(masks))
+    worth = worth_of(
+        draw(st.sampled_from(["patches", "series", "pairs"])), draw(st.integers(1, 2)), len(masks)
+    )
     problem = Problem(cover(regions, names), worth, draw(st.integers(2, 3)), regions, tuple(names))
     return problem, np.sum(masks, axis=0)
 

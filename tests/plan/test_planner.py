@@ -71,7 +71,9 @@ def test_tables_of_a_small_archive(dataset):
     assert result.counts["locations_by_dates"]["2"] == (locations["n"] == 2).sum() == 4
     assert (locations["n"] == 1).sum() == 4  # the tile apart
     assert locations["component"].nunique() == 2
-    assert patches.groupby("location_id").size().to_dict() == locations.set_index("location_id")["n"].to_dict()
+    assert (
+        patches.groupby("location_id").size().to_dict() == locations.set_index("location_id")["n"].to_dict()
+    )
     days = (patches["acquired"] - pd.Timestamp("2023-01-01", tz="UTC")).dt.days
     assert (days == patches["datatake"].str[2:].astype(int)).all()
 
@@ -91,7 +93,9 @@ def test_overlaps_and_tuples_with_closed_forms(dataset):
     assert overlaps[["tile_a", "tile_b"]].to_numpy().tolist() == [["DT0000000001_001", "DT0000000002_001"]]
     shared = (280 - 127) * (270 - 127)
     assert overlaps["windows"][0] == shared
-    assert overlaps["area_km2"][0] == pytest.approx(280 * 270 * 9e-4, rel=2e-3)  # UTM's scale is not exactly 1
+    assert overlaps["area_km2"][0] == pytest.approx(
+        280 * 270 * 9e-4, rel=2e-3
+    )  # UTM's scale is not exactly 1
     pair = tuples[tuples["n"] == 2].iloc[0]
     assert pair["windows"] == shared
     assert pair["area_km2"] == pytest.approx(shared * 9e-4)

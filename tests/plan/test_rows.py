@@ -7,14 +7,19 @@ from hypothesis import strategies as st
 from spectralearth_build.plan.rows import assign_rows
 
 
-@given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 9)), unique=True, max_size=25), st.integers(1, 4))
+@given(
+    st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 9)), unique=True, max_size=25),
+    st.integers(1, 4),
+)
 def test_shards_hold_one_tile_and_are_filled_in_order(keys, shard_rows):
     patches = pd.DataFrame(
         [{"tile_id": tile, "location_id": str(n), "patch_id": f"{tile}{n}"} for tile, n in keys],
         columns=["tile_id", "location_id", "patch_id"],
     )
     rows = assign_rows(patches, shard_rows)
-    assert sorted(zip(rows["tile_id"], rows["location_id"], strict=True)) == sorted((t, str(n)) for t, n in keys)
+    assert sorted(zip(rows["tile_id"], rows["location_id"], strict=True)) == sorted(
+        (t, str(n)) for t, n in keys
+    )
     assert (rows["shard"] == rows["store_row"] // shard_rows).all()
     assert rows["store_row"].is_unique
     assert rows["store_row"].is_monotonic_increasing

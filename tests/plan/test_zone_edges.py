@@ -63,7 +63,9 @@ def test_no_two_windows_overlap_on_the_ground(edge):
     pairs = pairs[pairs[:, 0] < pairs[:, 1]]
     common = shapely.intersection(shapes[pairs[:, 0]], shapes[pairs[:, 1]])
     geod = Geod(ellps="WGS84")
-    assert max((abs(geod.geometry_area_perimeter(c)[0]) for c in common if c.area > 0), default=0) < 900  # a pixel
+    assert (
+        max((abs(geod.geometry_area_perimeter(c)[0]) for c in common if c.area > 0), default=0) < 900
+    )  # a pixel
 
 
 def test_the_neighbours_tile_joins_the_series_marked_resampled(edge):
@@ -84,7 +86,9 @@ def test_every_resampled_pixel_has_its_support_inside_the_raster(edge):
         location, tile = where[patch["location_id"]], by_id[patch["tile_id"]]
         x = 15 + 30 * (location["lattice_col"] + np.arange(128) + 0.5)
         y = 15 + 30 * (location["lattice_row"] - np.arange(128) - 0.5)
-        east, north = Transformer.from_crs(location["epsg"], tile.epsg, always_xy=True).transform(*np.meshgrid(x, y))
+        east, north = Transformer.from_crs(location["epsg"], tile.epsg, always_xy=True).transform(
+            *np.meshgrid(x, y)
+        )
         west, south, right, top = tile.box.bounds
         assert (east - 15 >= west).all()
         assert (east + 15 <= right).all()
@@ -95,7 +99,10 @@ def test_every_resampled_pixel_has_its_support_inside_the_raster(edge):
 def test_clouds_of_a_foreign_tile_count_where_they_lie():
     lon, lat, zones = EDGES["zone edge"]
     tiles = [tile_at(lon, lat, epsg, number) for number, epsg in enumerate(zones, 1)]
-    clear, cloudy = np.full((HEIGHT, WIDTH), VALID, np.uint8), np.full((HEIGHT, WIDTH), VALID | CLOUD, np.uint8)
+    clear, cloudy = (
+        np.full((HEIGHT, WIDTH), VALID, np.uint8),
+        np.full((HEIGHT, WIDTH), VALID | CLOUD, np.uint8),
+    )
     masks = {tiles[0].tile_id: clear, tiles[1].tile_id: cloudy}
     plan = plan_component(tiles, lambda tile: masks[tile.tile_id], PlanConfig(), QualityConfig())
     assert {patch["datatake"] for patch in plan.patches} == {tiles[0].datatake}
