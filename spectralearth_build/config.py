@@ -1,10 +1,12 @@
 """The settings of a build: one typed tree, every field described once.
 
-The descriptions become the commented template (`config template`), the validation messages and the documentation.
+The descriptions become the commented template (`config template`), the validation messages and the
+documentation.
 """
 
 from __future__ import annotations
 
+import json
 import tomllib
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -28,68 +30,97 @@ class Section(BaseModel):
 class ScanConfig(Section):
     """What scan reads of each product."""
 
-    manifest: str = Field("", description="Tile list (CSV): take exactly these tiles. Empty: everything found.")
+    manifest: str = Field(
+        default="", description="Tile list (CSV): take exactly these tiles. Empty: everything found."
+    )
     validity: Literal["all-bands", "classes"] = Field(
-        "all-bands",
-        description="all-bands: read the image and ask every kept band for data (exact, and proves that the file "
-        "decodes). classes: trust QUALITY_CLASSES (fast; bad files and pixels show only in cut).",
+        default="all-bands",
+        description="all-bands: read the image and ask every kept band for data (exact, and proves that the "
+        "file decodes). classes: trust QUALITY_CLASSES (fast; bad files and pixels show only in cut).",
     )
     band_tolerance_nm: float = Field(
-        1.0, gt=0, le=5, description="Largest distance of a band from its nominal wavelength, nm."
+        default=1.0, gt=0, le=5, description="Largest distance of a band from its nominal wavelength, nm."
     )
 
 
 class QualityConfig(Section):
     """Which windows count as clear, and which tiles as usable. Fractions are shares of a window's pixels."""
 
-    max_cloud: Fraction = Field(0.05, ge=0, le=1, description="Largest cloud fraction of a window.")
-    max_shadow: Fraction = Field(0.10, ge=0, le=1, description="Largest cloud-shadow fraction.")
-    max_haze: Fraction = Field(0.20, ge=0, le=1, description="Largest haze fraction.")
-    max_cirrus: Fraction = Field(0.20, ge=0, le=1, description="Largest fraction of cirrus at or above cirrus_level.")
-    cirrus_level: int = Field(2, ge=1, le=3, description="Cirrus that counts: 1 thin, 2 medium, 3 thick only.")
-    max_snow: Fraction = Field(1.0, ge=0, le=1, description="Largest snow fraction (1: snow is welcome).")
-    min_sun_elevation: float = Field(10.0, ge=-90, le=90, description="Lowest sun, degrees; 0 and below is night.")
-    max_overall_quality: int = Field(1, ge=0, le=2, description="Worst product: 0 nominal, 1 reduced, 2 low.")
+    max_cloud: Fraction = Field(default=0.05, ge=0, le=1, description="Largest cloud fraction of a window.")
+    max_shadow: Fraction = Field(default=0.10, ge=0, le=1, description="Largest cloud-shadow fraction.")
+    max_haze: Fraction = Field(default=0.20, ge=0, le=1, description="Largest haze fraction.")
+    max_cirrus: Fraction = Field(
+        default=0.20, ge=0, le=1, description="Largest fraction of cirrus at or above cirrus_level."
+    )
+    cirrus_level: int = Field(
+        default=2, ge=1, le=3, description="Cirrus that counts: 1 thin, 2 medium, 3 thick only."
+    )
+    max_snow: Fraction = Field(
+        default=1.0, ge=0, le=1, description="Largest snow fraction (1: snow is welcome)."
+    )
+    min_sun_elevation: float = Field(
+        default=10.0, ge=-90, le=90, description="Lowest sun, degrees; 0 and below is night."
+    )
+    max_overall_quality: int = Field(
+        default=1, ge=0, le=2, description="Worst product: 0 nominal, 1 reduced, 2 low."
+    )
 
 
 class PlanConfig(Section):
     """Where patches go."""
 
     strategy: StrategyName = Field(
-        "shelves",
+        default="shelves",
         description="shelves: best rows of windows (default). algorithm1: SpectralEarth's n-tuples by area. "
         "lattice: fixed grid.",
     )
     value: ValueName = Field(
-        "patches",
-        description="What a window of depth d is worth. patches: d. series: locations with two dates or more first. "
-        "pairs: d(d-1)/2 first.",
+        default="patches",
+        description="What a window of depth d is worth. patches: d. series: locations with two dates or more "
+        "first. pairs: d(d-1)/2 first.",
     )
-    min_dates: int = Field(1, ge=1, description="Leave out locations with fewer dates.")
-    kept_tuples: int = Field(20, ge=1, description="algorithm1 only: tuples kept from one size to the next.")
+    min_dates: int = Field(default=1, ge=1, description="Leave out locations with fewer dates.")
+    kept_tuples: int = Field(
+        default=20, ge=1, description="algorithm1 only: tuples kept from one size to the next."
+    )
 
 
 class StoreConfig(Section):
     """How patches are stored."""
 
     codec: CodecName = Field(
-        "spectral",
-        description="spectral: band delta + zstd (half of raw). fast: band delta + lz4. portable: zstd without delta, "
-        "readable without this package.",
+        default="spectral",
+        description="spectral: band delta + zstd (half of raw). fast: band delta + lz4. portable: zstd "
+        "without delta, readable without this package.",
     )
-    shard_rows: int = Field(16, ge=1, le=1024, description="Patches per shard file; about 3 MB each.")
+    shard_rows: int = Field(default=16, ge=1, le=1024, description="Patches per shard file; about 3 MB each.")
 
 
 class RunConfig(Section):
     """Where and how the work runs; nothing here changes a byte of the result."""
 
     scheduler: str = Field(
-        "", description="Address of a Dask scheduler (tcp://...). Empty: a local cluster. 'inline': this process."
+        default="",
+        description="A Dask scheduler's address (tcp://...). Empty: a local cluster. 'inline': this process.",
     )
-    workers: int = Field(0, ge=0, description="Local worker processes; 0: one per core, as memory allows.")
-    memory_limit: str = Field("", description="Memory per local worker, such as '4 GiB'. Empty: a fair share.")
-    dashboard: str = Field("127.0.0.1:8787", description="Where a local cluster's dashboard listens.")
-    performance_report: str = Field("", description="Save Dask's performance report to this HTML file.")
+    workers: int = Field(
+        default=0, ge=0, description="Local worker processes; 0: one per core, as memory allows."
+    )
+    memory_limit: str = Field(
+        default="", description="Memory per local worker, such as '4 GiB'. Empty: a fair share."
+    )
+    dashboard: str = Field(
+        default="127.0.0.1:8787",
+        description="Where a local cluster's dashboard listens; another port if taken. Empty: none.",
+    )
+    task_timeout: int = Field(
+        default=3600,
+        ge=1,
+        description="Seconds after which a task counts as hung and is tried alone, as long again.",
+    )
+    performance_report: str = Field(
+        default="", description="Save Dask's performance report to this HTML file."
+    )
 
 
 class Config(Section):
@@ -107,7 +138,8 @@ def load(path: Path | None = None, overrides: dict[str, Any] | None = None) -> C
 
     Args:
         path: TOML file; None for the defaults.
-        overrides: dotted keys, such as ``{"plan.value": "pairs"}``; text is taken as TOML where it parses.
+        overrides: dotted keys, such as ``{"plan.value": "pairs"}``; text becomes what the
+            field holds.
 
     Raises:
         ConfigError: naming each unknown key or bad value, and what is allowed.
@@ -123,7 +155,7 @@ def load(path: Path | None = None, overrides: dict[str, Any] | None = None) -> C
         branch = tree.setdefault(section, {})
         if not name or not isinstance(branch, dict):
             raise ConfigError(f"Settings are named section.key, got '{key}'.")
-        branch[name] = _parsed(value)
+        branch[name] = value
     try:
         return Config.model_validate(tree)
     except ValidationError as error:
@@ -132,33 +164,22 @@ def load(path: Path | None = None, overrides: dict[str, Any] | None = None) -> C
 
 def template() -> str:
     """The default configuration as commented TOML."""
-    lines = ["# Settings of spectralearth-build, all at their defaults.", ""]
-    for name, field in Config.model_fields.items():
-        section = field.annotation
-        assert section is not None
-        assert issubclass(section, Section)
-        lines += [f"# {section.__doc__}".rstrip(), f"[{name}]"]
-        for key, leaf in section.model_fields.items():
+    return "# Settings of spectralearth-build, all at their defaults.\n\n" + to_toml(Config(), comments=True)
+
+
+def to_toml(config: Config, comments: bool = False) -> str:
+    """A configuration as TOML, which `load` reads back; ``comments`` says what each setting means."""
+    lines = []
+    for name in Config.model_fields:
+        section = getattr(config, name)
+        lines += [f"# {section.__doc__}", f"[{name}]"] if comments else [f"[{name}]"]
+        for key, leaf in type(section).model_fields.items():
             choices = get_args(leaf.annotation)
             allowed = f" One of: {', '.join(map(str, choices))}." if choices else ""
-            lines += [f"# {leaf.description}{allowed}", f"{key} = {_toml(leaf.default)}"]
+            lines += [f"# {leaf.description}{allowed}"] if comments else []
+            lines.append(f"{key} = {json.dumps(getattr(section, key), ensure_ascii=False)}")
         lines.append("")
     return "\n".join(lines)
-
-
-def _parsed(value: Any) -> Any:  # noqa: ANN401
-    if not isinstance(value, str):
-        return value
-    try:
-        return tomllib.loads(f"v = {value}")["v"]
-    except tomllib.TOMLDecodeError:
-        return value
-
-
-def _toml(value: object) -> str:
-    if isinstance(value, str):
-        return f'"{value}"'
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _explain(item: Any) -> str:  # noqa: ANN401

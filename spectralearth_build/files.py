@@ -46,6 +46,13 @@ def write_bytes(path: Path, data: bytes) -> None:
         temporary.write_bytes(data)
 
 
+def remove(path: Path) -> None:
+    """Delete ``path`` if it is there, durably."""
+    if path.exists():
+        path.unlink()
+        _sync_folder(path.parent)
+
+
 def delete_partials(folder: Path) -> int:
     """Delete what an interrupted run left half-done below ``folder``; returns how many files."""
     found = list(folder.rglob(f"*{PARTIAL}")) if folder.is_dir() else []

@@ -13,6 +13,7 @@ from typing import Any
 import geopandas as gpd
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from spectralearth_build.errors import UsageError
 from spectralearth_build.files import replacing
@@ -49,7 +50,9 @@ class Table:
         """Whether the table has a geometry."""
         return any(column.type is GEOMETRY for column in self.columns)
 
-    def frame(self, rows: list[dict[str, Any]] | dict[str, Any] | pd.DataFrame) -> gpd.GeoDataFrame | pd.DataFrame:
+    def frame(
+        self, rows: list[dict[str, Any]] | dict[str, Any] | pd.DataFrame
+    ) -> gpd.GeoDataFrame | pd.DataFrame:
         """A (geo) data frame with exactly this table's columns and types; absent values become nulls."""
         data = pd.DataFrame(rows)
         plain = [c for c in self.columns if c.type is not GEOMETRY]
@@ -66,11 +69,12 @@ class Table:
         path = folder / self.file
         ordered = self.frame(frame).reset_index(drop=True)
         with replacing(path) as temporary:
-            if self.spatial:
-                ordered.to_parquet(temporary, index=False, compression="zstd")
-            else:
-                schema = pa.schema([(c.name, c.type) for c in self.columns])
-                ordered.to_parquet(temporary, index=False, compression="zstd", schema=schema)
+            ordered.to_parquet(temporary, index=False)
+            written = pq.read_table(temporary)
+            types = [(c.name, c.type or written.schema.field(c.name).type) for c in self.columns]
+            geo = {key: text for key, text in (written.schema.metadata or {}).items() if key == b"geo"}
+            # pandas chooses types, and leaves notes, that differ with its version: take them back
+            pq.write_table(written.cast(pa.schema(types, metadata=geo)), temporary, compression="zstd")
         return path
 
     def read(self, folder: Path, columns: list[str] | None = None) -> gpd.GeoDataFrame | pd.DataFrame:
@@ -81,11 +85,17 @@ class Table:
         """
         path = folder / self.file
         if not path.is_file():
-            raise UsageError(f"There is no {self.file}.", folder, "Run the stage that writes it, or `build`, first.")
-        frame = gpd.read_parquet(path, columns=columns) if self.spatial and (
-            columns is None or "geometry" in columns
-        ) else pd.read_parquet(path, columns=columns)
-        missing = [c.name for c in self.columns if c.name not in frame and (columns is None or c.name in columns)]
+            raise UsageError(
+                f"There is no {self.file}.", folder, "Run the stage that writes it, or `build`, first."
+            )
+        frame = (
+            gpd.read_parquet(path, columns=columns)
+            if self.spatial and (columns is None or "geometry" in columns)
+            else pd.read_parquet(path, columns=columns)
+        )
+        missing = [
+            c.name for c in self.columns if c.name not in frame and (columns is None or c.name in columns)
+        ]
         if missing:
             raise UsageError(f"Columns are missing: {', '.join(missing)}.", path)
         return frame
@@ -102,7 +112,11 @@ TILES = Table(
     "tiles.parquet",
     "Every product found, with its fate.",
     (
-        Column("product_id", pa.string(), "Full product name, ENMAP01-____L2A-DT...Z; for unreadable names the path."),
+        Column(
+            "product_id",
+            pa.string(),
+            "Full product name, ENMAP01-____L2A-DT...Z; for unreadable names the path.",
+        ),
         Column("tile_id", pa.string(), "Datatake and tile, DT0000001849_005, whatever the version."),
         Column("datatake", pa.string(), "DT0000001849; all its tiles count as one date."),
         Column("tile", pa.int32(), "Tile number inside the datatake, from 1."),
@@ -110,7 +124,9 @@ TILES = Table(
         Column("processed", _TIME, "Processing time."),
         Column("acquired", _TIME, "Start of the tile's acquisition, UTC."),
         Column("epsg", pa.int32(), "Lattice of the raster: 326xx or 327xx."),
-        Column("lattice_col", pa.int32(), "Column of the raster's upper-left pixel: x = 15 + 30 lattice_col."),
+        Column(
+            "lattice_col", pa.int32(), "Column of the raster's upper-left pixel: x = 15 + 30 lattice_col."
+        ),
         Column("lattice_row", pa.int32(), "Row of the raster's upper-left corner: y = 15 + 30 lattice_row."),
         Column("height", pa.int32(), "Lines of the raster."),
         Column("width", pa.int32(), "Columns of the raster."),
@@ -118,9 +134,19 @@ TILES = Table(
         Column("status", pa.string(), "used, unused, superseded, duplicate, rejected or quarantined."),
         Column("reason", pa.string(), "Why it is not used, in words; empty when used."),
         Column("error_class", pa.string(), "Class of the problem, empty when there is none."),
-        Column("eligible", pa.bool_(), "Sound, newest and unique: planning may use it. Set by scan, never changed."),
-        Column("fingerprint", pa.string(), "Hash of what scan read of the product: metadata, band table and mask."),
-        Column("mask", pa.string(), "Path of the tile's mask below the dataset; empty: the geometry is the mask."),
+        Column(
+            "eligible",
+            pa.bool_(),
+            "Sound, newest and unique: planning may use it. Set by scan, never changed.",
+        ),
+        Column(
+            "fingerprint",
+            pa.string(),
+            "Hash of what scan read of the product: metadata, band table and mask.",
+        ),
+        Column(
+            "mask", pa.string(), "Path of the tile's mask below the dataset; empty: the geometry is the mask."
+        ),
         Column("valid_fraction", pa.float64(), "Pixels with data in every kept band / pixels of the raster."),
         Column("cloud_cover", pa.float64(), "Percent of the tile under cloud, from its metadata."),
         Column("haze_cover", pa.float64(), "Percent under haze."),
@@ -131,10 +157,18 @@ TILES = Table(
         Column("sun_azimuth", pa.float64(), "Sun azimuth at the centre, degrees."),
         Column("off_nadir", pa.float64(), "Across-track off-nadir angle at the centre, degrees."),
         Column("overall_quality", pa.int32(), "0 nominal, 1 reduced, 2 low."),
-        Column("band_index", pa.list_(pa.int32()), "For each of the 202 kept bands, its 0-based band in the raster."),
+        Column(
+            "band_index",
+            pa.list_(pa.int32()),
+            "For each of the 202 kept bands, its 0-based band in the raster.",
+        ),
         Column("wavelength_nm", _DOUBLES, "Actual centre wavelength of the 202 kept bands, nm."),
         Column("fwhm_nm", _DOUBLES, "Actual full width at half maximum of the 202 kept bands, nm."),
-        Column("band_deviation_nm", pa.float64(), "Largest distance of a kept band from its nominal wavelength, nm."),
+        Column(
+            "band_deviation_nm",
+            pa.float64(),
+            "Largest distance of a kept band from its nominal wavelength, nm.",
+        ),
         Column("geometry", GEOMETRY, "Footprint: hull of the pixels inside the swath."),
     ),
 )
@@ -173,7 +207,9 @@ LOCATIONS = Table(
         Column("location_id", pa.string(), "epsg_col_row of the window's upper-left corner."),
         Column("epsg", pa.int32(), "Lattice: the UTM zone of the window's centre."),
         Column("lattice_col", pa.int32(), "x = 15 + 30 lattice_col metres at the window's west edge."),
-        Column("lattice_row", pa.int32(), "y = 15 + 30 lattice_row metres at its north edge; grows to the north."),
+        Column(
+            "lattice_row", pa.int32(), "y = 15 + 30 lattice_row metres at its north edge; grows to the north."
+        ),
         Column("n", pa.int32(), "Number of dates (patches)."),
         Column("component", pa.int64(), "Component of the overlap graph."),
         Column("geometry", GEOMETRY, "The window on the ground."),
@@ -200,7 +236,11 @@ PATCHES = Table(
         Column("cirrus_fraction", pa.float64(), "Share under cirrus of any thickness."),
         Column("snow_fraction", pa.float64(), "Share under snow."),
         Column("water_fraction", pa.float64(), "Share of water."),
-        Column("resampled", pa.bool_(), "Some pixels come from a tile of another UTM zone, by bilinear resampling."),
+        Column(
+            "resampled",
+            pa.bool_(),
+            "Some pixels come from a tile of another UTM zone, by bilinear resampling.",
+        ),
     ),
 )
 

@@ -1,0 +1,48 @@
+"""Where tasks run: in this process, on a cluster made for the run, or on one that is already there.
+
+`connect` gives an `Executor`, whatever the backend. No backend holds state worth saving: what counts as done
+is decided by the files that the tasks leave (commit records), so a task may run twice and a run may stop at
+any time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from spectralearth_build.cluster.signals import raise_if_stopped, stop_on_signals
+from spectralearth_build.cluster.task import Executor, Failure
+
+if TYPE_CHECKING:
+    from spectralearth_build.config import RunConfig
+
+__all__ = ["Executor", "Failure", "connect", "raise_if_stopped", "stop_on_signals"]
+
+
+@contextmanager
+def connect(config: RunConfig, memory_needed: int = 0) -> Iterator[Executor]:
+    """Start or join what ``config.scheduler`` names, and leave it cleanly.
+
+    Args:
+        config: the `run` settings.
+        memory_needed: peak bytes of one task; fewer workers are started if the machine cannot hold more.
+
+    Raises:
+        ConfigError: not even one worker would have that much.
+        UsageError: the scheduler does not answer or its workers cannot run this package.
+    """
+    if config.scheduler == "inline":
+        from spectralearth_build.cluster.inline import InlineExecutor
+
+        yield InlineExecutor()
+    elif config.scheduler:
+        from spectralearth_build.cluster.existing import existing_cluster
+
+        with existing_cluster(config, memory_needed) as executor:
+            yield executor
+    else:
+        from spectralearth_build.cluster.local import local_cluster
+
+        with local_cluster(config, memory_needed) as executor:
+            yield executor

@@ -6,15 +6,17 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from spectralearth_build.archive.bands import BANDS
 from spectralearth_build.overlap.lattice import WINDOW
 
-BANDS = 202
-PATCH_BYTES = BANDS * WINDOW * WINDOW * 2
+PATCH_BYTES = 2 * BANDS * WINDOW**2
 STORED_SHARE = {"spectral": 0.47, "fast": 0.54, "portable": 0.67}
 """Stored bytes per raw byte on synthetic land (docs/benchmarks.md); water compresses better."""
 DECODE_BYTES_PER_SECOND = 250e6
 ENCODE_BYTES_PER_SECOND = 400e6
 """Of one core, from the same page: deflated strips decoded, patches encoded and written."""
+WORKER_BYTES = 450 << 20
+"""A worker with its libraries and GDAL's cache, measured."""
 
 
 @dataclass(frozen=True)
@@ -27,48 +29,52 @@ class Estimate:
     """All patches as the codec will leave them, about."""
     worker_bytes: int
     """Most memory that one worker will need."""
-    seconds: float
-    """Time to cut, with the workers given, about."""
+    core_seconds: float
+    """Time to cut with one worker, about."""
 
 
-def estimate(
-    patches: pd.DataFrame, tiles: pd.DataFrame, codec: str, shard_rows: int, workers: int
-) -> Estimate:
+def estimate(patches: pd.DataFrame, tiles: pd.DataFrame, codec: str) -> Estimate:
     """Project a plan's cost.
 
     Args:
         patches: patch table.
         tiles: tile table.
         codec: name of the codec.
-        shard_rows: rows in a shard.
-        workers: processes that will cut.
     """
-    from spectralearth_build.store.cut import projected_memory
-
     raw = len(patches) * PATCH_BYTES
     read = tiles[tiles["tile_id"].isin(patches["tile_id"].unique()) & tiles["eligible"].astype(bool)]
     pixels = (read["height"].astype(float) * read["width"].astype(float)).sum()
-    largest = [
-        projected_memory(int(h), int(w), shard_rows)
-        for h, w in zip(read["height"], read["width"], strict=True)
-    ]
+    largest = [projected_memory(int(h), int(w)) for h, w in zip(read["height"], read["width"], strict=True)]
     seconds = pixels * BANDS * 2 / DECODE_BYTES_PER_SECOND + raw / ENCODE_BYTES_PER_SECOND
-    return Estimate(raw, int(raw * STORED_SHARE[codec]), max(largest, default=0), seconds / max(1, workers))
+    return Estimate(raw, int(raw * STORED_SHARE[codec]), max(largest, default=0), round(seconds, 3))
+
+
+def projected_memory(height: int, width: int) -> int:
+    """Peak bytes of a worker that cuts a tile: the tile, a neighbour's lines, a few patches.
+
+    A shard costs nothing, because it is written as a stream.
+
+    Args:
+        height: lines of the tile.
+        width: its columns.
+    """
+    line = 2 * BANDS * width
+    return WORKER_BYTES + line * (height + 2 * 2 * WINDOW) + 4 * PATCH_BYTES
 
 
 def readable(size: float) -> str:
     """Bytes for people: 1.5 GB."""
-    for unit in ("B", "kB", "MB", "GB", "TB"):
-        if size < 1000 or unit == "TB":
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000:
             return f"{size:.0f} {unit}" if unit in ("B", "kB") else f"{size:.1f} {unit}"
         size /= 1000
-    raise AssertionError
+    return f"{size:.1f} TB"
 
 
 def duration(seconds: float) -> str:
     """Seconds for people: 2 min 5 s."""
-    whole = round(seconds)
+    whole = max(1, round(seconds))
     hours, minutes = whole // 3600, whole % 3600 // 60
     if hours:
         return f"{hours} h {minutes} min"
-    return f"{minutes} min {whole % 60} s" if minutes else f"{max(1, whole)} s"
+    return f"{minutes} min {whole % 60} s" if minutes else f"{whole} s"

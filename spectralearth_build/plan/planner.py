@@ -44,8 +44,8 @@ class Plan:
     fresh: bool
     """False if the same plan was there already."""
 
-    def summary(self) -> list[str]:
-        """The plan for people, one line each."""
+    def summary(self, workers: int = 1) -> list[str]:
+        """The plan for people, one line each; ``workers`` will share the work."""
         by_dates = ", ".join(f"{n} with {dates}" for dates, n in self.counts["locations_by_dates"].items())
         expected = self.estimate
         return [
@@ -53,7 +53,8 @@ class Plan:
             f"{self.counts['tiles_used']} tiles in {self.counts['components']} components",
             f"locations by number of dates: {by_dates or 'none'}",
             f"{readable(expected.raw_bytes)} raw, about {readable(expected.stored_bytes)} stored; "
-            f"{readable(expected.worker_bytes)} memory per worker; about {duration(expected.seconds)} to cut",
+            f"{readable(expected.worker_bytes)} memory per worker; about "
+            f"{duration(expected.core_seconds / workers)} to cut with {workers} workers",
         ]
 
 
@@ -86,7 +87,7 @@ def plan(dataset: Path, config: Config, executor: Executor) -> Plan:
         (TILES, judged),
     ):
         table.write(frame, dataset)
-    expected = estimate(tables.patches, judged, config.store.codec, config.store.shard_rows, executor.workers)
+    expected = estimate(tables.patches, judged, config.store.codec)
     record = {
         "id": identity(inputs, tables.patches),
         "inputs": inputs,

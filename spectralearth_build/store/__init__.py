@@ -1,0 +1,1 @@
+"""The store: patches cut, encoded, written, committed, published, indexed and verified."""

@@ -1,0 +1,20 @@
+"""Build multi-temporal hyperspectral pretraining datasets from EnMAP L2A archives."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from spectralearth_build.dataset.access import open_dataset
+
+__version__ = "0.1.0.dev0"
+__all__ = ["__version__", "open_dataset"]
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401
+    """Import `open_dataset` when it is asked for, because all that it needs takes a second."""
+    if name == "open_dataset":
+        from spectralearth_build.dataset.access import open_dataset
+
+        return open_dataset
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

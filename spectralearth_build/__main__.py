@@ -1,0 +1,6 @@
+"""``python -m spectralearth_build``."""
+
+from spectralearth_build.cli import main
+
+if __name__ == "__main__":
+    main()

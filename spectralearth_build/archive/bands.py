@@ -1,0 +1,100 @@
+"""The 202 kept bands, chosen by wavelength and detector.
+
+The number of a band is no identity: three sets of 224 bands are in circulation, and dropping bands by number
+leaves 19 of the 202 about 11 nm off. Nor is the wavelength alone: VNIR and SWIR interleave around 900-1000 nm,
+bands of the two lie within 0.2 nm of each other there, and their order differs between sets.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+import numpy as np
+import numpy.typing as npt
+
+from spectralearth_build.errors import BandMismatchError
+
+Floats = npt.NDArray[np.float64]
+BANDS = 202
+"""Number of kept bands."""
+
+
+@dataclass(frozen=True, eq=False)
+class BandTable:
+    """The nominal bands, in ascending wavelength, which is their order everywhere."""
+
+    wavelength_nm: Floats
+    """Centre wavelengths [202], nm."""
+    fwhm_nm: Floats
+    """Full widths at half maximum [202], nm."""
+    detector: tuple[str, ...]
+    """VNIR or SWIR, one per band."""
+
+
+@dataclass(frozen=True, eq=False)
+class BandSelection:
+    """Which bands of a product stand for the nominal ones, and how well."""
+
+    index: npt.NDArray[np.int32]
+    """0-based band in the raster [202]."""
+    wavelength_nm: Floats
+    """Actual centre wavelength [202], nm."""
+    fwhm_nm: Floats
+    """Actual full width at half maximum [202], nm."""
+    deviation_nm: Floats
+    """Actual minus nominal wavelength [202], nm."""
+
+
+@cache
+def nominal() -> BandTable:
+    """The nominal 202 bands (data_manifests/enmap_202_bands.csv says where they come from)."""
+    text = files("spectralearth_build.archive").joinpath("nominal_bands.csv").read_text(encoding="utf-8")
+    rows = list(csv.DictReader(line for line in text.splitlines() if not line.startswith("#")))
+    return BandTable(
+        np.array([float(row["wavelength_nm"]) for row in rows]),
+        np.array([float(row["fwhm_nm"]) for row in rows]),
+        tuple(row["detector"] for row in rows),
+    )
+
+
+def select_bands(
+    wavelength_nm: Floats, fwhm_nm: Floats, detector: Sequence[str], tolerance_nm: float
+) -> BandSelection:
+    """For each nominal band, the product's nearest band of the same detector.
+
+    Args:
+        wavelength_nm: centre wavelengths of the product's bands, in raster order, which may be any order.
+        fwhm_nm: their full widths at half maximum.
+        detector: VNIR or SWIR for each.
+        tolerance_nm: largest distance from nominal.
+
+    Raises:
+        BandMismatchError: the lists differ in length, hold something that is no wavelength, or a nominal band
+            has no band, or more than one, near enough.
+    """
+    found, widths = np.asarray(wavelength_nm, float), np.asarray(fwhm_nm, float)
+    if not len(found) == len(widths) == len(detector):
+        raise BandMismatchError(
+            f"There are {len(found)} wavelengths, {len(widths)} widths and {len(detector)} detectors."
+        )
+    if not (np.isfinite(found).all() and np.isfinite(widths).all()):
+        raise BandMismatchError("The band table holds values that are no wavelengths.")
+    table = nominal()
+    same = np.asarray(detector)[np.newaxis] == np.asarray(table.detector)[:, np.newaxis]
+    distance = np.where(same, np.abs(found[np.newaxis] - table.wavelength_nm[:, np.newaxis]), np.inf)
+    near = distance <= tolerance_nm
+    for band in np.flatnonzero(near.sum(axis=1) == 0)[:1]:
+        closest = f"{distance[band].min():.2f} nm away" if same[band].any() else "missing"
+        raise BandMismatchError(
+            f"No {table.detector[band]} band within {tolerance_nm:g} nm of {table.wavelength_nm[band]:g} nm"
+            f" (the nearest is {closest})."
+        )
+    index = distance.argmin(axis=1).astype(np.int32)
+    twice = (distance == distance.min(axis=1, keepdims=True)).sum(axis=1) > 1
+    if twice.any() or len(np.unique(index)) < len(index):
+        raise BandMismatchError("Two bands of the product share one wavelength and detector.")
+    return BandSelection(index, found[index], widths[index], found[index] - table.wavelength_nm)

@@ -1,0 +1,221 @@
+"""Archives that products come in: .zip, and .tar, .tar.gz or .tgz of zips. Nothing in them is trusted.
+
+Only members that are asked for are unpacked, to names of our own, and never more bytes than a product may have.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import lzma
+import struct
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from errno import EDQUOT, ENOSPC
+from pathlib import Path
+from typing import IO, cast
+
+from spectralearth_build.archive.disk import require_readable, unreadable
+from spectralearth_build.errors import BrokenArchiveError, OutOfSpaceError, ProductError
+
+MAX_MEMBERS = 100_000
+MAX_RATIO = 50
+"""Unpacked bytes per packed byte of a zip's member or of a gzip file; real ones have 1 to 3."""
+HARMLESS = 128 * 2**20
+"""Bytes up to which the ratio does not matter: a cloud mask without clouds shrinks a thousandfold."""
+MAX_BYTES = 8 * 2**30
+"""Most bytes of any member; real images have up to 0.95 GB."""
+PIECE = 2**20
+_TROUBLE = (
+    zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, struct.error, EOFError, ValueError, LookupError,
+    RuntimeError, OverflowError,
+)  # fmt: skip
+"""What the standard library raises on damaged archives."""
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What an archive holds."""
+
+    members: tuple[str, ...]
+    """Names of the regular files, as they are, safe or not."""
+    problem: ProductError | None = None
+    """Why it could not be read to its end."""
+    cut: str = ""
+    """The member in which it ended too early."""
+
+
+def is_zip(path: str) -> bool:
+    """Whether a file's name says that it is a zip."""
+    return path.lower().endswith(".zip")
+
+
+def is_tar(path: str) -> bool:
+    """Whether a file's name says that it is a tar or tar.gz."""
+    return path.lower().endswith((".tar", ".tar.gz", ".tgz"))
+
+
+def list_members(path: Path) -> Listing:
+    """Look into an archive. A tar.gz must be unpacked for this, which takes seconds per gigabyte."""
+    members: list[str] = []
+    reading = ""
+    try:
+        with _mapped(path):
+            for reading, complete in _list_zip(path) if is_zip(path.name) else _list_tar(path):
+                if complete:
+                    members.append(reading)
+                    reading = ""
+                if len(members) > MAX_MEMBERS:
+                    raise ValueError(f"more than {MAX_MEMBERS} members")
+    except ProductError as problem:
+        return Listing(tuple(members), problem, reading)
+    return Listing(tuple(members))
+
+
+def unpack(path: Path, wanted: Mapping[str, Path]) -> None:
+    """Unpack members of an archive.
+
+    Args:
+        path: the archive.
+        wanted: where to write each member.
+
+    Raises:
+        BrokenArchiveError: one is absent, damaged or larger than it may be.
+        OutOfSpaceError: there is no room for them.
+        EmptyFileError, MissingFileError, UnreadableFileError: the archive cannot be read at all.
+    """
+    with _mapped(path):
+        done = (_unpack_zip if is_zip(path.name) else _unpack_tar)(path, wanted)
+        if absent := sorted(set(wanted) - done):
+            raise ValueError(f"{absent[0]} is absent")
+
+
+def _list_zip(path: Path) -> Iterator[tuple[str, bool]]:
+    with zipfile.ZipFile(path) as archive:
+        yield from ((member.filename, True) for member in archive.infolist() if not member.is_dir())
+
+
+def _list_tar(path: Path) -> Iterator[tuple[str, bool]]:
+    """Each regular member twice: at its beginning, and again once all of it was there."""
+    with _opened_tar(path) as (archive, stream):
+        for member in archive:
+            if _regular(member):
+                yield member.name, False
+                stream.seek(member.offset_data + member.size)
+                yield member.name, True
+        if stream.last != bytes(tarfile.BLOCKSIZE):  # tarfile takes any rubbish for the end
+            raise ValueError("it ends without an end mark")
+        while stream.read(PIECE):  # to the checksum of the gzip
+            pass
+
+
+def _unpack_zip(path: Path, wanted: Mapping[str, Path]) -> set[str]:
+    with zipfile.ZipFile(path) as archive:
+        held = set(archive.namelist()) & set(wanted)
+        for name in sorted(held):
+            member = archive.getinfo(name)
+            limit = min(MAX_BYTES, _allowed(member.compress_size))
+            if member.file_size > limit:
+                raise ValueError(f"{member.compress_size} bytes claim to hold {member.file_size}")
+            with archive.open(member) as source:
+                _copy(source, wanted[name], limit)  # it may claim less than it holds
+        return held
+
+
+def _unpack_tar(path: Path, wanted: Mapping[str, Path]) -> set[str]:
+    done: set[str] = set()
+    with _opened_tar(path) as (archive, _):
+        for member in archive:
+            source = archive.extractfile(member) if member.name in wanted and _regular(member) else None
+            if source is not None:
+                _copy(source, wanted[member.name], MAX_BYTES)
+                done.add(member.name)
+            if len(done) == len(wanted):
+                break  # what follows need not be unpacked
+    return done
+
+
+@contextmanager
+def _opened_tar(path: Path) -> Iterator[tuple[tarfile.TarFile, _Stream]]:
+    with path.open("rb") as raw:
+        packed = raw.read(2) == b"\x1f\x8b"
+        raw.seek(0)
+        size = path.stat().st_size
+        source = cast("IO[bytes]", gzip.GzipFile(fileobj=raw) if packed else raw)
+        stream = _Stream(source, _allowed(size) if packed else size)
+        with tarfile.open(fileobj=stream, mode="r:") as archive:
+            yield archive, stream
+
+
+class _Stream(io.BufferedIOBase):
+    """A file for tarfile that is read from front to back, gives only so many bytes, and never many at once."""
+
+    def __init__(self, source: IO[bytes], limit: int) -> None:
+        self.source, self.limit = source, limit
+        self.place = 0
+        self.last = b""
+        """What the latest read gave."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        """Exactly ``size`` bytes, or fewer at the end.
+
+        A header that asks for much (tar has such) is refused, because the answer would be held in memory.
+        """
+        if size is None or not 0 <= size <= PIECE:
+            raise ValueError(f"a header of {size} bytes")
+        self.last = self.source.read(size)
+        self.place += len(self.last)
+        if self.place > self.limit:
+            raise ValueError(f"it unpacks to more than {self.limit} bytes")
+        return self.last
+
+    def seek(self, place: int, whence: int = 0) -> int:
+        """Go on to a place further on."""
+        if place < self.place or whence:
+            raise ValueError("its members overlap")
+        while self.place < place:
+            if not self.read(min(PIECE, place - self.place)):
+                raise EOFError("it ends too early")
+        return self.place
+
+    def tell(self) -> int:
+        """Bytes read so far."""
+        return self.place
+
+
+def _regular(member: tarfile.TarInfo) -> bool:
+    return member.isfile() and not member.issparse()  # a sparse one can be made of nothing and fill the disk
+
+
+def _allowed(packed: int) -> int:
+    return max(HARMLESS, MAX_RATIO * packed)
+
+
+def _copy(source: IO[bytes], target: Path, limit: int) -> None:
+    left = limit
+    with target.open("wb") as file:
+        while piece := source.read(PIECE):
+            left -= len(piece)
+            if left < 0:
+                raise ValueError(f"a member unpacks to more than {limit} bytes")
+            file.write(piece)
+
+
+@contextmanager
+def _mapped(path: Path) -> Iterator[None]:
+    """Say of anything that goes wrong what it means for the product."""
+    require_readable(path)
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (ENOSPC, EDQUOT):
+            raise OutOfSpaceError("There is no room to unpack it.", path) from error
+        if error.errno is not None:
+            raise unreadable(error, path) from error
+        raise BrokenArchiveError(f"It cannot be unpacked ({error}).", path) from error
+    except _TROUBLE as error:
+        raise BrokenArchiveError(f"It cannot be unpacked ({error}).", path) from error

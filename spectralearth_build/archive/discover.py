@@ -1,0 +1,171 @@
+"""Finding products below a folder: in folders, in zips, in tar.gz of zips. Never beyond the folder."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Literal
+
+from spectralearth_build.archive.container import Listing, is_tar, is_zip, list_members
+from spectralearth_build.archive.disk import unreadable
+from spectralearth_build.archive.group import group_files
+from spectralearth_build.archive.names import ProductName, layer_of, parse_name
+from spectralearth_build.archive.product import INSIDE, hostile, leads_out, require_safe
+from spectralearth_build.errors import HostileNameError, MissingFileError, ProductError
+from spectralearth_build.files import write_bytes
+
+Kind = Literal["folder", "zip", "tar"]
+
+
+@dataclass(frozen=True)
+class Found:
+    """A product, or something that should be one."""
+
+    path: str
+    """Below the root, with '/'; members of an archive behind '!'. `open_product` takes it."""
+    kind: Kind
+    """Where it lies."""
+    name: ProductName | None
+    """What its name says, if anything does."""
+    stamp: str
+    """Sizes and times of its files: as long as this stays the same, it need not be read again."""
+    problem: ProductError | None = None
+    """Why it cannot be opened, if that is known already."""
+
+
+def find_products(root: Path, listings: Path | None = None) -> list[Found]:
+    """Everything below a folder that is a product, or is named like one, sorted by path.
+
+    Links are followed as long as they stay inside; one that leads out is found, with a problem.
+
+    Args:
+        root: the archive.
+        listings: folder where to remember what tar archives hold, since listing one means unpacking all of it.
+    """
+    found = [
+        item
+        for folder, folders, files in _walk(root)
+        for item in _look(root, folder, folders, files, listings)
+    ]
+    return sorted(found, key=lambda item: item.path)
+
+
+def _walk(root: Path) -> Iterator[tuple[str, list[str] | ProductError, list[str]]]:
+    """Path of each folder ('' for the root), its folders, or why it cannot be read, and its files."""
+    waiting = [""]
+    while waiting:
+        folder = waiting.pop()
+        try:
+            with os.scandir(root / folder) as entries:
+                kinds = {entry.name: entry.is_dir(follow_symlinks=False) for entry in entries}
+        except OSError as error:
+            yield folder, unreadable(error, root / folder), []
+            continue
+        folders = sorted(name for name, is_folder in kinds.items() if is_folder)
+        yield folder, folders, sorted(kinds.keys() - folders)
+        waiting += [_join(folder, name) for name in folders]
+
+
+def _look(
+    root: Path, folder: str, folders: list[str] | ProductError, files: list[str], listings: Path | None
+) -> Iterator[Found]:
+    """Products that lie directly in a folder."""
+    if isinstance(folders, ProductError):
+        yield Found(folder, "folder", parse_name(folder), "", folders)
+        return
+    for file in files:
+        path = _join(folder, file)
+        if layer_of(file):
+            continue
+        if (root / path).is_symlink() and leads_out(root, root / path):
+            if parse_name(file) or is_zip(file) or is_tar(file) or (root / path).is_dir():
+                yield Found(path, "folder", parse_name(path), "", _link(path))
+        elif (is_zip(file) or is_tar(file)) and not (root / path).is_dir():
+            yield from _in_archive(root, path, listings)
+    groups = group_files(files, folder)
+    for group in groups:
+        path = folder if len(groups) == 1 and folder else _join(folder, group.first)
+        own = [_join(folder, file) for file in (*group.files.values(), *group.foreign.values())]
+        out = [file for file in own if (root / file).is_symlink() and leads_out(root, root / file)]
+        yield Found(
+            path, "folder", group.name, _stamp(root, own), _link(out[0]) if out else _hostile_path(path)
+        )
+    archives = any(is_zip(file) or is_tar(file) for file in files)
+    if not groups and not archives and not folders and parse_name(PurePosixPath(folder).name):
+        nothing = MissingFileError("The folder holds no file of the product.", folder)
+        yield Found(folder, "folder", parse_name(folder), "", nothing)
+
+
+def _link(path: str) -> HostileNameError:
+    return HostileNameError("It is a link out of the archive.", path, "Put its target here instead.")
+
+
+def _in_archive(root: Path, path: str, listings: Path | None) -> Iterator[Found]:
+    """Products in a zip or tar."""
+    kind: Kind = "zip" if is_zip(path) else "tar"
+    name, stamp = parse_name(path), _stamp(root, [path])
+    listing = _listing(root / path, stamp, listings if kind == "tar" else None)
+    try:
+        require_safe((*listing.members, listing.cut), path)
+    except HostileNameError as problem:
+        yield Found(path, kind, name, stamp, problem)
+        return
+    zips = [member for member in listing.members if kind == "tar" and is_zip(member)]
+    groups = group_files(listing.members, path)
+    if len(groups) == 1 and not zips:
+        yield Found(path, kind, groups[0].name, stamp, listing.problem or _hostile_path(path))
+        return
+    for member in zips:
+        yield _checked(f"{path}{INSIDE}{member}", kind, parse_name(member), stamp)
+    for group in groups:
+        yield _checked(f"{path}{INSIDE}{group.first}", kind, group.name, stamp)
+    if listing.problem is not None:
+        place = f"{path}{INSIDE}{listing.cut}" if is_zip(listing.cut) else path
+        yield Found(place, kind, parse_name(place), stamp, listing.problem)
+    elif name is not None and not zips and not groups:
+        yield Found(path, kind, name, stamp, MissingFileError("The archive holds no product.", path))
+
+
+def _listing(place: Path, stamp: str, listings: Path | None) -> Listing:
+    """What an archive holds, remembered from the last time if it did not change since."""
+    if listings is None:
+        return list_members(place)
+    memory = listings / f"{hashlib.sha1(os.fsencode(place), usedforsecurity=False).hexdigest()}.json"
+    try:
+        known = json.loads(memory.read_bytes())
+        if known["stamp"] == stamp:
+            return Listing(tuple(known["members"]))
+    except (OSError, ValueError, TypeError, LookupError):
+        pass  # never listed, or a damaged memory
+    listing = list_members(place)
+    if listing.problem is None:
+        write_bytes(memory, json.dumps({"stamp": stamp, "members": listing.members}).encode())
+    return listing
+
+
+def _checked(path: str, kind: Kind, name: ProductName | None, stamp: str) -> Found:
+    return Found(path, kind, name, stamp, _hostile_path(path))
+
+
+def _hostile_path(path: str) -> HostileNameError | None:
+    return HostileNameError("The path has line breaks or markup.", path) if hostile(path) else None
+
+
+def _stamp(root: Path, paths: list[str]) -> str:
+    """A hash over names, sizes and times of files; differs from run to run if one cannot be asked."""
+    digest = hashlib.sha256()
+    for path in sorted(paths):
+        try:
+            facts = (root / path).stat()
+            digest.update(f"{facts.st_size} {facts.st_mtime_ns} ".encode() + os.fsencode(path) + b"\0")
+        except OSError:
+            digest.update(b"unknown" + os.urandom(8))
+    return digest.hexdigest()
+
+
+def _join(folder: str, name: str) -> str:
+    return f"{folder}/{name}" if folder else name

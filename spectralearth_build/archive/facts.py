@@ -1,0 +1,134 @@
+"""A metadata file as a stream of elements, of which the few that matter are kept; read without trust."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import BinaryIO
+from xml.etree.ElementTree import Element, ParseError
+
+import numpy as np
+from defusedxml import DefusedXmlException
+from defusedxml.ElementTree import iterparse
+
+from spectralearth_build.archive.disk import require_readable
+from spectralearth_build.errors import BrokenMetadataError
+
+MAX_BYTES = 64 * 2**20
+"""Real files have about 4.2 MB."""
+MAX_DEPTH = 40
+MAX_BANDS = 1000
+BAND = "specific/bandCharacterisation/bandID"
+POINT = "base/spatialCoverage/boundingPolygon/point"
+_KEPT = ("metadata/name", "base/", "specific/", "product/ortho/")
+
+
+def read_facts(path: Path) -> Facts:
+    """Read what matters of a METADATA.XML.
+
+    Raises:
+        BrokenMetadataError: it is not well-formed, too large, too deep, declares a DTD or is of another kind.
+        EmptyFileError, MissingFileError, UnreadableFileError: it cannot be read at all.
+    """
+    if (size := require_readable(path)) > MAX_BYTES:
+        raise BrokenMetadataError(f"The file has {size} bytes, more than {MAX_BYTES}.", path)
+    facts = Facts(path)
+    try:
+        with path.open("rb") as file:
+            for place, text, number in _leaves(file):
+                facts.add(place, text, number)
+    except DefusedXmlException as error:
+        raise BrokenMetadataError("The XML declares a DTD or entities.", path) from error
+    except (ParseError, ValueError, LookupError) as error:  # LookupError: an unknown encoding
+        raise BrokenMetadataError(f"The XML is not well-formed ({error}).", path) from error
+    return facts
+
+
+def _leaves(file: BinaryIO) -> Iterator[tuple[str, str, str]]:
+    """Of each element: path below the root, text, and attribute `number` of itself or the nearest above."""
+    stack: list[Element] = []
+    places: list[str] = []
+    numbers = [""]
+    for event, element in iterparse(file, events=("start", "end"), forbid_dtd=True):
+        if event == "start":
+            tag = str(element.tag).rpartition("}")[2]
+            if not stack and tag != "level_X":
+                raise ValueError(f"the root is {tag[:50]}, not level_X")
+            if len(stack) >= MAX_DEPTH:
+                raise ValueError(f"elements nest deeper than {MAX_DEPTH}")
+            places.append(f"{places[-1]}/{tag}" if len(places) > 1 else tag if places else "")
+            numbers.append(element.attrib.get("number", numbers[-1]))
+            stack.append(element)
+            continue
+        stack.pop()
+        yield places.pop(), (element.text or "").strip(), numbers.pop()
+        if stack:
+            stack[-1].remove(element)  # so that memory does not grow with the file
+
+
+class Facts:
+    """The few texts that matter, by path, by band and by point."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.texts: dict[str, str] = {}
+        self.bands: dict[int, dict[str, str]] = {}
+        self.points: list[dict[str, str]] = [{}]
+
+    def add(self, place: str, text: str, number: str) -> None:
+        """Take note of an element."""
+        if place.startswith(BAND):
+            band = natural(number)
+            if band is None or band > MAX_BANDS:
+                raise ValueError(f"a band has no number up to {MAX_BANDS}")
+            self.bands.setdefault(band, {})[place.rpartition("/")[2]] = text
+        elif place == POINT:
+            self.points.append({})
+        elif place.startswith(POINT):
+            self.points[-1][place.rpartition("/")[2]] = text
+        elif text and place.startswith(_KEPT):
+            self.texts.setdefault(place, text)
+
+    def text(self, place: str) -> str:
+        """A text that must be there."""
+        if place not in self.texts:
+            raise BrokenMetadataError(f"The element {place} is missing.", self.path)
+        return self.texts[place]
+
+    def number(self, place: str) -> float:
+        """A number that must be there and finite."""
+        value = self.maybe(place)
+        if value is None:
+            raise BrokenMetadataError(f"The element {place} is missing or no number.", self.path)
+        return value
+
+    def maybe(self, place: str) -> float | None:
+        """A number, if there is one."""
+        value = to_float(self.texts.get(place, ""))
+        return value if np.isfinite(value) else None
+
+    def whole(self, place: str) -> int:
+        """A whole number that must be there."""
+        return int(self.number(place))
+
+    def time(self, place: str) -> datetime:
+        """A time that must be there, as UTC."""
+        try:
+            moment = datetime.fromisoformat(self.text(place))
+        except ValueError as error:
+            raise BrokenMetadataError(f"The element {place} is no time.", self.path) from error
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def to_float(text: str) -> float:
+    """A number; NaN for anything else."""
+    try:
+        return float(text)
+    except ValueError:
+        return np.nan
+
+
+def natural(text: str) -> int | None:
+    """A number of at most ten plain digits; None for anything else."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 10 else None

@@ -1,0 +1,139 @@
+"""What scan reads of one product: facts for its row in the tile table, and its mask."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import shapely
+from rasterio.io import DatasetReader
+
+from spectralearth_build.archive import mask
+from spectralearth_build.archive.bands import BandSelection, select_bands
+from spectralearth_build.archive.checks import check_image, check_layer, check_metadata
+from spectralearth_build.archive.footprint import footprint
+from spectralearth_build.archive.metadata import Metadata, read_metadata
+from spectralearth_build.archive.names import QUALITY, ProductName, parse_name
+from spectralearth_build.archive.pixels import inspect_image
+from spectralearth_build.archive.product import Product
+from spectralearth_build.archive.raster import open_raster
+from spectralearth_build.config import ScanConfig
+from spectralearth_build.errors import BandMismatchError, BrokenMetadataError, NoValidPixelError
+from spectralearth_build.overlap.lattice import Box
+
+BACKGROUND = 3
+"""QUALITY_CLASSES outside the swath; the other layers have no value for it."""
+WATER = 2
+
+Layers = dict[str, npt.NDArray[np.uint8]]
+
+
+def inspect_product(
+    product: Product, name: ProductName, settings: ScanConfig
+) -> tuple[dict[str, Any], mask.Mask]:
+    """Read a product once and cross-check it.
+
+    Args:
+        product: its files.
+        name: what its name says.
+        settings: how validity is judged, and the tolerance of wavelengths.
+
+    Returns:
+        Columns of the tile table as plain JSON values (times in ISO format, geometry as hexadecimal WKB), and the
+        mask [line, col].
+
+    Raises:
+        ProductError: the product cannot be used; the class says why.
+    """
+    metadata = read_metadata(product.metadata_path)
+    check_metadata(name, metadata, product.metadata_path)
+    bands = _bands(metadata, product, settings.band_tolerance_nm)
+    paths = {layer: product.layer(layer) for layer in QUALITY}  # before the image, which takes long
+    with open_raster(product.image_path) as image:
+        epsg, box = check_image(image, metadata, product.image_path)
+        layers = dict(_layers(paths, image))
+        inside = layers["CLASSES"] < BACKGROUND
+        if not inside.any():
+            raise NoValidPixelError("No pixel lies inside the swath.", paths["CLASSES"])
+        valid, sums = inside, b""
+        if settings.validity == "all-bands":
+            pixels = inspect_image(image, bands.index, inside)
+            valid, sums = pixels.valid, pixels.sums.tobytes()
+    coded = _mask(valid, layers)
+    facts = _facts(name, metadata, bands, epsg, box) | {"valid_fraction": float(valid.mean())}
+    content = json.dumps(facts, sort_keys=True).encode() + coded.tobytes() + sums
+    geometry = shapely.to_wkb(footprint(inside, box, epsg), hex=True)
+    return facts | {"fingerprint": hashlib.sha256(content).hexdigest(), "geometry": geometry}, coded
+
+
+def identify(product: Product) -> ProductName:
+    """The product's name, from its metadata if its files do not say it.
+
+    Raises:
+        BrokenMetadataError: neither says it.
+        ProductError: the metadata cannot be read.
+    """
+    if product.name is not None:
+        return product.name
+    name = parse_name(read_metadata(product.metadata_path).name)
+    if name is None:
+        raise BrokenMetadataError("Neither files nor metadata say the product's name.", product.metadata_path)
+    return name
+
+
+def _bands(metadata: Metadata, product: Product, tolerance: float) -> BandSelection:
+    try:
+        return select_bands(metadata.wavelength_nm, metadata.fwhm_nm, metadata.detector, tolerance)
+    except BandMismatchError as error:
+        raise BandMismatchError(error.what, product.metadata_path) from error
+
+
+def _layers(paths: dict[str, Any], image: DatasetReader) -> Iterator[tuple[str, npt.NDArray[np.uint8]]]:
+    for layer, path in paths.items():
+        with open_raster(path) as dataset:
+            values = dataset.read(1)  # first, because a truncated file may have lost its georeference too
+            check_layer(dataset, image, path)
+            yield layer, values
+
+
+def _mask(valid: npt.NDArray[np.bool_], layers: Layers) -> mask.Mask:
+    return mask.encode(
+        valid,
+        cloud=layers["CLOUD"] != 0,
+        shadow=layers["CLOUDSHADOW"] != 0,
+        haze=layers["HAZE"] != 0,
+        cirrus=layers["CIRRUS"],
+        snow=layers["SNOW"] != 0,
+        water=layers["CLASSES"] == WATER,
+    )
+
+
+def _facts(
+    name: ProductName, metadata: Metadata, bands: BandSelection, epsg: int, box: Box
+) -> dict[str, Any]:
+    return {
+        "product_id": name.product_id,
+        "acquired": metadata.started.isoformat(),
+        "epsg": epsg,
+        "lattice_col": box.col,
+        "lattice_row": -box.line,
+        "height": box.height,
+        "width": box.width,
+        "cloud_cover": metadata.cloud_cover,
+        "haze_cover": metadata.haze_cover,
+        "cirrus_cover": metadata.cirrus_cover,
+        "snow_cover": metadata.snow_cover,
+        "water_cover": metadata.water_cover,
+        "sun_elevation": metadata.sun_elevation,
+        "sun_azimuth": metadata.sun_azimuth,
+        "off_nadir": metadata.off_nadir,
+        "overall_quality": metadata.overall_quality,
+        "band_index": bands.index.tolist(),
+        "wavelength_nm": bands.wavelength_nm.tolist(),
+        "fwhm_nm": bands.fwhm_nm.tolist(),
+        "band_deviation_nm": float(np.abs(bands.deviation_nm).max()),
+    }

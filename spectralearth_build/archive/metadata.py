@@ -1,0 +1,170 @@
+"""METADATA.XML: read as a stream, because it is 4 MB of which little matters, and without trust."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from spectralearth_build.archive.facts import BAND, POINT, Facts, natural, read_facts, to_float
+from spectralearth_build.archive.names import datatake_of
+from spectralearth_build.errors import BandMismatchError, BrokenMetadataError
+
+Floats = npt.NDArray[np.float64]
+CORNERS = ("upper_left", "upper_right", "lower_left", "lower_right")
+_QUALITY = "specific/qualityFlag/"
+_UTM = re.compile(r"UTM_Zone_?0?(\d{1,2})_(North|South)", re.IGNORECASE)
+
+
+@dataclass(frozen=True, eq=False)
+class Metadata:
+    """What METADATA.XML says. Numbers that a product may lack are None."""
+
+    name: str
+    """Name of the metadata file, which begins with the product's name; empty if absent."""
+    level: str
+    """L2A, L1C or L1B; empty if absent."""
+    revision: str
+    """Version of the processor, such as 01.04.02."""
+    datatake: str
+    """DT0000001849."""
+    tile: int
+    """Number of the tile inside the datatake."""
+    started: datetime
+    """Start of the tile's acquisition, UTC."""
+    stopped: datetime | None
+    """Its end, UTC."""
+    corners: dict[str, tuple[float, float]]
+    """Longitude and latitude by frame: upper_left, upper_right, lower_left, lower_right, center."""
+    width: int
+    """Columns of the raster."""
+    height: int
+    """Lines of the raster."""
+    epsg: int | None
+    """Coordinate system of the raster: 326xx, 327xx, 3035, 4326; None if its name is unknown."""
+    projection: str
+    """That name, such as UTM_Zone32_North."""
+    overall_quality: int | None
+    """0 nominal, 1 reduced, 2 low."""
+    cloud_cover: float | None
+    """Percent under cloud; likewise haze, cirrus, snow and water."""
+    haze_cover: float | None
+    cirrus_cover: float | None
+    snow_cover: float | None
+    water_cover: float | None
+    sun_elevation: float
+    """At the centre, degrees; 0 and below is night."""
+    sun_azimuth: float | None
+    """At the centre, degrees."""
+    off_nadir: float | None
+    """Across track, at the centre, degrees."""
+    wavelength_nm: Floats
+    """Centre wavelengths of all bands, in raster order."""
+    fwhm_nm: Floats
+    """Their full widths at half maximum."""
+    detector: tuple[str, ...]
+    """VNIR, SWIR, or empty for a band in neither list."""
+    gain: Floats
+    """Factor from stored value to reflectance, by band; NaN where absent."""
+    offset: Floats
+    """Offset after that, by band; NaN where absent."""
+
+
+def read_metadata(path: Path) -> Metadata:
+    """Read a METADATA.XML.
+
+    Raises:
+        BandMismatchError: it names detectors of bands that it does not describe.
+        BrokenMetadataError: it is not well-formed, too large, too deep, declares a DTD, or lacks something.
+        EmptyFileError, MissingFileError, UnreadableFileError: it cannot be read at all.
+    """
+    return _metadata(read_facts(path))
+
+
+def _metadata(facts: Facts) -> Metadata:
+    numbers = sorted(facts.bands)
+    if numbers != list(range(1, len(numbers) + 1)) or not numbers:
+        raise BrokenMetadataError(f"The bands of {BAND} are not numbered from 1.", facts.path)
+    bands = [facts.bands[number] for number in numbers]
+
+    def column(name: str) -> Floats:
+        return np.array([to_float(band.get(name, "")) for band in bands])
+
+    quality = facts.maybe(f"{_QUALITY}overallQuality")
+    projection = facts.text("product/ortho/projection")
+    return Metadata(
+        name=facts.texts.get("metadata/name", ""),
+        level=facts.texts.get("base/level", ""),
+        revision=facts.texts.get("base/revision", ""),
+        datatake=_datatake(facts),
+        tile=facts.whole("specific/tileID"),
+        started=facts.time("base/temporalCoverage/startTime"),
+        stopped=facts.time(stop) if (stop := "base/temporalCoverage/stopTime") in facts.texts else None,
+        corners=_corners(facts),
+        width=facts.whole("specific/widthOfOrthoScene"),
+        height=facts.whole("specific/heightOfOrthoScene"),
+        epsg=epsg_of(projection),
+        projection=projection,
+        overall_quality=None if quality is None else int(quality),
+        cloud_cover=facts.maybe(f"{_QUALITY}cloudCover"),
+        haze_cover=facts.maybe(f"{_QUALITY}hazeCover"),
+        cirrus_cover=facts.maybe(f"{_QUALITY}cirrusCover"),
+        snow_cover=facts.maybe(f"{_QUALITY}snowCover"),
+        water_cover=facts.maybe(f"{_QUALITY}waterCover"),
+        sun_elevation=facts.number("specific/sunElevationAngle/center"),
+        sun_azimuth=facts.maybe("specific/sunAzimuthAngle/center"),
+        off_nadir=facts.maybe("specific/acrossOffNadirAngle/center"),
+        wavelength_nm=column("wavelengthCenterOfBand"),
+        fwhm_nm=column("FWHMOfBand"),
+        detector=_detectors(facts, len(bands)),
+        gain=column("GainOfBand"),
+        offset=column("OffsetOfBand"),
+    )
+
+
+def epsg_of(projection: str) -> int | None:
+    """EPSG code of a projection as METADATA.XML names it; None if unknown."""
+    if match := _UTM.fullmatch(projection):
+        zone = int(match[1])
+        return (32600 if match[2].lower() == "north" else 32700) + zone if 1 <= zone <= 60 else None
+    return {"LAEA-ETRS89": 3035, "GEOGRAPHIC": 4326}.get(projection.upper())
+
+
+def _datatake(facts: Facts) -> str:
+    digits = facts.text("specific/datatakeID").upper().removeprefix("DT")
+    if natural(digits) is None:
+        raise BrokenMetadataError("The element specific/datatakeID is no number.", facts.path)
+    return datatake_of(digits)
+
+
+def _corners(facts: Facts) -> dict[str, tuple[float, float]]:
+    corners: dict[str, tuple[float, float]] = {}
+    for point in facts.points:
+        lon, lat = to_float(point.get("longitude", "")), to_float(point.get("latitude", ""))
+        if not point:
+            continue
+        if not (-180 <= lon <= 180 and -90 <= lat <= 90):  # also where one is NaN
+            raise BrokenMetadataError(f"A point of {POINT} lies nowhere on Earth.", facts.path)
+        corners.setdefault(point.get("frame", ""), (lon, lat))
+    if missing := [frame for frame in CORNERS if frame not in corners]:
+        raise BrokenMetadataError(f"{POINT} lacks {', '.join(missing)}.", facts.path)
+    return corners
+
+
+def _detectors(facts: Facts, bands: int) -> tuple[str, ...]:
+    detectors = [""] * bands
+    for detector in ("VNIR", "SWIR"):
+        place = f"specific/{detector.lower()}ProductQuality/expectedChannelsList"
+        for item in facts.text(place).split(","):
+            band = natural(item.strip()) or 0
+            if band > bands:
+                raise BandMismatchError(f"{place} names band {band}, but there are {bands}.", facts.path)
+            if band < 1 or detectors[band - 1]:
+                what = f"{place} names '{item[:20]}', no band or one named before."
+                raise BrokenMetadataError(what, facts.path)
+            detectors[band - 1] = detector
+    return tuple(detectors)

@@ -1,0 +1,107 @@
+"""What scan remembers of each product it read: one JSON file, which makes scanning resumable."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import shapely
+
+from spectralearth_build import errors
+from spectralearth_build.archive.discover import Found
+from spectralearth_build.cluster.task import Failure
+from spectralearth_build.config import ScanConfig
+from spectralearth_build.errors import ProductError, UnreadableFileError
+from spectralearth_build.files import write_bytes
+
+FORMAT = 1
+"""Number of the present format and of what is read; records of another are not used."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """The outcome of reading one product."""
+
+    error_class: str = ""
+    """Class of the problem; empty if it is sound."""
+    status: str = ""
+    """What the problem makes of it: quarantined or rejected."""
+    reason: str = ""
+    """The problem in words."""
+    row: Mapping[str, Any] = field(default_factory=dict)
+    """Columns of the tile table as JSON values, lists as arrays; empty unless it is sound."""
+
+    @property
+    def sound(self) -> bool:
+        """Whether the product can be used."""
+        return not self.error_class
+
+    @property
+    def final(self) -> bool:
+        """Whether reading the same files again would end the same: not where permissions or the machine failed."""
+        kind = getattr(errors, self.error_class, None) if self.error_class else ProductError
+        return isinstance(kind, type) and issubclass(kind, ProductError) and kind is not UnreadableFileError
+
+    @classmethod
+    def of_error(cls, error: ProductError, archive: Path) -> Record:
+        """The record of a product that cannot be used; paths are said below the archive."""
+        return cls(type(error).__name__, error.status, str(error).replace(f"{archive}/", ""))
+
+    @classmethod
+    def of_failure(cls, failure: Failure, archive: Path) -> Record:
+        """The record of a product whose task failed."""
+        kind = getattr(errors, failure.error_class, ProductError)
+        return cls(failure.error_class, kind.status, failure.message.replace(f"{archive}/", ""))
+
+
+def stamp_of(item: Found, settings: ScanConfig) -> str:
+    """Changes whenever a product must be read again."""
+    return f"{FORMAT} {settings.validity} {settings.band_tolerance_nm!r} {item.stamp}"
+
+
+def save_record(work: Path, item: Found, stamp: str, record: Record) -> None:
+    """Remember a record, atomically."""
+    content = {"stamp": stamp, **vars(record)}
+    write_bytes(_path(work, item), json.dumps(content, sort_keys=True).encode())
+
+
+def load_record(work: Path, item: Found, stamp: str) -> Record | None:
+    """The record of a product, if there is one of the same stamp and its mask is still there."""
+    try:
+        content = json.loads(_path(work, item).read_bytes())
+        if content.pop("stamp") != stamp:
+            return None
+        row = {
+            key: np.array(value) if isinstance(value, list) else value
+            for key, value in content["row"].items()
+        }
+        record = Record(**content | {"row": row})
+    except (OSError, ValueError, TypeError, LookupError, AttributeError):
+        return None
+    return record if not record.sound or mask_path(work, str(record.row["product_id"])).is_file() else None
+
+
+def mask_path(work: Path, product_id: str) -> Path:
+    """Where the mask of a product lies."""
+    return work / "masks" / f"{product_id}.mask"
+
+
+def columns_of(record: Record) -> dict[str, Any]:
+    """A sound record's columns as values for the tile table."""
+    return {
+        **record.row,
+        "acquired": datetime.fromisoformat(record.row["acquired"]),
+        "geometry": shapely.from_wkb(record.row["geometry"]),
+    }
+
+
+def _path(work: Path, item: Found) -> Path:
+    digest = hashlib.sha1(os.fsencode(item.path), usedforsecurity=False).hexdigest()
+    return work / "scan" / f"{digest}.json"

@@ -1,0 +1,91 @@
+"""Rows of the tile table, and what of an earlier table stays."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import geopandas as gpd
+import pandas as pd
+import pyarrow as pa
+
+from spectralearth_build.archive.discover import Found
+from spectralearth_build.archive.record import Record, columns_of
+from spectralearth_build.archive.versions import fate
+from spectralearth_build.errors import UsageError, printable
+from spectralearth_build.tables import TILES
+
+UNPLANNED = ("unused", "Not planned yet.", "")
+"""Status, reason and error class of a sound product until it is planned."""
+FATE = ["status", "reason", "error_class"]
+"""Columns that later stages change for eligible tiles."""
+
+
+def row_of_problem(item: Found, record: Record) -> dict[str, Any]:
+    """The row of a product that cannot be used."""
+    return _row(item, record.status, record.reason, record.error_class)
+
+
+def rows_of_tile(items: list[Found], records: list[Record]) -> list[dict[str, Any]]:
+    """The rows of all products of one tile.
+
+    Args:
+        items: the products, in order of preference.
+        records: what reading the first of them gave; only the last of these can be sound.
+    """
+    rows = [row_of_problem(*pair) for pair in zip(items, records, strict=False) if not pair[1].sound]
+    if len(rows) < len(records):
+        chosen = items[len(rows)]
+        columns = columns_of(records[-1])
+        mask = f"work/masks/{columns['product_id']}.mask"
+        rows.append(_row(chosen, *UNPLANNED) | columns | {"eligible": True, "mask": mask})
+        rows += [_row(item, *fate(item, chosen)) for item in items[len(records) :]]
+    return rows
+
+
+def merge(dataset: Path, frame: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
+    """Write the tile table if it says anything new, and keep what later stages said of unchanged tiles.
+
+    Args:
+        dataset: the dataset's folder.
+        frame: the table as scan sees it.
+
+    Returns:
+        The table as it then stands on disk.
+    """
+    try:
+        before = TILES.read(dataset)
+    except (UsageError, OSError, pa.ArrowException):  # none, damaged, or of an older format
+        TILES.write(frame, dataset)
+        return frame
+    known = before[before["eligible"]].set_index(["path", "fingerprint"])
+    keys = pd.MultiIndex.from_frame(frame[["path", "fingerprint"]])
+    kept = frame["eligible"].to_numpy() & keys.isin(known.index)
+    merged = frame.copy()
+    merged.loc[kept, FATE] = known.loc[keys[kept], FATE].to_numpy()
+    if not _plain(merged).equals(_plain(before)):
+        TILES.write(merged, dataset)
+    return merged
+
+
+def _row(item: Found, status: str, reason: str, error_class: str = "") -> dict[str, Any]:
+    """What can be said of a product without reading it."""
+    row: dict[str, Any] = {"path": printable(item.path, limit=4096), "status": status, "reason": reason}
+    row |= {"error_class": error_class, "eligible": False, "fingerprint": "", "mask": "", "geometry": None}
+    name = item.name
+    if name is None:
+        return row | {"product_id": printable(item.path), "tile_id": None}
+    return row | {
+        "product_id": name.product_id,
+        "tile_id": name.tile_id,
+        "datatake": name.datatake,
+        "tile": name.tile,
+        "version": name.version,
+        "processed": name.processed,
+        "acquired": name.started,
+    }
+
+
+def _plain(frame: gpd.GeoDataFrame) -> pa.Table:
+    """The table in a form in which equal rows are equal."""
+    return pa.Table.from_pandas(TILES.frame(frame).to_wkb(), preserve_index=False).replace_schema_metadata()

@@ -1,0 +1,179 @@
+"""The scan stage: from a folder of products to the tile table and masks."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import geopandas as gpd
+
+from spectralearth_build.archive import mask
+from spectralearth_build.archive.discover import Found, find_products
+from spectralearth_build.archive.inspect import identify, inspect_product
+from spectralearth_build.archive.manifest import Listed, missing, read_tile_list
+from spectralearth_build.archive.names import METADATA, ProductName
+from spectralearth_build.archive.product import open_product
+from spectralearth_build.archive.record import Record, load_record, mask_path, save_record, stamp_of
+from spectralearth_build.archive.rows import merge, row_of_problem, rows_of_tile
+from spectralearth_build.archive.versions import candidates
+from spectralearth_build.cluster.task import Executor, Failure
+from spectralearth_build.config import Config, ScanConfig
+from spectralearth_build.errors import ProductError, UsageError, WrongLevelError
+from spectralearth_build.files import delete_partials
+from spectralearth_build.progress import say, track
+from spectralearth_build.tables import TILES
+
+WORK = "work"
+SCRATCH = "scratch"
+LEVEL = "L2A"
+Bad = dict[Found, Record]
+
+
+def scan(archive: Path, dataset: Path, config: Config, executor: Executor) -> gpd.GeoDataFrame:
+    """Find the products of an archive, read those that count, and write the tile table.
+
+    Of each tile the newest sound product is read, once; copies and older versions are not. What was read before and
+    did not change is not read again, and if nothing changed at all, nothing is written.
+
+    Args:
+        archive: folder of the products; never written to.
+        dataset: folder of the dataset; gets tiles.parquet, and in work/ a mask and a record of each product read.
+        config: settings; `scan` counts.
+        executor: where products are read.
+
+    Returns:
+        The tile table: every product found has one row. Sound ones are `eligible` and have, until they are planned,
+        the status `unused`.
+
+    Raises:
+        UsageError: the archive is no folder, or the tile list cannot be read.
+    """
+    if not archive.is_dir():
+        raise UsageError("The archive is no folder.", archive)
+    archive, work = archive.resolve(), dataset.resolve() / WORK
+    listed = read_tile_list(Path(config.scan.manifest)) if config.scan.manifest else None
+    delete_partials(work)
+    try:
+        found, bad = _named(archive, work, find_products(archive, work / "listings"), executor)
+        if listed is not None:
+            found, bad = _only(listed, found, bad)
+        rows = [row_of_problem(item, record) for item, record in bad.items()]
+        rows += _read(archive, work, found, config.scan, executor)
+    finally:
+        shutil.rmtree(work / SCRATCH, ignore_errors=True)
+    return merge(dataset, TILES.frame(sorted(rows, key=_row_order)))
+
+
+def scan_product(archive: Path, work: Path, item: Found, settings: ScanConfig) -> None:
+    """Task: read one product, write its mask, then its record."""
+    assert item.name is not None
+    try:
+        with open_product(archive, item.path, work / SCRATCH) as product:
+            row, coded = inspect_product(product, item.name, settings)
+    except ProductError as error:
+        record = Record.of_error(error, archive)
+    else:
+        mask.save(mask_path(work, item.name.product_id), coded)
+        record = Record(row=row)
+    save_record(work, item, stamp_of(item, settings), record)
+
+
+def identify_product(archive: Path, work: Path, item: Found) -> ProductName:
+    """Task: the name of a product whose files do not say it.
+
+    Raises:
+        ProductError: nothing says it.
+    """
+    with open_product(archive, item.path, work / SCRATCH, layers=(METADATA,)) as product:
+        return identify(product)
+
+
+def _named(archive: Path, work: Path, found: list[Found], executor: Executor) -> tuple[list[Found], Bad]:
+    """Products that have a name and may be read, and the others with what is wrong with them."""
+    nameless = {item.path: item for item in found if item.name is None and item.problem is None}
+    good = [item for item in found if item.name is not None and item.problem is None]
+    bad = {item: Record.of_error(item.problem, archive) for item in found if item.problem is not None}
+    tasks = {path: (archive, work, item) for path, item in nameless.items()}
+    for path, outcome in executor.run("identify", identify_product, tasks):
+        if isinstance(outcome, Failure):
+            bad[nameless[path]] = Record.of_failure(outcome, archive)
+        else:
+            good.append(replace(nameless[path], name=outcome))
+    for item in good:
+        if item.name is not None and item.name.level != LEVEL:
+            error = WrongLevelError(f"This is an {item.name.level} product.", item.path)
+            bad[item] = Record.of_error(error, archive)
+    return [item for item in good if item not in bad], bad
+
+
+def _only(listed: dict[str, Listed], found: list[Found], bad: Bad) -> tuple[list[Found], Bad]:
+    """What a tile list asks for; says what is not there."""
+
+    def asked(item: Found) -> bool:
+        return (
+            item.name is not None
+            and item.name.tile_id in listed
+            and listed[item.name.tile_id].takes(item.name)
+        )
+
+    found, bad = list(filter(asked, found)), {item: record for item, record in bad.items() if asked(item)}
+    absent = missing(listed, [item.name for item in (*found, *bad) if item.name])
+    for line in absent:
+        say(f"scan: not in the archive: {line.tile_id} {line.version}".rstrip())
+    if absent:
+        say(f"scan: {len(absent)} of {len(listed)} listed tiles are not in the archive")
+    return found, bad
+
+
+def _read(
+    archive: Path, work: Path, found: list[Found], settings: ScanConfig, executor: Executor
+) -> list[dict[str, Any]]:
+    """Of each tile, read products in order of preference until one is sound."""
+    tiles = candidates(found)
+    records: dict[str, list[Record]] = {tile: [] for tile in tiles}
+    for turn in range(max(map(len, tiles.values()), default=0)):
+        waiting = {
+            tile: items[turn]
+            for tile, items in tiles.items()
+            if turn < len(items) and not any(record.sound for record in records[tile])
+        }
+        for tile, record in _read_all(archive, work, waiting, settings, executor, turn).items():
+            records[tile].append(record)
+    return [row for tile, items in tiles.items() for row in rows_of_tile(items, records[tile])]
+
+
+def _read_all(
+    archive: Path,
+    work: Path,
+    waiting: Mapping[str, Found],
+    settings: ScanConfig,
+    executor: Executor,
+    turn: int,
+) -> dict[str, Record]:
+    """Records of one product per tile, read now or before."""
+    stamps = {tile: stamp_of(item, settings) for tile, item in waiting.items()}
+    again = f" again {turn}" if turn else ""  # keys of tasks must differ from those of the turn before
+    known = {tile: load_record(work, item, stamps[tile]) for tile, item in waiting.items()}
+    unread = {f"{tile}{again}": tile for tile, record in known.items() if record is None or not record.final}
+    tasks = {key: (archive, work, waiting[tile], settings) for key, tile in unread.items()}
+    for key, outcome in track(executor.run("scan", scan_product, tasks), "scan", len(tasks)):
+        if isinstance(outcome, Failure):
+            tile = unread[key]
+            save_record(work, waiting[tile], stamps[tile], Record.of_failure(outcome, archive))
+    return {tile: _written(work, item, stamps[tile]) for tile, item in waiting.items()}
+
+
+def _written(work: Path, item: Found, stamp: str) -> Record:
+    record = load_record(work, item, stamp)
+    if record is None:
+        raise UsageError(
+            "Results of a worker are not here.", work, "Put the dataset on a disk that all share."
+        )
+    return record
+
+
+def _row_order(row: Mapping[str, Any]) -> tuple[str, str, str]:
+    return row["tile_id"] or "", row["product_id"], row["path"]

@@ -1,0 +1,51 @@
+"""The application: its verbs in the order in which one meets them, and what --help says about all of them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from spectralearth_build import __version__
+from spectralearth_build.cli import building, checking, settings, synthetic
+from spectralearth_build.cli.codes import MEANING
+from spectralearth_build.cli.options import verb
+
+EPILOG = "Exit codes: " + "; ".join(f"{code} {meaning}" for code, meaning in MEANING.items()) + "."
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    epilog=EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"spectralearth-build {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def describe(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Build multi-temporal hyperspectral pretraining datasets from EnMAP L2A archives.
+
+    Start with [bold]demo[/bold], which makes a small archive and builds a dataset from it. With an archive of your
+    own, [bold]build ARCHIVE DATASET[/bold] is all you need. Whatever was stopped goes on when run again.
+    """
+
+
+for panel, functions in {
+    "First steps": (synthetic.demo, synthetic.synthesize),
+    "Build": (building.build, building.scan, building.plan, building.cut),
+    "Use": (checking.verify, checking.report),
+}.items():
+    for function in functions:
+        app.command(rich_help_panel=panel, epilog=EPILOG)(verb(function))
+app.add_typer(settings.app, name="config", rich_help_panel="Settings")

@@ -1,0 +1,101 @@
+"""Verbs that build a dataset: `build`, and its first three stages on their own."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from spectralearth_build.cli.codes import DAMAGED, DONE, QUARANTINED
+from spectralearth_build.cli.options import Archive, Begun, Dataset, Manifest, Settings
+
+
+def build(
+    archive: Archive,
+    dataset: Dataset,
+    settings: Settings,
+    manifest: Manifest = "",
+    compare: Annotated[
+        bool, typer.Option("--compare", help="Also compare every patch with its source pixels at the end.")
+    ] = False,
+) -> int:
+    """Build a dataset from an archive: scan, plan, cut, verify, report.
+
+    Each stage does only what is not done yet, so the same command goes on after a stop and does nothing when all is
+    done. Products that cannot be used are left out and listed with the reason in tiles.parquet and in the report.
+
+    Example: [bold]spectralearth-build build enmap/ dataset/ --workers 4[/bold]
+
+    Next: open dataset/report.html in a browser, and spectralearth_build.open_dataset("dataset") in Python.
+    """
+    from spectralearth_build import pipeline
+    from spectralearth_build.lock import alone
+
+    archive, dataset = archive.resolve(), dataset.resolve()
+    config = settings.load(scan_manifest=manifest)
+    pipeline.check_apart(archive, dataset)
+    with alone(dataset):
+        damages = pipeline.build(archive, dataset, config, compare)
+        if damages:
+            return DAMAGED
+        return QUARANTINED if pipeline.quarantined(dataset) else DONE
+
+
+def scan(archive: Archive, dataset: Dataset, settings: Settings, manifest: Manifest = "") -> int:
+    """Find the products of an archive and read their metadata and masks into tiles.parquet.
+
+    Folders, .zip and .tar.gz of zips are searched. Every product gets one row with its status and, if it cannot be
+    used, the reason.
+
+    Example: [bold]spectralearth-build scan enmap/ dataset/[/bold]
+
+    Next: [bold]plan DATASET[/bold].
+    """
+    from spectralearth_build import pipeline
+    from spectralearth_build.cluster import connect
+    from spectralearth_build.lock import alone
+
+    archive, dataset = archive.resolve(), dataset.resolve()
+    config = settings.load(scan_manifest=manifest)
+    pipeline.check_apart(archive, dataset)
+    with alone(dataset), connect(config.run) as executor:
+        pipeline.Run(dataset, config, executor).scan(archive)
+        return QUARANTINED if pipeline.quarantined(dataset) else DONE
+
+
+def plan(dataset: Begun, settings: Settings) -> None:
+    """Decide where patches go and which row of the store each will have; print what cutting will cost.
+
+    Writes overlaps, tuples, locations and patches (.parquet), plan.json and a map, plan.png. Until something is cut,
+    you may plan again with other settings as often as you like.
+
+    Example: [bold]spectralearth-build plan dataset/ --set plan.value=pairs[/bold]
+
+    Next: [bold]cut ARCHIVE DATASET[/bold], with the same settings.
+    """
+    from spectralearth_build import pipeline
+    from spectralearth_build.cluster import connect
+    from spectralearth_build.lock import alone
+
+    config, dataset = settings.load(), dataset.resolve()
+    with alone(dataset), connect(config.run) as executor:
+        pipeline.Run(dataset, config, executor).plan()
+
+
+def cut(archive: Archive, dataset: Begun, settings: Settings) -> int:
+    """Cut the planned patches out of the products, into store.zarr, and publish the dataset.
+
+    Each tile is read once. A tile that turns out to be damaged is quarantined; the others are not concerned.
+
+    Example: [bold]spectralearth-build cut enmap/ dataset/[/bold]
+
+    Next: [bold]verify DATASET[/bold].
+    """
+    from spectralearth_build import pipeline
+    from spectralearth_build.cluster import connect
+    from spectralearth_build.lock import alone
+
+    config, dataset = settings.load(), dataset.resolve()
+    with alone(dataset), connect(config.run, pipeline.planned_memory(dataset)) as executor:
+        pipeline.Run(dataset, config, executor).cut(archive.resolve())
+        return QUARANTINED if pipeline.quarantined(dataset) else DONE

@@ -1,0 +1,58 @@
+"""Exit codes, and which error means which."""
+
+from __future__ import annotations
+
+from spectralearth_build.cluster.task import TARGET_REFUSES
+from spectralearth_build.errors import (
+    BuildError,
+    ConfigError,
+    DamagedError,
+    OutOfSpaceError,
+    PlanChangedError,
+    StoppedError,
+    UsageError,
+)
+
+DONE = 0
+DAMAGED = 1
+USAGE = 2
+QUARANTINED = 4
+NO_SPACE = 28
+FAILED = 70
+STOPPED = 75
+
+MEANING = {
+    DONE: "done",
+    DAMAGED: "verify found damage",
+    USAGE: "wrong usage or configuration",
+    QUARANTINED: "done, but some tiles were quarantined",
+    NO_SPACE: "no space left",
+    FAILED: "something unexpected went wrong",
+    STOPPED: "stopped by a signal, run again to go on",
+}
+"""What each exit code says; scripts may rely on them."""
+
+_OF_ERROR: dict[type[BuildError], int] = {
+    ConfigError: USAGE,
+    UsageError: USAGE,
+    PlanChangedError: USAGE,
+    OutOfSpaceError: NO_SPACE,
+    StoppedError: STOPPED,
+    DamagedError: DAMAGED,
+}
+
+
+def code_of(error: Exception) -> int:
+    """The exit code for what a verb raised."""
+    if isinstance(error, OSError) and error.errno in TARGET_REFUSES:
+        return NO_SPACE
+    if isinstance(error, PermissionError | NotADirectoryError):
+        return USAGE
+    return next((code for kind, code in _OF_ERROR.items() if isinstance(error, kind)), FAILED)
+
+
+def message_of(error: Exception) -> str:
+    """What to tell about it, in one line."""
+    if isinstance(error, BuildError | OSError):
+        return str(error)
+    return f"{type(error).__name__}: {error}. Please report this, with what --debug shows."

@@ -1,0 +1,35 @@
+"""Verbs on settings: `config template` and `config show`."""
+
+from __future__ import annotations
+
+import typer
+
+from spectralearth_build.cli.options import Settings, verb
+
+app = typer.Typer(help="Print settings.", no_args_is_help=True, rich_markup_mode="rich")
+
+
+def template() -> None:
+    """Print all settings at their defaults, each with what it means, as a TOML file to start from.
+
+    Example: [bold]spectralearth-build config template > mine.toml[/bold]
+
+    Next: delete what you leave as it is, then [bold]build ARCHIVE DATASET --config mine.toml[/bold].
+    """
+    from spectralearth_build import config
+
+    print(config.template(), end="")
+
+
+def show(settings: Settings) -> None:
+    """Print the settings that a verb with these options would use, as TOML.
+
+    Example: [bold]spectralearth-build config show --config mine.toml --set plan.value=pairs[/bold]
+    """
+    from spectralearth_build.config import to_toml
+
+    print(to_toml(settings.load()), end="")
+
+
+for function in (template, show):
+    app.command()(verb(function))

@@ -1,0 +1,122 @@
+"""Verbs on made-up archives: `demo` and `synthesize`."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from spectralearth_build.cli.codes import DAMAGED, DONE
+from spectralearth_build.cli.options import Dataset, Settings
+
+if TYPE_CHECKING:
+    from spectralearth_build.config import Config
+
+DEMO_FAULTS = ("night", "truncated_image")
+
+
+def demo(settings: Settings, dataset: Dataset = Path("demo-dataset")) -> int:
+    """Make a small synthetic archive beside DATASET and build a dataset from it, in about a minute.
+
+    The archive has the exact EnMAP L2A format: places seen once and several times, a tile across a zone edge, one
+    night scene and one truncated file, which the dataset rightly leaves out.
+
+    Example: [bold]spectralearth-build demo[/bold]
+
+    Next: open demo-dataset/report.html, then [bold]build[/bold] with an archive of your own.
+    """
+    from spectralearth_build import pipeline
+    from spectralearth_build.lock import alone
+    from spectralearth_build.progress import say
+
+    config, dataset = settings.load(), dataset.resolve()
+    archive = dataset.with_name(f"{dataset.name}-archive")
+    with alone(dataset):
+        _make_once(archive, config)
+        if pipeline.build(archive, dataset, config, compare=True):
+            return DAMAGED
+        for line in pipeline.summary(dataset):
+            say(line)
+    return DONE
+
+
+def synthesize(
+    archive: Annotated[
+        Path, typer.Argument(metavar="ARCHIVE", help="Folder to write; empty or new.", file_okay=False)
+    ],
+    settings: Settings,
+    preset: Annotated[
+        Literal["demo", "random"],
+        typer.Option(help="demo: the archive of demo. random: any number of tiles."),
+    ] = "random",
+    tiles: Annotated[int, typer.Option(min=1, help="Tiles of the random preset, at least.")] = 12,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same archive.")] = 0,
+    size: Annotated[int, typer.Option(min=64, help="Edge of the rasters in pixels; 1240 is real.")] = 300,
+    dirty: Annotated[
+        list[str] | None, typer.Option(help="Add a product with this fault; may be repeated; 'all' for all.")
+    ] = None,
+    layouts: Annotated[
+        Literal["plain", "mixed"], typer.Option(help="mixed: all file layouts that products are seen in.")
+    ] = "plain",
+    noise: Annotated[float, typer.Option(min=0, help="Factor on the sensor's noise.")] = 1.0,
+    clouds: Annotated[bool, typer.Option(help="Whether there are clouds.")] = True,
+    footprints_only: Annotated[
+        bool, typer.Option("--footprints-only", help="Write only tiles.parquet, to plan at scale.")
+    ] = False,
+) -> None:
+    """Write a synthetic archive in the exact EnMAP L2A format, the same for the same options.
+
+    With --footprints-only, ARCHIVE is a dataset folder that gets a table of full-size tiles and no products.
+
+    Example: [bold]spectralearth-build synthesize archive/ --tiles 30 --dirty all[/bold]
+
+    Next: [bold]build archive/ dataset/[/bold], or [bold]plan[/bold] after --footprints-only.
+    """
+    from spectralearth_build.cluster import connect
+    from spectralearth_build.progress import say
+    from spectralearth_build.synthetic.archive import MIXED, ArchiveOptions
+    from spectralearth_build.synthetic.archive import synthesize as write
+    from spectralearth_build.synthetic.spec import PLAIN
+
+    config = settings.load()
+    if footprints_only:
+        _write_footprints(archive, tiles, seed)
+        return
+    chosen = MIXED if layouts == "mixed" else (PLAIN,)
+    options = ArchiveOptions(preset, tiles, seed, size, tuple(dirty or ()), chosen, noise, clouds)
+    with connect(config.run) as executor:
+        made = write(archive.resolve(), options, executor)
+    say(f"synthesize: {len(made)} products in {archive}")
+
+
+def _write_footprints(dataset: Path, tiles: int, seed: int) -> None:
+    from spectralearth_build.errors import UsageError
+    from spectralearth_build.progress import say
+    from spectralearth_build.synthetic.footprints import footprints
+    from spectralearth_build.tables import TILES
+
+    if (dataset / TILES.file).exists():
+        raise UsageError(f"There is a {TILES.file} already.", dataset, "Name a new folder.")
+    table = footprints(tiles, seed)
+    dataset.mkdir(parents=True, exist_ok=True)
+    path = TILES.write(table, dataset)
+    say(f"synthesize: {len(table)} tiles in {path}")
+
+
+def _make_once(archive: Path, config: Config) -> None:
+    """Write the demo's archive, unless it is there; half an archive of a stopped run is written again."""
+    from spectralearth_build.cluster import connect
+    from spectralearth_build.progress import say
+    from spectralearth_build.synthetic.archive import ArchiveOptions, synthesize
+
+    if archive.is_dir():
+        say(f"synthesize: nothing to do, the archive is there: {archive}")
+        return
+    unfinished = archive.with_name(f"{archive.name}.unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    with connect(config.run) as executor:
+        made = synthesize(unfinished, ArchiveOptions("demo", dirty=DEMO_FAULTS), executor)
+    unfinished.rename(archive)
+    say(f"synthesize: {len(made)} products in {archive}")

@@ -1,0 +1,164 @@
+"""Running tasks on a Dask cluster, whoever started it."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Set
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from distributed import CancelledError, Client, Future, performance_report, wait
+
+from spectralearth_build.cluster.isolate import run_alone
+from spectralearth_build.cluster.signals import raise_if_stopped
+from spectralearth_build.cluster.task import Failure, attempt
+from spectralearth_build.errors import BuildError, StoppedError
+from spectralearth_build.progress import say
+
+T = TypeVar("T")
+
+SPARE = 2
+"""Tasks under way beyond one a thread, so that no worker waits for the driver."""
+TICK = 0.5
+"""Seconds between two looks at signals, deadlines and lost workers."""
+_FETCH_LIMIT = 60
+"""Seconds to wait for a result that is said to be there."""
+_RESTART_LIMIT = 60
+"""Seconds to wait for a worker to come back."""
+
+
+@dataclass(frozen=True)
+class DaskExecutor:
+    """Runs tasks with a connected client; see `Executor`."""
+
+    client: Client
+    workers: int
+    memory_limit: int | None
+    task_timeout: float
+    """Seconds after which a task is taken off its worker and tried alone."""
+    restore: Callable[[], None]
+    """Called now and then; brings back workers that were lost for good."""
+
+    def run(
+        self, stage: str, function: Callable[..., T], tasks: Mapping[str, tuple[Any, ...]]
+    ) -> Iterator[tuple[str, T | Failure]]:
+        """See `Executor.run`. Tasks whose workers died come last, each alone in a process."""
+        work = _Work(self, function, tasks, f"{stage}-{{}}-{uuid.uuid4().hex[:8]}")
+        try:
+            yield from work.done()
+        finally:
+            work.cancel()
+        if work.suspects:
+            say(f"{stage}: {len(work.suspects)} tasks lost their workers; each is tried alone")
+        for key in work.suspects:
+            raise_if_stopped()
+            yield key, run_alone(key, function, tasks[key], self.task_timeout)
+
+
+@dataclass
+class _Work:
+    """The tasks of one stage on their way through the cluster."""
+
+    executor: DaskExecutor
+    function: Callable[..., Any]
+    tasks: Mapping[str, tuple[Any, ...]]
+    name: str
+    """Pattern of the tasks' names; unique to this run, because a scheduler may serve others too."""
+    pending: dict[str, tuple[Future[Any], float]] = field(default_factory=dict)
+    """The tasks under way by key: future and time of submission."""
+    suspects: list[str] = field(default_factory=list)
+    """Keys of tasks to be tried alone."""
+
+    def done(self) -> Iterator[tuple[str, Any]]:
+        """Yield (key, outcome) of every task that ends on the cluster; the others become `suspects`."""
+        waiting = iter(self.tasks.items())
+        while self._submit(waiting):
+            for key in self._ended():
+                try:
+                    outcome = self.pending[key][0].result(timeout=_FETCH_LIMIT)
+                except BuildError:
+                    raise
+                except TimeoutError:
+                    continue  # the result went down with its worker and is being made again
+                except (
+                    Exception,
+                    CancelledError,
+                ):  # KilledWorker, a lost connection: not the task's own words
+                    self._suspect(key)
+                else:
+                    del self.pending[key]
+                    yield key, outcome
+            self._drop_overdue()
+            self.executor.restore()
+
+    def cancel(self) -> None:
+        """Withdraw what is still under way. After this no task runs any more, whose files might go next."""
+        client = self.executor.client
+        if self.pending and client.status == "running":
+            futures = {future.key: future for future, _ in self.pending.values()}
+            client.cancel(list(futures.values()), force=True)
+            self._restart(names=futures.keys())
+        self.pending.clear()
+
+    def _submit(self, waiting: Iterator[tuple[str, tuple[Any, ...]]]) -> bool:
+        """Fill up what is under way; whether anything is."""
+        submit = self.executor.client.submit
+        while len(self.pending) < self.executor.workers + SPARE:
+            key, arguments = next(waiting, (None, ()))
+            if key is None:
+                break
+            future = submit(attempt, key, self.function, arguments, key=self.name.format(key), pure=False)
+            self.pending[key] = future, time.monotonic()
+        return bool(self.pending)
+
+    def _ended(self) -> list[str]:
+        """Wait a moment; keys of the tasks that are no longer pending."""
+        with suppress(TimeoutError, CancelledError):
+            wait([future for future, _ in self.pending.values()], timeout=TICK, return_when="FIRST_COMPLETED")
+        raise_if_stopped()
+        if self.executor.client.status != "running":
+            raise StoppedError("The connection to the Dask scheduler was lost.")
+        return [key for key, (future, _) in self.pending.items() if future.status != "pending"]
+
+    def _drop_overdue(self) -> None:
+        """Free the workers of tasks that hang; whether they really do is found out alone."""
+        limit = time.monotonic() - self.executor.task_timeout
+        overdue = {future.key: key for key, (future, since) in self.pending.items() if since < limit}
+        if not overdue:
+            return
+        for key in overdue.values():
+            self._suspect(key)
+        self._restart(names=overdue.keys())
+
+    def _restart(self, names: Set[Any]) -> None:
+        """Restart the workers that run tasks of these names; Dask cannot stop a task otherwise."""
+        client = self.executor.client
+        running = client.run(names_running, on_error="ignore")
+        busy = [worker for worker, active in running.items() if names & active]
+        with suppress(ValueError):  # workers without a nanny cannot be restarted
+            client.restart_workers(busy, timeout=_RESTART_LIMIT, raise_for_error=False)
+
+    def _suspect(self, key: str) -> None:
+        future, _ = self.pending.pop(key)
+        future.cancel(force=True)
+        self.suspects.append(key)
+
+
+def names_running(dask_worker: Any) -> set[str]:  # noqa: ANN401
+    """Names of the tasks that a worker runs just now; called there."""
+    return set(dask_worker.active_keys)
+
+
+@contextmanager
+def reporting(path: str) -> Iterator[None]:
+    """Save Dask's performance report of what happens inside to ``path``; nothing for the empty path."""
+    if not path:
+        yield
+        return
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    with performance_report(filename=path, mode="inline"):
+        yield
+    say(f"Dask's performance report: {path}")

@@ -1,0 +1,100 @@
+"""A Dask cluster that is already there, on whatever machines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from dask.utils import format_bytes
+from distributed import Client
+
+import spectralearth_build
+from spectralearth_build.cluster.dask_executor import DaskExecutor, reporting
+from spectralearth_build.config import RunConfig
+from spectralearth_build.errors import ConfigError, UsageError
+from spectralearth_build.progress import say
+
+PATIENCE = 60
+"""Seconds to wait for the scheduler and for its first worker."""
+
+
+@contextmanager
+def existing_cluster(
+    config: RunConfig, memory_needed: int = 0, patience: float = PATIENCE
+) -> Iterator[DaskExecutor]:
+    """Join the cluster at ``config.scheduler``, and leave it as it is afterwards.
+
+    Archive and dataset must have the same paths on all of its machines. `WORKER_ENVIRONMENT` is best set
+    where the workers are started.
+
+    Raises:
+        UsageError: nothing answers, there are no workers, or they cannot import this version of the package.
+        ConfigError: its workers have less memory than a task needs, with the numbers.
+    """
+    with _joined(config.scheduler, patience) as client:
+        workers = client.scheduler_info(n_workers=-1)["workers"].values()
+        _check_version(client)
+        limits = [
+            worker["memory_limit"] // worker["nthreads"] for worker in workers if worker["memory_limit"]
+        ]
+        limit = min(limits, default=None)
+        if limit is not None and limit < memory_needed:
+            raise ConfigError(
+                f"A task may need {format_bytes(memory_needed)}, a worker has {format_bytes(limit)}.",
+                remedy="Use larger workers, one thread each, or lower store.shard_rows.",
+            )
+        threads = sum(worker["nthreads"] for worker in workers)
+        say(f"Dask cluster at {config.scheduler}: {threads} threads, dashboard {client.dashboard_link}")
+        with reporting(config.performance_report):
+            yield DaskExecutor(client, threads, limit, config.task_timeout, _watcher(client))
+
+
+@contextmanager
+def _joined(address: str, patience: float) -> Iterator[Client]:
+    try:
+        client = Client(address, timeout=patience, set_as_default=True)
+    except (OSError, TimeoutError, ValueError) as error:
+        remedy = "Check run.scheduler, or leave it out for a local cluster."
+        raise UsageError(f"No Dask scheduler answers at {address} ({error}).", remedy=remedy) from error
+    with client:
+        try:
+            client.wait_for_workers(1, timeout=patience)
+        except TimeoutError as error:
+            raise UsageError(
+                f"The Dask scheduler at {address} has no workers.", remedy="Start some and try again."
+            ) from error
+        yield client
+
+
+def package_version() -> str:
+    """The version of this package where it is called."""
+    return spectralearth_build.__version__
+
+
+def _check_version(client: Client) -> None:
+    remedy = f"Install spectralearth-build {package_version()} there."
+    try:
+        versions = set(client.run(package_version).values())
+    except (ImportError, AttributeError) as error:
+        raise UsageError(f"The workers cannot import this package ({error}).", remedy=remedy) from error
+    if versions != {package_version()}:
+        raise UsageError(f"The workers have other versions: {', '.join(sorted(versions))}.", remedy=remedy)
+
+
+@dataclass
+class _Watch:
+    alone: bool = False
+
+
+def _watcher(client: Client) -> Callable[[], None]:
+    """Say it, once, when the cluster has no workers left; tasks wait until some come."""
+    watch = _Watch()
+
+    def look() -> None:
+        alone = not client.scheduler_info(n_workers=-1)["workers"]
+        if alone and not watch.alone:
+            say("The cluster has no workers; waiting for some.")
+        watch.alone = alone
+
+    return look

@@ -1,0 +1,28 @@
+"""The simplest backend: tasks one after the other, in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from spectralearth_build.cluster.signals import raise_if_stopped
+from spectralearth_build.cluster.task import Failure, attempt
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class InlineExecutor:
+    """Runs tasks in order, here; for tests, debuggers and tiny archives."""
+
+    workers: int = 1
+    memory_limit: int | None = None
+
+    def run(
+        self, stage: str, function: Callable[..., T], tasks: Mapping[str, tuple[Any, ...]]
+    ) -> Iterator[tuple[str, T | Failure]]:
+        """See `Executor.run`; a crash of a task is a crash of this process."""
+        for key, arguments in tasks.items():
+            raise_if_stopped()
+            yield key, attempt(key, function, arguments)

@@ -1,0 +1,152 @@
+"""A Dask cluster on this machine, made for the run: processes of one thread each, as many as fit."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import dask
+from dask.system import CPU_COUNT
+from dask.utils import format_bytes, parse_bytes
+from distributed import Client, LocalCluster, WorkerPlugin
+from distributed.system import MEMORY_LIMIT
+
+from spectralearth_build.cluster.dask_executor import DaskExecutor, reporting
+from spectralearth_build.cluster.environment import DASK_SETTINGS, WORKER_ENVIRONMENT
+from spectralearth_build.cluster.signals import raise_if_stopped
+from spectralearth_build.config import RunConfig
+from spectralearth_build.errors import BuildError, ConfigError
+from spectralearth_build.progress import say
+
+_STARTS = 5
+"""How often a cluster that fails to start is started again: a worker killed meanwhile is enough to fail."""
+
+
+@dataclass(frozen=True)
+class Size:
+    """How large a local cluster is."""
+
+    workers: int
+    """Number of processes."""
+    memory: int
+    """Bytes for each of them."""
+
+
+def size_of(config: RunConfig, needed: int, cores: int, memory: int) -> Size:
+    """Fit workers to a machine.
+
+    Args:
+        config: the `run` settings; what they leave open is chosen.
+        needed: peak bytes of one task, 0 if not known.
+        cores: of the machine.
+        memory: bytes of the machine.
+
+    Raises:
+        ConfigError: a worker would have less memory than a task needs, with the numbers.
+    """
+    limit = _bytes(config.memory_limit)
+    share = max(limit, needed, 1)
+    workers = config.workers or max(1, min(cores, memory // share))
+    size = Size(workers, limit or memory // workers)
+    if size.memory < needed or size.workers * needed > memory:
+        raise ConfigError(
+            f"A task needs {format_bytes(needed)} at its peak, but each of {workers} workers may use "
+            f"{format_bytes(size.memory)}, on a machine with {format_bytes(memory)}.",
+            remedy="Lower run.workers or store.shard_rows, raise run.memory_limit, or use a larger machine.",
+        )
+    return size
+
+
+@contextmanager
+def local_cluster(config: RunConfig, memory_needed: int = 0) -> Iterator[DaskExecutor]:
+    """Start a cluster, and stop it afterwards.
+
+    Raises:
+        ConfigError: not even one worker fits into memory.
+        BuildError: the workers do not start.
+    """
+    size = size_of(config, memory_needed, CPU_COUNT, MEMORY_LIMIT)
+    with (
+        dask.config.set(DASK_SETTINGS),
+        _started(size, config.dashboard) as cluster,
+        Client(cluster) as client,
+    ):
+        client.register_plugin(IgnoreInterrupt())
+        link = f", dashboard {cluster.dashboard_link}" if config.dashboard else ""
+        say(f"Local Dask cluster: {size.workers} workers of {format_bytes(size.memory)}{link}")
+        restore = _restorer(cluster, size.workers)
+        with reporting(config.performance_report):
+            yield DaskExecutor(client, size.workers, size.memory, config.task_timeout, restore)
+
+
+class IgnoreInterrupt(WorkerPlugin):
+    """Ctrl-C reaches every process of the terminal; what it means is for the driver to decide."""
+
+    name = "ignore-interrupt"
+
+    def setup(self, worker: Any) -> None:  # noqa: ANN401
+        """Called in the main thread of each worker process."""
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def free_address(wanted: str) -> str:
+    """``wanted`` (host:port), or the same host with a port that the system chooses when that one is taken."""
+    host, _, port = wanted.rpartition(":")
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host or "127.0.0.1", int(port)))
+        except OSError:
+            port = "0"
+        except (ValueError, OverflowError):
+            raise ConfigError(f"run.dashboard: '{wanted}' is not host:port.") from None
+    return f"{host or '127.0.0.1'}:{port}"
+
+
+@contextmanager
+def _started(size: Size, dashboard: str) -> Iterator[LocalCluster]:
+    options = {
+        "n_workers": size.workers,
+        "threads_per_worker": 1,
+        "processes": True,
+        "memory_limit": size.memory,
+        "host": "127.0.0.1",
+        "env": WORKER_ENVIRONMENT,
+        "scheduler_kwargs": {"dashboard": bool(dashboard)},
+        "silence_logs": logging.CRITICAL,  # what matters is said by the executor and the stages
+    }
+    failure = ""
+    for _ in range(_STARTS):
+        address = free_address(dashboard or "127.0.0.1:0")
+        try:
+            cluster = LocalCluster(**options, dashboard_address=address)
+        except (RuntimeError, OSError) as error:
+            raise_if_stopped()
+            failure = f"{type(error).__name__}: {error}"
+            continue
+        with cluster:
+            yield cluster
+        return
+    raise BuildError(f"The local Dask cluster does not start ({failure}).", remedy="Try --scheduler inline.")
+
+
+def _restorer(cluster: LocalCluster, workers: int) -> Callable[[], None]:
+    """Ask again for workers that were lost for good, because their nanny gave up or went away too."""
+
+    def restore() -> None:
+        if len(cluster.scheduler_info["workers"]) < workers:
+            cluster.scale(workers)
+
+    return restore
+
+
+def _bytes(text: str) -> int:
+    try:
+        return int(parse_bytes(text)) if text else 0
+    except ValueError:
+        raise ConfigError(f"run.memory_limit: '{text}' is not an amount of memory such as '4 GiB'.") from None

@@ -1,0 +1,86 @@
+"""What a task is to every backend: a function and small arguments, that end in a result or a `Failure`."""
+
+from __future__ import annotations
+
+import errno
+import os
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from spectralearth_build.errors import BuildError, OutOfSpaceError, ProductError
+
+T = TypeVar("T")
+
+TARGET_REFUSES = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+"""System errors that every other task will meet too: no space, quota exceeded, read-only."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A task that ended without a result; the others are not concerned."""
+
+    key: str
+    """The task's key, such as the tile."""
+    error_class: str
+    """Name of the exception's class."""
+    message: str
+    """What happened, for the reader of tables and reports."""
+
+
+class Executor(Protocol):
+    """Something that runs the tasks of a stage."""
+
+    @property
+    def workers(self) -> int:
+        """How many tasks run at a time."""
+        ...
+
+    @property
+    def memory_limit(self) -> int | None:
+        """Bytes that each of them may use; None: not limited."""
+        ...
+
+    def run(
+        self, stage: str, function: Callable[..., T], tasks: Mapping[str, tuple[Any, ...]]
+    ) -> Iterator[tuple[str, T | Failure]]:
+        """Call ``function(*arguments)`` for each task and yield (key, outcome) as they end.
+
+        A task may run twice when a worker is lost, so it must be repeatable. Only as many tasks as keep the
+        workers busy are under way at any time. When this ends, however it ends, none of them is running.
+
+        Args:
+            stage: first word of the task's name in the dashboard.
+            function: a function of a module, importable by the workers.
+            tasks: arguments by key; keep them, and the results, small.
+
+        Raises:
+            StoppedError: a signal came, or the cluster went away.
+            BuildError: one that is no `ProductError`, such as OutOfSpaceError: it concerns all tasks.
+        """
+        ...
+
+
+def attempt(key: str, function: Callable[..., T], arguments: tuple[Any, ...]) -> T | Failure:
+    """Run a task here; what is wrong with its input becomes a `Failure`.
+
+    Raises:
+        BuildError: any that is no `ProductError`, because it concerns every task.
+    """
+    try:
+        return function(*arguments)
+    except ProductError as error:
+        return Failure(key, type(error).__name__, str(error))
+    except BuildError:
+        raise
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in TARGET_REFUSES:
+            raise OutOfSpaceError(f"{os.strerror(error.errno)}.", error.filename) from error
+        return Failure(key, type(error).__name__, f"{error} ({_where(error)})")
+
+
+def _where(error: Exception) -> str:
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{Path(frame.filename).name}:{frame.lineno} in {frame.name}"

@@ -1,0 +1,232 @@
+"""A finished dataset, opened for reading: its tables, and its patches as labelled arrays.
+
+Questions are answered from the tables and the R-tree alone; pixels are read only by `Dataset.patch` and
+`Dataset.series`, one chunk a patch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import geopandas as gpd
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import xarray as xr
+import zarr
+
+from spectralearth_build.dataset import select
+from spectralearth_build.dataset.select import Date, TimeRange
+from spectralearth_build.errors import DamagedError, UsageError
+from spectralearth_build.overlap.lattice import ORIGIN, PIXEL, WINDOW
+from spectralearth_build.store.codec import NODATA  # this import makes zarr know the band-delta codec
+from spectralearth_build.store.index import Bounds
+from spectralearth_build.store.manifest import MANIFEST
+from spectralearth_build.store.schema import REFLECTANCE, ROOT, SCALE, STORE
+from spectralearth_build.tables import LOCATIONS, PATCHES, TILES
+
+
+def open_dataset(path: str | Path) -> Dataset:
+    """Open a finished dataset for reading.
+
+    Args:
+        path: the dataset folder.
+
+    Raises:
+        UsageError: there is no dataset, or its build has not finished.
+
+    Example:
+        >>> dataset = open_dataset(folder)
+        >>> clear = dataset.query(bbox=(5, 45, 16, 48), max_cloud=0.03, min_dates=2)
+        >>> dataset.series(clear["location_id"].iloc[0]).dims
+        ('date', 'band', 'y', 'x')
+    """
+    folder = Path(path)
+    if not folder.is_dir():
+        raise UsageError(
+            "There is no such folder.", folder, "Make a dataset with `spectralearth-build build`."
+        )
+    for needed in (MANIFEST, ROOT):
+        if not (folder / needed).is_file():
+            raise UsageError(
+                f"The dataset is unfinished: {needed} is missing.", folder, "Run `build` (again)."
+            )
+    return Dataset(folder)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Tables and pixels of one finished dataset; made by `open_dataset`.
+
+    Frames are read when first asked for and shared afterwards: copy before you change one.
+    """
+
+    path: Path
+    """The dataset folder."""
+
+    @cached_property
+    def tiles(self) -> gpd.GeoDataFrame:
+        """Every product found, with its fate (columns: `spectralearth_build.tables.TILES`)."""
+        return TILES.read(self.path)
+
+    @cached_property
+    def locations(self) -> gpd.GeoDataFrame:
+        """The chosen windows, footprints in longitude and latitude (`tables.LOCATIONS`)."""
+        return LOCATIONS.read(self.path)
+
+    @cached_property
+    def patches(self) -> pd.DataFrame:
+        """Every planned patch, skipped ones included (`tables.PATCHES`)."""
+        return PATCHES.read(self.path)
+
+    @cached_property
+    def store(self) -> zarr.Group:
+        """The Zarr group; `reflectance` is int16 [row, band, y, x]."""
+        return zarr.open_group(self.path / STORE, mode="r")
+
+    @property
+    def nominal_nm(self) -> npt.NDArray[np.float64]:
+        """Nominal centre wavelengths [band], nm."""
+        return np.asarray(self._array("wavelength_nm")[:])
+
+    def query(
+        self,
+        bbox: Bounds | None = None,
+        time: TimeRange | None = None,
+        min_dates: int = 1,
+        max_cloud: float | None = None,
+        split: str | None = None,
+    ) -> pd.DataFrame:
+        """The written patches that meet every condition, in the order of ``patches``.
+
+        Args:
+            bbox: west, south, east, north in degrees; takes windows that touch it. West > east crosses the
+                antimeridian.
+            time: start (included) and end (excluded); either may be None. Times without a zone are UTC.
+            min_dates: keep only locations with at least that many patches that meet the other conditions.
+            max_cloud: largest share of a patch under cloud, 0-1.
+            split: name of the part, for example "train".
+
+        Raises:
+            UsageError: a condition makes no sense, or the dataset has no splits.
+
+        Example:
+            >>> summer = dataset.query(time=("2024-06-01", "2024-09-01"), min_dates=2)
+            >>> summer["location_id"].unique().tolist()
+            ['32632_20000_174000']
+        """
+        found = self.patches[self.patches["status"] == "written"]
+        if bbox is not None:
+            near = select.within(self.locations, self.path, bbox)
+            found = found[found["location_id"].isin(near)]
+        if time is not None:
+            found = found[select.during(found["acquired"], time)]
+        if max_cloud is not None:
+            found = found[found["cloud_fraction"] <= max_cloud]
+        if split is not None:
+            found = found[found["location_id"].isin(select.part(self.locations, self.path, split))]
+        dates = found.groupby("location_id")["patch_id"].transform("size")
+        return found[dates >= min_dates]
+
+    def patch(self, location: str, date: Date) -> xr.DataArray:
+        """One patch: int16 [band, y, x], raw counts (reflectance = ``scale`` x counts).
+
+        Args:
+            location: location_id.
+            date: a datatake (``DT0000001849``), a moment, or a day (``2024-07-01``) with one patch.
+
+        Returns:
+            Coordinates ``wavelength_nm`` and ``fwhm_nm`` [band] of the very tile, ``x`` and ``y`` pixel centres in
+            metres; attributes crs, acquired, scale, nodata, patch_id, tile_id and more.
+
+        Raises:
+            UsageError: no such location or date, or several patches on that day.
+            DamagedError: the shard of the patch is gone.
+
+        Example:
+            >>> patch = dataset.patch("32632_20000_174000", "2022-07-03")
+            >>> patch.shape, patch.attrs["crs"]
+            ((202, 128, 128), 'EPSG:32632')
+        """
+        rows = self._written(location)
+        chosen = rows[select.on(rows, date)]
+        if len(chosen) != 1:
+            what = "no patch" if chosen.empty else f"{len(chosen)} patches (name the datatake)"
+            known = ", ".join(f"{r.datatake} {r.acquired:%Y-%m-%d}" for r in rows.itertuples())
+            raise UsageError(f"{location} has {what} on {date}.", self.path, f"It has: {known}.")
+        return self._series(chosen).isel(date=0).pipe(_as_patch)
+
+    def series(self, location: str) -> xr.DataArray:
+        """All patches of a location in order of time: int16 [date, band, y, x].
+
+        Coordinates are those of `patch`, with ``wavelength_nm`` and ``fwhm_nm`` [date, band] and, along ``date``,
+        ``patch_id``, ``tile_id``, ``datatake``, ``cloud_fraction`` and ``resampled``.
+
+        Raises:
+            UsageError: no such location.
+            DamagedError: a shard is gone.
+
+        Example:
+            >>> cube = dataset.series("32632_20000_174000")
+            >>> (cube.isel(band=45) * cube.attrs["scale"]).dims
+            ('date', 'y', 'x')
+        """
+        return self._series(self._written(location))
+
+    def _written(self, location: str) -> pd.DataFrame:
+        rows = self.patches[(self.patches["location_id"] == location) & (self.patches["status"] == "written")]
+        if rows.empty:
+            raise UsageError(
+                f"No written patch at location '{location}'.", self.path, "See `dataset.locations`."
+            )
+        return rows.sort_values(["acquired", "datatake"])
+
+    def _series(self, rows: pd.DataFrame) -> xr.DataArray:
+        """Pixels and labels of patches of one location."""
+        place = self.locations.set_index("location_id").loc[rows["location_id"].iloc[0]]
+        values = self._read(rows["store_row"].to_numpy())
+        tile = np.asarray(self._array("tile_index").oindex[rows["store_row"].to_numpy()])
+        steps = PIXEL * np.arange(WINDOW) + PIXEL / 2
+        west, north = ORIGIN + PIXEL * int(place["lattice_col"]), ORIGIN + PIXEL * int(place["lattice_row"])
+        along = ("patch_id", "tile_id", "datatake", "cloud_fraction", "resampled")
+        coords = {
+            "date": rows["acquired"].dt.tz_localize(None).to_numpy(),
+            "wavelength_nm": (("date", "band"), self._array("tile_wavelength_nm").oindex[tile]),
+            "fwhm_nm": (("date", "band"), self._array("tile_fwhm_nm").oindex[tile]),
+            "y": north - steps,
+            "x": west + steps,
+            **{name: ("date", rows[name].to_numpy()) for name in along},
+        }
+        attributes = {
+            "crs": f"EPSG:{place['epsg']}",
+            "location_id": str(place.name),
+            "scale": SCALE,
+            "nodata": NODATA,
+        }
+        return xr.DataArray(values, coords, ("date", "band", "y", "x"), REFLECTANCE, attributes)
+
+    def _array(self, name: str) -> zarr.Array[Any]:
+        array = self.store[name]
+        assert isinstance(array, zarr.Array)
+        return array
+
+    def _read(self, store_rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int16]:
+        """Patches [row, band, y, x]; a missing shard reads as nodata, which no written patch is."""
+        values = np.asarray(self._array(REFLECTANCE).oindex[store_rows], dtype=np.int16)
+        lost = (values[:, 0] == NODATA).all(axis=(1, 2))
+        if lost.any():
+            raise DamagedError(
+                f"Rows of the store are gone: {', '.join(map(str, store_rows[lost]))}.", self.path
+            )
+        return values
+
+
+def _as_patch(single: xr.DataArray) -> xr.DataArray:
+    """A series of one date as a patch: what varied along the date becomes attributes."""
+    names = ("patch_id", "tile_id", "datatake", "cloud_fraction", "resampled")
+    acquired = np.datetime_as_string(single["date"].to_numpy(), unit="s")
+    attributes = {name: single[name].item() for name in names} | {"acquired": f"{acquired}Z"}
+    return single.drop_vars(["date", *names]).assign_attrs(attributes)

@@ -1,0 +1,169 @@
+"""The figures and lists of the report, computed from the tables alone."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from spectralearth_build import errors
+from spectralearth_build.store.schema import REFLECTANCE
+from spectralearth_build.tables import STATUSES
+
+SHOWN = 12
+"""Names listed in a group of left-out products; the rest is counted."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Products left out for one reason."""
+
+    status: str
+    title: str
+    """Class of the problem, or the status where no class applies."""
+    meaning: str
+    remedy: str
+    count: int
+    examples: list[tuple[str, str]]
+    """Path and reason of the first ones."""
+
+
+@dataclass(frozen=True)
+class BandSet:
+    """Tiles that share their 202 wavelengths (to 0.01 nm)."""
+
+    wavelength_nm: npt.NDArray[np.float64]
+    tiles: int
+    first: pd.Timestamp
+    last: pd.Timestamp
+    largest_nm: float
+    """Largest distance from nominal."""
+    mean_nm: float
+
+
+_STATUS_MEANING = {
+    "superseded": "A newer processing version of the same tile was used.",
+    "duplicate": "The same product was found more than once; one copy was used.",
+    "unused": "Sound, but no chosen window takes its pixels.",
+    "rejected": "Sound, but outside what was asked for.",
+    "quarantined": "Damaged or incomplete.",
+}
+
+
+def statuses(tiles: pd.DataFrame) -> list[tuple[str, int]]:
+    """How many products had each fate; the counts add up to all products found."""
+    counts = tiles["status"].value_counts()
+    return [(status, int(counts.get(status, 0))) for status in STATUSES]
+
+
+def left_out(tiles: pd.DataFrame) -> list[Group]:
+    """Products that were not used, grouped by fate and class of problem, worst fate first."""
+    rest = tiles[tiles["status"] != "used"].fillna({"error_class": "", "reason": "", "path": ""})
+    order = {status: k for k, status in enumerate(reversed(STATUSES))}
+    groups = [
+        _group(str(status), str(name), rows)
+        for (status, name), rows in rest.groupby(["status", "error_class"])
+    ]
+    return sorted(groups, key=lambda group: (order[group.status], -group.count, group.title))
+
+
+def skipped(patches: pd.DataFrame) -> list[tuple[str, int]]:
+    """Reasons why planned patches were not written, with their number."""
+    counts = patches.loc[patches["status"] != "written", "reason"].fillna("").value_counts()
+    return [(str(reason) or "no reason recorded", int(count)) for reason, count in counts.items()]
+
+
+def tuples_by_size(tuples: pd.DataFrame, locations: pd.DataFrame) -> list[dict[str, Any]]:
+    """One row per n: maximal n-tuples, their anchors and area, and the locations chosen with n dates."""
+    chosen = locations["n"].value_counts()
+    by_n = tuples.groupby("n").agg(tuples=("n", "size"), windows=("windows", "sum"), area=("area_km2", "sum"))
+    sizes = sorted(set(by_n.index) | set(chosen.index))
+    empty = pd.Series({"tuples": 0, "windows": 0, "area": 0.0})
+    return [
+        {"n": int(n), **(by_n.loc[n] if n in by_n.index else empty), "locations": int(chosen.get(n, 0))}
+        for n in sizes
+    ]
+
+
+def band_sets(tiles: pd.DataFrame, nominal: npt.NDArray[np.float64]) -> list[BandSet]:
+    """The distinct sets of wavelengths among tiles, the most frequent first.
+
+    Args:
+        tiles: rows of `tables.TILES`.
+        nominal: nominal wavelengths [band], nm.
+    """
+    if tiles.empty:
+        return []
+    stacked = np.stack(list(tiles["wavelength_nm"])).astype(np.float64)
+    _, first, member = np.unique(stacked.round(2), axis=0, return_index=True, return_inverse=True)
+    sets = []
+    for k, wavelength in enumerate(stacked[first]):
+        times = tiles.loc[member.reshape(-1) == k, "acquired"]
+        off = np.abs(wavelength - nominal)
+        sets.append(
+            BandSet(wavelength, len(times), times.min(), times.max(), float(off.max()), float(off.mean()))
+        )
+    return sorted(sets, key=lambda one: (-one.tiles, one.first))
+
+
+def samples(locations: pd.DataFrame, patches: pd.DataFrame, count: int) -> list[tuple[str, str]]:
+    """Locations and datatakes to show: spread over the components, each at its least cloudy date."""
+    written = patches[patches["status"] == "written"].sort_values(["cloud_fraction", "acquired", "patch_id"])
+    best = written.groupby("location_id")["datatake"].first()
+    known = locations[locations["location_id"].isin(best.index)]
+    known = known.sort_values(["n", "location_id"], ascending=[False, True])
+    turn = known.groupby("component").cumcount()
+    chosen = (
+        known.assign(turn=turn).sort_values(["turn", "component"], kind="stable")["location_id"].head(count)
+    )
+    return [(location, best[location]) for location in chosen]
+
+
+def deepest(patches: pd.DataFrame) -> str:
+    """The location with most written patches, among equals the one with least cloud."""
+    written = patches[patches["status"] == "written"]
+    ranked = (
+        written.groupby("location_id")
+        .agg(n=("patch_id", "size"), cloud=("cloud_fraction", "sum"))
+        .reset_index()
+    )
+    return str(
+        ranked.sort_values(["n", "cloud", "location_id"], ascending=[False, True, True])["location_id"].iloc[
+            0
+        ]
+    )
+
+
+def stored_bytes(store: Path) -> tuple[int, int]:
+    """Bytes of the pixels as stored, and the number of shard files."""
+    sizes = [path.stat().st_size for path in (store / REFLECTANCE).glob("c.*")]
+    return sum(sizes), len(sizes)
+
+
+def flat(tree: Any, prefix: str = "") -> list[tuple[str, str]]:  # noqa: ANN401
+    """A JSON tree as dotted names and values; long lists are counted only."""
+    if isinstance(tree, dict):
+        return [
+            row
+            for key, value in tree.items()
+            for row in flat(value, f"{prefix}.{key}" if prefix else str(key))
+        ]
+    if isinstance(tree, list):
+        tree = ", ".join(map(str, tree)) if len(tree) <= 8 else f"{len(tree):,} entries"
+    return [(prefix, errors.printable(str(tree)))]
+
+
+def _group(status: str, name: str, rows: pd.DataFrame) -> Group:
+    kind = getattr(errors, name, None)
+    known = inspect.isclass(kind) and issubclass(kind, errors.BuildError)
+    meaning = (inspect.getdoc(kind) or "").split("\n")[0] if known else _STATUS_MEANING.get(status, "")
+    examples = [
+        (errors.printable(row.path), errors.printable(row.reason, 600))
+        for row in rows.head(SHOWN).itertuples(index=False)
+    ]
+    return Group(status, name or status, meaning, kind.remedy if known and kind else "", len(rows), examples)

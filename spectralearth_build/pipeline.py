@@ -1,0 +1,192 @@
+"""The stages in order, each told to the user in a line or two. What a stage does stands in its own module."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dask.utils import format_bytes
+
+from spectralearth_build.archive.scan import scan
+from spectralearth_build.cluster import Executor, connect, raise_if_stopped
+from spectralearth_build.config import Config
+from spectralearth_build.dataset.maps import plan_map
+from spectralearth_build.dataset.report.page import REPORT, write_report
+from spectralearth_build.errors import UsageError
+from spectralearth_build.files import write_bytes
+from spectralearth_build.plan.planner import FILE as PLAN
+from spectralearth_build.plan.planner import plan
+from spectralearth_build.progress import say
+from spectralearth_build.store.cut import cut
+from spectralearth_build.store.damage import Damage
+from spectralearth_build.store.manifest import MANIFEST
+from spectralearth_build.store.schema import STORE
+from spectralearth_build.store.verify import verify
+from spectralearth_build.tables import LOCATIONS, STATUSES, TILES
+
+CHECKED = "work/checked.json"
+"""Which manifest the last `build` has verified and reported, so that it need not do so again."""
+MAP = "plan.png"
+
+
+@dataclass(frozen=True)
+class Run:
+    """Stages of one build, in one place with one set of settings."""
+
+    dataset: Path
+    config: Config
+    executor: Executor
+
+    def scan(self, archive: Path) -> None:
+        """Find and read products; see `archive.scan.scan`."""
+        before = _stamp(self.dataset / TILES.file)
+        tiles = scan(archive, self.dataset, self.config, self.executor)
+        counts = tiles["status"].mask(tiles["eligible"].astype(bool), "sound").value_counts()
+        found = ", ".join(f"{counts[status]} {status}" for status in ("sound", *STATUSES) if status in counts)
+        same = before is not None and before == _stamp(self.dataset / TILES.file)
+        say(f"scan: {len(tiles)} products: {found or 'none'}{', nothing to do' if same else ''}")
+
+    def plan(self) -> int:
+        """Decide where patches go, and say what that will cost; returns the bytes that a worker will need."""
+        planned = plan(self.dataset, self.config, self.executor)
+        for line in planned.summary(self.executor.workers):
+            say(f"plan: {line}")
+        if not planned.fresh:
+            say("plan: nothing to do, inputs and settings are those of this plan")
+        if planned.fresh or not (self.dataset / MAP).is_file():
+            tiles = TILES.read(self.dataset)
+            plan_map(tiles[tiles["eligible"].astype(bool)], LOCATIONS.read(self.dataset), self.dataset / MAP)
+        return planned.estimate.worker_bytes
+
+    def cut(self, archive: Path) -> None:
+        """Cut the planned patches and publish; see `store.cut.cut`."""
+        result = cut(archive, self.dataset, self.config, self.executor)
+        if not result.tiles_cut and not result.published:
+            say(f"cut: nothing to do, {result.written} patches are there")
+            return
+        say(f"cut: {result.tiles_cut} tiles cut; the dataset has {result.written} patches")
+        if result.skipped:
+            say(f"cut: {result.skipped} planned patches skipped, see patches.parquet")
+        if result.failed:
+            say(f"cut: {len(result.failed)} tiles failed: {', '.join(result.failed[:5])}, see tiles.parquet")
+
+    def verify(self, archive: Path | None = None) -> list[Damage]:
+        """Read everything again, and say what is damaged; see `store.verify.verify`."""
+        damages = verify(self.dataset, archive, self.executor)
+        for damage in damages:
+            say(f"verify: {damage}")
+        against = " and equals its source pixels" if archive else ""
+        say(
+            f"verify: damaged in {len(damages)} points"
+            if damages
+            else f"verify: everything is sound{against}"
+        )
+        return damages
+
+
+def build(archive: Path, dataset: Path, config: Config, compare: bool = False) -> list[Damage]:
+    """Run all stages; those with nothing to do leave everything as it is.
+
+    Args:
+        archive: folder of the products.
+        dataset: folder of the dataset, made if need be.
+        config: the settings.
+        compare: also compare every patch with its source pixels.
+
+    Returns:
+        What `verify` found; empty if all is sound.
+
+    Raises:
+        BuildError: of any stage.
+    """
+    with connect(config.run, planned_memory(dataset)) as executor:
+        run = Run(dataset, config, executor)
+        run.scan(archive)
+        raise_if_stopped()
+        needed = run.plan()
+        raise_if_stopped()
+        if fits(executor, needed):
+            return _finish(run, archive, compare)
+    say(f"cut needs {format_bytes(needed)} per worker; starting again with fewer workers")
+    with connect(config.run, needed) as executor:
+        return _finish(Run(dataset, config, executor), archive, compare)
+
+
+def report(dataset: Path) -> None:
+    """Write the report page."""
+    say(f"report: {write_report(dataset)}")
+
+
+def summary(dataset: Path) -> list[str]:
+    """What a finished dataset holds, as aligned lines."""
+    numbers = json.loads((dataset / MANIFEST).read_bytes())["counts"]
+    fates = ", ".join(f"{numbers['tiles'][s]} {s}" for s in STATUSES if numbers["tiles"][s])
+    dates = numbers["locations"]["by_dates"].items()
+    stored = sum(path.stat().st_size for path in (dataset / STORE).rglob("*") if path.is_file())
+    rows = {
+        "products": f"{numbers['tiles']['found']} found: {fates}",
+        "patches": f"{numbers['patches']['written']} written, {numbers['patches']['skipped']} skipped",
+        "locations": ", ".join(f"{n} with {k} date{'s' * (k != '1')}" for k, n in dates),
+        "store": f"{dataset / STORE} ({format_bytes(stored)})",
+        "report": str(dataset / REPORT),
+    }
+    return [f"{name:<10} {text}" for name, text in rows.items()]
+
+
+def check_apart(archive: Path, dataset: Path) -> None:
+    """Refuse a dataset inside its archive, or the other way round: one would be taken for part of the other.
+
+    Raises:
+        UsageError: they overlap.
+    """
+    if archive.is_relative_to(dataset) or dataset.is_relative_to(archive):
+        raise UsageError("Archive and dataset lie inside each other.", dataset, "Choose another folder.")
+
+
+def fits(executor: Executor, needed: int) -> bool:
+    """Whether a worker may use as much memory as a task needs."""
+    return executor.memory_limit is None or needed <= executor.memory_limit
+
+
+def planned_memory(dataset: Path) -> int:
+    """Peak bytes of a task as estimated by the plan that is there; 0 if there is none."""
+    estimate = _json(dataset / PLAN).get("estimate", {})
+    return int(estimate.get("worker_bytes", 0))
+
+
+def quarantined(dataset: Path) -> int:
+    """How many products of a dataset are damaged."""
+    return int((TILES.read(dataset, ["status"])["status"] == "quarantined").sum())
+
+
+def _finish(run: Run, archive: Path, compare: bool) -> list[Damage]:
+    run.cut(archive)
+    raise_if_stopped()
+    manifest = hashlib.sha256((run.dataset / MANIFEST).read_bytes()).hexdigest()
+    checked = _json(run.dataset / CHECKED)
+    same = checked.get("manifest") == manifest and checked.get("compared", False) >= compare
+    if same and (run.dataset / REPORT).is_file():
+        say("verify, report: nothing to do since the last build")
+        return []
+    damages = run.verify(archive if compare else None)
+    if damages:
+        return damages
+    raise_if_stopped()
+    report(run.dataset)
+    write_bytes(run.dataset / CHECKED, json.dumps({"manifest": manifest, "compared": compare}).encode())
+    return []
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    return (path.stat().st_mtime_ns, path.stat().st_ino) if path.is_file() else None

@@ -1,0 +1,130 @@
+"""What the user sees while work goes on: bars on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+from spectralearth_build.cluster.signals import raise_if_stopped
+
+T = TypeVar("T")
+
+PLAIN_INTERVAL = 5.0
+"""Seconds between two lines of progress where there is no terminal."""
+
+
+@dataclass
+class _Screen:
+    quiet: bool = False
+    busy: bool = False
+    """A bar is on the screen; a second one inside it stays silent."""
+    console: Console | None = field(default=None)
+
+    def get(self) -> Console:
+        """The console, made late so that it takes the standard output of the moment."""
+        return self.console or Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
+
+
+_screen = _Screen()
+
+
+def set_quiet(quiet: bool) -> None:
+    """Turn all output of this module off or on."""
+    _screen.quiet = quiet
+
+
+def say(text: str) -> None:
+    """Print ``text``, above the bar if there is one; brackets in it are just brackets."""
+    if not _screen.quiet:
+        _screen.get().print(text)
+
+
+def track(items: Iterable[T], label: str, total: int) -> Iterator[T]:
+    """Pass ``items`` on and show how far they are, how fast, and how long the rest will take.
+
+    Each step is a safe point at which a signal may stop the run.
+
+    Args:
+        items: what is worked on, one by one.
+        label: a word or two, such as the stage.
+        total: how many items there will be; nothing is shown for none.
+
+    Raises:
+        StoppedError: a signal came.
+    """
+    if _screen.quiet or _screen.busy or total == 0:
+        shown: Iterator[T] = iter(items)
+    elif _screen.get().is_terminal:
+        shown = _bar(items, label, total)
+    else:
+        shown = _lines(items, label, total)
+    for item in shown:
+        raise_if_stopped()
+        yield item
+
+
+class _Rate(ProgressColumn):
+    """Items per second."""
+
+    def render(self, task: Task) -> Text:
+        """Draw the column for one bar."""
+        return Text(_rate(task.speed or task.finished_speed or 0.0))
+
+
+def _bar(items: Iterable[T], label: str, total: int) -> Iterator[T]:
+    console = _screen.get()
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        _Rate(),
+        TimeRemainingColumn(),
+    )
+    _screen.console, _screen.busy = console, True
+    try:
+        with Progress(*columns, console=console) as bars:
+            bar = bars.add_task(label, total=total)
+            for item in items:
+                yield item
+                bars.advance(bar)
+    finally:
+        _screen.console, _screen.busy = None, False
+
+
+def _lines(items: Iterable[T], label: str, total: int) -> Iterator[T]:
+    began = shown = time.monotonic()
+    say(f"{label}: 0 of {total}")
+    done = 0
+    for item in items:
+        yield item
+        done += 1
+        now = time.monotonic()
+        if now - shown >= PLAIN_INTERVAL and done < total:
+            shown, rate = now, done / (now - began)
+            say(f"{label}: {done} of {total}, {_rate(rate)}, {_duration((total - done) / rate)} left")
+    say(f"{label}: {done} of {total} in {_duration(time.monotonic() - began)}")
+
+
+def _rate(per_second: float) -> str:
+    return f"{per_second:.1f}/s" if per_second >= 1 or per_second == 0 else f"{60 * per_second:.1f}/min"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"

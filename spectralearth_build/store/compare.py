@@ -1,0 +1,46 @@
+"""Stored patches against their source pixels: cut again, without writing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from spectralearth_build.errors import DamagedError
+from spectralearth_build.store.compose import Sources, compose
+from spectralearth_build.store.cut import SourceCache
+from spectralearth_build.store.damage import Damage
+from spectralearth_build.store.schema import shard_name
+from spectralearth_build.store.shard import ShardReader
+from spectralearth_build.store.task import TileTask
+
+
+def compare_tile(archive: Path, dataset: Path, task: TileTask) -> list[Damage]:
+    """Cut the patches of a tile again and compare them with what the store holds.
+
+    Raises:
+        ProductError: the tile cannot be read.
+    """
+    patches = [patch for group in task.shards.values() for patch in group]
+    sources = SourceCache(archive, dataset, task, patches)
+    sources(task.tile_id)
+    return [damage for shard in task.shards for damage in _compare_shard(dataset, task, shard, sources)]
+
+
+def _compare_shard(dataset: Path, task: TileTask, shard: int, sources: Sources) -> Iterator[Damage]:
+    name = shard_name(shard)
+    for patch in task.shards[shard]:
+        try:
+            reader = ShardReader(dataset / name, task.shard_rows)
+            stored = reader.patch(patch.row - shard * task.shard_rows, task.codec)
+        except DamagedError:
+            continue  # reported already, by the check of the shard
+        pixels, reason = compose(patch, sources)
+        if (stored is None) != bool(reason):
+            yield Damage("SourceDiffers", name, f"{patch.patch_id}: {reason or 'it can be cut now'}.")
+        elif stored is not None and not np.array_equal(stored, pixels):
+            count = int((stored != pixels).sum())
+            yield Damage(
+                "SourceDiffers", name, f"{patch.patch_id}: {count} values are not those of its source."
+            )

@@ -1,0 +1,137 @@
+"""manifest.json: what a finished dataset consists of, with the hash of every file.
+
+It holds no times, no names of machines and no paths outside of the dataset: two builds of the same plan by the same
+versions give the same bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyproj
+import rasterio
+import shapely
+
+import spectralearth_build
+from spectralearth_build.store.commit import Commit
+from spectralearth_build.store.schema import shard_name
+from spectralearth_build.store.task import Planned
+from spectralearth_build.tables import LOCATIONS, PATCHES, STATUSES, TILES
+
+MANIFEST = "manifest.json"
+FORMAT = 1
+"""Version of the dataset's layout."""
+_PACKAGES = (
+    "geopandas",
+    "numcodecs",
+    "numpy",
+    "pandas",
+    "pyarrow",
+    "pyproj",
+    "rasterio",
+    "rtree",
+    "shapely",
+    "zarr",
+)
+_BLOCK = 1 << 20
+
+Entry = dict[str, int | str]
+"""``bytes`` and ``sha256`` of a file."""
+
+
+def versions() -> dict[str, str]:
+    """Versions of this package and of what decides about bytes and pixels."""
+    found = {name: _version(name) for name in _PACKAGES}
+    libraries = {
+        "GDAL": rasterio.__gdal_version__,
+        "GEOS": shapely.geos_version_string,
+        "PROJ": pyproj.proj_version_str,
+    }
+    return {"spectralearth-build": spectralearth_build.__version__, **found, **libraries}
+
+
+def counts(
+    planned: Planned, tables: Mapping[str, pd.DataFrame], commits: Collection[Commit]
+) -> dict[str, Any]:
+    """Numbers that balance: every product has one status, every planned patch is written or skipped.
+
+    Args:
+        planned: the plan.
+        tables: tiles, locations and patches with their final status, by file name.
+        commits: the records of all shards.
+    """
+    tiles, locations, patches = (tables[table.file] for table in (TILES, LOCATIONS, PATCHES))
+    status = tiles["status"].value_counts()
+    fate = patches["status"].value_counts()
+    dates = locations["n"].value_counts().sort_index()
+    return {
+        "tiles": {"found": len(tiles), **{name: int(status.get(name, 0)) for name in STATUSES}},
+        "patches": {
+            "planned": len(patches),
+            **{name: int(fate.get(name, 0)) for name in ("written", "skipped")},
+        },
+        "locations": {"planned": len(locations), "by_dates": {str(int(n)): int(k) for n, k in dates.items()}},
+        "store": {
+            "rows": planned.shards * planned.shard_rows,
+            "shards": planned.shards,
+            "shards_written": len(commits),
+            "shard_bytes": sum(commit.size for commit in commits),
+        },
+    }
+
+
+def manifest_document(
+    planned: Planned,
+    numbers: Mapping[str, Any],
+    files: Mapping[str, bytes],
+    commits: Collection[Commit],
+    dataset: Path,
+) -> dict[str, Any]:
+    """The manifest.
+
+    Args:
+        planned: the plan.
+        numbers: what `counts` returns.
+        files: small files by path below the dataset, as they are about to be published.
+        commits: the records of all shards; they know the shards' hashes.
+        dataset: the dataset, for the records themselves.
+    """
+    entries = {name: entry(data) for name, data in files.items()}
+    for commit in commits:
+        entries[commit.name] = entry((dataset / commit.name).read_bytes())
+        entries[shard_name(commit.shard)] = {"bytes": commit.size, "sha256": commit.sha256}
+    return {
+        "format": FORMAT,
+        "plan": planned.id,
+        "settings": dict(planned.settings),
+        "versions": versions(),
+        "counts": dict(numbers),
+        "files": dict(sorted(entries.items())),
+    }
+
+
+def entry(data: bytes) -> Entry:
+    """Size and hash of a file's content."""
+    return {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+
+
+def entry_of_file(path: Path) -> Entry:
+    """Size and hash of a file, read in blocks."""
+    digest, size = hashlib.sha256(), 0
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+            size += len(block)
+    return {"bytes": size, "sha256": digest.hexdigest()}
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:  # a build without package metadata still has a module
+        return "unknown"

@@ -1,0 +1,153 @@
+"""The last step of cut: tables, statistics, index and metadata made final, and the dataset opened for readers.
+
+Everything is computed from the plan and the commit records. What is already there with the right bytes is left
+alone; otherwise the root metadata goes first and comes back last, so that no reader ever opens a mixture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pandas as pd
+
+from spectralearth_build.archive.bands import nominal
+from spectralearth_build.files import delete_partials, remove, write_bytes
+from spectralearth_build.store import schema, statistics
+from spectralearth_build.store.commit import FOLDER, Commit, json_bytes, read_all
+from spectralearth_build.store.coordinates import coordinates_of
+from spectralearth_build.store.failures import read_failed
+from spectralearth_build.store.fates import final_tables, given_up
+from spectralearth_build.store.index import boxes, encode_index
+from spectralearth_build.store.manifest import FORMAT, MANIFEST, counts, manifest_document
+from spectralearth_build.store.task import PLAN, Planned, load_plan
+from spectralearth_build.tables import LOCATIONS, OVERLAPS, PATCHES, TILES, TUPLES, Table
+
+STATISTICS = "statistics.json"
+BY_PLAN = (OVERLAPS.file, TUPLES.file, PLAN, "plan.png")
+"""Files that plan made final."""
+FINAL = (TILES, LOCATIONS, PATCHES)
+"""Tables that get their final status here."""
+
+
+@dataclass(frozen=True)
+class Published:
+    """What a dataset now holds."""
+
+    changed: bool
+    """Whether anything had to be written."""
+    written: int
+    """Patches in the store."""
+    skipped: int
+    """Planned patches that are not."""
+    failed: tuple[str, ...]
+    """Tiles that failed in cut."""
+
+
+def publish(dataset: Path) -> Published:
+    """Make a dataset whose shards are all committed ready for readers.
+
+    Raises:
+        UsageError: there are shards neither committed nor given up.
+        PlanChangedError: a commit record belongs to another plan.
+    """
+    delete_partials(dataset)
+    planned = load_plan(dataset)
+    commits = read_all(dataset, planned.id)
+    failed = given_up(planned, commits, read_failed(dataset, planned.id))
+    tables = final_tables(planned, commits, failed)
+    held = [commits[shard] for shard in sorted(commits)]
+    files = _table_files(dataset, planned, tables)
+    files |= {name: (dataset / name).read_bytes() for name in BY_PLAN if (dataset / name).is_file()}
+    whole = statistics.total(commit.statistics for commit in held)
+    files[STATISTICS] = json_bytes(statistics_document(whole))
+    files |= encode_index(boxes(list(tables[LOCATIONS.file].geometry)))
+    files |= store_files(planned, tables[PATCHES.file])
+    numbers = counts(planned, tables, held)
+    manifest = json_bytes(manifest_document(planned, numbers, files, held, dataset))
+    root = files.pop(schema.ROOT)
+    swept = _sweep(dataset, held)
+    changed = _replace(dataset, {**files, MANIFEST: manifest, schema.ROOT: root}) or swept
+    fate = numbers["patches"]
+    return Published(changed, fate["written"], fate["skipped"], tuple(sorted(failed)))
+
+
+def statistics_document(whole: statistics.BandStatistics) -> dict[str, Any]:
+    """Statistics of all written pixels per band: exact sums, and mean and standard deviation in stored units."""
+    bands = nominal()
+    return {
+        "bands": len(whole.sum),
+        "scale": schema.SCALE,
+        "wavelength_nm": bands.wavelength_nm.tolist(),
+        "mean": whole.mean,
+        "std": whole.std,
+        **whole.document(),
+    }
+
+
+def store_files(planned: Planned, patches: pd.DataFrame) -> dict[str, bytes]:
+    """Metadata and coordinate arrays of the store, by path below the dataset."""
+    coordinates = coordinates_of(planned, patches)
+    reflectance = schema.reflectance_document(planned.shards, planned.shard_rows, planned.codec)
+    arrays = {schema.REFLECTANCE: reflectance}
+    files: dict[str, bytes] = {}
+    for name, coordinate in coordinates.items():
+        arrays[name], parts = schema.coordinate_files(name, coordinate)
+        files |= parts
+    files[f"{schema.STORE}/{schema.REFLECTANCE}/zarr.json"] = schema.metadata_bytes(reflectance)
+    attributes = schema.root_attributes(planned.id, planned.codec, FORMAT, list(coordinates))
+    files[schema.ROOT] = schema.metadata_bytes(schema.root_document(attributes, arrays))
+    return files
+
+
+def _table_files(dataset: Path, planned: Planned, tables: Mapping[str, pd.DataFrame]) -> dict[str, bytes]:
+    """The final tables as files; those already there where nothing changed."""
+    return {
+        table.file: (dataset / table.file).read_bytes()
+        if _same(planned.tables[table.file], tables[table.file])
+        else _encoded(table, tables[table.file])
+        for table in FINAL
+    }
+
+
+def _same(before: pd.DataFrame, after: pd.DataFrame) -> bool:
+    touched = [name for name in ("status", "reason", "error_class", "n") if name in after]
+    return all(before[name].tolist() == after[name].tolist() for name in touched)
+
+
+def _encoded(table: Table, frame: pd.DataFrame) -> bytes:
+    with TemporaryDirectory() as folder:
+        return table.write(frame, Path(folder)).read_bytes()
+
+
+def _sweep(dataset: Path, commits: list[Commit]) -> bool:
+    """Delete shards that no commit record vouches for, and records without a shard; whether there were any."""
+    known = {name for commit in commits for name in (commit.name, schema.shard_name(commit.shard))}
+    present = [
+        *(dataset / FOLDER).glob("*"),
+        *(dataset / schema.STORE / schema.REFLECTANCE).glob(f"{schema.CHUNK_PREFIX}*"),
+    ]
+    stale = [path for path in present if path.relative_to(dataset).as_posix() not in known]
+    if stale:
+        remove(dataset / schema.ROOT)
+    for path in stale:
+        remove(path)
+    return bool(stale)
+
+
+def _replace(dataset: Path, files: Mapping[str, bytes]) -> bool:
+    """Write what differs, in order; the root, last of ``files``, is away while anything else does."""
+    different = {name: data for name, data in files.items() if not _is(dataset / name, data)}
+    if set(different) - {schema.ROOT}:
+        remove(dataset / schema.ROOT)
+        different[schema.ROOT] = files[schema.ROOT]
+    for name, data in different.items():
+        write_bytes(dataset / name, data)
+    return bool(different)
+
+
+def _is(path: Path, data: bytes) -> bool:
+    return path.is_file() and path.stat().st_size == len(data) and path.read_bytes() == data

@@ -1,0 +1,239 @@
+"""What store.zarr looks like: Zarr v3 metadata documents and coordinate arrays, as bytes by path.
+
+``reflectance`` [row, band, y, x] has chunks of one patch and shards of ``shard_rows`` patches. The other arrays
+are one chunk each. Rows that hold no patch (the end of a tile's last shard, skipped patches) read as nodata and have
+no coordinates (NaN, NaT, empty).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numcodecs
+import numpy as np
+import numpy.typing as npt
+
+from spectralearth_build.archive.bands import BANDS
+from spectralearth_build.overlap.lattice import PIXEL, WINDOW
+from spectralearth_build.store.codec import NODATA, PATCH_SHAPE, checksum, documents
+
+STORE = "store.zarr"
+ROOT = f"{STORE}/zarr.json"
+"""Published last: without it nothing can be opened."""
+REFLECTANCE = "reflectance"
+CHUNK_PREFIX = "c."
+"""How the file names of shards begin."""
+SCALE = 1e-4
+"""Reflectance per unit, from the products' GainOfBand."""
+NO_TIME = -(2**63)
+_ZSTD_LEVEL = 3
+
+Document = dict[str, Any]
+
+_CHECKSUM: Document = {"name": "crc32c"}
+_LITTLE: Document = {"name": "bytes", "configuration": {"endian": "little"}}
+_TEXT: Document = {"name": "vlen-utf8", "configuration": {}}
+
+
+@dataclass(frozen=True)
+class Coordinate:
+    """A small array of the store, kept as one chunk."""
+
+    dims: tuple[str, ...]
+    """Names of its dimensions."""
+    values: npt.NDArray[Any]
+    """Its values; text as an object array."""
+    attributes: Mapping[str, Any]
+    """Meaning, unit and whatever xarray needs to decode it."""
+
+    @property
+    def is_text(self) -> bool:
+        """Whether the values are text."""
+        return self.values.dtype.kind == "O"
+
+
+def shard_name(shard: int) -> str:
+    """Path of a shard's file below the dataset; all shards lie in one folder."""
+    return f"{STORE}/{REFLECTANCE}/{CHUNK_PREFIX}{shard}.0.0.0"
+
+
+def shard_path(dataset: Path, shard: int) -> Path:
+    """The file of a shard."""
+    return dataset / shard_name(shard)
+
+
+def reflectance_document(shards: int, shard_rows: int, codec: str) -> Document:
+    """Metadata of the array ``reflectance``.
+
+    Args:
+        shards: number of shards; the array has ``shards * shard_rows`` rows.
+        shard_rows: rows of a shard.
+        codec: name of a preset of `codec.PRESETS`.
+    """
+    sharding: Document = {
+        "chunk_shape": [1, *PATCH_SHAPE],
+        "codecs": documents(codec),
+        "index_codecs": [_LITTLE, _CHECKSUM],
+        "index_location": "end",
+    }
+    attributes = {
+        "long_name": "surface reflectance",
+        "scale": SCALE,
+        "offset": 0,
+        "nodata": NODATA,
+        "comment": "reflectance = scale * value + offset; values are stored raw and may be negative",
+    }
+    return _array_document(
+        (shards * shard_rows, *PATCH_SHAPE),
+        (shard_rows, *PATCH_SHAPE),
+        "int16",
+        NODATA,
+        [{"name": "sharding_indexed", "configuration": sharding}],
+        ("row", "band", "y", "x"),
+        attributes,
+    )
+
+
+def coordinate_files(name: str, coordinate: Coordinate) -> tuple[Document, dict[str, bytes]]:
+    """Metadata document of a coordinate array, and its files by path below the dataset."""
+    values, first = coordinate.values, _LITTLE
+    chunk = tuple(max(1, length) for length in values.shape)
+    if coordinate.is_text:
+        plain, first = numcodecs.VLenUTF8().encode(values), _TEXT
+        data_type, fill = "string", ""
+    else:
+        plain = np.ascontiguousarray(values, dtype=values.dtype.newbyteorder("<"))
+        data_type = values.dtype.name
+        fill = "NaN" if values.dtype.kind == "f" else coordinate.attributes.get("_FillValue", 0)
+    zstd: Document = {"name": "zstd", "configuration": {"level": _ZSTD_LEVEL, "checksum": False}}
+    codecs: list[Document] = [first, zstd, _CHECKSUM]
+    document = _array_document(
+        values.shape, chunk, data_type, fill, codecs, coordinate.dims, dict(coordinate.attributes)
+    )
+    files = {f"{STORE}/{name}/zarr.json": metadata_bytes(document)}
+    if values.size:
+        body = bytes(numcodecs.Zstd(_ZSTD_LEVEL).encode(plain))
+        files[f"{STORE}/{name}/c.{'.'.join('0' * values.ndim)}"] = body + checksum(body)
+    return document, files
+
+
+def root_document(attributes: Document, arrays: Mapping[str, Document]) -> Document:
+    """Metadata of the root group, with that of all arrays in it (consolidated)."""
+    return {
+        "zarr_format": 3,
+        "node_type": "group",
+        "attributes": attributes,
+        "consolidated_metadata": {
+            "kind": "inline",
+            "must_understand": False,
+            "metadata": dict(sorted(arrays.items())),
+        },
+    }
+
+
+def root_attributes(plan: str, codec: str, layout: int, coordinates: list[str]) -> Document:
+    """What the store says of itself."""
+    return {
+        "title": "EnMAP L2A patches",
+        "plan": plan,
+        "codec": codec,
+        "codec_comment": "spectralearth.band_delta stores each band as its difference, modulo 2^16, to the band before",
+        "crs_comment": "row r lies on the grid of UTM zone EPSG:epsg[r]; the centre of its pixel (y, x) is at easting "
+        f"west[r] + {PIXEL} (x + 0.5) and northing north[r] - {PIXEL} (y + 0.5), in metres",
+        "pixel_size_m": PIXEL,
+        "patch_pixels": WINDOW,
+        "format": layout,
+        "coordinates": " ".join(sorted(coordinates)),  # makes xarray treat them as coordinates
+    }
+
+
+def row_coordinates(rows: int) -> dict[str, Coordinate]:
+    """Arrays along ``row``, all empty: fill in the rows that hold patches."""
+    metres = {"units": "m", "comment": "UTM, upper-left corner of the patch"}
+    time = {
+        "units": "microseconds since 1970-01-01",
+        "calendar": "proleptic_gregorian",
+        "_FillValue": NO_TIME,
+    }
+    return {
+        "epsg": Coordinate(
+            ("row",), np.zeros(rows, np.int32), {"long_name": "EPSG code of the UTM zone; 0: no patch"}
+        ),
+        "west": Coordinate(("row",), np.full(rows, np.nan), {"long_name": "easting", **metres}),
+        "north": Coordinate(("row",), np.full(rows, np.nan), {"long_name": "northing", **metres}),
+        "acquired": Coordinate(
+            ("row",), np.full(rows, NO_TIME), {"long_name": "start of acquisition, UTC", **time}
+        ),
+        "location": Coordinate(
+            ("row",), np.full(rows, "", object), {"long_name": "location_id; empty: no patch"}
+        ),
+        "tile_index": Coordinate(
+            ("row",),
+            np.full(rows, -1, np.int32),
+            {"long_name": "index along tile of the tile that gives most pixels"},
+        ),
+    }
+
+
+def band_coordinates(wavelength_nm: npt.ArrayLike, fwhm_nm: npt.ArrayLike) -> dict[str, Coordinate]:
+    """Nominal centre wavelengths and widths, float64 [202], nm."""
+    wave, width = (np.asarray(v, np.float64).reshape(BANDS) for v in (wavelength_nm, fwhm_nm))
+    return {
+        "wavelength_nm": Coordinate(
+            ("band",), wave, {"long_name": "nominal centre wavelength", "units": "nm"}
+        ),
+        "fwhm_nm": Coordinate(
+            ("band",), width, {"long_name": "nominal full width at half maximum", "units": "nm"}
+        ),
+    }
+
+
+def tile_coordinates(
+    tile_ids: list[str], wavelength_nm: npt.ArrayLike, fwhm_nm: npt.ArrayLike
+) -> dict[str, Coordinate]:
+    """The tiles' names and actual bands, float64 [tile, 202], nm."""
+    shape, dims = (len(tile_ids), BANDS), ("tile", "band")
+    wave, width = (np.asarray(v, np.float64).reshape(shape) for v in (wavelength_nm, fwhm_nm))
+    names = np.array(tile_ids, object)
+    return {
+        "tile_id": Coordinate(("tile",), names, {"long_name": "datatake and tile number"}),
+        "tile_wavelength_nm": Coordinate(
+            dims, wave, {"long_name": "actual centre wavelength", "units": "nm"}
+        ),
+        "tile_fwhm_nm": Coordinate(
+            dims, width, {"long_name": "actual full width at half maximum", "units": "nm"}
+        ),
+    }
+
+
+def metadata_bytes(document: Document) -> bytes:
+    """A metadata document as it is written."""
+    return (json.dumps(document, indent=1, sort_keys=True, allow_nan=False) + "\n").encode()
+
+
+def _array_document(
+    shape: tuple[int, ...],
+    chunk: tuple[int, ...],
+    data_type: str,
+    fill: int | str,
+    codecs: list[Document],
+    dims: tuple[str, ...],
+    attributes: Document,
+) -> Document:
+    return {
+        "zarr_format": 3,
+        "node_type": "array",
+        "shape": list(shape),
+        "data_type": data_type,
+        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": list(chunk)}},
+        "chunk_key_encoding": {"name": "default", "configuration": {"separator": "."}},
+        "fill_value": fill,
+        "codecs": codecs,
+        "attributes": attributes,
+        "dimension_names": list(dims),
+        "storage_transformers": [],
+    }

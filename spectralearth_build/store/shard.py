@@ -1,0 +1,126 @@
+"""Shard files: zarr's ``sharding_indexed`` format, written as a stream and read by row.
+
+A file holds the encoded patches one after the other and, at its end, an index: offset and length of each row as
+little-endian uint64, all ones for a row that does not exist, then the index's crc32c. Only one encoded patch is in
+memory at a time, however large the shard.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from spectralearth_build.errors import DamagedError
+from spectralearth_build.files import replacing
+from spectralearth_build.store.codec import CHECKSUM_BYTES, Patch, checksum, decode_patch, verified
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+ABSENT = np.uint64(2**64 - 1)
+Index = npt.NDArray[np.uint64]
+"""uint64 [rows, 2]: offset and length of each row."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a shard file is, for its commit record."""
+
+    size: int
+    """Its bytes."""
+    sha256: str
+    """Hash of the file."""
+
+
+def write_shard(path: Path, rows: int, patches: Iterable[tuple[int, bytes]]) -> Written:
+    """Write a shard atomically; the same bytes for the same patches.
+
+    Args:
+        path: the file.
+        rows: rows of the shard, written or not.
+        patches: row inside the shard (ascending) and encoded patch.
+
+    Raises:
+        OutOfSpaceError: no space left; nothing remains of the shard.
+        ValueError: rows out of range or not ascending.
+    """
+    index = np.full((rows, 2), ABSENT, dtype="<u8")
+    digest, offset, last = hashlib.sha256(), 0, -1
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        for row, data in patches:
+            if not last < row < rows:
+                raise ValueError(f"Row {row} after row {last} in a shard of {rows} rows.")
+            file.write(data)
+            digest.update(data)
+            index[row] = offset, len(data)
+            offset, last = offset + len(data), row
+        tail = index.tobytes()
+        tail += checksum(tail)
+        file.write(tail)
+        digest.update(tail)
+    return Written(offset + len(tail), digest.hexdigest())
+
+
+class ShardReader:
+    """Random access to the rows of one shard file.
+
+    Args:
+        path: the file.
+        rows: rows of the shard.
+
+    Raises:
+        DamagedError: the file is missing, cut short, or its index is damaged.
+    """
+
+    def __init__(self, path: Path, rows: int) -> None:
+        self.path = path
+        size = 16 * rows + CHECKSUM_BYTES
+        try:
+            with path.open("rb") as file:
+                end = file.seek(0, 2)
+                file.seek(max(0, end - size))
+                tail = file.read(size)
+        except OSError as error:
+            raise DamagedError("The shard cannot be read.", path) from error
+        if len(tail) < size:
+            raise DamagedError(f"The shard has {end} bytes, less than its index.", path)
+        self.index: Index = np.frombuffer(_located(path, verified, tail), dtype="<u8").reshape(rows, 2)
+        present = self.index[self.index[:, 0] != ABSENT]
+        if (present > end).any() or (present.sum(axis=1) > end - size).any():
+            raise DamagedError("The shard's index points behind its end.", path)
+
+    def rows(self) -> list[int]:
+        """The rows that exist."""
+        return [int(row) for row in np.flatnonzero(self.index[:, 0] != ABSENT)]
+
+    def encoded(self, row: int) -> bytes | None:
+        """The encoded patch of a row, unchecked; None if the row does not exist."""
+        offset, length = (int(value) for value in self.index[row])
+        if offset == ABSENT:
+            return None
+        with self.path.open("rb") as file:
+            file.seek(offset)
+            return file.read(length)
+
+    def patch(self, row: int, codec: str) -> Patch | None:
+        """The patch of a row, int16 [202, 128, 128]; None if the row does not exist.
+
+        Raises:
+            DamagedError: its checksum or content is wrong.
+        """
+        data = self.encoded(row)
+        return None if data is None else _located(self.path, decode_patch, data, codec)
+
+
+def _located(path: Path, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    """Call ``function`` and let its complaint name the file."""
+    try:
+        return function(*args, **kwargs)
+    except DamagedError as error:
+        raise DamagedError(error.what, path) from error

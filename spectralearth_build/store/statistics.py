@@ -1,0 +1,91 @@
+"""Statistics per band, as exact integers: the sum of parts is the same in whatever order they come."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from spectralearth_build.archive.bands import BANDS
+from spectralearth_build.kernels import kernel
+from spectralearth_build.store.codec import Patch
+
+Integers = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class BandStatistics:
+    """Count, sum, sum of squares, least and greatest value of each band; all exact."""
+
+    count: int = 0
+    """Pixels, the same in every band."""
+    sum: tuple[int, ...] = (0,) * BANDS
+    """Sum of the values of each band."""
+    sum_squares: tuple[int, ...] = (0,) * BANDS
+    """Sum of the squared values."""
+    min: tuple[int, ...] = (32767,) * BANDS
+    """Least value."""
+    max: tuple[int, ...] = (-32768,) * BANDS
+    """Greatest value."""
+
+    def __add__(self, other: BandStatistics) -> BandStatistics:
+        return BandStatistics(
+            self.count + other.count,
+            tuple(map(int.__add__, self.sum, other.sum)),
+            tuple(map(int.__add__, self.sum_squares, other.sum_squares)),
+            tuple(map(min, self.min, other.min)),
+            tuple(map(max, self.max, other.max)),
+        )
+
+    def document(self) -> dict[str, Any]:
+        """As JSON."""
+        lists = {name: list(getattr(self, name)) for name in ("sum", "sum_squares", "min", "max")}
+        return {"count": self.count, **lists}
+
+    @classmethod
+    def from_document(cls, document: dict[str, Any]) -> BandStatistics:
+        """Undo `document`."""
+        count = int(document["count"])
+        return cls(count, *(tuple(map(int, document[k])) for k in ("sum", "sum_squares", "min", "max")))
+
+    @property
+    def mean(self) -> list[float | None]:
+        """Mean of each band, correctly rounded; None without pixels."""
+        return [total / self.count if self.count else None for total in self.sum]
+
+    @property
+    def std(self) -> list[float | None]:
+        """Standard deviation of each band (of the population); None without pixels."""
+        n = self.count
+        squares = zip(self.sum, self.sum_squares, strict=True)
+        return [math.sqrt((n * square - total * total) / (n * n)) if n else None for total, square in squares]
+
+
+def of_patch(patch: Patch) -> BandStatistics:
+    """Statistics of a patch, int16 [band, line, col]."""
+    flat = patch.reshape(len(patch), -1)
+    out = np.empty((4, len(patch)), np.int64)
+    _reduce(flat, out)
+    return BandStatistics(flat.shape[1], *(tuple(int(v) for v in row) for row in out))
+
+
+def total(parts: Iterable[BandStatistics]) -> BandStatistics:
+    """The sum of all parts."""
+    return sum(parts, BandStatistics())
+
+
+@kernel
+def _reduce(flat: Patch, out: Integers) -> None:
+    for band in range(flat.shape[0]):
+        total, squares, least, greatest = np.int64(0), np.int64(0), np.int64(32767), np.int64(-32768)
+        for value in flat[band]:
+            wide = np.int64(value)
+            total += wide
+            squares += wide * wide
+            least = min(least, wide)
+            greatest = max(greatest, wide)
+        out[0, band], out[1, band], out[2, band], out[3, band] = total, squares, least, greatest

@@ -1,0 +1,245 @@
+"""Read a whole finished dataset again and say what is not as it should be; nothing is repaired here.
+
+What counts is the manifest: every file it names is hashed, every patch is decoded (each has a checksum of its own),
+the tables, index, statistics and metadata are computed anew and compared. Given the archive, every patch is also cut
+again and compared with what is stored.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+
+from spectralearth_build.cluster import Executor, Failure
+from spectralearth_build.cluster.inline import InlineExecutor
+from spectralearth_build.errors import BuildError, DamagedError, UsageError
+from spectralearth_build.progress import track
+from spectralearth_build.store import schema, statistics
+from spectralearth_build.store.audit import audit
+from spectralearth_build.store.commit import FOLDER, Commit, decode
+from spectralearth_build.store.compare import compare_tile
+from spectralearth_build.store.coordinates import coordinates_of
+from spectralearth_build.store.damage import Damage
+from spectralearth_build.store.index import FILES, boxes, opened_index
+from spectralearth_build.store.manifest import MANIFEST, Entry, counts, entry_of_file
+from spectralearth_build.store.publish import STATISTICS, statistics_document
+from spectralearth_build.store.shard import ShardReader
+from spectralearth_build.store.task import Planned, Tasks, load_plan
+from spectralearth_build.tables import LOCATIONS, PATCHES
+
+UNHASHED = (MANIFEST, "report.html")
+"""Files that a dataset may have beside those of its manifest."""
+WORK = "work"
+_WORLD = (-180.0, -90.0, 180.0, 90.0)
+
+Files = Mapping[str, Entry]
+
+
+@dataclass(frozen=True)
+class ShardReport:
+    """What was found in one shard."""
+
+    damages: tuple[Damage, ...]
+    statistics: statistics.BandStatistics
+    """Of the patches that could be read."""
+
+
+def verify(dataset: Path, archive: Path | None = None, executor: Executor | None = None) -> list[Damage]:
+    """Check a published dataset.
+
+    Args:
+        dataset: the dataset.
+        archive: the products; then every patch is compared with its source pixels.
+        executor: runs the checks of shards and tiles; None: this process.
+
+    Returns:
+        All damage found, sorted; empty if there is none.
+
+    Raises:
+        UsageError: the dataset is not published.
+    """
+    dataset = dataset.absolute()
+    manifest = _manifest(dataset)
+    runner = executor or InlineExecutor()
+    found = list(_files(dataset, manifest["files"]))
+    changed = {damage.path for damage in found}
+    try:
+        planned = load_plan(dataset)
+        wrong = audit(planned.tiles, planned.locations, planned.patches, planned.shard_rows)
+    except Exception as error:  # damaged tables fail in countless ways, each of them is a finding
+        return sorted(
+            [*found, Damage("TableWrong", PATCHES.file, f"The tables cannot be checked: {error!r}.")]
+        )
+    found += wrong
+    commits = _commits(dataset, manifest["files"])
+    found += _balance(manifest, planned, commits)
+    found += _shards(dataset, planned, commits, manifest["files"], runner)
+    if not changed & set(FILES):
+        found += _index(dataset, planned)
+    if wrong:
+        return sorted(found)  # what follows is computed from the tables
+    found += _store(dataset, planned)
+    if archive is not None:
+        tasks = Tasks(archive.absolute(), dataset, planned, _shards_by_tile(commits))
+        for tile_id, outcome in track(runner.run("compare", compare_tile, tasks), "compare", len(tasks)):
+            found += [_failure(tile_id, outcome)] if isinstance(outcome, Failure) else outcome
+    return sorted(found)
+
+
+def check_shard(dataset: Path, commit: Commit, codec: str, rows: int) -> ShardReport:
+    """Hash a shard and decode every patch in it."""
+    name = schema.shard_name(commit.shard)
+    damages, parts = [], []
+    try:
+        reader = ShardReader(dataset / name, rows)
+    except DamagedError as error:
+        return ShardReport((Damage("ShardDamaged", name, error.what),), statistics.BandStatistics())
+    if entry_of_file(dataset / name)["sha256"] != commit.sha256:
+        damages.append(Damage("FileChanged", name, "Its SHA-256 is not that of its commit record."))
+    first = commit.shard * rows
+    if [first + row for row in reader.rows()] != list(commit.rows):
+        damages.append(Damage("ShardDamaged", name, "It holds other rows than its commit record says."))
+    for row in reader.rows():
+        try:
+            patch = reader.patch(row, codec)
+        except DamagedError as error:
+            damages.append(Damage("ChunkDamaged", name, f"Row {first + row}: {error.what}"))
+        else:
+            assert patch is not None
+            parts.append(statistics.of_patch(patch))
+    whole = statistics.total(parts)
+    if not damages and whole != commit.statistics:
+        damages.append(Damage("StatisticsWrong", name, "Its statistics are not those of its commit record."))
+    return ShardReport(tuple(damages), whole)
+
+
+def _manifest(dataset: Path) -> dict[str, Any]:
+    try:
+        manifest: dict[str, Any] = json.loads((dataset / MANIFEST).read_bytes())
+        if not isinstance(manifest["files"], dict) or not isinstance(manifest["counts"], dict):
+            raise TypeError
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UsageError(
+            f"There is no readable {MANIFEST}.", dataset, "Run `cut`, or `build`, first."
+        ) from error
+    return manifest
+
+
+def _files(dataset: Path, files: Files) -> Iterator[Damage]:
+    """Files missing, changed or unknown. Shards are only measured here: `check_shard` hashes them."""
+    for name, expected in files.items():
+        path = dataset / name
+        if not path.is_file():
+            yield Damage("FileMissing", name, "The manifest lists it.")
+        elif path.stat().st_size != expected["bytes"]:
+            size = path.stat().st_size
+            yield Damage("FileChanged", name, f"It has {size} bytes, the manifest says {expected['bytes']}.")
+        elif not _is_shard(name) and entry_of_file(path) != expected:
+            yield Damage("FileChanged", name, "Its SHA-256 is not that of the manifest.")
+    for path in sorted(dataset.rglob("*")):
+        name = path.relative_to(dataset).as_posix()
+        if path.is_file() and name not in files and name not in UNHASHED and not name.startswith(f"{WORK}/"):
+            yield Damage("FileUnknown", name, "The manifest does not list it.")
+
+
+def _is_shard(name: str) -> bool:
+    return name.startswith(f"{schema.STORE}/{schema.REFLECTANCE}/{schema.CHUNK_PREFIX}")
+
+
+def _commits(dataset: Path, files: Files) -> list[Commit]:
+    """The readable records that the manifest lists; what is wrong with their files is reported elsewhere."""
+    commits = []
+    for name in files:
+        if name.startswith(f"{FOLDER}/"):
+            try:
+                commits.append(decode((dataset / name).read_bytes()))
+            except (OSError, ValueError):
+                continue
+    return commits
+
+
+def _balance(manifest: Mapping[str, Any], planned: Planned, commits: list[Commit]) -> Iterator[Damage]:
+    """Whether plan, manifest, tables and commit records tell the same numbers."""
+    if manifest.get("plan") != planned.id or any(commit.plan != planned.id for commit in commits):
+        yield Damage("PlanWrong", MANIFEST, "Manifest, plan and commit records are not of one plan.")
+    if manifest["counts"] != counts(planned, planned.tables, commits):
+        yield Damage("CountsWrong", MANIFEST, "Its counts are not those of tables and commit records.")
+    written = planned.patches.loc[planned.patches["status"] == "written", "store_row"]
+    rows = [row for commit in commits for row in commit.rows]
+    if sorted(rows) != sorted(written.tolist()):
+        yield Damage(
+            "CountsWrong", PATCHES.file, "The rows marked as written are not those that were committed."
+        )
+
+
+def _shards(
+    dataset: Path, planned: Planned, commits: list[Commit], files: Files, runner: Executor
+) -> Iterator[Damage]:
+    """Check every shard, and the published statistics against what was read."""
+    whole = statistics.BandStatistics()
+    complete = True
+    tasks = {f"shard-{c.shard}": (dataset, c, planned.codec, planned.shard_rows) for c in commits}
+    for key, outcome in track(runner.run("verify", check_shard, tasks), "verify", len(tasks)):
+        if isinstance(outcome, Failure):
+            yield _failure(key, outcome)
+            complete = False
+        else:
+            yield from outcome.damages
+            complete = complete and not outcome.damages
+            whole += outcome.statistics
+    for commit in commits:
+        name = schema.shard_name(commit.shard)
+        if files.get(name) != {"bytes": commit.size, "sha256": commit.sha256}:
+            yield Damage("CountsWrong", commit.name, f"It and the manifest differ on {name}.")
+    if complete and _json(dataset / STATISTICS) != statistics_document(whole):
+        yield Damage("StatisticsWrong", STATISTICS, "They are not those of the patches.")
+
+
+def _index(dataset: Path, planned: Planned) -> Iterator[Damage]:
+    """The index against the locations."""
+    with opened_index(dataset) as index:
+        held = sorted((item.id, tuple(item.bbox)) for item in index.intersection(_WORLD, objects=True))
+    if held != sorted(boxes(list(planned.locations.geometry))):
+        yield Damage("IndexWrong", FILES[0], f"It does not hold the boxes of {LOCATIONS.file}.")
+
+
+def _store(dataset: Path, planned: Planned) -> Iterator[Damage]:
+    """Metadata and coordinates of the store, as zarr reads them, against plan and tables."""
+    coordinates = coordinates_of(planned, planned.patches)
+    reflectance = schema.reflectance_document(planned.shards, planned.shard_rows, planned.codec)
+    try:
+        root = zarr.open_group(dataset / schema.STORE, mode="r", use_consolidated=True)
+        for name, expected in coordinates.items():
+            values = np.asarray(root[name][...])  # type: ignore[index]
+            if not np.array_equal(values, expected.values, equal_nan=values.dtype.kind == "f"):
+                yield Damage(
+                    "StoreWrong", f"{schema.STORE}/{name}", "Its values are not those of the tables."
+                )
+        if _json(dataset / schema.STORE / schema.REFLECTANCE / "zarr.json") != reflectance:
+            yield Damage("StoreWrong", schema.REFLECTANCE, "Its metadata is not that of the plan.")
+    except (OSError, ValueError, KeyError, BuildError) as error:
+        yield Damage("StoreWrong", schema.ROOT, f"The store cannot be opened: {error!r}.")
+
+
+def _json(path: Path) -> Any:  # noqa: ANN401
+    try:
+        return json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+
+
+def _shards_by_tile(commits: list[Commit]) -> dict[str, list[int]]:
+    tiles: dict[str, list[int]] = {}
+    for commit in sorted(commits, key=lambda commit: (commit.tile_id, commit.shard)):
+        tiles.setdefault(commit.tile_id, []).append(commit.shard)
+    return tiles
+
+
+def _failure(key: str, failure: Failure) -> Damage:
+    return Damage("CheckFailed", key, f"{failure.error_class}: {failure.message}")

@@ -1,0 +1,234 @@
+"""A synthetic archive: which products it holds, and their writing, product by product."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from pathlib import Path
+from typing import Literal
+
+from spectralearth_build.cluster.task import Executor, Failure
+from spectralearth_build.errors import BuildError, ConfigError, UsageError
+from spectralearth_build.progress import track
+from spectralearth_build.synthetic.dirty import CASES
+from spectralearth_build.synthetic.geometry import (
+    OVERLAP,
+    Footprint,
+    Pass,
+    footprints_of,
+    heading,
+    sun,
+)
+from spectralearth_build.synthetic.pack import pack, pack_order
+from spectralearth_build.synthetic.product import write_product
+from spectralearth_build.synthetic.render import render
+from spectralearth_build.synthetic.scene import Scene
+from spectralearth_build.synthetic.sites import Visit, band_set_of, demo_passes, random_passes, version_of
+from spectralearth_build.synthetic.sky import Sky
+from spectralearth_build.synthetic.spec import LINE_SECONDS, PLAIN, Layout, ProductSpec
+
+Packing = Literal["folder", "zip", "ZIP", "order", "twice"]
+MIXED = (
+    PLAIN,
+    Layout(block=128),
+    Layout(interleave="pixel"),
+    Layout(prefixed=False, metadata_suffix=".xml"),
+    Layout(cog=True, block=128, suffix="_COG.TIF"),
+    Layout(compress="zstd", suffix=".tiff"),
+)
+"""Layouts that products are seen in."""
+_ORDER = "dims_op_oc_oc-en_700000001_1.tar.gz"
+_PACKINGS: tuple[Packing, ...] = ("folder", "zip", "folder", "ZIP")
+
+
+@dataclass(frozen=True)
+class ArchiveOptions:
+    """What to synthesize."""
+
+    preset: Literal["demo", "random"] = "random"
+    """demo: about a dozen chosen tiles. random: sites of all kinds until there are ``tiles``."""
+    tiles: int = 12
+    """Tiles of the random preset."""
+    seed: int = 0
+    size: int = 300
+    """Nominal raster edge, pixels; 1240 for real tiles."""
+    dirty: tuple[str, ...] = ()
+    """Names of dirty cases, one more product each; ``("all",)`` for all."""
+    layouts: tuple[Layout, ...] = (PLAIN,)
+    """Layouts of the files, taken in turn."""
+    noise: float = 1.0
+    """Factor on the sensor's noise; 0 for the analytic scene, only rounded."""
+    clouds: bool = True
+
+    def cases(self) -> tuple[str, ...]:
+        """The dirty cases by name.
+
+        Raises:
+            ConfigError: a name is unknown.
+        """
+        if self.dirty == ("all",):
+            return tuple(CASES)
+        if unknown := [name for name in self.dirty if name not in CASES]:
+            raise ConfigError(f"Unknown dirty cases: {', '.join(unknown)}; there are {', '.join(CASES)}.")
+        return self.dirty
+
+
+@dataclass(frozen=True)
+class ProductTask:
+    """One product to write."""
+
+    spec: ProductSpec
+    footprint: Footprint
+    cover: float
+    """Cloud cover aimed at, 0-1."""
+    layout: Layout = PLAIN
+    packing: Packing = "folder"
+    case: str = ""
+    """Dirty case to spoil it with; empty for none."""
+    superseded: bool = False
+    """Another version of the same tile is newer."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """A product that was written, and what a build must make of it."""
+
+    path: str
+    """Below the archive; the order that holds it, if one does."""
+    tile_id: str
+    product_id: str
+    status: str
+    """used (or unused by the plan), superseded, quarantined or rejected."""
+    case: str
+    """Dirty case; empty for a clean product."""
+    error_class: str
+    """Class of the problem; empty for none."""
+
+
+def synthesize(target: Path, options: ArchiveOptions, executor: Executor | None = None) -> list[Made]:
+    """Write an archive, the same for the same options.
+
+    Args:
+        target: a folder that is empty or does not exist.
+        options: what to write.
+        executor: runs the tasks, one a product; None: one after the other in this process.
+
+    Returns:
+        Every product, in order of acquisition.
+
+    Raises:
+        UsageError: the folder is not empty.
+        ConfigError: unknown dirty case.
+    """
+    tasks = {task.spec.product_id: task for task in plan_archive(options)}
+    if target.is_dir() and any(target.iterdir()):
+        raise UsageError("The folder is not empty.", target, "Name a new folder.")
+    target.mkdir(parents=True, exist_ok=True)
+    arguments = {key: (target.resolve(), task, options) for key, task in tasks.items()}
+    outcomes = (
+        executor.run("synthesize", make_product, arguments)
+        if executor is not None
+        else ((key, make_product(*values)) for key, values in arguments.items())
+    )
+    paths: dict[str, str] = {}
+    for key, outcome in track(outcomes, "synthesize", len(tasks)):
+        if isinstance(outcome, Failure):
+            raise BuildError(f"{key}: {outcome.message}", target)
+        paths[key] = outcome
+    ordered = [target / paths[key] for key, task in tasks.items() if task.packing == "order"]
+    if ordered:
+        pack_order(ordered, target / _ORDER)
+    return [_made(task, _ORDER if task.packing == "order" else paths[key]) for key, task in tasks.items()]
+
+
+def make_product(target: Path, task: ProductTask, options: ArchiveOptions) -> str:
+    """Render, write, spoil and pack one product; returns its path below the archive."""
+    spec = task.spec
+    scene = Scene(options.seed)
+    key = int.from_bytes(sha256(spec.datatake.encode()).digest()[:4], "big")
+    size = 1500 * min(1.0, options.size / 600)
+    sky = Sky((options.seed, 3, key), task.cover, spec.sun_elevation, spec.sun_azimuth, size)
+    cube, layers = render(scene, sky, spec, task.footprint.inside(), options.noise)
+    spec = replace(spec, overall_quality=int(layers.percent(layers.cloud > 0) >= 10))
+    folder = target / f"{spec.started:%Y}"
+    product = write_product(folder, spec, cube, layers, task.layout)
+    if task.case:
+        product = CASES[task.case].apply(product, spec)
+    if task.packing != "folder":
+        product = pack(product, ".ZIP" if task.packing == "ZIP" else ".zip", keep=task.packing == "twice")
+    return product.relative_to(target).as_posix()
+
+
+def plan_archive(options: ArchiveOptions) -> list[ProductTask]:
+    """The products of an archive, in order of acquisition."""
+    if options.preset == "demo":
+        passes = demo_passes(options.seed, options.size)
+    else:
+        passes = random_passes(options.tiles, options.seed, options.size)
+    tasks = [
+        replace(task, packing="order" if strip.tiles == 3 else "folder")
+        for strip in passes
+        for task in _tasks_of(strip, options)
+    ]
+    tasks = [
+        replace(task, layout=options.layouts[i % len(options.layouts)], packing=_packing(task, i))
+        for i, task in enumerate(tasks)
+    ]
+    tasks[-1] = replace(tasks[-1], packing="twice")
+    older = tasks[0].spec
+    newer = replace(older, version=_next(older.version), processed=older.processed + timedelta(days=30))
+    tasks[0:1] = [replace(tasks[0], superseded=True), replace(tasks[0], spec=newer)]
+    return sorted([*tasks, *_dirty_tasks(passes, options)], key=lambda task: task.spec.started)
+
+
+def _packing(task: ProductTask, number: int) -> Packing:
+    return task.packing if task.packing == "order" else _PACKINGS[number % len(_PACKINGS)]
+
+
+def _next(version: str) -> str:
+    return f"V{int(version[1:]) + 1:06d}"
+
+
+def _dirty_tasks(passes: list[Pass], options: ArchiveOptions) -> Iterator[ProductTask]:
+    """One product for each case over the first site, in March 2023, or where the case must lie."""
+    taken = {strip.datatake for strip in passes}
+    first = passes[0]
+    for number, name in enumerate(options.cases()):
+        lon, lat = CASES[name].site or (first.lon, first.lat)
+        visit = Visit(datetime(2023, 3, 1, tzinfo=UTC) + timedelta(days=number), lon, lat)
+        for task in _tasks_of(visit.as_pass(taken), options):
+            yield replace(task, case=name)
+
+
+def _tasks_of(strip: Pass, options: ArchiveOptions) -> Iterator[ProductTask]:
+    for number, footprint in enumerate(footprints_of(strip, options.size), 1):
+        started = strip.started + timedelta(seconds=(number - 1) * (footprint.lines - OVERLAP) * LINE_SECONDS)
+        elevation, azimuth = sun(strip.lon, strip.lat, started)
+        spec = ProductSpec(
+            datatake=strip.datatake,
+            tile=number,
+            number_of_tiles=strip.tiles,
+            started=started,
+            processed=(started + timedelta(days=1)).replace(microsecond=0),
+            version=version_of(started),
+            epsg=footprint.epsg,
+            box=footprint.box(),
+            corners=footprint.corners(),
+            band_set=band_set_of(started),
+            lines=round(footprint.lines),
+            sun_elevation=round(elevation, 6),
+            sun_azimuth=round(azimuth, 6),
+            across_off_nadir=strip.off_nadir,
+            scene_azimuth=round(heading(strip.lat), 6),
+        )
+        yield ProductTask(spec, footprint, strip.cover if options.clouds else 0.0)
+
+
+def _made(task: ProductTask, path: str) -> Made:
+    spec = task.spec
+    status, error = ("superseded" if task.superseded else "used"), ""
+    if task.case:
+        status, error = CASES[task.case].status, CASES[task.case].error
+    return Made(path, spec.tile_id, spec.product_id, status, task.case, error)

@@ -1,0 +1,164 @@
+"""Which datatakes an archive holds: places, dates and weather, the same for the same seed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from itertools import count
+
+import numpy as np
+
+from spectralearth_build.overlap.lattice import PIXEL
+from spectralearth_build.synthetic.bands import BandSetName
+from spectralearth_build.synthetic.geometry import OVERLAP, Pass, footprints_of, utm_epsg
+
+LAUNCH = datetime(2022, 6, 15, tzinfo=UTC)
+LATEST = datetime(2025, 9, 30, tzinfo=UTC)
+_PER_DAY = 118
+"""Datatake numbers used up per day: DT0000001849 in July 2022, DT0000140097 in July 2025."""
+_METRES = 111_195.0
+_MOST_DATES, _MOST_TILES = 30, 20
+
+
+def datatake_name(moment: datetime, taken: set[str]) -> str:
+    """A datatake number as high as real ones are at that time, not in ``taken``, to which it is added."""
+    number = round((moment - LAUNCH).total_seconds() / 86400 * _PER_DAY)
+    while (name := f"DT{number:010d}") in taken:
+        number += 1
+    taken.add(name)
+    return name
+
+
+def band_set_of(moment: datetime) -> BandSetName:
+    """The band set that products acquired then have."""
+    if moment < datetime(2023, 1, 1, tzinfo=UTC):
+        return "A"
+    return "B" if moment < datetime(2024, 6, 30, tzinfo=UTC) else "C"
+
+
+def version_of(moment: datetime) -> str:
+    """The processor version that products acquired then mostly have."""
+    return {"A": "V010110", "B": "V010402", "C": "V010502"}[band_set_of(moment)]
+
+
+def morning(day: datetime, lon: float) -> datetime:
+    """About eleven in local solar time that day, when the satellite passes."""
+    seconds = (11 - lon / 15) * 3600 + 7 * (day.toordinal() % 60)
+    return day.replace(hour=0, minute=0, second=0, microsecond=36_933) + timedelta(seconds=round(seconds))
+
+
+@dataclass(frozen=True)
+class Visit:
+    """A date on which a site is seen, before it has a datatake number."""
+
+    day: datetime
+    lon: float
+    lat: float
+    tiles: int = 1
+    off_nadir: float = 0.0
+    epsg: int | None = None
+    cover: float = 0.0
+
+    def as_pass(self, taken: set[str]) -> Pass:
+        """The datatake, with a number of its own."""
+        moment = morning(self.day, self.lon)
+        return Pass(
+            datatake_name(moment, taken),
+            moment,
+            self.lon,
+            self.lat,
+            self.tiles,
+            self.off_nadir,
+            self.epsg,
+            self.cover,
+        )
+
+
+DEMO_SITE = (11.35, 47.92)
+"""Longitude and latitude of the demo's series."""
+_DEMO = (
+    Visit(datetime(2022, 7, 24, tzinfo=UTC), *DEMO_SITE, cover=0.04),
+    Visit(datetime(2023, 4, 30, tzinfo=UTC), *DEMO_SITE, off_nadir=-6),
+    Visit(datetime(2023, 9, 21, tzinfo=UTC), *DEMO_SITE, off_nadir=9, cover=0.05),
+    Visit(datetime(2024, 1, 18, tzinfo=UTC), *DEMO_SITE),
+    Visit(datetime(2024, 8, 7, tzinfo=UTC), *DEMO_SITE, tiles=3, off_nadir=-3, cover=0.02),
+    Visit(datetime(2023, 6, 11, tzinfo=UTC), 12.0, 46.4, epsg=32633),
+    Visit(datetime(2024, 7, 30, tzinfo=UTC), 12.0, 46.4, epsg=32632),
+    Visit(datetime(2025, 3, 2, tzinfo=UTC), 116.93, -21.66, off_nadir=4.3),
+    Visit(datetime(2025, 6, 20, tzinfo=UTC), 180.0, 66.3, epsg=32601),
+)
+
+
+def demo_passes(seed: int, size: int) -> list[Pass]:
+    """The demo's datatakes: a series of five dates, one of them a strip; a zone edge, the south, the antimeridian."""
+    random, taken = np.random.default_rng([seed, 11]), set[str]()
+    passes = []
+    for visit in _DEMO:
+        moved = _shifted(visit, random, size, 0.02)
+        strip = moved.as_pass(taken)
+        passes.append(_upstream(strip, size) if strip.tiles > 1 else strip)
+    return passes
+
+
+def _upstream(strip: Pass, size: int) -> Pass:
+    """The strip begun further north, so that two of its tiles meet in the middle of where its first was."""
+    first = footprints_of(strip, size)[0]
+    way = 1.5 * (first.lines - OVERLAP) * PIXEL / _METRES
+    turn = np.tan(np.radians(first.heading)) / np.cos(np.radians(strip.lat))
+    return replace(strip, lon=float(strip.lon + way * turn), lat=float(strip.lat + way))
+
+
+def random_passes(tiles: int, seed: int, size: int) -> list[Pass]:
+    """Datatakes with ``tiles`` tiles in all: strips of 1-20 tiles, sites seen 1-30 times.
+
+    No site takes more than a third of the tiles. The first is seen three times or more; every fourth lies at a zone
+    edge (its visits processed in both zones in turn), every fifth is in the south, every tenth on the antimeridian.
+    """
+    random, taken, passes = np.random.default_rng([seed, 12]), set[str](), list[Pass]()
+    left = tiles
+    for site in count():
+        for visit in _site(site, max(3, tiles // 3), random, size):
+            if left == 0:
+                return passes
+            passes.append(replace(visit, tiles=min(visit.tiles, left)).as_pass(taken))
+            left -= passes[-1].tiles
+    return passes
+
+
+def _site(number: int, most: int, random: np.random.Generator, size: int) -> Iterator[Visit]:
+    """Visits of at most ``most`` tiles in all."""
+    lon, lat = random.uniform(-170, 170), random.uniform(5, 54)
+    edge = number % 4 == 3
+    if edge:
+        lon = round(lon / 6) * 6.0
+    if number % 10 == 9:
+        lon = 180.0
+    if number % 5 == 2:
+        lat = -0.7 * lat
+    strip = min(round(random.pareto(1.3)) + 1, _MOST_TILES, most // 3 if number == 0 else most)
+    dates = min(round(random.pareto(1.1)) + (3 if number == 0 else 1), _MOST_DATES, most // strip)
+    for turn, day in enumerate(days(dates, random)):
+        visit = Visit(
+            day,
+            lon,
+            lat,
+            strip if random.uniform() < 0.5 else 1,
+            float(np.clip(random.normal(0, 9), -26, 26)),
+            utm_epsg(lon - 0.01 * (turn % 2), lat) if edge else None,
+            max(0.0, float(random.beta(0.6, 2.2)) - 0.08),
+        )
+        yield _shifted(visit, random, size, 0.12)
+
+
+def days(count: int, random: np.random.Generator) -> list[datetime]:
+    """Different days between launch and the latest, sorted."""
+    span = (LATEST - LAUNCH).days
+    return [LAUNCH + timedelta(days=int(day)) for day in np.sort(random.choice(span, count, replace=False))]
+
+
+def _shifted(visit: Visit, random: np.random.Generator, size: int, share: float) -> Visit:
+    """The visit moved at random by up to a share of a tile in each direction."""
+    east, north = random.uniform(-share, share, 2) * size * PIXEL / _METRES
+    lon = visit.lon + east / np.cos(np.radians(visit.lat))
+    return replace(visit, lon=float((lon + 180) % 360 - 180), lat=float(visit.lat + north))

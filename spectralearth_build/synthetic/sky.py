@@ -1,0 +1,93 @@
+"""Clouds of one datatake with their shadows, haze and cirrus, as functions of place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from statistics import NormalDist
+
+import numpy as np
+import numpy.typing as npt
+
+from spectralearth_build.synthetic.scene import Waves, Weights
+
+Flags = npt.NDArray[np.uint8]
+METRES_PER_DEGREE = 111_195.0
+_EDGE = 0.12
+"""Width of a cloud's soft edge, in standard deviations of the cloud field."""
+_HALO = 0.35
+"""Width of the haze around clouds, likewise."""
+_CLOUD_BASE = 900.0
+"""Height that shadows fall from, metres."""
+_CIRRUS_LEVELS = (0.5, 0.9, 1.3)
+"""Above the threshold of thin, medium and thick cirrus, likewise."""
+
+
+@dataclass(frozen=True)
+class Veil:
+    """What stands between ground and sensor, [line, col] each."""
+
+    opacity: Weights
+    """Share of the light that comes from the cloud, 0-1."""
+    shade: Weights
+    """Share of sunlight that a cloud takes from the ground, 0-1."""
+    haze: Weights
+    """Density of haze, 0-1."""
+    cirrus: Flags
+    """0 none to 3 thick."""
+
+    @property
+    def flags(self) -> tuple[Flags, Flags, Flags]:
+        """Cloud, shadow and haze as 0 or 1; a pixel is one of them at most."""
+        cloud = self.opacity > 0.3
+        shadow = (self.shade > 0.15) & ~cloud
+        haze = (self.haze > 0.25) & ~cloud & ~shadow
+        return cloud.astype(np.uint8), shadow.astype(np.uint8), haze.astype(np.uint8)
+
+
+@dataclass(frozen=True)
+class Sky:
+    """The weather of one datatake."""
+
+    seed: tuple[int, ...]
+    cover: float = 0.0
+    """Share of the ground under cloud that is aimed at, 0-1; 0 is a wholly clear sky."""
+    sun_elevation: float = 50.0
+    sun_azimuth: float = 160.0
+    size: float = 1500.0
+    """Typical size of clouds, metres."""
+
+    @cached_property
+    def _fields(self) -> Waves:
+        return Waves(self.seed, 2, self.size / 5, 4 * self.size)
+
+    def veil(self, lon: npt.ArrayLike, lat: npt.ArrayLike) -> Veil:
+        """The veil over longitudes and latitudes in degrees."""
+        lon, lat = np.asarray(lon, dtype=float), np.asarray(lat, dtype=float)
+        if self.cover <= 0:
+            clear = np.zeros(lon.shape, np.float32)
+            return Veil(clear, clear, clear, np.zeros(lon.shape, np.uint8))
+        threshold = NormalDist().inv_cdf(1 - min(self.cover, 0.999))
+        above, high = self._fields(lon, lat)
+        caster = self._fields(*self._toward_sun(lon, lat))[0]
+        opacity = _ramp((above - threshold) / _EDGE)
+        return Veil(
+            opacity,
+            0.65 * _ramp((caster - threshold) / _EDGE),
+            _ramp((above - threshold + _HALO) / _HALO) * (1 - opacity),
+            sum((high > threshold + level for level in _CIRRUS_LEVELS), np.zeros(lon.shape, np.uint8)),
+        )
+
+    def _toward_sun(
+        self, lon: npt.NDArray[np.float64], lat: npt.NDArray[np.float64]
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Where the cloud stands that shades a place."""
+        length = _CLOUD_BASE / np.tan(np.radians(np.clip(self.sun_elevation, 15, 90)))
+        north, east = (length * f(np.radians(self.sun_azimuth)) / METRES_PER_DEGREE for f in (np.cos, np.sin))
+        return lon + east / np.cos(np.radians(lat)), lat + north
+
+
+def _ramp(x: Weights) -> Weights:
+    """Smooth step from 0 at 0 to 1 at 1."""
+    x = np.clip(x, 0, 1)
+    return np.asarray(x * x * (3 - 2 * x), dtype=np.float32)

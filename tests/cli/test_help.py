@@ -1,0 +1,63 @@
+import resource
+import subprocess
+import sys
+
+import pytest
+
+import spectralearth_build
+from spectralearth_build.cli.codes import MEANING
+
+VERBS = ["demo", "synthesize", "build", "scan", "plan", "cut", "verify", "report"]
+
+
+def test_help_is_quick_and_loads_nothing_heavy():
+    program = (
+        "import sys\n"
+        "from spectralearth_build.cli import app\n"
+        "try:\n"
+        "    app(['--help'])\n"
+        "except SystemExit:\n"
+        "    heavy = {'torch', 'numpy', 'pandas', 'distributed', 'rasterio', 'zarr', 'numba', 'matplotlib'}\n"
+        "    print(sorted(heavy & set(sys.modules)))\n"
+    )
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert done.stdout.splitlines()[-1] == "[]", done.stderr
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 0.5
+
+
+def test_help_names_every_verb_and_every_exit_code(call):
+    text = " ".join(call("--help").output.split())
+    for verb in [*VERBS, "config"]:
+        assert f" {verb} " in text
+    for code, meaning in MEANING.items():
+        assert f"{code} {meaning}" in text
+
+
+@pytest.mark.parametrize("verb", [*VERBS, "config show", "config template"])
+def test_help_of_each_verb_teaches(call, verb):
+    done = call(*verb.split(), "--help")
+    assert done.exit_code == 0
+    text = " ".join(done.output.split())
+    assert f"Example: spectralearth-build {verb}" in text
+    if verb != "config show":
+        assert "Next: " in text
+    if not verb.startswith("config"):
+        assert "75 stopped by a signal, run again to go on" in text
+    for option in ("--quiet", "--debug"):
+        assert option in text
+
+
+@pytest.mark.parametrize(
+    "verb", ["demo", "synthesize", "build", "scan", "plan", "cut", "verify", "config show"]
+)
+def test_shared_options_are_there(call, verb):
+    text = call(*verb.split(), "--help").output
+    for option in ("--config", "--set", "--scheduler", "--workers", "--performance-report"):
+        assert option in text
+    assert ("--manifest" in text) == (verb in ("build", "scan"))
+
+
+def test_version(call):
+    assert call("--version").output == f"spectralearth-build {spectralearth_build.__version__}\n"

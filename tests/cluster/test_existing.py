@@ -1,0 +1,53 @@
+import pytest
+import worker_tasks as tasks
+from distributed import LocalCluster
+
+import spectralearth_build
+from spectralearth_build.cluster import connect
+from spectralearth_build.cluster.existing import existing_cluster
+from spectralearth_build.config import RunConfig
+from spectralearth_build.errors import ConfigError, StoppedError, UsageError
+
+
+@pytest.fixture
+def cluster():
+    options = {"threads_per_worker": 1, "memory_limit": "1 GiB", "dashboard_address": "127.0.0.1:0"}
+    with LocalCluster(n_workers=1, host="127.0.0.1", **options) as cluster:
+        yield cluster
+
+
+def test_it_runs_there_and_leaves_the_cluster_as_it_was(cluster, monkeypatch):
+    settings = RunConfig(scheduler=cluster.scheduler_address)
+    for _ in range(2):
+        with connect(settings) as executor:
+            assert executor.workers == 1
+            assert executor.memory_limit == 2**30
+            outcomes = dict(executor.run("scan", tasks.square, {f"k{n}": (n,) for n in range(9)}))
+            assert outcomes == {f"k{n}": n * n for n in range(9)}
+    with pytest.raises(ConfigError, match=r"2\.00 GiB"), connect(settings, 2 * 2**30):
+        pass
+    monkeypatch.setattr(spectralearth_build, "__version__", "0.0.1-other")
+    with pytest.raises(UsageError, match="other versions"), connect(settings):
+        pass
+
+
+def test_a_cluster_that_goes_away_stops_the_run(cluster, tmp_path):
+    with existing_cluster(RunConfig(scheduler=cluster.scheduler_address), patience=1) as executor:
+        steps = executor.run("cut", tasks.note_and_sleep, {f"k{n}": (str(tmp_path), 1) for n in range(50)})
+        next(steps)
+        cluster.close()
+        with pytest.raises(StoppedError, match="lost"):
+            list(steps)
+
+
+def test_no_scheduler_and_no_workers_are_said():
+    nowhere = RunConfig(scheduler="tcp://127.0.0.1:1")
+    with (
+        pytest.raises(UsageError, match="No Dask scheduler answers"),
+        existing_cluster(nowhere, patience=0.5),
+    ):
+        pass
+    with LocalCluster(n_workers=0, host="127.0.0.1", dashboard_address="127.0.0.1:0") as empty:
+        settings = RunConfig(scheduler=empty.scheduler_address)
+        with pytest.raises(UsageError, match="no workers"), existing_cluster(settings, patience=0.5):
+            pass

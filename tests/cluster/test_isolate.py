@@ -1,0 +1,63 @@
+import os
+import signal
+import threading
+import time
+
+import pytest
+import worker_tasks as tasks
+
+from spectralearth_build.cluster.isolate import run_alone
+from spectralearth_build.cluster.signals import stop_on_signals
+from spectralearth_build.cluster.task import Failure
+from spectralearth_build.errors import OutOfSpaceError, StoppedError
+
+
+def test_it_runs_in_another_process_with_the_workers_environment():
+    names = ["GDAL_CACHEMAX", "GDAL_PAM_ENABLED", "OMP_NUM_THREADS"]
+    found = run_alone("k", tasks.environment, (names,), 60)
+    assert found == {"GDAL_CACHEMAX": "64", "GDAL_PAM_ENABLED": "NO", "OMP_NUM_THREADS": "1"}
+    assert os.environ.get("GDAL_CACHEMAX") is None
+
+
+def test_a_crash_convicts_and_names_the_signal():
+    failure = run_alone("k", tasks.crash, (signal.SIGSEGV,), 60)
+    assert isinstance(failure, Failure)
+    assert failure.error_class == "WorkerLostError"
+    assert failure.message.count("killed by SIGSEGV") == 1  # no second try
+
+
+def test_being_killed_from_outside_does_not_convict(tmp_path):
+    assert run_alone("k", tasks.killed_the_first_times, (str(tmp_path), 1), 60) == 1
+
+
+def test_being_killed_every_time_convicts(tmp_path):
+    failure = run_alone("k", tasks.killed_the_first_times, (str(tmp_path), 99), 60)
+    assert isinstance(failure, Failure)
+    assert failure.message.count("killed by SIGKILL") == 3
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_a_hang_ends_at_the_time_limit(tmp_path):
+    began = time.monotonic()
+    failure = run_alone("k", tasks.note_and_sleep, (str(tmp_path), 60), 2)
+    assert isinstance(failure, Failure)
+    assert "did not come back in 2 seconds" in failure.message
+    assert time.monotonic() - began < 20
+    process = int(next(tmp_path.iterdir()).name.split("-")[0])
+    with pytest.raises(ProcessLookupError):
+        os.kill(process, 0)
+
+
+def test_failures_and_errors_come_through():
+    failure = run_alone("k", tasks.broken_product, ("x",), 60)
+    assert isinstance(failure, Failure)
+    assert failure.error_class == "EmptyFileError"
+    with pytest.raises(OutOfSpaceError):
+        run_alone("k", tasks.full, ("x",), 60)
+
+
+def test_a_signal_stops_the_wait(tmp_path):
+    with stop_on_signals():
+        threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGTERM)).start()
+        with pytest.raises(StoppedError):
+            run_alone("k", tasks.note_and_sleep, (str(tmp_path), 60), 60)

@@ -1,0 +1,205 @@
+import itertools
+import os
+import signal
+import socket
+import threading
+import time
+from contextlib import ExitStack, contextmanager, suppress
+
+import dask
+import psutil
+import pytest
+import worker_tasks as tasks
+from dask.utils import key_split
+
+from spectralearth_build.cluster import Failure, connect, stop_on_signals
+from spectralearth_build.cluster.local import Size, free_address, size_of
+from spectralearth_build.config import RunConfig
+from spectralearth_build.errors import ConfigError, OutOfSpaceError, StoppedError
+
+GIB = 2**30
+
+
+@pytest.fixture(scope="module")
+def executor():
+    with connect(RunConfig(workers=2, dashboard="127.0.0.1:0", task_timeout=2)) as executor:
+        yield executor
+
+
+def workers_of_this_process():
+    found = []
+    for process in psutil.Process().children():
+        with suppress(psutil.Error):
+            if "spawn_main" in " ".join(process.cmdline()):
+                found.append(process)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("settings", "needed", "cores", "memory", "expected"),
+    [
+        ({}, 0, 8, 32 * GIB, Size(8, 4 * GIB)),
+        ({}, 5 * GIB, 8, 32 * GIB, Size(6, 32 * GIB // 6)),
+        ({}, 32 * GIB, 8, 32 * GIB, Size(1, 32 * GIB)),
+        ({"workers": 2}, 5 * GIB, 8, 32 * GIB, Size(2, 16 * GIB)),
+        ({"memory_limit": "10 GiB"}, 5 * GIB, 8, 32 * GIB, Size(3, 10 * GIB)),
+        ({"memory_limit": "2 GiB", "workers": 3}, 1 * GIB, 8, 32 * GIB, Size(3, 2 * GIB)),
+    ],
+)
+def test_workers_fit_the_machine(settings, needed, cores, memory, expected):
+    assert size_of(RunConfig(**settings), needed, cores, memory) == expected
+
+
+@pytest.mark.parametrize(
+    ("settings", "numbers"),
+    [({}, "33.00 GiB"), ({"workers": 7}, "7 workers"), ({"memory_limit": "1 GiB"}, "1.00 GiB")],
+)
+def test_what_does_not_fit_is_refused_with_numbers(settings, numbers):
+    needed = 33 * GIB if not settings else 5 * GIB
+    with pytest.raises(ConfigError, match=numbers):
+        size_of(RunConfig(**settings), needed, 8, 32 * GIB)
+
+
+def test_nonsense_amounts_and_addresses_are_refused():
+    with pytest.raises(ConfigError, match="four gigs"):
+        size_of(RunConfig(memory_limit="four gigs"), 0, 1, GIB)
+    with pytest.raises(ConfigError, match="nowhere"):
+        free_address("127.0.0.1:nowhere")
+
+
+def test_a_taken_port_is_avoided():
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        taken = other.getsockname()[1]
+        assert free_address(f"127.0.0.1:{taken}") == "127.0.0.1:0"
+    assert free_address(f"127.0.0.1:{taken}") == f"127.0.0.1:{taken}"
+
+
+def test_nothing_listens_beyond_this_machine(executor):
+    processes = [psutil.Process(), *psutil.Process().children(recursive=True)]
+    found = [c for p in processes for c in p.net_connections("inet") if c.status == psutil.CONN_LISTEN]
+    assert len(found) >= 3
+    assert {connection.laddr.ip for connection in found} == {"127.0.0.1"}
+
+
+def test_tasks_run_in_two_processes_and_failures_come_back(executor):
+    work = {f"DT{n:010}_001": ("process_id",) if n % 2 else ("bug",) for n in range(20)}
+    outcomes = dict(executor.run("scan", tasks.call, work))
+    assert set(outcomes) == set(work)
+    failures = [value for value in outcomes.values() if isinstance(value, Failure)]
+    assert {failure.error_class for failure in failures} == {"KeyError"}
+    assert len(failures) == 10
+    assert os.getpid() not in outcomes.values()
+
+
+def test_workers_have_the_environment(executor):
+    expected = {"GDAL_CACHEMAX": "64", "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR", "OMP_NUM_THREADS": "1"}
+    outcomes = executor.run("scan", tasks.environment, {"a": (list(expected),)})
+    assert list(outcomes) == [("a", expected)]
+
+
+def test_names_read_well_in_the_dashboard(executor):
+    steps = executor.run("cut", tasks.note_and_sleep, {"DT0000001849_005": ("/nonexistent", 0)})
+    list(steps)
+    names = executor.client.run_on_scheduler(lambda dask_scheduler: list(dask_scheduler.task_prefixes))
+    assert "cut" in names
+    assert key_split("cut-DT0000001849_005-3f2a91bc") == "cut"
+
+
+def test_few_tasks_are_under_way_at_a_time(executor):
+    taken = []
+
+    class Watched(dict):
+        def items(self):
+            for item in super().items():
+                taken.append(item[0])
+                yield item
+
+    work = Watched({f"k{n}": (n,) for n in range(100)})
+    outcomes = executor.run("scan", tasks.square, work)
+    next(outcomes)
+    assert len(taken) <= executor.workers + 3
+    outcomes.close()
+    assert dict(executor.run("scan", tasks.square, {"k1": (5,)})) == {"k1": 25}
+
+
+def test_no_space_stops_the_stage(executor):
+    work = {f"k{n}": ("square", n) for n in range(50)} | {"full": ("full", "x")}
+    ordered = dict(itertools.chain([("full", work.pop("full"))], work.items()))
+    with pytest.raises(OutOfSpaceError, match="No space left"):
+        list(executor.run("cut", tasks.call, ordered))
+
+
+def test_a_signal_stops_the_stage_at_once(executor, tmp_path):
+    with stop_on_signals():
+        threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGTERM)).start()
+        began = time.monotonic()
+        with pytest.raises(StoppedError):
+            list(executor.run("cut", tasks.note_and_sleep, {f"k{n}": (str(tmp_path), 600) for n in range(9)}))
+        assert time.monotonic() - began < 15
+    processes = {int(path.name.split("-")[0]) for path in tmp_path.iterdir()}
+    assert processes
+    assert not [process for process in processes if psutil.pid_exists(process)]  # nothing runs on
+
+
+def test_only_the_culprit_is_convicted(executor, tmp_path):
+    work = {f"a{n}": ("square", n) for n in range(6)}
+    work |= {"segfault": ("crash",), "killed": ("killed_the_first_times", str(tmp_path), 1)}
+    work |= {f"b{n}": ("square", n) for n in range(6)}
+    outcomes = dict(executor.run("cut", tasks.call, work))
+    failures = {key: value for key, value in outcomes.items() if isinstance(value, Failure)}
+    assert list(failures) == ["segfault"]
+    assert "SIGSEGV" in failures["segfault"].message
+    assert outcomes["killed"] == 1
+    assert [outcomes[f"b{n}"] for n in range(6)] == [n * n for n in range(6)]
+
+
+def test_a_task_that_hangs_is_taken_off_its_worker_and_convicted_alone(executor, tmp_path):
+    work = {"hang": ("note_and_sleep", str(tmp_path), 600), "a": ("square", 2), "b": ("square", 3)}
+    outcomes = dict(executor.run("cut", tasks.call, work))
+    assert (outcomes["a"], outcomes["b"]) == (4, 9)
+    assert "did not come back in 2 seconds" in outcomes["hang"].message
+    assert len(list(tmp_path.iterdir())) == 2  # once on the worker, once alone
+    processes = {int(path.name.split("-")[0]) for path in tmp_path.iterdir()}
+    assert not [process for process in processes if psutil.pid_exists(process)]
+
+
+@contextmanager
+def killing_the_next_worker():
+    """Kill the first worker process that is born from now on, before it has registered."""
+    known = {process.pid for process in psutil.Process().children()}
+    killed = []
+
+    def lurk():
+        limit = time.monotonic() + 20
+        while not killed and time.monotonic() < limit:
+            for process in workers_of_this_process():
+                if process.pid not in known and not killed:
+                    process.kill()
+                    killed.append(process.pid)
+            time.sleep(0.01)
+
+    assassin = threading.Thread(target=lurk)
+    assassin.start()
+    yield
+    assassin.join()
+    assert killed
+
+
+def test_the_only_worker_killed_at_its_start_killed_at_its_restart_and_lost_for_good(tmp_path):
+    settings = RunConfig(workers=1, dashboard="", performance_report=str(tmp_path / "new" / "report.html"))
+    with ExitStack() as stack:
+        stack.enter_context(dask.config.set({"distributed.deploy.lost-worker-timeout": "1s"}))
+        known = {process.pid for process in workers_of_this_process()}
+        with killing_the_next_worker():
+            executor = stack.enter_context(connect(settings))
+        with killing_the_next_worker():
+            (worker,) = [process for process in workers_of_this_process() if process.pid not in known]
+            worker.kill()
+        executor.client.wait_for_workers(1, timeout=30)
+        executor.client.retire_workers(list(executor.client.scheduler_info()["workers"]), close_workers=True)
+        assert dict(executor.run("scan", tasks.square, {"a": (3,), "b": (4,)})) == {"a": 9, "b": 16}
+    report = (tmp_path / "new" / "report.html").read_text(encoding="utf-8")
+    assert "scan" in report
+    assert "cdn.bokeh.org" not in report  # it opens without a network

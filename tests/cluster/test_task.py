@@ -1,0 +1,35 @@
+import pytest
+import worker_tasks as tasks
+
+from spectralearth_build.cluster.task import Failure, attempt
+from spectralearth_build.errors import OutOfSpaceError, UsageError
+
+
+def test_a_result_is_passed_on():
+    assert attempt("k", tasks.square, (7,)) == 49
+
+
+def test_a_bad_product_is_a_failure_of_its_class_with_its_message():
+    expected = "a/b.tif: The file is empty. Download the product again."
+    assert attempt("k", tasks.broken_product, ("a/b.tif",)) == Failure("k", "EmptyFileError", expected)
+
+
+def test_an_unexpected_exception_is_a_failure_that_says_where():
+    failure = attempt("k", tasks.bug, ())
+    assert isinstance(failure, Failure)
+    assert failure.error_class == "KeyError"
+    assert failure.message.startswith("'absent' (worker_tasks.py:")
+    assert failure.message.endswith("in bug)")
+
+
+@pytest.mark.parametrize(
+    ("function", "arguments", "error"),
+    [
+        (tasks.full, ("x",), OutOfSpaceError),
+        (tasks.full_below, (), OutOfSpaceError),
+        (tasks.wrong_use, (), UsageError),
+    ],
+)
+def test_what_concerns_all_tasks_is_raised(function, arguments, error):
+    with pytest.raises(error):
+        attempt("k", function, arguments)

@@ -1,0 +1,27 @@
+import re
+import subprocess
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_first_two_commands_are_demo_and_tests():
+    first, second, *_ = re.findall(r"^```bash\n(.*?)\n```$", README, re.MULTILINE | re.DOTALL)
+    assert first.startswith("python3 -m venv .venv && ")
+    assert first.endswith("spectralearth-build demo")
+    assert second == 'python3 -m venv .venv && .venv/bin/pip install -e ".[test]" && .venv/bin/pytest'
+
+
+def test_ci_runs_the_test_command_of_the_readme():
+    script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    (line,) = re.findall(r"^command=.*$", script, re.MULTILINE)
+    found = subprocess.run(
+        ["bash", "-euc", f'{line}\nprintf %s "$command"'],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert found.stdout == re.findall(r"^```bash\n(.*?)\n```$", README, re.MULTILINE | re.DOTALL)[1]
+    assert script.rstrip().endswith('bash -euo pipefail -c "$command"')

@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from store_study import A1, A3, ZONE, window_of
+
+from spectralearth_build.errors import BrokenRasterError
+from spectralearth_build.overlap.lattice import Box, window
+from spectralearth_build.store.compose import Pixels, compose, lines_needed, needed
+from spectralearth_build.store.task import PlannedPatch, Source, load_plan
+
+WINDOW = window(1000, 2000)
+OFFSETS = st.integers(-140, 140)
+
+
+def pixels(line: int, col: int, value: int, holes: int = 0) -> Pixels:
+    """A tile of 150 x 170 whose values say band and place, with some invalid pixels."""
+    box = Box(1000 + line, 2000 + col, 150, 170)
+    band, i, j = np.ogrid[:202, :150, :170]
+    valid = np.random.default_rng(value).random((150, 170)) >= holes / 10
+    values = (value + band + (i + j) % 7).astype(np.int16)
+    return Pixels(ZONE, box, np.where(valid, values, np.int16(-32768)), valid)
+
+
+def truth(tiles: list[Pixels]) -> np.ndarray:
+    """Pixel by pixel, by the definition."""
+    out = np.full((202, 128, 128), -32768, np.int16)
+    for i in range(128):
+        for j in range(128):
+            for tile in tiles:
+                line, col = WINDOW.line + i - tile.box.line, WINDOW.col + j - tile.box.col
+                if 0 <= line < 150 and 0 <= col < 170 and tile.valid[line, col]:
+                    out[:, i, j] = tile.values[:, line, col]
+                    break
+    return out
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.lists(st.tuples(OFFSETS, OFFSETS, st.integers(0, 3)), min_size=1, max_size=3))
+def test_each_pixel_is_of_the_first_tile_that_is_valid_there(places):
+    tiles = {f"t{n}": pixels(line, col, 1000 * n, holes) for n, (line, col, holes) in enumerate(places)}
+    patch = PlannedPatch("p", 0, ZONE, WINDOW, tuple(tiles))
+    expected = truth(list(tiles.values()))
+    found, reason = compose(patch, tiles.__getitem__)
+    missing = int((expected[0] == -32768).sum())
+    assert reason == (f"{missing} pixels have no data any more" if missing else "")
+    assert np.array_equal(found, expected)
+
+
+def test_a_source_that_cannot_be_read():
+    def broken(name: str) -> Pixels:
+        raise BrokenRasterError("broken", name)
+
+    _, reason = compose(PlannedPatch("p", 0, ZONE, WINDOW, ("t0",)), broken)
+    assert reason == "t0 cannot be read: BrokenRasterError"
+
+
+def test_valid_pixels_without_data_in_a_band():
+    tile = pixels(-5, -5, 0)
+    tile.values[201, 60, 60] = -32768
+    _, reason = compose(PlannedPatch("p", 0, ZONE, WINDOW, ("t",)), lambda name: tile)
+    assert reason == "pixels that scan found valid have no data in some bands"
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"), [(-5, Box(1000, 2000, 128, 128)), (100, Box(1100, 2000, 28, 128))]
+)
+def test_needed_on_the_same_lattice(line, expected):
+    source = Source("t", "", "", ZONE, Box(1000 + line, 1990, 150, 170), ())
+    assert needed(PlannedPatch("p", 0, ZONE, WINDOW, ("t",)), source) == expected
+
+
+def test_needed_nothing():
+    source = Source("t", "", "", ZONE, Box(0, 0, 150, 170), ())
+    patch = PlannedPatch("p", 0, ZONE, WINDOW, ("t",))
+    assert needed(patch, source) is None
+    assert lines_needed([patch], source) is None
+
+
+def test_lines_needed_span_all_patches_at_full_width(planned_study):
+    task = load_plan(planned_study.dataset).task(A3, [2])
+    native, away = task.sources[A1], task.sources[A3]
+    mixed, across = task.shards[2]
+    assert lines_needed([mixed, across], native) == Box(
+        window_of("mixed").line, native.box.col, 128, native.box.width
+    )
+    both = lines_needed([mixed, across], away)
+    assert (both.col, both.width) == (away.box.col, away.box.width)
+    each = [needed(patch, away) for patch in (mixed, across)]
+    assert both.line == min(box.line for box in each)
+    assert both.stop_line == max(box.stop_line for box in each)
+
+
+def test_reading_more_lines_changes_nothing(planned_study):
+    """A resampled patch is the same whether its source was read whole or only where needed."""
+    study = planned_study
+    tile = study.tiles[A3]
+    whole = Pixels(32633, tile.spec.box, tile.kept, tile.inside)
+    patch = PlannedPatch("p", 0, ZONE, window_of("across"), (A3,))
+    source = load_plan(study.dataset).task(A3, [2]).sources[A3]
+    box = lines_needed([patch], source)
+    where = box.slices(tile.spec.box)
+    part = Pixels(32633, box, tile.kept[:, *where], tile.inside[where])
+    assert part.box.height < whole.box.height
+    first, second = compose(patch, lambda name: whole), compose(patch, lambda name: part)
+    assert (first[1], second[1]) == ("", "")
+    assert np.array_equal(first[0], second[0])

@@ -1,0 +1,30 @@
+import subprocess
+import sys
+
+import pytest
+
+from spectralearth_build.errors import UsageError
+from spectralearth_build.lock import alone
+
+HOLD = """
+import sys
+from pathlib import Path
+from spectralearth_build.lock import alone
+with alone(Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_another_run_is_kept_off_until_the_first_is_gone_even_if_killed(tmp_path):
+    folder = tmp_path / "new" / "dataset"
+    command = [sys.executable, "-c", HOLD, str(folder)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout.readline() == b"held\n"
+        with pytest.raises(UsageError, match="Another run is at work there"), alone(folder):
+            pass
+        other.kill()
+    with alone(folder), pytest.raises(UsageError), alone(folder):
+        pass
+    with alone(folder):
+        assert list(folder.iterdir()) == []
