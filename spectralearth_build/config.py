@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from spectralearth_build.errors import ConfigError
 
 Fraction = float
-StrategyName = Literal["shelves", "algorithm1", "lattice"]
+StrategyName = Literal["shelves", "algorithm1", "lattice", "greedy"]
 ValueName = Literal["patches", "series", "pairs"]
 CodecName = Literal["spectral", "fast", "portable"]
 
@@ -72,7 +72,7 @@ class PlanConfig(Section):
     strategy: StrategyName = Field(
         default="shelves",
         description="shelves: best rows of windows (default). algorithm1: SpectralEarth's n-tuples by area. "
-        "lattice: fixed grid.",
+        "lattice: fixed grid. greedy: deepest windows first.",
     )
     value: ValueName = Field(
         default="patches",
@@ -82,6 +82,12 @@ class PlanConfig(Section):
     min_dates: int = Field(default=1, ge=1, description="Leave out locations with fewer dates.")
     kept_tuples: int = Field(
         default=20, ge=1, description="algorithm1 only: tuples kept from one size to the next."
+    )
+    replace_versions: bool = Field(
+        default=False,
+        description="Where the dataset has patches of a tile and the archive has a newer version of it: false: keep "
+        "them and say so. true: cut them again from the newer version, as new rows, and retire the old ones. May "
+        "change from one build to the next.",
     )
 
 

@@ -46,6 +46,12 @@ def write_bytes(path: Path, data: bytes) -> None:
         temporary.write_bytes(data)
 
 
+def move(path: Path, target: Path) -> None:
+    """Put a durable file into the place of another on the same file system, atomically and durably."""
+    path.replace(target)
+    _sync_folder(target.parent)
+
+
 def remove(path: Path) -> None:
     """Delete ``path`` if it is there, durably."""
     if path.exists():

@@ -137,7 +137,7 @@ TILES = Table(
         Column(
             "eligible",
             pa.bool_(),
-            "Sound, newest and unique: planning may use it. Set by scan, never changed.",
+            "Sound, unique, and newest or already in the dataset: planning may use it. Set by scan, never changed.",
         ),
         Column(
             "fingerprint",
@@ -210,7 +210,7 @@ LOCATIONS = Table(
         Column(
             "lattice_row", pa.int32(), "y = 15 + 30 lattice_row metres at its north edge; grows to the north."
         ),
-        Column("n", pa.int32(), "Number of dates (patches)."),
+        Column("n", pa.int32(), "Number of dates (patches that are not retired)."),
         Column("component", pa.int64(), "Component of the overlap graph."),
         Column("geometry", GEOMETRY, "The window on the ground."),
     ),
@@ -220,7 +220,7 @@ PATCHES = Table(
     "patches.parquet",
     "A location at one datatake: one row of the store each.",
     (
-        Column("patch_id", pa.string(), "location_id and datatake."),
+        Column("patch_id", pa.string(), "location_id and datatake; unique among rows that are not retired."),
         Column("location_id", pa.string(), "The location."),
         Column("tile_id", pa.string(), "The tile that gives most of the pixels; its task writes the patch."),
         Column("sources", _TEXTS, "Tiles that give pixels, in order of precedence."),
@@ -228,8 +228,13 @@ PATCHES = Table(
         Column("acquired", _TIME, "Start of the tile's acquisition, UTC."),
         Column("store_row", pa.int64(), "Row in store.zarr."),
         Column("shard", pa.int64(), "Shard of that row: store_row // rows per shard."),
-        Column("status", pa.string(), "planned, written or skipped."),
-        Column("reason", pa.string(), "Why it was skipped; empty otherwise."),
+        Column("generation", pa.int32(), "Which growth of the dataset it came with, from 0; see plan.json."),
+        Column(
+            "status",
+            pa.string(),
+            "planned, written, skipped or retired (cut again from a newer version of a tile).",
+        ),
+        Column("reason", pa.string(), "Why it was skipped or retired; empty otherwise."),
         Column("cloud_fraction", pa.float64(), "Share of the window's pixels under cloud, 0-1."),
         Column("shadow_fraction", pa.float64(), "Share in cloud shadow."),
         Column("haze_fraction", pa.float64(), "Share under haze."),

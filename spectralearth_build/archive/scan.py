@@ -18,11 +18,12 @@ from spectralearth_build.archive.names import METADATA, ProductName
 from spectralearth_build.archive.product import open_product
 from spectralearth_build.archive.record import Record, load_record, mask_path, save_record, stamp_of
 from spectralearth_build.archive.rows import merge, row_of_problem, rows_of_tile
-from spectralearth_build.archive.versions import candidates
+from spectralearth_build.archive.versions import candidates, pinned
 from spectralearth_build.cluster.task import Executor, Failure
 from spectralearth_build.config import Config, ScanConfig
 from spectralearth_build.errors import ProductError, UsageError, WrongLevelError
 from spectralearth_build.files import delete_partials
+from spectralearth_build.journal import recover
 from spectralearth_build.progress import say, track
 from spectralearth_build.tables import TILES
 
@@ -35,13 +36,14 @@ Bad = dict[Found, Record]
 def scan(archive: Path, dataset: Path, config: Config, executor: Executor) -> gpd.GeoDataFrame:
     """Find the products of an archive, read those that count, and write the tile table.
 
-    Of each tile the newest sound product is read, once; copies and older versions are not. What was read before and
-    did not change is not read again, and if nothing changed at all, nothing is written.
+    Of each tile the newest sound product is read, once; copies and older versions are not. A version of which the
+    dataset has patches stays the one that counts, unless `plan.replace_versions` is set. What was read before and did
+    not change is not read again, and if nothing changed at all, nothing is written.
 
     Args:
         archive: folder of the products; never written to.
         dataset: folder of the dataset; gets tiles.parquet, and in work/ a mask and a record of each product read.
-        config: settings; `scan` counts.
+        config: settings; `scan` counts, and `plan.replace_versions`.
         executor: where products are read.
 
     Returns:
@@ -56,12 +58,14 @@ def scan(archive: Path, dataset: Path, config: Config, executor: Executor) -> gp
     archive, work = archive.resolve(), dataset.resolve() / WORK
     listed = read_tile_list(Path(config.scan.manifest)) if config.scan.manifest else None
     delete_partials(work)
+    recover(dataset)
+    pins = {} if config.plan.replace_versions else pinned(dataset)
     try:
         found, bad = _named(archive, work, find_products(archive, work / "listings"), executor)
         if listed is not None:
             found, bad = _only(listed, found, bad)
         rows = [row_of_problem(item, record) for item, record in bad.items()]
-        rows += _read(archive, work, found, config.scan, executor)
+        rows += _read(archive, work, candidates(found, pins), config.scan, executor)
     finally:
         shutil.rmtree(work / SCRATCH, ignore_errors=True)
     return merge(dataset, TILES.frame(sorted(rows, key=_row_order)))
@@ -129,10 +133,9 @@ def _only(listed: dict[str, Listed], found: list[Found], bad: Bad) -> tuple[list
 
 
 def _read(
-    archive: Path, work: Path, found: list[Found], settings: ScanConfig, executor: Executor
+    archive: Path, work: Path, tiles: Mapping[str, list[Found]], settings: ScanConfig, executor: Executor
 ) -> list[dict[str, Any]]:
     """Of each tile, read products in order of preference until one is sound."""
-    tiles = candidates(found)
     records: dict[str, list[Record]] = {tile: [] for tile in tiles}
     for turn in range(max(map(len, tiles.values()), default=0)):
         waiting = {

@@ -47,14 +47,27 @@ def assemble(
     return PlanTables(
         _overlaps(_rows(ordered, "overlaps"), tiles),
         _tuples(_rows(ordered, "tuples")),
-        _locations(_rows(ordered, "locations")),
-        _patches(_rows(ordered, "patches"), tiles, shard_rows),
+        _locations(columns(ordered, "locations")),
+        _patches(columns(ordered, "patches"), tiles, shard_rows),
     )
 
 
 def _rows(plans: Iterable[tuple[int, ComponentPlan]], name: str) -> pd.DataFrame:
     return pd.DataFrame(
         [{"component": component, **row} for component, plan in plans for row in getattr(plan, name)]
+    )
+
+
+def columns(plans: Iterable[tuple[int, ComponentPlan]], name: str) -> pd.DataFrame:
+    """Join the blocks of ``locations`` or ``patches`` of all plans, and name the locations."""
+    blocks = [(component, block) for component, plan in plans for block in getattr(plan, name)]
+    if not blocks:
+        return pd.DataFrame()
+    joined = {key: np.concatenate([block[key] for _, block in blocks]) for key in blocks[0][1]}
+    component = np.repeat([number for number, _ in blocks], [len(block["epsg"]) for _, block in blocks])
+    places = zip(*(joined[key].tolist() for key in ("epsg", "lattice_col", "lattice_row")), strict=True)
+    return pd.DataFrame(
+        {"component": component, "location_id": [f"{e}_{c}_{r}" for e, c, r in places], **joined}
     )
 
 
@@ -102,5 +115,12 @@ def _patches(rows: pd.DataFrame, tiles: gpd.GeoDataFrame, shard_rows: int) -> pd
     if rows.empty:
         return PATCHES.frame(rows)
     acquired = tiles[tiles["eligible"].astype(bool)].set_index("tile_id")["acquired"]
-    dated = rows.assign(acquired=acquired.loc[rows["tile_id"]].to_numpy(), status="planned", reason="")
+    dated = rows.assign(
+        patch_id=[
+            f"{where}_{when}" for where, when in zip(rows["location_id"], rows["datatake"], strict=True)
+        ],
+        acquired=acquired.loc[rows["tile_id"]].to_numpy(),
+        status="planned",
+        reason="",
+    )
     return PATCHES.frame(assign_rows(dated, shard_rows))

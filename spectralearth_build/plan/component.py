@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import shapely
 
 from spectralearth_build.archive.mask import Mask
@@ -20,31 +22,40 @@ from spectralearth_build.overlap.polygon import outline
 from spectralearth_build.overlap.region import Points, Region, union
 from spectralearth_build.overlap.resample import transformer
 from spectralearth_build.overlap.runs import touches
-from spectralearth_build.overlap.view import Tile, View, view
+from spectralearth_build.overlap.view import FLAGS, Tile, View, view
 from spectralearth_build.overlap.zones import owned, zones_of
 from spectralearth_build.plan.algorithm1 import algorithm1
 from spectralearth_build.plan.fixed_lattice import fixed_lattice
-from spectralearth_build.plan.problem import Problem, Strategy, worth_of
+from spectralearth_build.plan.greedy import greedy
+from spectralearth_build.plan.problem import Problem, Strategy, Worth, conflicts, worth_of
 from spectralearth_build.plan.shelves import shelves
 
 Rows = list[dict[str, Any]]
+Columns = dict[str, npt.NDArray[Any]]
+"""Rows of a table, column by column: there are many, and arrays travel between processes at little cost."""
+NOTHING_FIXED: Mapping[int, Points] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
 class ComponentPlan:
-    """What was planned for one component, as rows of the tables (without geometry, times and store rows)."""
+    """What was planned for one component, without names, geometry, times and store rows."""
 
     overlaps: Rows = field(default_factory=list)
     tuples: Rows = field(default_factory=list)
-    locations: Rows = field(default_factory=list)
-    patches: Rows = field(default_factory=list)
+    locations: list[Columns] = field(default_factory=list)
+    """For each lattice: epsg, lattice_col, lattice_row, n."""
+    patches: list[Columns] = field(default_factory=list)
+    """For each lattice and datatake: the location's place, and what the patch table says of each patch."""
 
 
 def strategy_of(config: PlanConfig) -> Strategy:
     """The placement strategy that the configuration names."""
-    return {"shelves": shelves, "lattice": fixed_lattice, "algorithm1": algorithm1(config.kept_tuples)}[
-        config.strategy
-    ]
+    return {
+        "shelves": shelves,
+        "lattice": fixed_lattice,
+        "greedy": greedy,
+        "algorithm1": algorithm1(config.kept_tuples),
+    }[config.strategy]
 
 
 def plan_component(
@@ -53,6 +64,7 @@ def plan_component(
     config: PlanConfig,
     quality: QualityConfig,
     size: int = WINDOW,
+    fixed: Mapping[int, Points] = NOTHING_FIXED,
 ) -> ComponentPlan:
     """Plan tiles that touch each other.
 
@@ -62,34 +74,57 @@ def plan_component(
         config: strategy and value.
         quality: what counts as clear.
         size: edge of a window in pixels.
+        fixed: anchors of windows that are there already, by lattice; they are described with all dates they now have,
+            and no other window overlaps them.
     """
     result = ComponentPlan()
     shared: dict[tuple[str, str], int] = defaultdict(int)
-    placed: dict[int, Points] = {}
+    placed: dict[int, Points] = dict(fixed)
+    for ground in grounds(tiles, mask_of, quality, size):
+        epsg, datatakes, depth = ground.epsg, ground.datatakes, ground.depth
+        for pair, windows in _shared(ground.inside).items():
+            shared[pair] += windows
+        result.tuples.extend(_tuples(epsg, depth, datatakes, size))
+        problem = ground.problem(worth_of(config.value, config.min_dates, len(datatakes)), size)
+        blocked = _blocked(placed, epsg, size)
+        new = strategy_of(config)(problem.without(blocked) if blocked else problem)
+        placed[epsg] = np.concatenate([placed[epsg], new]) if epsg in placed else new
+        _describe(result, epsg, placed[epsg], depth, datatakes, size)
+    result.overlaps.extend({"tile_a": a, "tile_b": b, "windows": n} for (a, b), n in sorted(shared.items()))
+    return result
+
+
+@dataclass(frozen=True, eq=False)
+class Ground:
+    """A component on one lattice: what every strategy starts from."""
+
+    epsg: int
+    datatakes: list[Datatake]
+    depth: Cover
+    """Their anchors added up."""
+    inside: list[tuple[View, Region]]
+    """For each tile, the anchors of the clear windows that lie wholly inside it."""
+
+    def problem(self, worth: Worth, size: int = WINDOW) -> Problem:
+        """What a strategy is given; ``worth`` as of `worth_of`."""
+        regions = tuple(region for _, region in self.inside)
+        return Problem(self.depth, worth, size, regions, tuple(v.tile.datatake for v, _ in self.inside))
+
+
+def grounds(
+    tiles: Sequence[Tile],
+    mask_of: Callable[[Tile], Mask | None],
+    quality: QualityConfig,
+    size: int = WINDOW,
+) -> Iterator[Ground]:
+    """The lattices of a component that have windows, in order; arguments as of `plan_component`."""
     for epsg, views in sorted(_views(tiles, mask_of, quality, size).items()):
         lines = union([v.valid for v in views]).box
         home = owned(epsg, lines.line, lines.stop_line, size)
         datatakes = _joined(views, home, quality, size)
-        if not datatakes:
-            continue
-        depth = cover([d.anchors for d in datatakes], [d.name for d in datatakes])
-        inside = _tile_anchors(datatakes, size)
-        for pair, windows in _shared(inside).items():
-            shared[pair] += windows
-        result.tuples.extend(_tuples(epsg, depth, datatakes, size))
-        worth = worth_of(config.value, config.min_dates, len(datatakes))
-        problem = Problem(
-            depth,
-            worth,
-            size,
-            tuple(region for _, region in inside),
-            tuple(v.tile.datatake for v, _ in inside),
-        )
-        blocked = union([_shadow(anchors, other, epsg, size) for other, anchors in placed.items()])
-        placed[epsg] = strategy_of(config)(problem.without(blocked) if blocked else problem)
-        _describe(result, epsg, placed[epsg], depth, datatakes, size)
-    result.overlaps.extend({"tile_a": a, "tile_b": b, "windows": n} for (a, b), n in sorted(shared.items()))
-    return result
+        if datatakes:
+            depth = cover([d.anchors for d in datatakes], [d.name for d in datatakes])
+            yield Ground(epsg, datatakes, depth, _tile_anchors(datatakes, size))
 
 
 def _views(
@@ -154,6 +189,17 @@ def _tuples(epsg: int, depth: Cover, datatakes: Sequence[Datatake], size: int) -
     return rows
 
 
+def _blocked(placed: Mapping[int, Points], epsg: int, size: int) -> Region:
+    """Anchors of ``epsg`` whose windows could overlap windows that are placed, on this lattice or on others."""
+    return union(
+        [
+            conflicts(anchors, size) if other == epsg else _shadow(anchors, other, epsg, size)
+            for other, anchors in placed.items()
+            if len(anchors)
+        ]
+    )
+
+
 def _shadow(anchors: Points, other: int, epsg: int, size: int) -> Region:
     """Anchors of ``epsg`` whose windows could overlap windows placed on another zone's lattice."""
     boxes = [_box_on(window(line, col, size), other, epsg) for line, col in anchors.tolist()]
@@ -172,41 +218,42 @@ def _box_on(box: Box, epsg: int, target: int) -> Box:
 
 
 def _describe(
-    result: ComponentPlan, epsg: int, anchors: Points, depth: Cover, datatakes: Sequence[Datatake], size: int
+    result: ComponentPlan,
+    epsg: int,
+    anchors: Points,
+    depth: Cover,
+    datatakes: Sequence[Datatake],
+    size: int,
 ) -> None:
     """Add the locations at ``anchors`` and their patches."""
+    if len(anchors) == 0:
+        return
     anchors = anchors[np.lexsort(anchors.T[::-1])]
-    names = [f"{epsg}_{col}_{-line}" for line, col in anchors.tolist()]
     seen = depth.members(anchors)
-    for name, (line, col), n in zip(names, anchors.tolist(), seen.sum(axis=1).tolist(), strict=True):
-        result.locations.append(
-            {"location_id": name, "epsg": epsg, "lattice_col": col, "lattice_row": -line, "n": n}
-        )
+    result.locations.append(_places(epsg, anchors) | {"n": seen.sum(axis=1).astype(np.int32)})
     for datatake, here in zip(datatakes, seen.T, strict=True):
-        points = anchors[here]
-        if len(points):
-            where = [names[i] for i in np.flatnonzero(here)]
-            result.patches.extend(_patches(datatake, where, points, size))
+        if here.any():
+            result.patches.append(_patches(epsg, datatake, anchors[here], size))
 
 
-def _patches(datatake: Datatake, locations: list[str], points: Points, size: int) -> Rows:
-    shares = datatake.shares(points, size)
-    fractions = datatake.fractions(points, size)
-    rows = []
-    for k, location in enumerate(locations):
-        givers = [v for v, share in zip(datatake.views, shares[k], strict=True) if share > 0]
-        rows.append(
-            {
-                "patch_id": f"{location}_{datatake.name}",
-                "location_id": location,
-                "tile_id": datatake.views[int(np.argmax(shares[k]))].tile.tile_id,
-                "sources": [v.tile.tile_id for v in givers],
-                "datatake": datatake.name,
-                "resampled": any(not v.native for v in givers),
-                **{
-                    f"{flag}_fraction": float(fractions[flag][k])
-                    for flag in ("cloud", "shadow", "haze", "cirrus", "snow", "water")
-                },
-            }
-        )
-    return rows
+def _places(epsg: int, anchors: Points) -> Columns:
+    line, col = anchors.T
+    return {"epsg": np.full(len(anchors), epsg, np.int32), "lattice_col": col, "lattice_row": -line}
+
+
+def _patches(epsg: int, datatake: Datatake, anchors: Points, size: int) -> Columns:
+    shares = datatake.shares(anchors, size)
+    fractions = datatake.fractions(anchors, size)
+    tiles = np.array([v.tile.tile_id for v in datatake.views], object)
+    patterns, which = np.unique(shares > 0, axis=0, return_inverse=True)
+    sources = np.empty(len(patterns), object)
+    sources[:] = [tiles[gives].tolist() for gives in patterns]
+    foreign = (patterns & np.array([not v.native for v in datatake.views])).any(axis=1)
+    return {
+        **_places(epsg, anchors),
+        "datatake": np.full(len(anchors), datatake.name, object),
+        "tile_id": tiles[shares.argmax(axis=1)],
+        "sources": sources[which.ravel()],
+        "resampled": foreign[which.ravel()],
+        **{f"{flag}_fraction": fractions[flag] for flag in FLAGS if flag != "thick_cirrus"},
+    }

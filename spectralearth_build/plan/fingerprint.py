@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
@@ -12,33 +13,45 @@ from spectralearth_build.config import Config
 
 MATTERS = ("quality", "plan", "store")
 """Sections of the configuration that decide what is written. (``scan`` speaks through the tiles' fingerprints.)"""
+FREE = ("plan.replace_versions",)
+"""Settings of these sections that may differ from one build to the next."""
 
 Inputs = dict[str, dict[str, Any]]
 
 
 def inputs_of(config: Config, tiles: pd.DataFrame) -> Inputs:
-    """Settings and eligible tiles of a plan.
+    """Settings, and of each eligible tile the product and its fingerprint.
 
     Args:
         config: all settings.
         tiles: the tile table.
     """
     eligible = tiles[tiles["eligible"].astype(bool)]
-    known = eligible["fingerprint"].fillna("").where(lambda text: text != "", eligible["product_id"])
+    known = zip(eligible["product_id"], eligible["fingerprint"].fillna("").str.slice(0, 80), strict=True)
     return {
         "settings": {
             f"{section}.{name}": value
             for section in MATTERS
             for name, value in getattr(config, section).model_dump().items()
+            if f"{section}.{name}" not in FREE
         },
-        "tiles": dict(sorted(zip(eligible["tile_id"], known.str.slice(0, 80), strict=True))),
+        "tiles": dict(sorted(zip(eligible["tile_id"], map(list, known), strict=True))),
     }
 
 
-def identity(inputs: Inputs, patches: pd.DataFrame) -> str:
-    """The plan's name: SHA-256 of its inputs and of every row it will write."""
+def identity(before: str, inputs: Inputs, patches: pd.DataFrame) -> str:
+    """The name of a generation, and of all up to it.
+
+    Args:
+        before: the name of the generation before; empty if there is none.
+        inputs: what was added.
+        patches: the patches that it will write.
+
+    Returns:
+        SHA-256 of all that.
+    """
     rows = patches[["patch_id", "store_row", "sources"]].assign(sources=patches["sources"].map(list))
-    text = json.dumps([inputs, rows.to_numpy().tolist()], sort_keys=True, separators=(",", ":"))
+    text = json.dumps([before, inputs, rows.to_numpy().tolist()], sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -50,13 +63,38 @@ def difference(old: Inputs, new: Inputs) -> list[str]:
         for key in sorted({*before, *after})
         if before.get(key) != after.get(key)
     ]
-    had, has = old["tiles"], new["tiles"]
+    change = tile_changes(old, new)
     for word, names in (
-        ("new", sorted(has.keys() - had.keys())),
-        ("gone", sorted(had.keys() - has.keys())),
-        ("changed", sorted(t for t in had.keys() & has.keys() if had[t] != has[t])),
+        ("new", change.new),
+        ("gone", change.gone),
+        ("changed", change.changed),
+        ("of another version", change.replaced),
     ):
         if names:
             more = f" and {len(names) - 3} more" if len(names) > 3 else ""
             lines.append(f"tiles {word}: {', '.join(names[:3])}{more}")
     return lines
+
+
+@dataclass(frozen=True)
+class TileChanges:
+    """Names of tiles, sorted."""
+
+    new: tuple[str, ...]
+    gone: tuple[str, ...]
+    changed: tuple[str, ...]
+    """The same product with another content."""
+    replaced: tuple[str, ...]
+    """Another product of the same tile."""
+
+
+def tile_changes(old: Inputs, new: Inputs) -> TileChanges:
+    """How the usable tiles differ."""
+    had, has = old["tiles"], new["tiles"]
+    other = sorted(tile for tile in had.keys() & has.keys() if had[tile] != has[tile])
+    return TileChanges(
+        tuple(sorted(has.keys() - had.keys())),
+        tuple(sorted(had.keys() - has.keys())),
+        tuple(tile for tile in other if had[tile][0] == has[tile][0]),
+        tuple(tile for tile in other if had[tile][0] != has[tile][0]),
+    )

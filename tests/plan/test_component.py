@@ -5,6 +5,7 @@ from itertools import combinations
 
 import numpy as np
 import shapely
+from component_rows import as_rows
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -87,7 +88,8 @@ def seen_by(tiles, masks):
 
 
 def planned(tiles, masks, **settings):
-    return plan_component(tiles, lambda tile: masks[tile.tile_id], PlanConfig(**settings), QUALITY, SIZE)
+    plan = plan_component(tiles, lambda tile: masks[tile.tile_id], PlanConfig(**settings), QUALITY, SIZE)
+    return as_rows(plan)
 
 
 def anchor(location):
@@ -95,7 +97,9 @@ def anchor(location):
 
 
 @given(
-    archives(), st.sampled_from(["shelves", "algorithm1", "lattice"]), st.sampled_from(["patches", "pairs"])
+    archives(),
+    st.sampled_from(["shelves", "algorithm1", "lattice", "greedy"]),
+    st.sampled_from(["patches", "pairs"]),
 )
 @settings(max_examples=150)
 def test_locations_have_all_their_dates_and_never_overlap(archive, strategy, value):
@@ -109,7 +113,7 @@ def test_locations_have_all_their_dates_and_never_overlap(archive, strategy, val
         assert sorted(dates[location["location_id"]]) == seen[anchor(location)]
         assert location["n"] == len(seen[anchor(location)])
     assert len(dates) == len(plan.locations)
-    if strategy == "shelves" and seen:
+    if strategy in ("shelves", "greedy") and seen:
         assert plan.locations
 
 

@@ -10,13 +10,19 @@ from spectralearth_build.overlap.lattice import Box
 from spectralearth_build.overlap.region import Region
 from spectralearth_build.plan.algorithm1 import algorithm1, grow
 from spectralearth_build.plan.fixed_lattice import fixed_lattice
+from spectralearth_build.plan.greedy import greedy
 from spectralearth_build.plan.problem import Problem, conflicts, overlapping, worth_of
 from spectralearth_build.plan.shelves import best_shelves, pieces, shelves
 
 SHAPE = (9, 10)
 BOX = Box(-4, 6, *SHAPE)
 RECTANGLES = st.tuples(st.integers(0, 8), st.integers(0, 9), st.integers(1, 7), st.integers(1, 8))
-STRATEGIES = {"shelves": shelves, "lattice": fixed_lattice, "algorithm1": algorithm1(20)}
+STRATEGIES = {
+    "shelves": shelves,
+    "lattice": fixed_lattice,
+    "greedy": greedy,
+    "algorithm1": algorithm1(20),
+}
 
 
 @st.composite
@@ -112,6 +118,19 @@ def test_algorithm1_never_pairs_tiles_of_one_datatake():
     box = Region.from_box(Box(0, 0, 4, 4))
     problem = Problem(cover([box], ["A"]), worth_of("patches", 1, 2), 2, (box, box), ("A", "A"))
     assert [len(level) for level in grow(problem, 20)] == [2]
+
+
+@given(problems())
+def test_greedy_goes_down_the_depths_line_by_line(case):
+    problem, depth = case
+    size = problem.size
+    free, expected = problem.worth[depth] > 0, []
+    while free.any():
+        deepest = free & (depth == depth[free].max())
+        line, col = np.argwhere(deepest)[0]
+        expected.append((line + BOX.line, col + BOX.col))
+        free[max(0, line - size + 1) : line + size, max(0, col - size + 1) : col + size] = False
+    assert greedy(problem).tolist() == [list(anchor) for anchor in expected]
 
 
 def test_values_of_depth():

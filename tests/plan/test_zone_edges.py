@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import shapely
+from component_rows import as_rows
 from pyproj import Geod, Transformer
 
 from spectralearth_build.archive.mask import CLOUD, VALID
@@ -36,7 +37,7 @@ def edge(request):
     lon, lat, zones = EDGES[request.param]
     tiles = [tile_at(lon, lat, epsg, number) for number, epsg in enumerate(zones, 1)]
     mask = np.full((HEIGHT, WIDTH), VALID, np.uint8)
-    return tiles, plan_component(tiles, lambda _: mask, PlanConfig(), QualityConfig())
+    return tiles, as_rows(plan_component(tiles, lambda _: mask, PlanConfig(), QualityConfig()))
 
 
 def ground(location):
@@ -104,6 +105,6 @@ def test_clouds_of_a_foreign_tile_count_where_they_lie():
         np.full((HEIGHT, WIDTH), VALID | CLOUD, np.uint8),
     )
     masks = {tiles[0].tile_id: clear, tiles[1].tile_id: cloudy}
-    plan = plan_component(tiles, lambda tile: masks[tile.tile_id], PlanConfig(), QualityConfig())
+    plan = as_rows(plan_component(tiles, lambda tile: masks[tile.tile_id], PlanConfig(), QualityConfig()))
     assert {patch["datatake"] for patch in plan.patches} == {tiles[0].datatake}
     assert {location["n"] for location in plan.locations} == {1}

@@ -1,0 +1,11 @@
+"""A component's plan as plain rows, for tests that look at one row at a time."""
+
+from types import SimpleNamespace
+
+from spectralearth_build.plan.assemble import columns
+
+
+def as_rows(plan):
+    """Locations and patches as lists of dicts, patches with their full names; the rest as it is."""
+    locations, patches = (columns([(0, plan)], name).to_dict("records") for name in ("locations", "patches"))
+    return SimpleNamespace(locations=locations, patches=patches, tuples=plan.tuples, overlaps=plan.overlaps)
