@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import json
 import tomllib
+from datetime import date
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from spectralearth_build import worth
 from spectralearth_build.errors import ConfigError
 
 Fraction = float
@@ -74,12 +76,27 @@ class PlanConfig(Section):
         description="shelves: best rows of windows (default). algorithm1: SpectralEarth's n-tuples by area. "
         "lattice: fixed grid. greedy: deepest windows first.",
     )
-    value: ValueName = Field(
+    value: Annotated[str, AfterValidator(worth.check)] = Field(
         default="patches",
         description="What a window of depth d is worth. patches: d. series: locations with two dates or more "
-        "first. pairs: d(d-1)/2 first.",
+        "first. pairs: d(d-1)/2 first. Or a formula in d, such as 'min(d, 5)' or 'd * (d >= 3)'.",
     )
     min_dates: int = Field(default=1, ge=1, description="Leave out locations with fewer dates.")
+    min_days_apart: int = Field(
+        default=0,
+        ge=0,
+        description="Days between two dates of a location, at least; nearer ones are left out.",
+    )
+    one_a_season: bool = Field(
+        default=False, description="At most one date of a location in a season (December to February, ...)."
+    )
+    start: date | None = Field(default=None, description="First day of acquisition, 2023-01-31. Absent: any.")
+    stop: date | None = Field(default=None, description="Last day of acquisition. Absent: any.")
+    region: str = Field(
+        default="",
+        description="Vector file (any that GDAL reads, with a coordinate system): only windows whose centre lies "
+        "in one of its polygons. Empty: everywhere.",
+    )
     kept_tuples: int = Field(
         default=20, ge=1, description="algorithm1 only: tuples kept from one size to the next."
     )
@@ -180,10 +197,17 @@ def to_toml(config: Config, comments: bool = False) -> str:
         section = getattr(config, name)
         lines += [f"# {section.__doc__}", f"[{name}]"] if comments else [f"[{name}]"]
         for key, leaf in type(section).model_fields.items():
-            choices = get_args(leaf.annotation)
+            choices = get_args(leaf.annotation) if get_origin(leaf.annotation) is Literal else ()
             allowed = f" One of: {', '.join(map(str, choices))}." if choices else ""
             lines += [f"# {leaf.description}{allowed}"] if comments else []
-            lines.append(f"{key} = {json.dumps(getattr(section, key), ensure_ascii=False)}")
+            value = getattr(section, key)
+            if value is None:  # TOML has no word for it: the key is left out
+                lines += [f"# {key} ="] if comments else []
+            else:
+                plain = (
+                    value.isoformat() if isinstance(value, date) else json.dumps(value, ensure_ascii=False)
+                )
+                lines.append(f"{key} = {plain}")
         lines.append("")
     return "\n".join(lines)
 

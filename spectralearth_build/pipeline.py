@@ -11,6 +11,7 @@ from typing import Any
 from dask.utils import format_bytes
 
 from spectralearth_build.archive.scan import scan
+from spectralearth_build.archive.versions import waiting
 from spectralearth_build.cluster import Executor, connect, raise_if_stopped
 from spectralearth_build.config import Config
 from spectralearth_build.dataset.maps import plan_map
@@ -18,7 +19,7 @@ from spectralearth_build.dataset.report.page import REPORT, write_report
 from spectralearth_build.errors import UsageError
 from spectralearth_build.files import write_bytes
 from spectralearth_build.plan.planner import FILE as PLAN
-from spectralearth_build.plan.planner import plan
+from spectralearth_build.plan.planner import MAP, plan
 from spectralearth_build.progress import say
 from spectralearth_build.store.cut import cut
 from spectralearth_build.store.damage import Damage
@@ -29,7 +30,6 @@ from spectralearth_build.tables import LOCATIONS, STATUSES, TILES
 
 CHECKED = "work/checked.json"
 """Which manifest the last `build` has verified and reported, so that it need not do so again."""
-MAP = "plan.png"
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,10 @@ class Run:
         found = ", ".join(f"{counts[status]} {status}" for status in ("sound", *STATUSES) if status in counts)
         same = before is not None and before == _stamp(self.dataset / TILES.file)
         say(f"scan: {len(tiles)} products: {found or 'none'}{', nothing to do' if same else ''}")
+        if newer := waiting(tiles):
+            more = f" and {len(newer) - 3} more" if len(newer) > 3 else ""
+            say(f"scan: newer versions of tiles that the dataset has: {', '.join(newer[:3])}{more}")
+            say("scan: they are not used; plan.replace_versions = true replaces the older ones")
 
     def plan(self) -> int:
         """Decide where patches go, and say what that will cost; returns the bytes that a worker will need."""
@@ -125,10 +129,12 @@ def summary(dataset: Path) -> list[str]:
     numbers = json.loads((dataset / MANIFEST).read_bytes())["counts"]
     fates = ", ".join(f"{numbers['tiles'][s]} {s}" for s in STATUSES if numbers["tiles"][s])
     dates = numbers["locations"]["by_dates"].items()
+    patches = numbers["patches"]
+    retired = f", {patches['retired']} retired" if patches["retired"] else ""
     stored = sum(path.stat().st_size for path in (dataset / STORE).rglob("*") if path.is_file())
     rows = {
         "products": f"{numbers['tiles']['found']} found: {fates}",
-        "patches": f"{numbers['patches']['written']} written, {numbers['patches']['skipped']} skipped",
+        "patches": f"{patches['written']} written, {patches['skipped']} skipped{retired}",
         "locations": ", ".join(f"{n} with {k} date{'s' * (k != '1')}" for k, n in dates),
         "store": f"{dataset / STORE} ({format_bytes(stored)})",
         "report": str(dataset / REPORT),

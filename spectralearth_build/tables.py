@@ -102,6 +102,8 @@ class Table:
 
 
 def _array(values: Any, column: Column) -> pa.Array:  # noqa: ANN401
+    if isinstance(values, pd.Series) and isinstance(values.dtype, pd.DatetimeTZDtype | pd.StringDtype):
+        return pa.Array.from_pandas(values).cast(column.type)  # no detour over Python objects
     return pa.array(list(values), type=column.type, from_pandas=True)
 
 
@@ -137,7 +139,7 @@ TILES = Table(
         Column(
             "eligible",
             pa.bool_(),
-            "Sound, unique, and newest or already in the dataset: planning may use it. Set by scan, never changed.",
+            "Sound, unique, and newest or in the dataset already: planning may use it. Set by scan only.",
         ),
         Column(
             "fingerprint",

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from spectralearth_build import __version__
-from spectralearth_build.cli import building, checking, settings, synthetic
+from spectralearth_build.cli import bench, building, checking, settings, synthetic, tuples
 from spectralearth_build.cli.codes import MEANING
 from spectralearth_build.cli.options import verb
 
@@ -44,8 +44,9 @@ def describe(
 for panel, functions in {
     "First steps": (synthetic.demo, synthetic.synthesize),
     "Build": (building.build, building.scan, building.plan, building.cut),
-    "Use": (checking.verify, checking.report),
+    "Use": (checking.verify, checking.report, tuples.tuples),
 }.items():
     for function in functions:
         app.command(rich_help_panel=panel, epilog=EPILOG)(verb(function))
-app.add_typer(settings.app, name="config", rich_help_panel="Settings")
+app.add_typer(settings.app, name="config", rich_help_panel="More")
+app.add_typer(bench.app, name="bench", rich_help_panel="More")

@@ -51,7 +51,7 @@ def synthesize(
         Literal["demo", "random"],
         typer.Option(help="demo: the archive of demo. random: any number of tiles."),
     ] = "random",
-    tiles: Annotated[int, typer.Option(min=1, help="Tiles of the random preset, at least.")] = 12,
+    tiles: Annotated[int, typer.Option(min=1, help="Tiles of the random preset.")] = 12,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same archive.")] = 0,
     size: Annotated[int, typer.Option(min=64, help="Edge of the rasters in pixels; 1240 is real.")] = 300,
     dirty: Annotated[

@@ -79,7 +79,7 @@ class Dataset:
 
     @cached_property
     def patches(self) -> pd.DataFrame:
-        """Every planned patch, skipped ones included (`tables.PATCHES`)."""
+        """Every planned patch, skipped and retired ones included (`tables.PATCHES`)."""
         return PATCHES.read(self.path)
 
     @cached_property

@@ -8,14 +8,16 @@ random 64-bit keys of the datatakes over it names the set (two sets share a name
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from spectralearth_build.overlap.region import Region, swept
 from spectralearth_build.overlap.runs import Keys, Runs, joined, outside
+
+Flags = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,15 +32,23 @@ class Cover:
     """Name of the set of regions over each segment."""
     regions: tuple[Region, ...]
     """What was added up."""
+    choose: Callable[[Flags], Flags] | None = None
+    """If given, which of the regions over a point count: bool [point, region] to the same."""
 
     def where(self, wanted: npt.NDArray[np.bool_]) -> Cover:
         """Only the wanted segments (a mask over segments)."""
-        return Cover(self.segments[wanted], self.depth[wanted], self.key[wanted], self.regions)
+        return replace(self, segments=self.segments[wanted], depth=self.depth[wanted], key=self.key[wanted])
+
+    def choosing(self, choose: Callable[[Flags], Flags]) -> Cover:
+        """The same plane where only some of the regions over a point count; ``depth`` is then their number."""
+        _, first, which = np.unique(self.key, return_index=True, return_inverse=True)
+        depth = choose(self.members(self.segments[first, :2])).sum(axis=1).astype(np.int32)
+        return replace(self, depth=depth[which], choose=choose)
 
     def without(self, blocked: Region) -> Cover:
         """The cover outside ``blocked``."""
         segments, parent = outside(self.segments, blocked.runs)
-        return Cover(segments, self.depth[parent], self.key[parent], self.regions)
+        return replace(self, segments=segments, depth=self.depth[parent], key=self.key[parent])
 
     def region(self) -> Region:
         """All that is covered."""
@@ -48,6 +58,11 @@ class Cover:
         """Which regions lie over each point: bool [point, region]."""
         columns = [region.contains(points) for region in self.regions]
         return np.stack(columns, axis=1) if columns else np.zeros((len(points), 0), np.bool_)
+
+    def counted(self, points: npt.NDArray[np.int32]) -> Flags:
+        """Which regions over each point count: bool [point, region]; their number is the depth there."""
+        members = self.members(points)
+        return members if self.choose is None else self.choose(members)
 
 
 def cover(regions: Sequence[Region], names: Sequence[str]) -> Cover:

@@ -43,6 +43,11 @@ class Datatake:
     anchors: Region
     """Anchors of its windows: wholly valid, clear enough, and the lattice's own."""
 
+    @property
+    def day(self) -> int:
+        """Day of acquisition, counted from 1970-01-01: that of the first tile."""
+        return min(v.tile.day for v in self.views)
+
     def shares(self, points: Points, size: int = WINDOW) -> npt.NDArray[np.int64]:
         """Pixels that each view gives to the window of each anchor: [anchor, view]."""
         return np.stack([region.count_in(points, size) for region in self.own], axis=1)

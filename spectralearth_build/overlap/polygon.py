@@ -88,20 +88,31 @@ def _stacks(runs: Runs, tolerance: float) -> npt.NDArray[np.object_]:
     """
     chain = _chains(runs)
     order = np.argsort(chain, kind="stable")
-    number = np.repeat(chain[order], 2)
-    rows = runs[order, 0].repeat(2) + np.tile([0, 1], len(runs))
-    sides = [
-        shapely.linestrings(np.stack([runs[order, end].repeat(2), rows], axis=1), indices=number)
-        for end in (1, 2)
-    ]
-    if tolerance:
-        sides = [shapely.simplify(side, tolerance, preserve_topology=False) for side in sides]
+    sides = [_side(runs[order], chain[order], end, tolerance) for end in (1, 2)]
     left, right = sides
     points, where = shapely.get_coordinates(np.concatenate([left, shapely.reverse(right)]), return_index=True)
     ring = where % len(left)
     by_ring = np.argsort(ring, kind="stable")
     found = shapely.polygons(shapely.linearrings(points[by_ring], indices=ring[by_ring]))
     return np.asarray(np.where(shapely.is_valid(found), found, shapely.buffer(found, 0)))
+
+
+def _side(runs: Runs, chain: npt.NDArray[np.int64], end: int, tolerance: float) -> npt.NDArray[np.object_]:
+    """One side of each stack, from top to bottom: the staircase, or a simpler line through its treads."""
+    if not tolerance:
+        rows = runs[:, 0].repeat(2) + np.tile([0, 1], len(runs))
+        points, number = np.stack([runs[:, end].repeat(2), rows], axis=1), chain.repeat(2)
+    else:
+        first = np.flatnonzero(np.diff(chain, prepend=-1))
+        last = np.append(first[1:], len(runs)) - 1
+        middle = runs[:, [end, 0]] + np.array([0, 0.5])
+        ends = [runs[first][:, [end, 0]], runs[last][:, [end, 0]] + np.array([0, 1])]
+        points = np.concatenate([ends[0], middle, ends[1]])
+        number = np.concatenate([chain[first], chain, chain[last]])
+        in_order = np.argsort(number, kind="stable")
+        points, number = points[in_order], number[in_order]
+    lines = shapely.linestrings(points, indices=number)
+    return np.asarray(shapely.simplify(lines, tolerance, preserve_topology=False) if tolerance else lines)
 
 
 @kernel

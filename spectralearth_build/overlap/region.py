@@ -79,6 +79,10 @@ class Region:
         """Anchors of the windows that lie wholly inside."""
         return Region(erode(self.runs, size))
 
+    def moved(self, lines: int, cols: int) -> Region:
+        """The region so many lines down and columns to the right."""
+        return Region(self.runs + np.array([lines, cols, cols], np.int32))
+
     def where_at_most(self, flags: Region, limit: int, size: int = WINDOW) -> Region:
         """Of these anchors, those whose window holds at most ``limit`` pixels of ``flags``."""
         return self if not flags else Region(kernels.anchors_within_limit(self.runs, flags.runs, size, limit))

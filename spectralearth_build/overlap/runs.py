@@ -65,6 +65,7 @@ def sweep(runs: Runs, keys: Keys) -> tuple[Runs, npt.NDArray[np.int32], Keys]:
     segments = np.empty((2 * n, 3), np.int32)
     depths = np.empty(2 * n, np.int32)
     found = np.empty(2 * n, np.uint64)
+    borders, order = np.empty(64, np.int32), np.empty(64, np.int64)
     m = 0
     i = 0
     while i < n:
@@ -76,23 +77,51 @@ def sweep(runs: Runs, keys: Keys) -> tuple[Runs, npt.NDArray[np.int32], Keys]:
             depths[m], found[m] = 1, keys[i]
             m += 1
         else:
-            m = _sweep_line(runs[i:j], keys[i:j], segments, depths, found, m)
+            while borders.size < 2 * (j - i):
+                borders, order = np.empty(2 * borders.size, np.int32), np.empty(2 * order.size, np.int64)
+            _sort_borders(runs, i, j, borders, order)
+            m = _sweep_line(runs, keys, i, j, borders, order, segments, depths, found, m)
         i = j
     return segments[:m].copy(), depths[:m].copy(), found[:m].copy()
 
 
 @kernel
+def _sort_borders(runs: Runs, i: int, j: int, borders: npt.NDArray[np.int32], order: Ints) -> None:
+    """Starts and stops of runs i to j in ``borders``, and in ``order`` the way to go through them."""
+    count = j - i
+    for k in range(count):
+        borders[k], borders[count + k] = runs[i + k, 1], runs[i + k, 2]
+    if count > 12:
+        order[: 2 * count] = np.argsort(borders[: 2 * count])
+        return
+    for k in range(2 * count):  # few: by insertion, without a call that allocates
+        place = k
+        while place > 0 and borders[order[place - 1]] > borders[k]:
+            order[place] = order[place - 1]
+            place -= 1
+        order[place] = k
+
+
+@kernel
 def _sweep_line(
-    runs: Runs, keys: Keys, segments: Runs, depths: npt.NDArray[np.int32], found: Keys, m: int
+    runs: Runs,
+    keys: Keys,
+    i: int,
+    j: int,
+    borders: npt.NDArray[np.int32],
+    order: Ints,
+    segments: Runs,
+    depths: npt.NDArray[np.int32],
+    found: Keys,
+    m: int,
 ) -> int:
-    count = runs.shape[0]
-    borders = np.concatenate((runs[:, 1], runs[:, 2]))
-    order = np.argsort(borders)
+    count = j - i
     first = m
     depth = 0
     key = np.uint64(0)
     previous = borders[order[0]]
-    for k in order:
+    for step in range(2 * count):
+        k = order[step]
         here = borders[k]
         if here > previous and depth > 0:
             if (
@@ -103,11 +132,11 @@ def _sweep_line(
             ):
                 segments[m - 1, 2] = here
             else:
-                segments[m, 0], segments[m, 1], segments[m, 2] = runs[0, 0], previous, here
+                segments[m, 0], segments[m, 1], segments[m, 2] = runs[i, 0], previous, here
                 depths[m], found[m] = depth, key
                 m += 1
         depth += 1 if k < count else -1
-        key ^= keys[k % count]
+        key ^= keys[i + k % count]
         previous = here
     return m
 
@@ -164,28 +193,52 @@ def transposed(segments: Runs, values: Ints) -> tuple[Runs, Ints]:
 
 @kernel
 def _columns(segments: Runs, values: Ints) -> tuple[Runs, Ints]:
-    """Down the lines, a segment in a column ends where the value changes; unsorted."""
-    col0, col1 = segments[:, 1].min(), segments[:, 2].max()
-    width = col1 - col0
-    open_value, since, last = np.zeros(width, np.int64), np.zeros(width, np.int64), np.zeros(width, np.int64)
-    runs, found = np.empty((4 * width + 16, 3), np.int32), np.empty(4 * width + 16, np.int64)
+    """Segments down the columns, unsorted: from line to line, only columns whose value changes cost anything."""
+    n = segments.shape[0]
+    col0 = segments[:, 1].min()
+    since = np.zeros(segments[:, 2].max() - col0, np.int32)  # line at which each column got its value
+    runs, found = np.empty((1024, 3), np.int32), np.empty(1024, np.int64)
     m = 0
-    for k in range(segments.shape[0] + 1):
-        done = k == segments.shape[0]  # close what is still open
-        line = 0 if done else segments[k, 0]
-        for c in range(0 if done else segments[k, 1] - col0, width if done else segments[k, 2] - col0):
-            value = np.int64(0) if done else values[k]
-            if open_value[c] == value and last[c] == line - 1:
-                last[c] = line
-                continue
-            if open_value[c] > 0:
-                if m == runs.shape[0]:
-                    runs, found = _doubled(runs), np.concatenate((found, found))
-                runs[m, 0], runs[m, 1], runs[m, 2] = c + col0, since[c], last[c] + 1
-                found[m] = open_value[c]
-                m += 1
-            open_value[c], since[c], last[c] = value, line, line
+    above = above_stop = here = 0  # segments of the line above and of this one
+    line = segments[0, 0]
+    while above < above_stop or here < n:
+        here_stop = here
+        while here_stop < n and segments[here_stop, 0] == line:
+            here_stop += 1
+        i, j, col = above, here, col0
+        while i < above_stop or j < here_stop:
+            old, old_until = _value_at(segments, values, i, above_stop, col)
+            new, new_until = _value_at(segments, values, j, here_stop, col)
+            until = min(old_until, new_until)
+            if old != new:
+                if old > 0:
+                    while m + until - col > found.size:
+                        runs, found = _doubled(runs), np.concatenate((found, found))
+                    for c in range(col, until):
+                        runs[m, 0], runs[m, 1], runs[m, 2] = c, since[c - col0], line
+                        found[m] = old
+                        m += 1
+                since[col - col0 : until - col0] = line
+            col = until
+            while i < above_stop and segments[i, 2] <= col:
+                i += 1
+            while j < here_stop and segments[j, 2] <= col:
+                j += 1
+        above, above_stop, here = here, here_stop, here_stop
+        line += 1
+        if above == above_stop and here < n:  # nothing is open: on to the next line that has something
+            line = segments[here, 0]
     return runs[:m].copy(), found[:m].copy()
+
+
+@kernel
+def _value_at(segments: Runs, values: Ints, k: int, stop: int, col: int) -> tuple[int, int]:
+    """Value of a line at a column, and up to which column it stays; ``k`` is the first segment not behind it."""
+    if k >= stop:
+        return 0, np.iinfo(np.int32).max
+    if segments[k, 1] > col:
+        return 0, segments[k, 1]
+    return values[k], segments[k, 2]
 
 
 @kernel
@@ -251,6 +304,23 @@ def pixels_in_windows(runs: Runs, anchors: npt.NDArray[np.int32], size: int) -> 
 
 
 @kernel
+def segment_of(runs: Runs, points: npt.NDArray[np.int32]) -> Ints:
+    """Index of the first run of its line that ends beyond each point [n, 2]: the one it lies in, if any."""
+    found = np.empty(points.shape[0], np.int64)
+    lines = runs[:, 0]
+    for k in range(points.shape[0]):
+        low, high = np.searchsorted(lines, points[k, 0]), np.searchsorted(lines, points[k, 0], side="right")
+        while low < high:  # first run of the line that ends beyond the point
+            middle = (low + high) // 2
+            if runs[middle, 2] <= points[k, 1]:
+                low = middle + 1
+            else:
+                high = middle
+        found[k] = low
+    return found
+
+
+@kernel
 def touches(runs: Runs, anchors: Runs, size: int) -> bool:
     """Whether any window anchored in ``anchors`` holds a pixel of ``runs``."""
     lines = runs[:, 0]
@@ -268,15 +338,8 @@ def touches(runs: Runs, anchors: Runs, size: int) -> bool:
 def contains_points(runs: Runs, points: npt.NDArray[np.int32]) -> npt.NDArray[np.bool_]:
     """Which of the points [n, 2] of (line, col) lie in the runs."""
     inside = np.zeros(points.shape[0], np.bool_)
-    lines = runs[:, 0]
+    at = segment_of(runs, points)
     for k in range(points.shape[0]):
-        line, col = points[k, 0], points[k, 1]
-        low, high = np.searchsorted(lines, line), np.searchsorted(lines, line, side="right")
-        while low < high:  # first run of the line that ends beyond the point
-            middle = (low + high) // 2
-            if runs[middle, 2] <= col:
-                low = middle + 1
-            else:
-                high = middle
-        inside[k] = low < runs.shape[0] and runs[low, 0] == line and runs[low, 1] <= col
+        r = at[k]
+        inside[k] = r < runs.shape[0] and runs[r, 0] == points[k, 0] and runs[r, 1] <= points[k, 1]
     return inside

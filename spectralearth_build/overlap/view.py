@@ -44,6 +44,8 @@ class Tile:
     """The raster's box on that lattice."""
     footprint: BaseGeometry
     """In longitude and latitude."""
+    day: int = 0
+    """Day of acquisition, counted from 1970-01-01."""
 
 
 @dataclass(frozen=True, eq=False)

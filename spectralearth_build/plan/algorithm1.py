@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
+import numpy.typing as npt
 
 from spectralearth_build.overlap.region import Points, Region
+from spectralearth_build.plan.fill import fill
 from spectralearth_build.plan.problem import Problem, Strategy, conflicts
 
 
@@ -58,28 +60,18 @@ def _largest(tuples: list[Tuple], kept: int) -> list[Tuple]:
 
 
 def _place(problem: Problem, kept: int) -> Points:
+    return laid_out(problem, kept)[0]
+
+
+def laid_out(problem: Problem, kept: int) -> tuple[Points, npt.NDArray[np.int64]]:
+    """Windows, and the n of the tuple that each was laid out in: the dates that the paper would give it."""
     worthy = problem.cover.where(problem.worth[problem.cover.depth] > 0).region()
-    placed = [np.empty((0, 2), np.int32)]
+    placed, dates = [np.empty((0, 2), np.int32)], [0]
     for level in reversed(grow(problem, kept)):
         for each in _largest(level, len(level)):
             anchors = fill(each.anchors & worthy, problem.size)
             placed.append(anchors)
+            dates.append(len(each.tiles))
             if len(anchors):
                 worthy = worthy - conflicts(anchors, problem.size)
-    return np.concatenate(placed)
-
-
-def fill(region: Region, size: int) -> Points:
-    """Windows from left to right and from top to bottom, each where the first one fits."""
-    placed = [np.empty((0, 2), np.int32)]
-    while region:
-        line = region.runs[0, 0]
-        last = -(2**31)
-        row = []
-        for _, start, stop in region.runs[region.runs[:, 0] == line].tolist():
-            for col in range(max(start, last + size), stop, size):
-                row.append((line, col))
-                last = col
-        placed.append(np.array(row, np.int32))
-        region = region - conflicts(placed[-1], size)
-    return np.concatenate(placed)
+    return np.concatenate(placed), np.repeat(dates, [len(anchors) for anchors in placed])

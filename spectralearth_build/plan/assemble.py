@@ -33,8 +33,28 @@ class PlanTables:
     patches: pd.DataFrame
 
 
+@dataclass(frozen=True)
+class Known:
+    """What is in the tables already."""
+
+    locations: frozenset[str] = frozenset()
+    """Names of all locations."""
+    patches: frozenset[str] = frozenset()
+    """Names of the patches that are not retired."""
+    shards: int = 0
+    """How many there are."""
+    generations: int = 0
+    """How many there are."""
+
+
+NOTHING_KNOWN = Known()
+
+
 def assemble(
-    plans: Sequence[tuple[int, ComponentPlan]], tiles: gpd.GeoDataFrame, shard_rows: int
+    plans: Sequence[tuple[int, ComponentPlan]],
+    tiles: gpd.GeoDataFrame,
+    shard_rows: int,
+    known: Known = NOTHING_KNOWN,
 ) -> PlanTables:
     """Put components together.
 
@@ -42,13 +62,14 @@ def assemble(
         plans: component number and its plan, in any order.
         tiles: the tile table.
         shard_rows: rows in a shard.
+        known: locations and patches to leave out, and where shards and generations go on.
     """
     ordered = sorted(plans, key=lambda item: item[0])
     return PlanTables(
         _overlaps(_rows(ordered, "overlaps"), tiles),
         _tuples(_rows(ordered, "tuples")),
-        _locations(columns(ordered, "locations")),
-        _patches(columns(ordered, "patches"), tiles, shard_rows),
+        _locations(columns(ordered, "locations"), known),
+        _patches(columns(ordered, "patches"), tiles, shard_rows, known),
     )
 
 
@@ -74,7 +95,8 @@ def columns(plans: Iterable[tuple[int, ComponentPlan]], name: str) -> pd.DataFra
 def _overlaps(rows: pd.DataFrame, tiles: gpd.GeoDataFrame) -> pd.DataFrame:
     if rows.empty:
         return OVERLAPS.frame(rows)
-    footprints = tiles[tiles["eligible"].astype(bool)].set_index("tile_id").geometry
+    named = tiles["tile_id"].isin(rows["tile_a"]) | tiles["tile_id"].isin(rows["tile_b"])
+    footprints = tiles[tiles["eligible"].astype(bool) & named].set_index("tile_id").geometry
     flat = pd.Series(_projected(footprints.to_numpy()), index=footprints.index)
     common = shapely.intersection(flat.loc[rows["tile_a"]].to_numpy(), flat.loc[rows["tile_b"]].to_numpy())
     return OVERLAPS.frame(rows.assign(area_km2=shapely.area(common) * KM2))
@@ -94,7 +116,9 @@ def _tuples(rows: pd.DataFrame) -> gpd.GeoDataFrame:
     )
 
 
-def _locations(rows: pd.DataFrame) -> gpd.GeoDataFrame:
+def _locations(rows: pd.DataFrame, known: Known) -> gpd.GeoDataFrame:
+    if not rows.empty:
+        rows = rows[~rows["location_id"].isin(known.locations)]
     if rows.empty:
         return LOCATIONS.frame(rows)
     west, north = ORIGIN + PIXEL * rows["lattice_col"], ORIGIN + PIXEL * rows["lattice_row"]
@@ -111,16 +135,17 @@ def _geographic(shapes: Any, epsg: pd.Series) -> Any:  # noqa: ANN401
     return result
 
 
-def _patches(rows: pd.DataFrame, tiles: gpd.GeoDataFrame, shard_rows: int) -> pd.DataFrame:
+def _patches(rows: pd.DataFrame, tiles: gpd.GeoDataFrame, shard_rows: int, known: Known) -> pd.DataFrame:
+    if not rows.empty:
+        rows = rows.assign(patch_id=rows["location_id"] + "_" + rows["datatake"])
+        rows = rows[~rows["patch_id"].isin(known.patches)]
     if rows.empty:
         return PATCHES.frame(rows)
     acquired = tiles[tiles["eligible"].astype(bool)].set_index("tile_id")["acquired"]
     dated = rows.assign(
-        patch_id=[
-            f"{where}_{when}" for where, when in zip(rows["location_id"], rows["datatake"], strict=True)
-        ],
+        generation=known.generations,
         acquired=acquired.loc[rows["tile_id"]].to_numpy(),
         status="planned",
         reason="",
     )
-    return PATCHES.frame(assign_rows(dated, shard_rows))
+    return PATCHES.frame(assign_rows(dated, shard_rows, known.shards))

@@ -12,8 +12,9 @@ import numpy.typing as npt
 
 from spectralearth_build.kernels import kernel
 from spectralearth_build.overlap.runs import Runs
-from spectralearth_build.plan.problem import Problem, Worth
+from spectralearth_build.plan.problem import Problem
 from spectralearth_build.plan.shelves import pieces
+from spectralearth_build.worth import Worth
 
 
 def upper_bound(problem: Problem) -> float:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import shapely
+from shapely.geometry.base import BaseGeometry
 
 from spectralearth_build.archive.mask import Mask
 from spectralearth_build.config import PlanConfig, QualityConfig
@@ -18,7 +19,7 @@ from spectralearth_build.overlap.cover import Cover, cover, faces
 from spectralearth_build.overlap.datatake import Datatake, join
 from spectralearth_build.overlap.graph import shared_windows
 from spectralearth_build.overlap.lattice import WINDOW, Box, window
-from spectralearth_build.overlap.polygon import outline
+from spectralearth_build.overlap.polygon import outline, region_of_footprint
 from spectralearth_build.overlap.region import Points, Region, union
 from spectralearth_build.overlap.resample import transformer
 from spectralearth_build.overlap.runs import touches
@@ -27,13 +28,38 @@ from spectralearth_build.overlap.zones import owned, zones_of
 from spectralearth_build.plan.algorithm1 import algorithm1
 from spectralearth_build.plan.fixed_lattice import fixed_lattice
 from spectralearth_build.plan.greedy import greedy
-from spectralearth_build.plan.problem import Problem, Strategy, Worth, conflicts, worth_of
+from spectralearth_build.plan.problem import Problem, Strategy, conflicts
+from spectralearth_build.plan.series import Flags, Spacing, spacing
 from spectralearth_build.plan.shelves import shelves
+from spectralearth_build.worth import Worth, worth_of
 
 Rows = list[dict[str, Any]]
 Columns = dict[str, npt.NDArray[Any]]
 """Rows of a table, column by column: there are many, and arrays travel between processes at little cost."""
-NOTHING_FIXED: Mapping[int, Points] = MappingProxyType({})
+
+
+@dataclass(frozen=True, eq=False)
+class Held:
+    """Windows that a dataset has already, on one lattice."""
+
+    anchors: Points
+    dates: tuple[frozenset[str], ...]
+    """The datatakes that each of them has."""
+
+    def counted(self, depth: Cover, rule: Spacing | None, datatakes: Sequence[str]) -> Flags:
+        """The datatakes that each window now has: all that cover it or, by a rule, those it has and what fits them.
+
+        Returns:
+            bool [window, datatake].
+        """
+        members = depth.members(self.anchors)
+        if rule is None:
+            return members
+        has = np.array([[name in dates for name in datatakes] for dates in self.dates], np.bool_)
+        return rule(members, has)
+
+
+NOTHING_HELD: Mapping[int, Held] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -64,7 +90,8 @@ def plan_component(
     config: PlanConfig,
     quality: QualityConfig,
     size: int = WINDOW,
-    fixed: Mapping[int, Points] = NOTHING_FIXED,
+    held: Mapping[int, Held] = NOTHING_HELD,
+    region: BaseGeometry | None = None,
 ) -> ComponentPlan:
     """Plan tiles that touch each other.
 
@@ -74,22 +101,29 @@ def plan_component(
         config: strategy and value.
         quality: what counts as clear.
         size: edge of a window in pixels.
-        fixed: anchors of windows that are there already, by lattice; they are described with all dates they now have,
-            and no other window overlaps them.
+        held: windows that are there already, by lattice; they are described with all dates they now have, and no
+            other window overlaps them.
+        region: polygons in longitude and latitude; only windows whose centre lies inside are looked at.
     """
     result = ComponentPlan()
     shared: dict[tuple[str, str], int] = defaultdict(int)
-    placed: dict[int, Points] = dict(fixed)
-    for ground in grounds(tiles, mask_of, quality, size):
-        epsg, datatakes, depth = ground.epsg, ground.datatakes, ground.depth
+    placed = {epsg: windows.anchors for epsg, windows in held.items()}
+    for ground in grounds(tiles, mask_of, quality, size, region):
+        epsg, datatakes = ground.epsg, ground.datatakes
         for pair, windows in _shared(ground.inside).items():
             shared[pair] += windows
-        result.tuples.extend(_tuples(epsg, depth, datatakes, size))
+        result.tuples.extend(_tuples(epsg, ground.depth, datatakes, size))
+        rule = spacing([d.day for d in datatakes], config.min_days_apart, config.one_a_season)
+        if rule is not None:
+            ground = replace(ground, depth=ground.depth.choosing(rule))
         problem = ground.problem(worth_of(config.value, config.min_dates, len(datatakes)), size)
-        blocked = _blocked(placed, epsg, size)
+        blocked = blocked_by(placed, epsg, size)
         new = strategy_of(config)(problem.without(blocked) if blocked else problem)
+        if epsg in held:
+            dates = held[epsg].counted(ground.depth, rule, [d.name for d in datatakes])
+            _describe(result, epsg, held[epsg].anchors, dates, datatakes, size)
+        _describe(result, epsg, new, ground.depth.counted(new), datatakes, size)
         placed[epsg] = np.concatenate([placed[epsg], new]) if epsg in placed else new
-        _describe(result, epsg, placed[epsg], depth, datatakes, size)
     result.overlaps.extend({"tile_a": a, "tile_b": b, "windows": n} for (a, b), n in sorted(shared.items()))
     return result
 
@@ -116,11 +150,14 @@ def grounds(
     mask_of: Callable[[Tile], Mask | None],
     quality: QualityConfig,
     size: int = WINDOW,
+    region: BaseGeometry | None = None,
 ) -> Iterator[Ground]:
     """The lattices of a component that have windows, in order; arguments as of `plan_component`."""
     for epsg, views in sorted(_views(tiles, mask_of, quality, size).items()):
         lines = union([v.valid for v in views]).box
         home = owned(epsg, lines.line, lines.stop_line, size)
+        if region is not None:  # anchors lie half a window before the centres
+            home = home & region_of_footprint(region, epsg).moved(-size // 2, -size // 2)
         datatakes = _joined(views, home, quality, size)
         if datatakes:
             depth = cover([d.anchors for d in datatakes], [d.name for d in datatakes])
@@ -189,7 +226,7 @@ def _tuples(epsg: int, depth: Cover, datatakes: Sequence[Datatake], size: int) -
     return rows
 
 
-def _blocked(placed: Mapping[int, Points], epsg: int, size: int) -> Region:
+def blocked_by(placed: Mapping[int, Points], epsg: int, size: int) -> Region:
     """Anchors of ``epsg`` whose windows could overlap windows that are placed, on this lattice or on others."""
     return union(
         [
@@ -221,15 +258,15 @@ def _describe(
     result: ComponentPlan,
     epsg: int,
     anchors: Points,
-    depth: Cover,
+    seen: Flags,
     datatakes: Sequence[Datatake],
     size: int,
 ) -> None:
-    """Add the locations at ``anchors`` and their patches."""
+    """Add the locations at ``anchors`` and their patches, one for each datatake that is ``seen`` there."""
     if len(anchors) == 0:
         return
-    anchors = anchors[np.lexsort(anchors.T[::-1])]
-    seen = depth.members(anchors)
+    order = np.lexsort(anchors.T[::-1])
+    anchors, seen = anchors[order], seen[order]
     result.locations.append(_places(epsg, anchors) | {"n": seen.sum(axis=1).astype(np.int32)})
     for datatake, here in zip(datatakes, seen.T, strict=True):
         if here.any():

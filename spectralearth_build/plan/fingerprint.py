@@ -32,7 +32,7 @@ def inputs_of(config: Config, tiles: pd.DataFrame) -> Inputs:
         "settings": {
             f"{section}.{name}": value
             for section in MATTERS
-            for name, value in getattr(config, section).model_dump().items()
+            for name, value in getattr(config, section).model_dump(mode="json").items()
             if f"{section}.{name}" not in FREE
         },
         "tiles": dict(sorted(zip(eligible["tile_id"], map(list, known), strict=True))),

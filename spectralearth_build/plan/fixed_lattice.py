@@ -16,6 +16,6 @@ def fixed_lattice(problem: Problem) -> Points:
     cols = np.arange(-(-box.col // size), -(-box.stop_col // size)) * size
     grid = np.stack(np.meshgrid(lines, cols, indexing="ij"), axis=-1).reshape(-1, 2).astype(np.int32)
     inside = problem.cover.region().contains(grid)
-    depth = problem.cover.members(grid).sum(axis=1)
+    depth = problem.cover.counted(grid).sum(axis=1)
     chosen: Points = grid[inside & (problem.worth[depth] > 0)]
     return chosen

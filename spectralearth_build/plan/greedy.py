@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
-from spectralearth_build.overlap.region import Points
-from spectralearth_build.plan.algorithm1 import fill
+from spectralearth_build.overlap.region import Points, Region
+from spectralearth_build.overlap.runs import Runs, joined
+from spectralearth_build.plan.fill import fill
 from spectralearth_build.plan.problem import Problem, conflicts
 
 
 def greedy(problem: Problem) -> Points:
     """For each depth from the largest down, fill the anchors of exactly that depth. A `Strategy`."""
-    left = problem.cover.where(problem.worth[problem.cover.depth] > 0)
+    worthy = problem.cover.where(problem.worth[problem.cover.depth] > 0)
+    return by_levels(worthy.segments, worthy.depth.astype(np.int64), problem.size)
+
+
+def by_levels(segments: Runs, levels: npt.NDArray[np.int64], size: int) -> Points:
+    """Fill segments [m, 3] of (line, start, stop) level by level, the highest first, where nothing lies yet."""
     placed = [np.empty((0, 2), np.int32)]
-    while len(left.segments):
-        deepest = left.depth == left.depth.max()
-        anchors = fill(left.where(deepest).region(), problem.size)
+    taken = Region.empty()
+    for level in np.unique(levels)[::-1]:
+        here = Region(joined(segments, levels == level))
+        anchors = fill(here - taken, size)
         placed.append(anchors)
-        left = left.where(~deepest).without(conflicts(anchors, problem.size))
+        if len(anchors):
+            taken = taken | conflicts(anchors, size)
     return np.concatenate(placed)

@@ -7,17 +7,10 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 
-from spectralearth_build.config import ValueName
 from spectralearth_build.overlap.cover import Cover
 from spectralearth_build.overlap.region import Points, Region, merged
-
-Worth = npt.NDArray[np.int64]
-"""For each depth from 0 on, the value of a window of that depth."""
-
-_FIRST = 10_000
-"""Weight of what comes first in a value, over the number of dates, which breaks ties and fills what is left."""
+from spectralearth_build.worth import Worth
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +33,7 @@ class Problem:
 
     def value(self, anchors: Points) -> int:
         """Total value of a placement."""
-        depth = self.cover.members(anchors).sum(axis=1) if len(anchors) else np.zeros(0, np.int64)
+        depth = self.cover.counted(anchors).sum(axis=1) if len(anchors) else np.zeros(0, np.int64)
         return int(self.worth[depth].sum())
 
 
@@ -50,17 +43,6 @@ class Strategy(Protocol):
     def __call__(self, problem: Problem) -> Points:
         """Place windows."""
         ...
-
-
-def worth_of(value: ValueName, min_dates: int, max_depth: int) -> Worth:
-    """The value of each depth from 0 to ``max_depth``; 0 below ``min_dates``."""
-    depth = np.arange(max_depth + 1, dtype=np.int64)
-    first = {
-        "patches": np.zeros_like(depth),
-        "series": (depth >= 2).astype(np.int64),
-        "pairs": depth * (depth - 1) // 2,
-    }[value]
-    return np.where(depth >= min_dates, _FIRST * first + depth, 0)
 
 
 def conflicts(anchors: Points, size: int) -> Region:

@@ -14,12 +14,14 @@ from scipy import ndimage
 
 from spectralearth_build.kernels import kernel
 from spectralearth_build.overlap.region import Points
-from spectralearth_build.overlap.runs import Runs, outside, transposed
-from spectralearth_build.plan.problem import Problem, Worth, conflicts
+from spectralearth_build.overlap.runs import Runs, outside, segment_of, transposed
+from spectralearth_build.plan.greedy import by_levels
+from spectralearth_build.plan.problem import Problem, conflicts
+from spectralearth_build.worth import Worth
 
 
 def shelves(problem: Problem) -> Points:
-    """Place windows on shelves, along the lines or along the columns, until no more fit. A `Strategy`."""
+    """Place windows, piece by piece, in the best of a few layouts, until no more fit. A `Strategy`."""
     worthy = problem.cover.where(problem.worth[problem.cover.depth] > 0)
     if len(worthy.segments) == 0:
         return np.empty((0, 2), np.int32)
@@ -27,18 +29,32 @@ def shelves(problem: Problem) -> Points:
     piece = pieces(worthy.segments, problem.size)
     order = np.argsort(piece, kind="stable")
     groups = np.split(order, np.cumsum(np.bincount(piece))[:-1])
-    return np.concatenate([_best_of_both(worthy.segments[g], values[g], problem.size) for g in groups])
+    return np.concatenate([_best_layout(worthy.segments[g], values[g], problem.size) for g in groups])
 
 
-def _best_of_both(segments: Runs, values: Worth, size: int) -> Points:
-    """Shelves along the lines or along the columns of one piece, whichever are worth more."""
-    along, value = filled(segments, values, size)
-    across, other = filled(*transposed(segments, values), size)
-    return along if value >= other else across[:, ::-1]
+def _best_layout(segments: Runs, values: Worth, size: int) -> Points:
+    """The best of a few layouts of one piece.
+
+    Shelves along the lines and along the columns, and, as small pieces are sometimes better filled from a corner, the
+    most valuable anchors first from each of the four corners.
+    """
+    across, across_values = transposed(segments, values)
+    found = [filled(segments, values, size), filled(across, across_values, size)[:, ::-1]]
+    for plane, plane_values, turn in ((segments, values, 1), (across, across_values, -1)):
+        found.append(by_levels(plane, plane_values, size)[:, ::turn])
+        found.append(-by_levels(*_half_turned(plane, plane_values), size)[:, ::turn])
+    worth = [values[segment_of(segments, anchors)].sum() for anchors in found]
+    return found[int(np.argmax(worth))]
 
 
-def filled(segments: Runs, values: Worth, size: int) -> tuple[Points, int]:
-    """The best shelves, then the best shelves of what is left, and so on; with their total value.
+def _half_turned(segments: Runs, values: Worth) -> tuple[Runs, Worth]:
+    """The plane seen upside down: an anchor (line, col) becomes (-line, -col)."""
+    line, start, stop = segments[::-1].T
+    return np.ascontiguousarray(np.stack([-line, 1 - stop, 1 - start], axis=1)), values[::-1]
+
+
+def filled(segments: Runs, values: Worth, size: int) -> Points:
+    """The best shelves, then the best shelves of what is left, and so on.
 
     Args:
         segments: int32 [m, 3] of (line, start, stop), sorted and disjoint.
@@ -46,14 +62,12 @@ def filled(segments: Runs, values: Worth, size: int) -> tuple[Points, int]:
         size: edge of a window.
     """
     placed = [np.empty((0, 2), np.int32)]
-    total = 0
     while len(segments):
-        anchors, value = best_shelves(segments, values, size)
+        anchors, _ = best_shelves(segments, values, size)
         placed.append(anchors)
-        total += value
         segments, parent = outside(segments, conflicts(anchors, size).runs)
         values = values[parent]
-    return np.concatenate(placed), total
+    return np.concatenate(placed)
 
 
 def pieces(segments: Runs, size: int) -> npt.NDArray[np.int64]:
@@ -90,47 +104,64 @@ def _line_pointers(segments: Runs) -> tuple[npt.NDArray[np.int32], npt.NDArray[n
 def _row_values(segments: Runs, values: Worth, pointers: npt.NDArray[np.int64], size: int) -> Worth:
     """Greatest value of a shelf in each line."""
     totals = np.empty(pointers.size - 1, np.int64)
-    best = np.zeros(segments[:, 2].max() - segments[:, 1].min() + 1, np.int64)
+    steps = np.empty((64, 4), np.int64)
     for k in range(totals.size):
-        a, b = pointers[k], pointers[k + 1]
-        totals[k] = _schedule(segments[a:b], values[a:b], size, best)
+        steps, n = _schedule(segments, values, pointers[k], pointers[k + 1], size, steps)
+        totals[k] = steps[n - 1, 1]
     return totals
 
 
 @kernel
-def _schedule(line: Runs, values: Worth, size: int, best: Worth) -> int:
-    """Fill ``best[x]`` with the greatest value of windows anchored in the first x columns of a line."""
-    origin = line[0, 1]
-    x = 0
-    best[0] = 0
-    for k in range(line.shape[0]):
-        while x < line[k, 1] - origin:
-            best[x + 1] = best[x]
-            x += 1
-        value = values[k]
-        while x < line[k, 2] - origin:
-            taken = value + (best[x - size + 1] if x >= size else 0)
-            best[x + 1] = max(best[x], taken)
-            x += 1
-    return int(best[x])
+def _schedule(
+    segments: Runs, values: Worth, first: int, stop: int, size: int, steps: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.int64], int]:
+    """The greatest value of windows anchored west of x, as the steps at which it grows with x.
+
+    It is constant but for a step wherever one more, or a better, window fits: a few steps a line, not a thousand
+    columns. Going along a segment, each step so far gives one more, a window's width further on.
+
+    Args:
+        segments: of which ``first`` to ``stop`` are the line.
+        values: value of a window anchored in each.
+        first: first segment of the line.
+        stop: one past its last.
+        size: edge of a window.
+        steps: room for steps [n, 4]: x from which it holds, value, column of the last window, step it builds on.
+
+    Returns:
+        The room, larger if it had to be, and the number of steps; the first is nothing.
+    """
+    steps[0] = np.array([segments[first, 1] - size, 0, 0, -1])
+    n = 1
+    ready = 0  # the step that a window anchored at the column can build on
+    for k in range(first, stop):
+        column = segments[k, 1]
+        while column < segments[k, 2]:
+            while ready + 1 < n and steps[ready + 1, 0] <= column - size + 1:
+                ready += 1
+            value = steps[ready, 1] + values[k]
+            if value > steps[n - 1, 1]:
+                if n == steps.shape[0]:
+                    steps = np.concatenate((steps, steps))
+                steps[n, 0], steps[n, 1], steps[n, 2], steps[n, 3] = column + 1, value, column, ready
+                n += 1
+            if ready + 1 == n:
+                break
+            column = max(column + 1, steps[ready + 1, 0] + size - 1)  # where the next step can be built on
+    return steps, n
 
 
 @kernel
 def _best_row(line: Runs, values: Worth, size: int) -> npt.NDArray[np.int32]:
     """Columns of the windows of the best shelf in one line, from west to east."""
-    origin = line[0, 1]
-    best = np.zeros(line[-1, 2] - origin + 1, np.int64)
-    x = line[-1, 2] - origin
-    _schedule(line, values, size, best)
-    columns = np.empty(x // size + 1, np.int32)
+    steps, n = _schedule(line, values, 0, line.shape[0], size, np.empty((64, 4), np.int64))
+    columns = np.empty(n, np.int32)
     m = 0
-    while x > 0:
-        if best[x] == best[x - 1]:
-            x -= 1
-        else:
-            columns[m] = origin + x - 1
-            m += 1
-            x = max(0, x - size)
+    k = n - 1
+    while k > 0:
+        columns[m] = steps[k, 2]
+        m += 1
+        k = steps[k, 3]
     return columns[:m][::-1].copy()
 
 

@@ -76,14 +76,14 @@ def _locations(locations: gpd.GeoDataFrame) -> Iterator[Damage]:
 
 def _patches(patches: pd.DataFrame, shard_rows: int) -> Iterator[Damage]:
     file = PATCHES.file
-    yield from _repeated(file, patches, "patch_id")
+    yield from _repeated(file, patches[patches["status"] != "retired"], "patch_id")
     yield from _repeated(file, patches, "store_row")
-    written, skipped = patches["status"] == "written", patches["status"] == "skipped"
+    written, away = patches["status"] == "written", patches["status"].isin(["skipped", "retired"])
     named = patches["location_id"] + "_" + patches["datatake"]
     several = patches["shard"].isin(_keys(patches.groupby("shard")["tile_id"].nunique() > 1))
     for wrong, text in (
-        (~written & ~skipped, "is neither written nor skipped"),
-        (skipped & (patches["reason"].fillna("") == ""), "is skipped without a reason"),
+        (~written & ~away, "is neither written nor skipped nor retired"),
+        (away & (patches["reason"].fillna("") == ""), "is skipped or retired without a reason"),
         (patches["patch_id"] != named, "is not named after its location and datatake"),
         (patches["store_row"] // shard_rows != patches["shard"], "has a row outside of its shard"),
         (patches["tile_id"].str.slice(0, -4) != patches["datatake"], "has a tile of another datatake"),
@@ -104,7 +104,8 @@ def _references(tiles: pd.DataFrame, locations: pd.DataFrame, patches: pd.DataFr
         (~patches["tile_id"].isin(tiles["tile_id"]), "is of no known tile"),
         (~patches["patch_id"].isin(own), "does not name its tile among its sources"),
         (
-            times.reindex(patches["tile_id"]).array != patches["acquired"].array,
+            (times.reindex(patches["tile_id"]).array != patches["acquired"].array)
+            & (patches["status"] != "retired"),
             "has another time than its tile",
         ),
     ):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ class Commit:
     """What a shard file must be, and what it holds."""
 
     plan: str
-    """Fingerprint of the plan it was cut for."""
+    """Id of the plan's generation it was cut for."""
     shard: int
     """Number of the shard."""
     tile_id: str
@@ -95,11 +96,15 @@ def decode(data: bytes) -> Commit:
         raise ValueError(f"not a commit record ({error!r})") from error
 
 
-def read_all(dataset: Path, plan: str) -> dict[int, Commit]:
+def read_all(dataset: Path, plan_of: Callable[[int], str]) -> dict[int, Commit]:
     """The records of a dataset whose shard files are there, by shard.
 
     A record that cannot be read, or whose shard is missing or of another size, is no proof: it is left out, and
     the shard is cut again.
+
+    Args:
+        dataset: the dataset.
+        plan_of: gives the id that the record of a shard must bear.
 
     Raises:
         PlanChangedError: a record belongs to another plan.
@@ -110,7 +115,7 @@ def read_all(dataset: Path, plan: str) -> dict[int, Commit]:
             commit = decode(path.read_bytes())
         except ValueError:
             continue
-        if commit.plan != plan:
+        if commit.plan != plan_of(commit.shard):
             raise PlanChangedError("Patches of another plan have been cut here.", path)
         if path.name == Path(commit.name).name and commit.holds(dataset):
             commits[commit.shard] = commit

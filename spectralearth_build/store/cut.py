@@ -14,6 +14,8 @@ from spectralearth_build.cluster import Executor, Failure
 from spectralearth_build.config import Config
 from spectralearth_build.errors import PlanChangedError, ProductError
 from spectralearth_build.files import delete_partials, remove
+from spectralearth_build.journal import recover
+from spectralearth_build.plan.fingerprint import inputs_of, tile_changes
 from spectralearth_build.progress import track
 from spectralearth_build.store import publish, statistics
 from spectralearth_build.store.codec import encode_patch
@@ -53,15 +55,17 @@ def cut(archive: Path, dataset: Path, config: Config, executor: Executor) -> Cut
         executor: runs the tasks.
 
     Raises:
-        PlanChangedError: settings differ from the plan's, or patches of another plan are here.
+        PlanChangedError: settings or tiles differ from the plan's, or patches of another plan are here.
         OutOfSpaceError: the target is full.
         StoppedError: a signal came.
     """
     archive, dataset = archive.absolute(), dataset.absolute()  # workers may run elsewhere
     delete_partials(dataset)
+    recover(dataset)
     shutil.rmtree(dataset / SCRATCH, ignore_errors=True)
     planned = load_plan(dataset)
     _check_settings(planned, config)
+    _check_tiles(planned, config)
     todo = _outstanding(archive, dataset, planned)
     if todo:
         remove(dataset / ROOT)
@@ -69,8 +73,8 @@ def cut(archive: Path, dataset: Path, config: Config, executor: Executor) -> Cut
     for tile_id, outcome in track(executor.run(STAGE, cut_tile, tasks), STAGE, len(tasks)):
         if isinstance(outcome, Failure):
             path = str(planned.eligible.loc[tile_id, "path"])
-            note = FailedTile(planned.id, tile_id, outcome.error_class, outcome.message, stamp(archive, path))
-            note.write(dataset)
+            seen = stamp(archive, path)
+            FailedTile(planned.first_id, tile_id, outcome.error_class, outcome.message, seen).write(dataset)
     published = publish.publish(dataset)
     return CutResult(len(tasks), published.changed, published.written, published.skipped, published.failed)
 
@@ -131,8 +135,8 @@ class SourceCache:
 
 def _outstanding(archive: Path, dataset: Path, planned: Planned) -> dict[str, list[int]]:
     """Shards without a valid commit by tile, without the tiles that failed and have not changed since."""
-    commits = read_all(dataset, planned.id)
-    failed = read_failed(dataset, planned.id)
+    commits = read_all(dataset, planned.plan_of)
+    failed = read_failed(dataset, planned.first_id)
     todo = {}
     for tile_id, shards in planned.shards_by_tile.items():
         missing = [shard for shard in shards if shard not in commits]
@@ -164,18 +168,25 @@ def _write(dataset: Path, task: TileTask, shard: int, sources: SourceCache) -> i
 
     written = write_shard(shard_path(dataset, shard), task.shard_rows, encoded())
     total = statistics.total(parts)
-    commit = Commit(
-        task.plan, shard, task.tile_id, tuple(rows), tuple(skipped), written.size, written.sha256, total
-    )
-    commit.write(dataset)
+    content = task.tile_id, tuple(rows), tuple(skipped)
+    Commit(task.plans[shard], shard, *content, written.size, written.sha256, total).write(dataset)
     return len(rows)
 
 
 def _check_settings(planned: Planned, config: Config) -> None:
     """Refuse settings that would have given another plan."""
-    sections = config.model_dump()
+    sections = config.model_dump(mode="json")
     now = {f"{section}.{name}": value for section in sections for name, value in sections[section].items()}
     then = sorted(planned.settings.items())
     changed = [f"{key} was {old!r} and is {now.get(key)!r}" for key, old in then if now.get(key) != old]
     if changed:
         raise PlanChangedError(f"Settings are not those of the plan: {'; '.join(changed)}.")
+
+
+def _check_tiles(planned: Planned, config: Config) -> None:
+    """Refuse what scan has found since, other than tiles that the plan does not know yet."""
+    change = tile_changes(planned.document["inputs"], inputs_of(config, planned.tiles))
+    if other := [*change.gone, *change.changed, *change.replaced]:
+        more = f" and {len(other) - 3} more" if len(other) > 3 else ""
+        what = f"Tiles are not those of the plan: {', '.join(other[:3])}{more}."
+        raise PlanChangedError(what, remedy="Run `plan`, or `build`: it says what to do.")

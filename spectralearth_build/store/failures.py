@@ -22,7 +22,7 @@ class FailedTile:
     """Why a tile's patches could not be cut."""
 
     plan: str
-    """Fingerprint of the plan it failed in."""
+    """Id of the first generation of the plan it failed in: growing makes no tile try again."""
     tile_id: str
     """The tile."""
     error_class: str

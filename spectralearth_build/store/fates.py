@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import numpy as np
 import pandas as pd
 
 from spectralearth_build.errors import UsageError
@@ -38,14 +37,13 @@ def final_tables(
 ) -> dict[str, pd.DataFrame]:
     """The tables with what became of patches, locations and tiles, by file name."""
     rows = {row for commit in commits.values() for row in commit.rows}
-    reasons = {skipped.patch_id: skipped.reason for commit in commits.values() for skipped in commit.skipped}
     patches = planned.patches.copy()
-    written = patches["store_row"].isin(rows)
-    patches["status"] = np.where(written, "written", "skipped")
-    patches["reason"] = [
-        "" if there else reasons.get(patch_id) or f"{tile_id} failed: {failed[tile_id].error_class}"
-        for there, patch_id, tile_id in zip(written, patches["patch_id"], patches["tile_id"], strict=True)
-    ]
+    live = patches["status"] != "retired"
+    written = live & patches["store_row"].isin(rows)
+    skipped = live & ~written
+    patches.loc[written, ["status", "reason"]] = ["written", ""]
+    patches.loc[skipped, "status"] = "skipped"
+    patches.loc[skipped, "reason"] = _reasons(patches[skipped], commits, failed)
     locations = planned.locations.copy()
     dates = patches["location_id"][written].value_counts()
     locations["n"] = locations["location_id"].map(dates).fillna(0).astype(locations["n"].dtype)
@@ -54,11 +52,24 @@ def final_tables(
     return tables
 
 
+def _reasons(
+    patches: pd.DataFrame, commits: Mapping[int, Commit], failed: Mapping[str, FailedTile]
+) -> list[str]:
+    """Why patches were skipped."""
+    known = {(c.shard, skip.patch_id): skip.reason for c in commits.values() for skip in c.skipped}
+    return [
+        known.get((shard, patch_id)) or f"{tile_id} failed: {failed[tile_id].error_class}"
+        for shard, patch_id, tile_id in zip(
+            patches["shard"], patches["patch_id"], patches["tile_id"], strict=True
+        )
+    ]
+
+
 def _final_tiles(planned: Planned, written: pd.DataFrame, failed: Mapping[str, FailedTile]) -> pd.DataFrame:
     """The tile table: failed tiles quarantined; those of which no patch was left, unused."""
     tiles = planned.tiles.copy()
     of_plan = tiles["eligible"].eq(True) & tiles["tile_id"].isin(
-        set(planned.patches["sources"].explode()) | set(planned.patches["tile_id"])
+        set(planned.live["sources"].explode()) | set(planned.live["tile_id"])
     )
     giving = tiles["tile_id"].isin(set(written["sources"].explode()))
     for chosen, status, reason in (

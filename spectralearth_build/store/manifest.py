@@ -58,7 +58,7 @@ def versions() -> dict[str, str]:
 def counts(
     planned: Planned, tables: Mapping[str, pd.DataFrame], commits: Collection[Commit]
 ) -> dict[str, Any]:
-    """Numbers that balance: every product has one status, every planned patch is written or skipped.
+    """Numbers that balance: every product has one status, every planned patch is written, skipped or retired.
 
     Args:
         planned: the plan.
@@ -73,7 +73,7 @@ def counts(
         "tiles": {"found": len(tiles), **{name: int(status.get(name, 0)) for name in STATUSES}},
         "patches": {
             "planned": len(patches),
-            **{name: int(fate.get(name, 0)) for name in ("written", "skipped")},
+            **{name: int(fate.get(name, 0)) for name in ("written", "skipped", "retired")},
         },
         "locations": {"planned": len(locations), "by_dates": {str(int(n)): int(k) for n, k in dates.items()}},
         "store": {

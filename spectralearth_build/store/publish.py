@@ -23,6 +23,7 @@ from spectralearth_build.store.failures import read_failed
 from spectralearth_build.store.fates import final_tables, given_up
 from spectralearth_build.store.index import boxes, encode_index
 from spectralearth_build.store.manifest import FORMAT, MANIFEST, counts, manifest_document
+from spectralearth_build.store.shard import ShardReader
 from spectralearth_build.store.task import PLAN, Planned, load_plan
 from spectralearth_build.tables import LOCATIONS, OVERLAPS, PATCHES, TILES, TUPLES, Table
 
@@ -56,13 +57,13 @@ def publish(dataset: Path) -> Published:
     """
     delete_partials(dataset)
     planned = load_plan(dataset)
-    commits = read_all(dataset, planned.id)
-    failed = given_up(planned, commits, read_failed(dataset, planned.id))
+    commits = read_all(dataset, planned.plan_of)
+    failed = given_up(planned, commits, read_failed(dataset, planned.first_id))
     tables = final_tables(planned, commits, failed)
     held = [commits[shard] for shard in sorted(commits)]
     files = _table_files(dataset, planned, tables)
     files |= {name: (dataset / name).read_bytes() for name in BY_PLAN if (dataset / name).is_file()}
-    whole = statistics.total(commit.statistics for commit in held)
+    whole = statistics.total(_live_statistics(dataset, planned, commit) for commit in held)
     files[STATISTICS] = json_bytes(statistics_document(whole))
     files |= encode_index(boxes(list(tables[LOCATIONS.file].geometry)))
     files |= store_files(planned, tables[PATCHES.file])
@@ -76,7 +77,10 @@ def publish(dataset: Path) -> Published:
 
 
 def statistics_document(whole: statistics.BandStatistics) -> dict[str, Any]:
-    """Statistics of all written pixels per band: exact sums, and mean and standard deviation in stored units."""
+    """Statistics per band of all written pixels, those of retired patches apart.
+
+    They are exact sums, and mean and standard deviation in stored units.
+    """
     bands = nominal()
     return {
         "bands": len(whole.sum),
@@ -101,6 +105,19 @@ def store_files(planned: Planned, patches: pd.DataFrame) -> dict[str, bytes]:
     attributes = schema.root_attributes(planned.id, planned.codec, FORMAT, list(coordinates))
     files[schema.ROOT] = schema.metadata_bytes(schema.root_document(attributes, arrays))
     return files
+
+
+def _live_statistics(dataset: Path, planned: Planned, commit: Commit) -> statistics.BandStatistics:
+    """Statistics of the patches of a shard that are not retired; they are read again if some, not all, are."""
+    rows = [row for row in commit.rows if row not in planned.retired_rows]
+    if len(rows) == len(commit.rows):
+        return commit.statistics
+    if not rows:
+        return statistics.BandStatistics()
+    reader = ShardReader(schema.shard_path(dataset, commit.shard), planned.shard_rows)
+    first = commit.shard * planned.shard_rows
+    patches = (reader.patch(row - first, planned.codec) for row in rows)
+    return statistics.total(statistics.of_patch(patch) for patch in patches if patch is not None)
 
 
 def _table_files(dataset: Path, planned: Planned, tables: Mapping[str, pd.DataFrame]) -> dict[str, bytes]:

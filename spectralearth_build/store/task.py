@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from bisect import bisect
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -58,8 +59,8 @@ class PlannedPatch:
 class TileTask:
     """All there is to know to cut the patches of one tile."""
 
-    plan: str
-    """Fingerprint of the plan."""
+    plans: Mapping[int, str]
+    """Id of the generation of each shard."""
     codec: str
     """Name of the codec preset."""
     shard_rows: int
@@ -91,6 +92,17 @@ class Planned:
         return str(self.document["id"])
 
     @property
+    def first_id(self) -> str:
+        """Fingerprint of the first generation, which stays when the dataset grows."""
+        return str(self.document["generations"][0]["id"])
+
+    def plan_of(self, shard: int) -> str:
+        """Fingerprint of the generation that a shard came with; its commit record bears it."""
+        generations = self.document["generations"]
+        place = bisect([generation["first_shard"] for generation in generations], shard) - 1
+        return str(generations[max(0, place)]["id"])
+
+    @property
     def settings(self) -> Mapping[str, Any]:
         """The settings that shaped the plan, by dotted name."""
         found: Mapping[str, Any] = self.document["inputs"]["settings"]
@@ -117,9 +129,19 @@ class Planned:
         return {TILES.file: self.tiles, LOCATIONS.file: self.locations, PATCHES.file: self.patches}
 
     @cached_property
+    def live(self) -> pd.DataFrame:
+        """The patches that are not retired."""
+        return self.patches[self.patches["status"] != "retired"]
+
+    @cached_property
+    def retired_rows(self) -> frozenset[int]:
+        """Rows of the store that were cut again elsewhere."""
+        return frozenset(self.patches.loc[self.patches["status"] == "retired", "store_row"].tolist())
+
+    @cached_property
     def shards_by_tile(self) -> dict[str, list[int]]:
-        """Shards of each tile that has patches, ascending; tiles in order of name."""
-        pairs = self.patches[["tile_id", "shard"]].drop_duplicates().sort_values(["tile_id", "shard"])
+        """Shards of each tile that has patches (retired ones apart), ascending; tiles in order of name."""
+        pairs = self.live[["tile_id", "shard"]].drop_duplicates().sort_values(["tile_id", "shard"])
         return {str(tile): [int(s) for s in group] for tile, group in pairs.groupby("tile_id")["shard"]}
 
     @cached_property
@@ -129,7 +151,7 @@ class Planned:
 
     @cached_property
     def _rows_by_shard(self) -> dict[int, Any]:
-        return dict(self.patches.groupby("shard").indices)
+        return dict(self.live.groupby("shard").indices)
 
     @cached_property
     def _windows(self) -> pd.DataFrame:
@@ -140,11 +162,12 @@ class Planned:
         patches = {shard: self.patches_of(shard) for shard in shards}
         needed = {name for group in patches.values() for patch in group for name in patch.sources}
         sources = {name: self._source(name) for name in sorted(needed)}
-        return TileTask(self.id, self.codec, self.shard_rows, tile_id, sources, patches)
+        plans = {shard: self.plan_of(shard) for shard in shards}
+        return TileTask(plans, self.codec, self.shard_rows, tile_id, sources, patches)
 
     def patches_of(self, shard: int) -> tuple[PlannedPatch, ...]:
-        """The planned patches of a shard, in order of their rows."""
-        rows = self.patches.iloc[np.sort(self._rows_by_shard[shard])].sort_values("store_row")
+        """The planned patches of a shard that are not retired, in order of their rows."""
+        rows = self.live.iloc[np.sort(self._rows_by_shard[shard])].sort_values("store_row")
         return tuple(
             self._patch(*values)
             for values in zip(

@@ -30,7 +30,7 @@ from spectralearth_build.store.index import FILES, boxes, opened_index
 from spectralearth_build.store.manifest import MANIFEST, Entry, counts, entry_of_file
 from spectralearth_build.store.publish import STATISTICS, statistics_document
 from spectralearth_build.store.shard import ShardReader
-from spectralearth_build.store.task import Planned, Tasks, load_plan
+from spectralearth_build.store.task import PLAN, Planned, Tasks, load_plan
 from spectralearth_build.tables import LOCATIONS, PATCHES
 
 UNHASHED = (MANIFEST, "report.html")
@@ -47,7 +47,7 @@ class ShardReport:
 
     damages: tuple[Damage, ...]
     statistics: statistics.BandStatistics
-    """Of the patches that could be read."""
+    """Of the patches that could be read and are not retired."""
 
 
 def verify(dataset: Path, archive: Path | None = None, executor: Executor | None = None) -> list[Damage]:
@@ -62,10 +62,11 @@ def verify(dataset: Path, archive: Path | None = None, executor: Executor | None
         All damage found, sorted; empty if there is none.
 
     Raises:
-        UsageError: the dataset is not published.
+        UsageError: the dataset is not published, or has grown since in plan.
     """
     dataset = dataset.absolute()
     manifest = _manifest(dataset)
+    _check_published(dataset, manifest)
     runner = executor or InlineExecutor()
     found = list(_files(dataset, manifest["files"]))
     changed = {damage.path for damage in found}
@@ -86,16 +87,19 @@ def verify(dataset: Path, archive: Path | None = None, executor: Executor | None
         return sorted(found)  # what follows is computed from the tables
     found += _store(dataset, planned)
     if archive is not None:
-        tasks = Tasks(archive.absolute(), dataset, planned, _shards_by_tile(commits))
+        tasks = Tasks(archive.absolute(), dataset, planned, _shards_by_tile(planned, commits))
         for tile_id, outcome in track(runner.run("compare", compare_tile, tasks), "compare", len(tasks)):
             found += [_failure(tile_id, outcome)] if isinstance(outcome, Failure) else outcome
     return sorted(found)
 
 
-def check_shard(dataset: Path, commit: Commit, codec: str, rows: int) -> ShardReport:
-    """Hash a shard and decode every patch in it."""
+def check_shard(
+    dataset: Path, commit: Commit, codec: str, rows: int, retired: frozenset[int] = frozenset()
+) -> ShardReport:
+    """Hash a shard and decode every patch in it; those in rows that are ``retired`` count in no statistics."""
     name = schema.shard_name(commit.shard)
-    damages, parts = [], []
+    damages: list[Damage] = []
+    parts: dict[int, statistics.BandStatistics] = {}
     try:
         reader = ShardReader(dataset / name, rows)
     except DamagedError as error:
@@ -112,11 +116,11 @@ def check_shard(dataset: Path, commit: Commit, codec: str, rows: int) -> ShardRe
             damages.append(Damage("ChunkDamaged", name, f"Row {first + row}: {error.what}"))
         else:
             assert patch is not None
-            parts.append(statistics.of_patch(patch))
-    whole = statistics.total(parts)
-    if not damages and whole != commit.statistics:
+            parts[first + row] = statistics.of_patch(patch)
+    if not damages and statistics.total(parts.values()) != commit.statistics:
         damages.append(Damage("StatisticsWrong", name, "Its statistics are not those of its commit record."))
-    return ShardReport(tuple(damages), whole)
+    live = statistics.total(part for row, part in parts.items() if row not in retired)
+    return ShardReport(tuple(damages), live)
 
 
 def _manifest(dataset: Path) -> dict[str, Any]:
@@ -129,6 +133,16 @@ def _manifest(dataset: Path) -> dict[str, Any]:
             f"There is no readable {MANIFEST}.", dataset, "Run `cut`, or `build`, first."
         ) from error
     return manifest
+
+
+def _check_published(dataset: Path, manifest: Mapping[str, Any]) -> None:
+    """Refuse a dataset whose plan has grown since; a plan that cannot be read is a finding of its own."""
+    try:
+        earlier = [generation["id"] for generation in _json(dataset / PLAN)["generations"][:-1]]
+    except (TypeError, LookupError):
+        return
+    if manifest.get("plan") in earlier:
+        raise UsageError("The plan has grown, the dataset not yet.", dataset, "Run `cut`, or `build`, first.")
 
 
 def _files(dataset: Path, files: Files) -> Iterator[Damage]:
@@ -166,12 +180,12 @@ def _commits(dataset: Path, files: Files) -> list[Commit]:
 
 def _balance(manifest: Mapping[str, Any], planned: Planned, commits: list[Commit]) -> Iterator[Damage]:
     """Whether plan, manifest, tables and commit records tell the same numbers."""
-    if manifest.get("plan") != planned.id or any(commit.plan != planned.id for commit in commits):
+    if manifest.get("plan") != planned.id or any(c.plan != planned.plan_of(c.shard) for c in commits):
         yield Damage("PlanWrong", MANIFEST, "Manifest, plan and commit records are not of one plan.")
     if manifest["counts"] != counts(planned, planned.tables, commits):
         yield Damage("CountsWrong", MANIFEST, "Its counts are not those of tables and commit records.")
     written = planned.patches.loc[planned.patches["status"] == "written", "store_row"]
-    rows = [row for commit in commits for row in commit.rows]
+    rows = [row for commit in commits for row in commit.rows if row not in planned.retired_rows]
     if sorted(rows) != sorted(written.tolist()):
         yield Damage(
             "CountsWrong", PATCHES.file, "The rows marked as written are not those that were committed."
@@ -184,7 +198,10 @@ def _shards(
     """Check every shard, and the published statistics against what was read."""
     whole = statistics.BandStatistics()
     complete = True
-    tasks = {f"shard-{c.shard}": (dataset, c, planned.codec, planned.shard_rows) for c in commits}
+    how = planned.codec, planned.shard_rows
+    tasks = {
+        f"shard-{c.shard}": (dataset, c, *how, planned.retired_rows.intersection(c.rows)) for c in commits
+    }
     for key, outcome in track(runner.run("verify", check_shard, tasks), "verify", len(tasks)):
         if isinstance(outcome, Failure):
             yield _failure(key, outcome)
@@ -234,11 +251,11 @@ def _json(path: Path) -> Any:  # noqa: ANN401
         return None
 
 
-def _shards_by_tile(commits: list[Commit]) -> dict[str, list[int]]:
-    tiles: dict[str, list[int]] = {}
-    for commit in sorted(commits, key=lambda commit: (commit.tile_id, commit.shard)):
-        tiles.setdefault(commit.tile_id, []).append(commit.shard)
-    return tiles
+def _shards_by_tile(planned: Planned, commits: list[Commit]) -> dict[str, list[int]]:
+    """Committed shards of each tile; those of which every patch is retired have no source any more."""
+    there = {commit.shard for commit in commits}
+    held = {tile: [s for s in shards if s in there] for tile, shards in planned.shards_by_tile.items()}
+    return {tile: shards for tile, shards in held.items() if shards}
 
 
 def _failure(key: str, failure: Failure) -> Damage:

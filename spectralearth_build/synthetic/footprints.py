@@ -7,6 +7,7 @@ same site is visited twice, and the share of such ground does not depend on the 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from hashlib import sha256
 from typing import Any
@@ -39,7 +40,7 @@ _SLOT = 30.2 / 111.195
 
 
 def footprints(tiles: int, seed: int = 0) -> gpd.GeoDataFrame:
-    """A table of at least ``tiles`` tiles with the columns of `tables.TILES`, the same for the same arguments.
+    """A table of ``tiles`` tiles with the columns of `tables.TILES`, the same for the same arguments.
 
     Every tile is eligible, has no mask (its geometry is its validity) and waits for a plan. Up to about 150,000 tiles
     ground is revisited by intention only.
@@ -56,13 +57,13 @@ def footprints(tiles: int, seed: int = 0) -> gpd.GeoDataFrame:
 
 
 def _passes(tiles: int, random: np.random.Generator) -> Iterator[Pass]:
-    taken, count = set[str](), 0
+    taken, left = set[str](), tiles
     for site in _sites(random):
         for visit in _visits(*site, random):
-            yield visit.as_pass(taken)
-            count += visit.tiles
-        if count >= tiles:
-            return
+            yield replace(visit, tiles=min(visit.tiles, left)).as_pass(taken)
+            left -= min(visit.tiles, left)
+            if left == 0:
+                return
 
 
 def _sites(random: np.random.Generator) -> Iterator[tuple[float, float, int]]:

@@ -1,11 +1,13 @@
 """Which copy and version counts."""
 
+import json
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from spectralearth_build.archive.discover import Found
 from spectralearth_build.archive.names import parse_name
-from spectralearth_build.archive.versions import candidates, fate
+from spectralearth_build.archive.versions import candidates, fate, pinned
 
 
 def item(version="010110", processed="20221122T224132", tile=5, kind="folder", path=None):
@@ -17,6 +19,32 @@ def test_the_real_pair_of_versions():
     old, new = item("010110", "20221122T224132"), item("010111", "20221213T160335")
     assert candidates([old, new]) == {"DT0000001849_005": [new, old]}
     assert fate(old, new) == ("superseded", f"{new.name.product_id} is newer.")
+
+
+def test_what_the_dataset_has_comes_first():
+    old, new, other = item("010110"), item("010402"), item("010402", tile=6)
+    pins = {"DT0000001849_005": old.name.product_id, "DT0000001849_006": "gone"}
+    assert candidates([new, other, old], pins) == {
+        "DT0000001849_005": [old, new],
+        "DT0000001849_006": [other],
+    }
+    status, reason = fate(new, old)
+    assert status == "unused"
+    assert old.name.product_id in reason
+    assert "plan.replace_versions = true" in reason
+    assert fate(item("010101"), old) == ("superseded", f"{old.name.product_id} is newer.")
+
+
+def test_pins_are_the_plans_products_once_something_was_cut(tmp_path):
+    plan = {"inputs": {"tiles": {"DT0000001849_005": ["product", "fingerprint"]}}}
+    assert pinned(tmp_path) == {}
+    (tmp_path / "plan.json").write_text(json.dumps(plan))
+    assert pinned(tmp_path) == {}
+    (tmp_path / "commits").mkdir()
+    (tmp_path / "commits" / "shard-00000000.json").write_text("{}")
+    assert pinned(tmp_path) == {"DT0000001849_005": "product"}
+    (tmp_path / "plan.json").write_text("[]")
+    assert pinned(tmp_path) == {}
 
 
 def test_version_before_processing_time():

@@ -7,7 +7,7 @@ import pytest
 import spectralearth_build
 from spectralearth_build.cli.codes import MEANING
 
-VERBS = ["demo", "synthesize", "build", "scan", "plan", "cut", "verify", "report"]
+VERBS = ["demo", "synthesize", "build", "scan", "plan", "cut", "verify", "report", "tuples"]
 
 
 def test_help_is_quick_and_loads_nothing_heavy():
@@ -29,13 +29,13 @@ def test_help_is_quick_and_loads_nothing_heavy():
 
 def test_help_names_every_verb_and_every_exit_code(call):
     text = " ".join(call("--help").output.split())
-    for verb in [*VERBS, "config"]:
+    for verb in [*VERBS, "config", "bench"]:
         assert f" {verb} " in text
     for code, meaning in MEANING.items():
         assert f"{code} {meaning}" in text
 
 
-@pytest.mark.parametrize("verb", [*VERBS, "config show", "config template"])
+@pytest.mark.parametrize("verb", [*VERBS, "config show", "config template", "bench plan"])
 def test_help_of_each_verb_teaches(call, verb):
     done = call(*verb.split(), "--help")
     assert done.exit_code == 0
@@ -43,7 +43,7 @@ def test_help_of_each_verb_teaches(call, verb):
     assert f"Example: spectralearth-build {verb}" in text
     if verb != "config show":
         assert "Next: " in text
-    if not verb.startswith("config"):
+    if not verb.startswith(("config", "bench")):
         assert "75 stopped by a signal, run again to go on" in text
     for option in ("--quiet", "--debug"):
         assert option in text

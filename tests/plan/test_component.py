@@ -1,6 +1,7 @@
 """A whole component against a brute force over every anchor, pixel by pixel."""
 
 from collections import Counter
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -190,3 +191,40 @@ def test_the_order_of_the_tiles_changes_nothing(archive):
     tiles, masks = archive
     one, other = planned(tiles, masks), planned(tiles[::-1], masks)
     assert (one.locations, one.patches, one.overlaps) == (other.locations, other.patches, other.overlaps)
+
+
+@given(archives(), st.lists(st.integers(0, 200), min_size=3, max_size=3), st.integers(1, 150))
+def test_dates_that_lie_too_near_do_not_count(archive, days, least):
+    tiles, masks = archive
+    day = dict(zip(["DT01", "DT02", "DT03"], days, strict=True))
+    dated = [replace(tile, day=day[tile.datatake]) for tile in tiles]
+    plan = planned(dated, masks, min_days_apart=least)
+    seen = seen_by(tiles, masks)
+    dates = {}
+    for patch in plan.patches:
+        dates.setdefault(patch["location_id"], []).append(patch["datatake"])
+    for location in plan.locations:
+        counted, last = [], -1000
+        for datatake in sorted(seen[anchor(location)], key=lambda name: (day[name], name)):
+            if day[datatake] - last >= least:
+                counted.append(datatake)
+                last = day[datatake]
+        assert sorted(dates[location["location_id"]]) == sorted(counted)
+        assert location["n"] == len(counted)
+
+
+@given(archives(), st.integers(0, EXTENT), st.integers(0, EXTENT))
+def test_only_windows_of_the_region(archive, lines, cols):
+    tiles, masks = archive
+    region = to_lonlat(shapely.box(*Box(LINE, COL, max(1, lines), max(1, cols)).bounds), EPSG)
+    plan = as_rows(
+        plan_component(tiles, lambda t: masks[t.tile_id], PlanConfig(), QUALITY, SIZE, region=region)
+    )
+    half = SIZE / 2
+    for line, col in map(anchor, plan.locations):
+        assert -1 <= line + half <= lines + 1
+        assert -1 <= col + half <= cols + 1
+    reachable = [
+        (i, j) for i, j in seen_by(tiles, masks) if i + half < lines - 1 and j + half < cols - 1 and i and j
+    ]
+    assert plan.locations or not reachable

@@ -11,8 +11,9 @@ from spectralearth_build.overlap.region import Region
 from spectralearth_build.plan.algorithm1 import algorithm1, grow
 from spectralearth_build.plan.fixed_lattice import fixed_lattice
 from spectralearth_build.plan.greedy import greedy
-from spectralearth_build.plan.problem import Problem, conflicts, overlapping, worth_of
+from spectralearth_build.plan.problem import Problem, conflicts, overlapping
 from spectralearth_build.plan.shelves import best_shelves, pieces, shelves
+from spectralearth_build.worth import worth_of
 
 SHAPE = (9, 10)
 BOX = Box(-4, 6, *SHAPE)
@@ -131,9 +132,3 @@ def test_greedy_goes_down_the_depths_line_by_line(case):
         expected.append((line + BOX.line, col + BOX.col))
         free[max(0, line - size + 1) : line + size, max(0, col - size + 1) : col + size] = False
     assert greedy(problem).tolist() == [list(anchor) for anchor in expected]
-
-
-def test_values_of_depth():
-    assert worth_of("patches", 1, 4).tolist() == [0, 1, 2, 3, 4]
-    assert worth_of("series", 1, 3).tolist() == [0, 1, 10_002, 10_003]
-    assert worth_of("pairs", 2, 4).tolist() == [0, 0, 10_002, 30_003, 60_004]

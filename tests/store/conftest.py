@@ -45,7 +45,8 @@ def planned_study(tmp_path_factory: pytest.TempPathFactory) -> Study:
     settings = {
         f"{s}.{k}": v for s in ("quality", "plan", "store") for k, v in config.model_dump()[s].items()
     }
-    plan = {"id": PLAN_ID, "inputs": {"settings": settings, "tiles": {}}, "counts": {}, "estimate": {}}
+    inputs, generations = {"settings": settings, "tiles": {}}, [{"id": PLAN_ID, "first_shard": 0}]
+    plan = {"id": PLAN_ID, "inputs": inputs, "generations": generations, "counts": {}, "estimate": {}}
     (dataset / "plan.json").write_text(json.dumps(plan))
     return Study(archive, dataset, tiles, config)
 

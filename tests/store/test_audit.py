@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 import shapely
 from hypothesis import given, settings
@@ -107,8 +108,8 @@ def shift_geometry(tables):
         (put(2, 1, "patch_id", "p"), "is not named after its location and datatake"),
         (put(2, 1, "store_row", 0), "stands more than once in store_row"),
         (put(2, 1, "store_row", 3), "has a row outside of its shard"),
-        (put(2, 1, "status", "planned"), "is neither written nor skipped"),
-        (put(2, 1, "status", "skipped"), "is skipped without a reason"),
+        (put(2, 1, "status", "planned"), "is neither written nor skipped nor retired"),
+        (put(2, 1, "status", "skipped"), "is skipped or retired without a reason"),
         (put(2, 1, "tile_id", B1), "has a tile of another datatake"),
         (put(2, 1, "tile_id", B1), "shares its shard with another tile"),
         (put(2, 1, "tile_id", B1), "does not name its tile among its sources"),
@@ -123,6 +124,18 @@ def test_every_contradiction_is_named(tables, change, message):
     assert message in messages(tables)
 
 
+def test_a_retired_row_may_share_its_name_and_counts_nowhere(tables):
+    patches = tables[2]
+    again = patches.iloc[[0]].assign(store_row=10, shard=5)
+    patches.loc[0, ["status", "reason"]] = ["retired", "a newer version"]
+    tables[2] = pd.concat([patches, again], ignore_index=True)
+    assert audit(*tables, shard_rows=2) == []
+    tables[2].loc[0, "reason"] = ""
+    assert "is skipped or retired without a reason" in messages(tables)
+    tables[2].loc[0, "status"] = "written"
+    assert "stands more than once in patch_id" in messages(tables)
+
+
 def test_a_used_tile_without_patches_is_named(tables):
     tables[2] = tables[2][tables[2]["tile_id"] != B1].reset_index(drop=True)
     assert "is marked as used but gives no pixels" in messages(tables)
@@ -131,7 +144,7 @@ def test_a_used_tile_without_patches_is_named(tables):
 def test_long_lists_are_cut_short(tables):
     tables[2]["status"] = "planned"
     line = next(line for line in messages(tables).splitlines() if "neither written" in line)
-    assert line.endswith("and 5 more is neither written nor skipped.")
+    assert line.endswith("and 5 more is neither written nor skipped nor retired.")
 
 
 def test_empty_tables(tables):

@@ -17,6 +17,10 @@ COMMIT = Commit(
 )
 
 
+def plan_a(shard):
+    return "plan-a"
+
+
 @pytest.fixture
 def dataset(tmp_path):
     path = shard_path(tmp_path, 12)
@@ -42,32 +46,32 @@ def test_the_record_on_disk(dataset):
 
 def test_round_trip(dataset):
     assert decode(COMMIT.encode()) == COMMIT
-    assert read_all(dataset, "plan-a") == {12: COMMIT}
+    assert read_all(dataset, plan_a) == {12: COMMIT}
 
 
 def test_a_record_without_its_shard_proves_nothing(dataset):
     shard_path(dataset, 12).write_bytes(b"1234")
-    assert read_all(dataset, "plan-a") == {}
+    assert read_all(dataset, plan_a) == {}
     shard_path(dataset, 12).unlink()
-    assert read_all(dataset, "plan-a") == {}
+    assert read_all(dataset, plan_a) == {}
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"7", b'{"plan": "plan-a"}', b"\xff"])
 def test_a_damaged_record_proves_nothing(dataset, content):
     (dataset / COMMIT.name).write_bytes(content)
-    assert read_all(dataset, "plan-a") == {}
+    assert read_all(dataset, plan_a) == {}
 
 
 def test_a_record_under_another_number_proves_nothing(dataset):
     (dataset / COMMIT.name).rename(dataset / "commits/shard-00000013.json")
-    assert read_all(dataset, "plan-a") == {}
+    assert read_all(dataset, plan_a) == {}
 
 
 def test_another_plan_is_refused(dataset):
     replace(COMMIT, shard=3, plan="plan-b").write(dataset)
     with pytest.raises(PlanChangedError, match="another plan"):
-        read_all(dataset, "plan-a")
+        read_all(dataset, plan_a)
 
 
 def test_nothing_cut_yet(tmp_path):
-    assert read_all(tmp_path, "plan-a") == {}
+    assert read_all(tmp_path, plan_a) == {}

@@ -290,7 +290,9 @@ def test_settings_of_the_run_do_not_matter(finished):
 
 def test_commits_of_another_plan_are_refused(finished):
     plan = json.loads((finished.dataset / "plan.json").read_text())
-    (finished.dataset / "plan.json").write_text(json.dumps({**plan, "id": "another"}))
+    (finished.dataset / "plan.json").write_text(
+        json.dumps({**plan, "generations": [{"id": "another", "first_shard": 0}]})
+    )
     with pytest.raises(PlanChangedError, match="another plan"):
         finished.run()
 

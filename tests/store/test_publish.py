@@ -84,7 +84,7 @@ def test_manifest(finished_study):
     del present["manifest.json"]
     assert {name: entry["sha256"] for name, entry in manifest["files"].items()} == present
     counts = manifest["counts"]
-    assert counts["patches"] == {"planned": 8, "written": 8, "skipped": 0}
+    assert counts["patches"] == {"planned": 8, "written": 8, "skipped": 0, "retired": 0}
     assert counts["locations"] == {"planned": 5, "by_dates": {"1": 2, "2": 3}}
     found = counts["tiles"].pop("found")
     assert found == sum(counts["tiles"].values()) == 5

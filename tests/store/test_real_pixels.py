@@ -58,7 +58,7 @@ def test_patches_are_the_real_pixels(tmp_path, halves, mosaic, codec):
         PlannedPatch(f"p{shift}", row, tiles[0].epsg, window(west.line, west.col + shift), names)
         for row, shift in enumerate(shifts)
     )
-    task = TileTask("plan", codec, 4, names[0], sources, {0: patches})
+    task = TileTask({0: "plan"}, codec, 4, names[0], sources, {0: patches})
     assert cut_tile(PAIR, tmp_path, task) == 3
     reader = ShardReader(shard_path(tmp_path, 0), 4)
     for row, shift in enumerate(shifts):

@@ -18,7 +18,7 @@ def frame():
 
 def test_it_is_the_tile_table(frame):
     assert list(frame.columns) == [column.name for column in TILES.columns]
-    assert len(frame) >= 5000
+    assert len(frame) == 5000
     assert frame.crs == "EPSG:4326"
     assert frame.tile_id.is_unique
     assert frame.eligible.all()
@@ -32,6 +32,14 @@ def test_it_is_the_tile_table(frame):
 def test_it_is_deterministic(frame):
     pd.testing.assert_frame_equal(footprints(300, 3), footprints(300, 3))
     assert not footprints(300, 3).equals(footprints(300, 4))
+
+
+@pytest.mark.parametrize("tiles", [1, 2, 7, 40, 301])
+def test_there_are_exactly_as_many_tiles_as_asked_for(tiles):
+    frame = footprints(tiles, 2)
+    assert len(frame) == tiles
+    for _, numbers in frame.groupby("datatake")["tile"]:
+        assert sorted(numbers) == list(range(1, len(numbers) + 1))
 
 
 def test_footprints_have_the_size_of_tiles(frame):

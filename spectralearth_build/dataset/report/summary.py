@@ -74,7 +74,7 @@ def left_out(tiles: pd.DataFrame) -> list[Group]:
 
 def skipped(patches: pd.DataFrame) -> list[tuple[str, int]]:
     """Reasons why planned patches were not written, with their number."""
-    counts = patches.loc[patches["status"] != "written", "reason"].fillna("").value_counts()
+    counts = patches.loc[patches["status"] == "skipped", "reason"].fillna("").value_counts()
     return [(str(reason) or "no reason recorded", int(count)) for reason, count in counts.items()]
 
 

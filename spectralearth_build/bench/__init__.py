@@ -1,0 +1,1 @@
+"""Measure planning: strategies against each other, cost against size. Nothing else depends on it."""

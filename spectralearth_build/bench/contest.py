@@ -1,0 +1,242 @@
+"""Strategies on the same components, in one process, one after the other.
+
+What all of them start from (the tiles' regions, datatakes joined, depth) is made once for each component and timed
+apart. SpectralEarth's Algorithm 1 sees tiles one by one, not joined. Its windows are counted twice: with the dates of
+the tuple that each was laid out in, as the paper does, and with all dates of the true cover, joined datatakes and all,
+which favours it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import geopandas as gpd
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from spectralearth_build.bench.measure import FIRST, at_most, counts, timed
+from spectralearth_build.config import QualityConfig
+from spectralearth_build.overlap.graph import components
+from spectralearth_build.overlap.lattice import WINDOW, Box
+from spectralearth_build.overlap.region import Points
+from spectralearth_build.overlap.view import Tile
+from spectralearth_build.overlap.zones import owned
+from spectralearth_build.plan.algorithm1 import laid_out
+from spectralearth_build.plan.bound import upper_bound
+from spectralearth_build.plan.component import Ground, blocked_by, grounds
+from spectralearth_build.plan.fixed_lattice import fixed_lattice
+from spectralearth_build.plan.greedy import greedy
+from spectralearth_build.plan.problem import Problem, Strategy
+from spectralearth_build.plan.shelves import shelves
+from spectralearth_build.progress import track
+from spectralearth_build.worth import worth_of
+
+SIZES = (4, 10, 32, 100)
+"""Components of several datatakes are classed by their number of tiles: below 4, below 10, and so on."""
+
+Dates = npt.NDArray[np.int64]
+"""Number of dates of each window."""
+
+
+@dataclass(frozen=True)
+class Entrant:
+    """A strategy that takes part."""
+
+    name: str
+    strategy: Strategy
+    value: str = "patches"
+    """What it is asked to maximise; the others place the same windows whatever the value."""
+
+
+OURS: dict[str, str] = {value: f"ours ({value})" for value in FIRST}
+ENTRANTS = (
+    Entrant("fixed lattice", fixed_lattice),
+    Entrant("greedy by depth", greedy),
+    *(Entrant(name, shelves, value) for value, name in OURS.items()),
+)
+KEPT = {"Algorithm 1, 20 kept": 20, "Algorithm 1, 100 kept": 100}
+"""Too slow for every component: these run on a sample, each component with a time limit."""
+IN_FULL = ", all dates"
+"""Added to a name of `KEPT`: the same windows with all dates of the true cover."""
+
+
+_NONE = np.zeros(0, np.int64)
+
+
+@dataclass(frozen=True)
+class Contest:
+    """What was measured."""
+
+    components: pd.DataFrame
+    """One row a component: component, tiles, class, datatakes, lattices, depth, valid_pixels, sampled, seconds (what
+    all strategies share), bound_seconds, and for each preset its upper bound, ``bound_<preset>``."""
+    runs: pd.DataFrame
+    """One row a component and strategy: component, tiles, class, strategy, finished, seconds, the counts, and for each
+    preset what the placement is worth under it, ``value_<preset>``. Counts of unfinished runs are 0."""
+
+
+def contest(tiles: gpd.GeoDataFrame, sample: int, limit: float, seed: int = 0) -> Contest:
+    """Let all `ENTRANTS` plan an archive.
+
+    Args:
+        tiles: `tables.TILES`, all to be planned by their footprints.
+        sample: components for the slow entrants.
+        limit: seconds that a slow entrant has for a component.
+        seed: chooses the sample.
+    """
+    groups = components(tiles.geometry.to_numpy())
+    every = tiles_of(tiles)
+    classes = classed(
+        [len(group) for group in groups], [len({every[i].datatake for i in group}) for group in groups]
+    )
+    chosen = sampled(classes, sample, seed)
+    _warm_up([every[i] for i in rehearsal(groups)])
+    found, runs = [], []
+    for number, group in track(enumerate(groups), "bench", len(groups)):
+        with timed() as shared:
+            members = list(grounds([every[i] for i in group], lambda _: None, QualityConfig()))
+        about = {"component": number, "tiles": len(group), "class": classes[number]}
+        found.append(about | _common(members) | {"sampled": number in chosen, "seconds": shared.seconds})
+        runs += [about | run for run in _runs(members, limit if number in chosen else None)]
+    return Contest(pd.DataFrame(found), pd.DataFrame(runs))
+
+
+def tiles_of(table: gpd.GeoDataFrame) -> list[Tile]:
+    """The rows of a tile table as planning sees them."""
+    return [
+        Tile(
+            row.tile_id,
+            row.datatake,
+            int(row.tile),
+            int(row.epsg),
+            Box(-int(row.lattice_row), int(row.lattice_col), int(row.height), int(row.width)),
+            row.geometry,
+        )
+        for row in table.itertuples()
+    ]
+
+
+def rehearsal(groups: Sequence[list[int]], most: int = 12) -> list[int]:
+    """A component to run first, so that nothing measured has to load compiled code: large, but not very."""
+    return max((group for group in groups if len(group) <= most), key=len, default=groups[0])
+
+
+def classed(tiles: Sequence[int], datatakes: Sequence[int]) -> npt.NDArray[np.int64]:
+    """Classes of components: 0 for a single datatake, then by number of tiles (see `SIZES`), 1 to 5."""
+    return np.where(np.asarray(datatakes) == 1, 0, 1 + np.digitize(tiles, SIZES))
+
+
+def sampled(classes: npt.NDArray[np.int64], sample: int, seed: int) -> set[int]:
+    """Which components to take: as many of each class, so that the deep ones are among them.
+
+    Args:
+        classes: class of each component.
+        sample: how many to take; classes that have fewer leave theirs to the others.
+        seed: chooses among equals.
+    """
+    order = np.random.default_rng([seed, 31]).permutation(len(classes))
+    turn = (
+        pd.Series(order).groupby(classes[order]).cumcount().to_numpy()
+    )  # the first of each class, the second, ...
+    return set(order[np.argsort(turn, kind="stable")][:sample].tolist())
+
+
+def _warm_up(tiles: list[Tile]) -> None:
+    """Load all compiled code."""
+    members = list(grounds(tiles, lambda _: None, QualityConfig()))
+    _common(members)
+    list(_runs(members, 60.0))
+
+
+def _common(members: Sequence[Ground]) -> dict[str, Any]:
+    with timed() as clock:
+        bounds = {
+            f"bound_{value}": sum(upper_bound(_problem(ground, value)) for ground in members)
+            for value in FIRST
+        }
+    return {
+        "datatakes": len({d.name for ground in members for d in ground.datatakes}),
+        "lattices": len(members),
+        "depth": max((int(ground.depth.depth.max()) for ground in members), default=0),
+        "valid_pixels": sum(_valid_pixels(ground) for ground in members),
+        "bound_seconds": clock.seconds,
+        **bounds,
+    }
+
+
+def _problem(ground: Ground, value: str) -> Problem:
+    return ground.problem(worth_of(value, 1, len(ground.datatakes)))
+
+
+def _valid_pixels(ground: Ground) -> int:
+    """Valid pixels of all datatakes in this lattice's own zone, where its windows lie."""
+    total = 0
+    for datatake in ground.datatakes:
+        box = datatake.valid.box
+        total += (datatake.valid & owned(ground.epsg, box.line, box.stop_line, 1)).area
+    return total
+
+
+def _runs(members: Sequence[Ground], limit: float | None) -> Iterator[dict[str, Any]]:
+    """All entrants on a component; the slow ones only if they have a time limit."""
+    for entrant in ENTRANTS:
+        seconds, _, dates = _placed(members, entrant.value, _plainly(entrant.strategy))
+        yield _row(entrant.name, seconds, dates)
+    if limit is not None:
+        for name, kept in KEPT.items():
+            yield from _algorithm1(name, kept, members, limit)
+
+
+def _plainly(strategy: Strategy) -> Callable[[Problem], tuple[Points, Dates]]:
+    """A strategy that leaves counting dates to the cover."""
+    return lambda problem: (strategy(problem), _NONE)
+
+
+def _algorithm1(name: str, kept: int, members: Sequence[Ground], limit: float) -> Iterator[dict[str, Any]]:
+    try:
+        with timed() as clock, at_most(limit):
+            seconds, own, full = _placed(members, "patches", partial(laid_out, kept=kept))
+    except TimeoutError:
+        yield from (_row(label, clock.seconds, None) for label in (name, name + IN_FULL))
+    else:
+        yield _row(name, seconds, own)
+        yield _row(name + IN_FULL, seconds, full)
+
+
+def _placed(
+    members: Sequence[Ground], value: str, place: Callable[[Problem], tuple[Points, Dates]]
+) -> tuple[float, Dates, Dates]:
+    """Place windows on lattice after lattice, as planning does.
+
+    Returns:
+        Seconds of the strategy alone, the dates that it gives its windows itself, and all their dates.
+    """
+    done: dict[int, Points] = {}
+    seconds, own, full = 0.0, [_NONE], [_NONE]
+    for ground in members:
+        problem, blocked = _problem(ground, value), blocked_by(done, ground.epsg, WINDOW)
+        problem = problem.without(blocked) if blocked else problem
+        with timed() as clock:
+            anchors, dates = place(problem)
+        done[ground.epsg] = anchors
+        seconds += clock.seconds
+        own.append(dates)
+        full.append(ground.depth.members(anchors).sum(axis=1))
+    return seconds, np.concatenate(own), np.concatenate(full)
+
+
+def _row(strategy: str, seconds: float, dates: Dates | None) -> dict[str, Any]:
+    """What a strategy achieved on a component; ``dates`` is None if it did not finish."""
+    achieved = _NONE if dates is None else dates
+    worth = {value: worth_of(value, 1, int(achieved.max(initial=0))) for value in FIRST}
+    return {
+        "strategy": strategy,
+        "finished": dates is not None,
+        "seconds": seconds,
+        **counts(achieved),
+        **{f"value_{value}": int(worth[value][achieved].sum()) for value in FIRST},
+    }

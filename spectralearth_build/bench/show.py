@@ -1,0 +1,41 @@
+"""Tables for a terminal, as text."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Sequence
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+WIDTH = 240
+
+
+def table(title: str, head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A titled table: numbers right, the first column left."""
+    drawn = Table(title=title, title_justify="left", title_style="", box=SIMPLE_HEAD)
+    for k, name in enumerate(head):
+        drawn.add_column(name, justify="right" if k else "left", no_wrap=True)
+    for row in rows:
+        drawn.add_row(*(number(cell) for cell in row))
+    text = io.StringIO()
+    Console(file=text, width=WIDTH, color_system=None, markup=False, emoji=False).print(drawn)
+    return "\n".join(line.rstrip() for line in text.getvalue().splitlines())
+
+
+def number(cell: object) -> str:
+    """A cell as text: thousands apart, three digits of what is small."""
+    if isinstance(cell, str):
+        return cell
+    value = float(str(cell))
+    if value != value:
+        return "-"
+    if value == int(value) or abs(value) >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:.3g}" if abs(value) < 1 else f"{value:.2f}" if abs(value) < 100 else f"{value:.1f}"
+
+
+def percent(share: float) -> str:
+    """A share as percent."""
+    return "-" if share != share else f"{100 * share:.1f} %"

@@ -1,0 +1,136 @@
+"""A contest in a few numbers: totals, ratios on the same components, and where ours lost."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from spectralearth_build.bench.contest import OURS, Contest
+from spectralearth_build.bench.measure import COUNTS, FIRST
+from spectralearth_build.overlap.lattice import WINDOW
+
+
+def totals(result: Contest) -> pd.DataFrame:
+    """One row a strategy, over the components that it finished.
+
+    Columns: strategy, components, tiles, unfinished, the counts, mean_dates (patches a location), used_share (valid
+    pixels of all datatakes that lie in a patch), for each preset bound_share_<preset> (value over upper bound),
+    seconds, and shared_seconds (what those components cost before any strategy starts).
+    """
+    runs = _with_common(result)
+    rows = []
+    for strategy, group in runs.groupby("strategy", sort=False):
+        done = group[group["finished"]]
+        total = done[[*COUNTS]].sum()
+        rows.append(
+            {
+                "strategy": strategy,
+                "components": len(done),
+                "tiles": int(done["tiles"].sum()),
+                "unfinished": len(group) - len(done),
+                **total.astype(int).to_dict(),
+                "mean_dates": _over(total["patches"], total["locations"]),
+                "used_share": _over(total["patches"] * WINDOW**2, done["valid_pixels"].sum()),
+                **{
+                    f"bound_share_{value}": _over(done[f"value_{value}"].sum(), done[f"bound_{value}"].sum())
+                    for value in FIRST
+                },
+                "seconds": done["seconds"].sum(),
+                "shared_seconds": done["shared_seconds"].sum(),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def ratios(result: Contest) -> pd.DataFrame:
+    """Ours over each other strategy: one row a strategy and preset of ours, on the components that both finished.
+
+    Columns: strategy, preset, components, worse (components where ours is worth less under its own preset), the counts
+    (ours over theirs), seconds (theirs over ours: how many times faster), seconds_in_all (the same with what both
+    share), and for the counts that presets put first and for seconds archive_<name>: the same over the whole archive.
+    Where only a sample ran, that is estimated class by class (see `estimated`).
+    """
+    runs = _with_common(result)
+    runs["seconds_in_all"] = runs["seconds"] + runs["shared_seconds"]
+    rows = []
+    for strategy in runs["strategy"].unique():
+        if strategy in OURS.values():
+            continue
+        for value, ours in OURS.items():
+            mine, theirs = runs[runs["strategy"] == ours], runs[runs["strategy"] == strategy]
+            theirs = theirs[theirs["finished"]]
+            same = mine[mine["component"].isin(theirs["component"])]
+            worse = same[f"value_{value}"].to_numpy() < theirs[f"value_{value}"].to_numpy()
+            whole = {name: estimated(mine, theirs, name) for name in (*FIRST.values(), "seconds")}
+            rows.append(
+                {
+                    "strategy": strategy,
+                    "preset": value,
+                    "components": len(same),
+                    "worse": int(worse.sum()),
+                    **{name: _over(same[name].sum(), theirs[name].sum()) for name in COUNTS},
+                    **{
+                        name: _over(theirs[name].sum(), same[name].sum())
+                        for name in ("seconds", "seconds_in_all")
+                    },
+                    **{
+                        f"archive_{name}": _over(total, mine[name].sum())
+                        if name == "seconds"
+                        else _over(mine[name].sum(), total)
+                        for name, total in whole.items()
+                    },
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def estimated(mine: pd.DataFrame, theirs: pd.DataFrame, name: str) -> float:
+    """Total of ``name`` over the whole archive for a strategy that ran on a sample of components.
+
+    In each class of components (see `contest.classed`), theirs is taken to be to ours as on the sample. Nan if they
+    finished no component of some class. Exact if they finished all.
+
+    Args:
+        mine: runs of a strategy of ours on all components.
+        theirs: finished runs of the other one.
+        name: a count, or seconds.
+    """
+    same = mine[mine["component"].isin(theirs["component"])]
+    total = 0.0
+    for number in mine["class"].unique():
+        whole, ours, other = (frame[frame["class"] == number] for frame in (mine, same, theirs))
+        if len(other) == 0:
+            return float("nan")
+        scale = _over(whole[name].sum(), ours[name].sum(), len(whole) / len(ours))
+        total += other[name].sum() * scale
+    return total
+
+
+def lost(result: Contest) -> pd.DataFrame:
+    """Every component where another strategy is worth more than ours under the preset that ours optimises.
+
+    Columns: component, tiles, strategy, preset, ours, theirs (both the value under that preset), largest loss first.
+    """
+    found = []
+    for value, ours in OURS.items():
+        mine = result.runs[result.runs["strategy"] == ours].set_index("component")[f"value_{value}"]
+        others = result.runs[result.runs["finished"] & ~result.runs["strategy"].isin(OURS.values())]
+        pairs = others.assign(
+            preset=value, ours=mine.loc[others["component"]].to_numpy(), theirs=others[f"value_{value}"]
+        )
+        found.append(pairs[pairs["theirs"] > pairs["ours"]])
+    every = pd.concat(found)[["component", "tiles", "strategy", "preset", "ours", "theirs"]]
+    loss = (every["theirs"] - every["ours"]) / every["theirs"]
+    return every.iloc[np.argsort(-loss.to_numpy(), kind="stable")].reset_index(drop=True)
+
+
+def _with_common(result: Contest) -> pd.DataFrame:
+    """Runs, with what is known of their component."""
+    common = result.components.rename(columns={"seconds": "shared_seconds"}).drop(columns=["tiles", "class"])
+    return result.runs.merge(common, on="component", validate="many_to_one")
+
+
+def _over(a: Any, b: Any, otherwise: float = float("nan")) -> float:  # noqa: ANN401
+    return float(a / b) if b else otherwise

@@ -1,0 +1,113 @@
+"""Planning components where the executor says: some components a task, small ones together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import geopandas as gpd
+import pandas as pd
+from shapely.geometry.base import BaseGeometry
+
+from spectralearth_build.archive import mask as masks
+from spectralearth_build.cluster import Executor, Failure
+from spectralearth_build.config import Config, PlanConfig, QualityConfig
+from spectralearth_build.errors import BuildError, UsageError
+from spectralearth_build.overlap.lattice import Box
+from spectralearth_build.overlap.view import Tile
+from spectralearth_build.plan.component import ComponentPlan, Held, plan_component
+from spectralearth_build.plan.grow import Touched
+from spectralearth_build.progress import track
+
+TILES_PER_TASK = 32
+Numbered = list[tuple[int, ComponentPlan]]
+"""Numbers of components, and their plans."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A component to plan."""
+
+    number: int
+    members: list[tuple[Tile, str]]
+    """Its tiles, and the paths of their masks below the dataset (empty: the footprint is the mask)."""
+    held: Mapping[int, Held]
+    """The windows that are there already, by lattice."""
+
+
+def run_tasks(
+    groups: Sequence[Touched],
+    windows: Sequence[Mapping[int, Held]],
+    candidates: gpd.GeoDataFrame,
+    dataset: Path,
+    config: Config,
+    executor: Executor,
+) -> Numbered:
+    """Plan components.
+
+    Args:
+        groups: the components.
+        windows: for each of them the windows that are there already, by lattice.
+        candidates: the tiles that ``groups`` count.
+        dataset: the dataset, which has the masks.
+        config: all settings.
+        executor: runs the tasks.
+
+    Raises:
+        UsageError: masks are gone.
+    """
+    needed = candidates.iloc[sorted(i for group in groups for i in group.members)]
+    _check_masks(needed, dataset)
+    members = dict(zip(needed.index, _members(needed), strict=True))
+    tasks: dict[str, tuple[Any, ...]] = {}
+    bundle: list[Job] = []
+    for group, held in zip(groups, windows, strict=True):
+        bundle.append(Job(group.number, [members[i] for i in group.members], held))
+        if sum(len(job.members) for job in bundle) >= TILES_PER_TASK or group is groups[-1]:
+            tasks[f"component-{bundle[0].number:06d}"] = (str(dataset), bundle, config.plan, config.quality)
+            bundle = []
+    planned: Numbered = []
+    for key, outcome in track(executor.run("plan", plan_bundle, tasks), "plan", len(tasks)):
+        if isinstance(outcome, Failure):
+            raise BuildError(f"Planning failed in {key}: {outcome.error_class}: {outcome.message}.", dataset)
+        planned.extend(outcome)
+    return planned
+
+
+def plan_bundle(dataset: str, bundle: list[Job], config: PlanConfig, quality: QualityConfig) -> Numbered:
+    """The task: plan some components."""
+    done = []
+    for job in bundle:
+        paths: Mapping[str, str] = {tile.tile_id: path for tile, path in job.members}
+
+        def mask_of(tile: Tile, paths: Mapping[str, str] = paths) -> masks.Mask | None:
+            return masks.load(Path(dataset) / paths[tile.tile_id]) if paths[tile.tile_id] else None
+
+        tiles = [tile for tile, _ in job.members]
+        done.append((job.number, plan_component(tiles, mask_of, config, quality, held=job.held)))
+    return done
+
+
+def _check_masks(tiles: pd.DataFrame, dataset: Path) -> None:
+    missing = [path for path in tiles["mask"] if path and not (dataset / path).is_file()]
+    if missing:
+        raise UsageError(
+            f"{len(missing)} masks that planning needs are gone, {missing[0]} among them.",
+            dataset,
+            "Run `scan`, or `build`, on the archive: it makes them again.",
+        )
+
+
+def _members(tiles: gpd.GeoDataFrame) -> list[tuple[Tile, str]]:
+    columns = ["tile_id", "datatake", "tile", "epsg", "lattice_row", "lattice_col", "height", "width", "mask"]
+    days = (tiles["acquired"] - pd.Timestamp(0, tz="UTC")).dt.days
+    found = []
+    for (name, datatake, number, epsg, row, col, height, width, mask), shape, day in zip(
+        tiles[columns].itertuples(index=False), tiles.geometry, days, strict=True
+    ):
+        box = Box(-int(row), int(col), int(height), int(width))
+        footprint: BaseGeometry = shape
+        found.append((Tile(name, datatake, int(number), int(epsg), box, footprint, int(day)), mask or ""))
+    return found
