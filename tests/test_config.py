@@ -29,7 +29,9 @@ def test_the_template_parses_back_to_the_defaults(tmp_path):
 def test_the_template_names_and_describes_every_field():
     tree = tomllib.loads(template())
     left_out = {f[:2] for f in FIELDS if f[2].default is None}
-    assert {(section, name) for section in tree for name in tree[section]} == {f[:2] for f in FIELDS} - left_out
+    assert {(section, name) for section in tree for name in tree[section]} == {
+        f[:2] for f in FIELDS
+    } - left_out
     assert all(f"# {name} =" in template() for _, name in left_out)
     for _, _, field in FIELDS:
         assert field.description

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import geopandas as gpd
+import pandas as pd
 
-from spectralearth_build.config import QualityConfig
+from spectralearth_build.config import PlanConfig, QualityConfig
 from spectralearth_build.errors import PoorQualityError
+from spectralearth_build.plan.area import read_region
 
 
 def reject_poor(tiles: gpd.GeoDataFrame, quality: QualityConfig) -> gpd.GeoDataFrame:
@@ -32,3 +34,28 @@ def reject_poor(tiles: gpd.GeoDataFrame, quality: QualityConfig) -> gpd.GeoDataF
         judged.loc[wrong, "error_class"] = PoorQualityError.__name__
         judged.loc[wrong, "reason"] = text[wrong] + " " + PoorQualityError.remedy
     return judged
+
+
+def leave_out(judged: gpd.GeoDataFrame, config: PlanConfig) -> gpd.GeoDataFrame:
+    """The same, where tiles outside the dates and the region asked for are `unused` with that as the reason."""
+    day = judged["acquired"].dt.date
+    early = day < config.start if config.start else pd.Series(False, judged.index)
+    late = day > config.stop if config.stop else pd.Series(False, judged.index)
+    region = read_region(config.region)
+    apart = ~judged.intersects(region) if region is not None else pd.Series(False, judged.index)
+    for wrong, reason in (
+        (
+            early | late,
+            f"acquired outside {config.start or '...'} to {config.stop or '...'} (plan.start, plan.stop)",
+        ),
+        (apart, "outside plan.region"),
+    ):
+        judged.loc[(judged["status"] == "unused") & wrong, "reason"] = reason
+    return judged
+
+
+def candidates(judged: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
+    """The tiles that planning may use, by tile_id: nothing speaks against them."""
+    return judged[(judged["status"] == "unused") & (judged["reason"] == "")].sort_values(
+        "tile_id", ignore_index=True
+    )

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from spectralearth_build.config import Config
+from spectralearth_build.plan.area import fingerprint_of, read_region
 
 MATTERS = ("quality", "plan", "store")
 """Sections of the configuration that decide what is written. (``scan`` speaks through the tiles' fingerprints.)"""
@@ -23,7 +24,7 @@ def inputs_of(config: Config, tiles: pd.DataFrame) -> Inputs:
     """Settings, and of each eligible tile the product and its fingerprint.
 
     Args:
-        config: all settings.
+        config: all settings; of the region file, the content counts, not the path.
         tiles: the tile table.
     """
     eligible = tiles[tiles["eligible"].astype(bool)]
@@ -34,7 +35,8 @@ def inputs_of(config: Config, tiles: pd.DataFrame) -> Inputs:
             for section in MATTERS
             for name, value in getattr(config, section).model_dump(mode="json").items()
             if f"{section}.{name}" not in FREE
-        },
+        }
+        | {"plan.region": fingerprint_of(read_region(config.plan.region))},
         "tiles": dict(sorted(zip(eligible["tile_id"], map(list, known), strict=True))),
     }
 

@@ -17,7 +17,7 @@ from spectralearth_build.errors import PlanChangedError
 from spectralearth_build.files import remove, write_bytes
 from spectralearth_build.journal import recover, replaced_together
 from spectralearth_build.plan.assemble import PlanTables, assemble
-from spectralearth_build.plan.candidates import reject_poor
+from spectralearth_build.plan.candidates import candidates, leave_out, reject_poor
 from spectralearth_build.plan.estimates import Estimate, duration, estimate, readable
 from spectralearth_build.plan.fingerprint import Inputs, difference, identity, inputs_of, tile_changes
 from spectralearth_build.plan.grow import Before, is_live, joined, retire, stale_patches, touched, windows_of
@@ -127,15 +127,15 @@ def _grown(
     """Tile table, plan tables and the new entry of ``generations`` after planning what changed."""
     change = tile_changes(before.inputs, inputs)
     changed = {*change.new, *change.replaced}
-    judged = reject_poor(tiles, config.quality)
-    candidates = judged[judged["status"] == "unused"].sort_values("tile_id", ignore_index=True)
-    groups, gone = touched(candidates, changed, before.tables)
+    judged = leave_out(reject_poor(tiles, config.quality), config.plan)
+    able = candidates(judged)
+    groups, gone = touched(able, changed, before.tables)
     stale = stale_patches(before.tables.patches, change.replaced)
     standing = before.tables.patches[is_live(before.tables.patches) & ~stale]
     known = before.known(standing)
     windows = windows_of(before.tables.locations, standing, groups)
-    planned = run_tasks(groups, windows, candidates, dataset, config, executor)
-    new = assemble(planned, candidates, config.store.shard_rows, known)
+    planned = run_tasks(groups, windows, able, dataset, config, executor)
+    new = assemble(planned, able, config.store.shard_rows, known)
     products = {name: inputs["tiles"][name][0] for name in change.replaced}
     retired = retire(before.tables.patches, stale, set(new.patches["patch_id"]), products)
     tables = joined(replace(before.tables, patches=retired), new, groups, gone)
@@ -156,7 +156,7 @@ def _grown(
 
 def _with_fates(tiles: gpd.GeoDataFrame, tables: PlanTables) -> gpd.GeoDataFrame:
     used = set(tables.patches.loc[is_live(tables.patches), "sources"].explode())
-    open_ones = tiles["status"] == "unused"
+    open_ones = (tiles["status"] == "unused") & (tiles["reason"] == "")
     taken = open_ones & tiles["tile_id"].isin(used)
     tiles.loc[taken, "status"] = "used"
     tiles.loc[open_ones & ~taken, "reason"] = "no window that is valid and clear enough was placed on it"

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import geopandas as gpd
 import pandas as pd
@@ -17,6 +16,7 @@ from spectralearth_build.config import Config, PlanConfig, QualityConfig
 from spectralearth_build.errors import BuildError, UsageError
 from spectralearth_build.overlap.lattice import Box
 from spectralearth_build.overlap.view import Tile
+from spectralearth_build.plan.area import read_region
 from spectralearth_build.plan.component import ComponentPlan, Held, plan_component
 from spectralearth_build.plan.grow import Touched
 from spectralearth_build.progress import track
@@ -61,13 +61,15 @@ def run_tasks(
     needed = candidates.iloc[sorted(i for group in groups for i in group.members)]
     _check_masks(needed, dataset)
     members = dict(zip(needed.index, _members(needed), strict=True))
-    tasks: dict[str, tuple[Any, ...]] = {}
-    bundle: list[Job] = []
-    for group, held in zip(groups, windows, strict=True):
-        bundle.append(Job(group.number, [members[i] for i in group.members], held))
-        if sum(len(job.members) for job in bundle) >= TILES_PER_TASK or group is groups[-1]:
-            tasks[f"component-{bundle[0].number:06d}"] = (str(dataset), bundle, config.plan, config.quality)
-            bundle = []
+    jobs = [
+        Job(group.number, [members[i] for i in group.members], held)
+        for group, held in zip(groups, windows, strict=True)
+    ]
+    region = read_region(config.plan.region)
+    tasks = {
+        f"component-{bundle[0].number:06d}": (str(dataset), bundle, config.plan, config.quality, region)
+        for bundle in bundles(jobs)
+    }
     planned: Numbered = []
     for key, outcome in track(executor.run("plan", plan_bundle, tasks), "plan", len(tasks)):
         if isinstance(outcome, Failure):
@@ -76,7 +78,19 @@ def run_tasks(
     return planned
 
 
-def plan_bundle(dataset: str, bundle: list[Job], config: PlanConfig, quality: QualityConfig) -> Numbered:
+def bundles(jobs: Sequence[Job]) -> list[list[Job]]:
+    """Jobs put together to tasks of some size, the largest first, so that none of them is waited for at the end."""
+    found: list[list[Job]] = [[]]
+    for job in sorted(jobs, key=lambda job: (-len(job.members), job.number)):
+        if sum(len(each.members) for each in found[-1]) >= TILES_PER_TASK:
+            found.append([])
+        found[-1].append(job)
+    return found if jobs else []
+
+
+def plan_bundle(
+    dataset: str, bundle: list[Job], config: PlanConfig, quality: QualityConfig, region: BaseGeometry | None
+) -> Numbered:
     """The task: plan some components."""
     done = []
     for job in bundle:
@@ -86,7 +100,9 @@ def plan_bundle(dataset: str, bundle: list[Job], config: PlanConfig, quality: Qu
             return masks.load(Path(dataset) / paths[tile.tile_id]) if paths[tile.tile_id] else None
 
         tiles = [tile for tile, _ in job.members]
-        done.append((job.number, plan_component(tiles, mask_of, config, quality, held=job.held)))
+        done.append(
+            (job.number, plan_component(tiles, mask_of, config, quality, held=job.held, region=region))
+        )
     return done
 
 

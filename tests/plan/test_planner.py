@@ -2,6 +2,7 @@
 
 import json
 
+import geopandas as gpd
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,7 +12,7 @@ from pyproj import Geod
 from spectralearth_build import config as settings
 from spectralearth_build.archive import mask as masks
 from spectralearth_build.cluster.inline import InlineExecutor
-from spectralearth_build.errors import PlanChangedError
+from spectralearth_build.errors import ConfigError, PlanChangedError
 from spectralearth_build.overlap.geography import to_lonlat
 from spectralearth_build.overlap.lattice import Box
 from spectralearth_build.plan.planner import plan
@@ -177,3 +178,46 @@ def test_an_archive_without_any_window_gives_empty_tables(tmp_path):
     assert result.counts["patches"] == 0
     assert len(PATCHES.read(tmp_path)) == len(LOCATIONS.read(tmp_path)) == 0
     assert "0 patches" in result.summary()[0]
+
+
+def test_only_tiles_between_the_days_asked_for(dataset):
+    plan(
+        dataset,
+        settings.load(None, {"plan.start": "2023-01-03", "plan.stop": "2023-01-04"}),
+        InlineExecutor(),
+    )
+    tiles, patches = TILES.read(dataset), PATCHES.read(dataset)
+    assert set(patches["datatake"]) == {"DT0000000002", "DT0000000003"}
+    assert "plan.start" in tiles["reason"][0]
+    assert tiles["status"][0] == "unused"
+
+
+def test_only_windows_of_the_region(dataset, tmp_path):
+    x, y = 15 + 30 * COL, 15 - 30 * LINE
+    west_half = gpd.GeoDataFrame(geometry=[shapely.box(x, y - 9000, x + 30 * 130, y)], crs=EPSG).to_crs(3857)
+    west_half.to_file(tmp_path / "region.gpkg")
+    config = settings.load(None, {"plan.region": str(tmp_path / "region.gpkg")})
+    plan(dataset, config, InlineExecutor())
+    locations, tiles = LOCATIONS.read(dataset), TILES.read(dataset)
+    assert len(locations) >= 2
+    assert (locations["lattice_col"] + 64 <= COL + 131).all()
+    assert tiles["reason"][2] == "outside plan.region"
+
+
+@pytest.mark.parametrize("content", [b"", b"no vector file"])
+def test_an_unreadable_region_is_named(dataset, tmp_path, content):
+    (tmp_path / "region.geojson").write_bytes(content)
+    config = settings.load(None, {"plan.region": str(tmp_path / "region.geojson")})
+    with pytest.raises(ConfigError, match=r"region\.geojson: plan\.region"):
+        plan(dataset, config, InlineExecutor())
+
+
+def test_another_region_in_the_same_file_is_a_change(dataset, tmp_path):
+    path = tmp_path / "region.gpkg"
+    config = settings.load(None, {"plan.region": str(path)})
+    x, y = 15 + 30 * COL, 15 - 30 * LINE
+    ids = []
+    for width in (9000, 5000):
+        gpd.GeoDataFrame(geometry=[shapely.box(x, y - 9000, x + width, y)], crs=EPSG).to_file(path)
+        ids.append(plan(dataset, config, InlineExecutor()).id)
+    assert ids[0] != ids[1]
