@@ -19,14 +19,26 @@ from scipy.optimize import Bounds, LinearConstraint, milp
 from spectralearth_build.overlap.cover import cover
 from spectralearth_build.overlap.lattice import Box
 from spectralearth_build.overlap.region import Region
+from spectralearth_build.plan.algorithm1 import algorithm1
 from spectralearth_build.plan.bound import upper_bound
+from spectralearth_build.plan.fixed_lattice import fixed_lattice
+from spectralearth_build.plan.greedy import greedy
 from spectralearth_build.plan.problem import Problem, Strategy
+from spectralearth_build.plan.shelves import shelves
 from spectralearth_build.worth import worth_of
 
 SIZE = 6
 SCALE = SIZE / 128
 PATCHES, PAIRS = "d", "5 * d * (d - 1) + d"
 """Values of depth; the second is like the preset `pairs`, with weights that an integer programme can handle."""
+
+
+STRATEGIES: dict[str, Strategy] = {
+    "ours": shelves,
+    "greedy": greedy,
+    "fixed lattice": fixed_lattice,
+    "Algorithm 1": algorithm1(100),
+}
 
 
 @dataclass(frozen=True)
@@ -49,7 +61,7 @@ class Gap:
 
 
 def gaps(strategies: dict[str, Strategy], seed: int = 0, time_limit: float = 60.0) -> Iterator[Gap]:
-    """Solve a dozen planes of one to five tiles, with the values `PATCHES` and `PAIRS`.
+    """Solve nine problems on planes of one to five tiles, with the values `PATCHES` and `PAIRS`.
 
     Args:
         strategies: what to compare, by name.
@@ -70,6 +82,16 @@ def gaps(strategies: dict[str, Strategy], seed: int = 0, time_limit: float = 60.
             reached = {name: problem.value(strategy(problem)) for name, strategy in strategies.items()}
             optimum, ceiling = best_value(problem, time_limit)
             yield Gap(tiles, value, optimum, ceiling <= optimum + 0.5, ceiling, upper_bound(problem), reached)
+
+
+def line(gap: Gap) -> str:
+    """A gap for people: what each strategy reaches of the optimum, or of the solver's bound if that is not proven."""
+    best = gap.optimum if gap.proven else gap.ceiling
+    shares = ", ".join(f"{name} {value / best:.1%}" for name, value in gap.reached.items())
+    kind = "optimum" if gap.proven else "at most"
+    return (
+        f"{gap.tiles} tiles, value {gap.value}: {kind} {best:.0f}; {shares}; our bound {gap.bound / best:.1%}"
+    )
 
 
 def plane(tiles: int, random: np.random.Generator) -> list[Region]:

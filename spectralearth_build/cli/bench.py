@@ -1,4 +1,4 @@
-"""Verbs that measure: `bench plan`."""
+"""Verbs that measure: `bench plan`, `bench optimum`."""
 
 from __future__ import annotations
 
@@ -59,6 +59,23 @@ def plan(
         _strategies(tiles, seed, sample, limit, out)
 
 
+def optimum(
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same planes.")] = 0,
+    limit: Annotated[float, typer.Option(min=1, help="Seconds that the solver has for a plane.")] = 60,
+) -> None:
+    """Compare placement strategies with the optimum, on planes so small that it can be computed.
+
+    Example: [bold]spectralearth-build bench optimum[/bold]
+
+    Next: [bold]bench plan[/bold], which bounds the optimum where it cannot be computed.
+    """
+    from spectralearth_build.bench import optimum as planes
+    from spectralearth_build.progress import say
+
+    for gap in planes.gaps(planes.STRATEGIES, seed, limit):
+        say(planes.line(gap))
+
+
 def _strategies(tiles: int, seed: int, sample: int, limit: float, out: Path) -> None:
     from spectralearth_build.bench import report
     from spectralearth_build.bench.contest import contest
@@ -117,3 +134,4 @@ def describe() -> None:
 
 
 app.command()(verb(plan))
+app.command()(verb(optimum))

@@ -1,5 +1,6 @@
 """The optimum against exhaustive search, and everything else below it."""
 
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -8,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from spectralearth_build.bench.optimum import SIZE, best_value, gaps, plane
+from spectralearth_build.bench.optimum import SIZE, Gap, best_value, gaps, line, plane
 from spectralearth_build.overlap.cover import cover
 from spectralearth_build.overlap.lattice import Box
 from spectralearth_build.overlap.region import Region
@@ -65,3 +66,9 @@ def test_shelves_are_near_the_optimum_of_a_single_tile():
     gap = next(gaps({"ours": shelves}))
     assert gap.proven
     assert 0.95 * gap.optimum <= gap.reached["ours"] <= gap.optimum + 1e-6 <= gap.bound + 1e-6
+
+
+def test_a_gap_reads_as_a_line():
+    proven = Gap(2, "d", 100.0, True, 100.0, 110.0, {"ours": 98, "greedy": 90})
+    assert line(proven) == "2 tiles, value d: optimum 100; ours 98.0%, greedy 90.0%; our bound 110.0%"
+    assert "at most 125; ours 78.4%" in line(replace(proven, proven=False, ceiling=125.0))
