@@ -17,22 +17,24 @@ def fill(region: Region, size: int) -> Points:
 @kernel
 def _fill(runs: Runs, size: int) -> Points:
     col0 = runs[:, 1].min()
-    free_from = np.full(
-        runs[:, 2].max() - col0, runs[0, 0], np.int64
-    )  # first line free of windows, by column
+    width = runs[:, 2].max() - col0
+    free_from = np.full(width, runs[0, 0], np.int64)  # for each column, the first line that no window blocks
+    next_free = np.zeros(width, np.int64)  # and the first column beyond what that window blocks
     placed = np.empty((64, 2), np.int32)
     m = 0
     for k in range(runs.shape[0]):
         line = runs[k, 0]
-        col = runs[k, 1]
+        col = np.int64(runs[k, 1])
         while col < runs[k, 2]:
             if free_from[col - col0] > line:
-                col += 1
+                col = next_free[col - col0]
                 continue
             if m == placed.shape[0]:
                 placed = np.concatenate((placed, placed))
             placed[m, 0], placed[m, 1] = line, col
             m += 1
-            free_from[max(0, col - col0 - size + 1) : col - col0 + size] = line + size
+            first, stop = max(0, col - col0 - size + 1), min(width, col - col0 + size)
+            free_from[first:stop] = line + size
+            next_free[first:stop] = col + size
             col += size
     return placed[:m].copy()

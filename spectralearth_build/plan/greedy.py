@@ -22,9 +22,7 @@ def by_levels(segments: Runs, levels: npt.NDArray[np.int64], size: int) -> Point
     placed = [np.empty((0, 2), np.int32)]
     taken = Region.empty()
     for level in np.unique(levels)[::-1]:
-        here = Region(joined(segments, levels == level))
-        anchors = fill(here - taken, size)
-        placed.append(anchors)
-        if len(anchors):
-            taken = taken | conflicts(anchors, size)
+        if len(placed[-1]):
+            taken = taken | conflicts(placed[-1], size)
+        placed.append(fill(Region(joined(segments, levels == level)) - taken, size))
     return np.concatenate(placed)
