@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -53,18 +52,3 @@ def conflicts(anchors: Points, size: int) -> Region:
     spread = np.repeat(beside, len(reach), axis=0)
     spread[:, 0] += np.tile(reach, len(beside)).astype(np.int32)
     return merged(spread)
-
-
-def overlapping(
-    anchors: Sequence[tuple[int, int]], size: int
-) -> list[tuple[tuple[int, int], tuple[int, int]]]:
-    """Pairs of anchors whose windows overlap: what no placement may have."""
-    ordered = sorted(anchors)
-    found = []
-    for i, a in enumerate(ordered):
-        for b in ordered[i + 1 :]:
-            if b[0] - a[0] >= size:
-                break
-            if abs(b[1] - a[1]) < size:
-                found.append((a, b))
-    return found

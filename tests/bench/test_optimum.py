@@ -8,13 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from placements import overlapping
 
 from spectralearth_build.bench.optimum import SIZE, Gap, best_value, gaps, line, plane
 from spectralearth_build.overlap.cover import cover
 from spectralearth_build.overlap.lattice import Box
 from spectralearth_build.overlap.region import Region
 from spectralearth_build.plan.bound import upper_bound
-from spectralearth_build.plan.problem import Problem, overlapping
+from spectralearth_build.plan.problem import Problem
 from spectralearth_build.plan.shelves import shelves
 from spectralearth_build.worth import worth_of
 

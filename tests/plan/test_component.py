@@ -9,6 +9,7 @@ import shapely
 from component_rows import as_rows
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from placements import overlapping
 
 from spectralearth_build.archive.mask import CLOUD, SHADOW, VALID, WATER
 from spectralearth_build.config import PlanConfig, QualityConfig
@@ -16,7 +17,6 @@ from spectralearth_build.overlap.geography import to_lonlat
 from spectralearth_build.overlap.lattice import Box
 from spectralearth_build.overlap.view import Tile
 from spectralearth_build.plan.component import plan_component
-from spectralearth_build.plan.problem import overlapping
 
 SIZE = 3
 EPSG = 32632

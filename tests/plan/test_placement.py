@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from placements import overlapping
 
 from spectralearth_build.overlap.cover import cover
 from spectralearth_build.overlap.lattice import Box
@@ -11,7 +12,7 @@ from spectralearth_build.overlap.region import Region
 from spectralearth_build.plan.algorithm1 import algorithm1, grow
 from spectralearth_build.plan.fixed_lattice import fixed_lattice
 from spectralearth_build.plan.greedy import greedy
-from spectralearth_build.plan.problem import Problem, conflicts, overlapping
+from spectralearth_build.plan.problem import Problem, conflicts
 from spectralearth_build.plan.shelves import best_shelves, pieces, shelves
 from spectralearth_build.worth import worth_of
 
