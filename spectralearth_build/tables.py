@@ -6,14 +6,19 @@ in EPSG:4326 (longitude, latitude), split where they cross the antimeridian.
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import geopandas as gpd
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+import shapely
+from pyproj import CRS
 
 from spectralearth_build.errors import UsageError
 from spectralearth_build.files import replacing
@@ -21,6 +26,11 @@ from spectralearth_build.files import replacing
 _TIME = pa.timestamp("us", tz="UTC")
 _TEXTS = pa.list_(pa.string())
 _DOUBLES = pa.list_(pa.float64())
+ROW_GROUP = 1 << 17
+"""Rows that are written, and can be read, together."""
+KINDS = ("Point", "LineString", "LinearRing", "Polygon", "MultiPoint", "MultiLineString", "MultiPolygon",
+         "GeometryCollection")  # fmt: skip
+"""What GeoParquet calls the types that shapely numbers."""
 GEOMETRY = None
 """Stands for the type of a geometry column, which geopandas writes itself."""
 
@@ -64,17 +74,40 @@ class Table:
         framed = gpd.GeoDataFrame(result, geometry=gpd.GeoSeries(list(shapes), crs="EPSG:4326"))
         return framed[[c.name for c in self.columns]]
 
-    def write(self, frame: pd.DataFrame, folder: Path) -> Path:
-        """Write the table into ``folder``, atomically and with the same bytes for the same rows."""
+    def arrow(self, rows: pd.DataFrame | Mapping[str, Any]) -> pa.Table:
+        """An Arrow table with exactly this table's columns and types; absent columns are null.
+
+        Args:
+            rows: columns of values; the geometry as shapes, or as WKB in an Arrow array.
+        """
+        count = len(next(iter(rows.values()))) if isinstance(rows, Mapping) and rows else len(rows)
+        columns = [
+            _array(rows[c.name], c) if c.name in rows else pa.nulls(count, c.type or pa.binary())
+            for c in self.columns
+        ]
+        return pa.table(columns, schema=self.schema)
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Names and Arrow types of the columns; a geometry is WKB."""
+        return pa.schema([(c.name, c.type or pa.binary()) for c in self.columns])
+
+    def write(self, rows: pd.DataFrame | pa.Table, folder: Path) -> Path:
+        """Write the table into ``folder``, atomically and with the same bytes for the same rows.
+
+        Args:
+            rows: a data frame, or a table as of `arrow`.
+            folder: where the file goes.
+        """
         path = folder / self.file
-        ordered = self.frame(frame).reset_index(drop=True)
-        with replacing(path) as temporary:
-            ordered.to_parquet(temporary, index=False)
-            written = pq.read_table(temporary)
-            types = [(c.name, c.type or written.schema.field(c.name).type) for c in self.columns]
-            geo = {key: text for key, text in (written.schema.metadata or {}).items() if key == b"geo"}
-            # pandas chooses types, and leaves notes, that differ with its version: take them back
-            pq.write_table(written.cast(pa.schema(types, metadata=geo)), temporary, compression="zstd")
+        table = rows if isinstance(rows, pa.Table) else self.arrow(rows)
+        schema = self.schema.with_metadata(_geo(table["geometry"]) if self.spatial else None)
+        with (
+            replacing(path) as temporary,
+            pq.ParquetWriter(temporary, schema, compression="zstd") as writer,
+        ):
+            for part in _parts(table):
+                writer.write_table(part.cast(schema), row_group_size=ROW_GROUP)
         return path
 
     def read(self, folder: Path, columns: list[str] | None = None) -> gpd.GeoDataFrame | pd.DataFrame:
@@ -101,10 +134,41 @@ class Table:
         return frame
 
 
-def _array(values: Any, column: Column) -> pa.Array:  # noqa: ANN401
+def _array(values: Any, column: Column) -> pa.Array | pa.ChunkedArray:  # noqa: ANN401
+    if isinstance(values, pa.Array | pa.ChunkedArray):
+        return values.cast(column.type or pa.binary())
+    if column.type is GEOMETRY:
+        return pa.array(shapely.to_wkb(np.asarray(values, object)), pa.binary())
     if isinstance(values, pd.Series) and isinstance(values.dtype, pd.DatetimeTZDtype | pd.StringDtype):
         return pa.Array.from_pandas(values).cast(column.type)  # no detour over Python objects
+    if isinstance(values, np.ndarray) and values.dtype != object:
+        return pa.array(values).cast(column.type)
     return pa.array(list(values), type=column.type, from_pandas=True)
+
+
+def _parts(table: pa.Table) -> Iterator[pa.Table]:
+    """The table in pieces of one row group each, so that little more than one is copied; at least one."""
+    for start in range(0, max(1, len(table)), ROW_GROUP):
+        yield table.slice(start, ROW_GROUP).combine_chunks()
+
+
+def _geo(geometry: pa.ChunkedArray) -> dict[str, str]:
+    """What GeoParquet 1.0 wants to know of a column of WKB."""
+    kinds, boxes = set[str](), list[Any]()
+    for start in range(0, len(geometry), ROW_GROUP):
+        shapes = shapely.from_wkb(geometry.slice(start, ROW_GROUP).drop_null().to_numpy())
+        kinds.update(KINDS[kind] for kind in np.unique(shapely.get_type_id(shapes)))
+        if shapes.size:  # some versions of shapely refuse to bound nothing
+            boxes.append(shapely.box(*shapely.total_bounds(shapes)))
+    crs = CRS(4326).to_json_dict()
+    for member in crs["datum_ensemble"]["members"]:
+        member.pop("id", None)  # as geopandas does: older PROJ cannot read it
+    about: dict[str, Any] = {"encoding": "WKB", "crs": crs, "geometry_types": sorted(kinds)}
+    bounds = shapely.total_bounds(boxes).tolist() if boxes else [np.nan]
+    if np.isfinite(bounds).all():
+        about["bbox"] = bounds
+    geo = {"version": "1.0.0", "primary_column": "geometry", "columns": {"geometry": about}}
+    return {"geo": json.dumps(geo)}
 
 
 STATUSES = ("used", "unused", "superseded", "duplicate", "rejected", "quarantined")
@@ -251,4 +315,30 @@ PATCHES = Table(
     ),
 )
 
-ALL = (TILES, OVERLAPS, TUPLES, LOCATIONS, PATCHES)
+QUARANTINE = Table(
+    "quarantine.parquet",
+    "Products that are damaged, by cause: the most frequent first.",
+    (
+        Column("error_class", pa.string(), "Class of the problem."),
+        Column("cause", pa.string(), "What the class means."),
+        Column("stage", pa.string(), "scan or cut: where it showed."),
+        Column("tile_id", pa.string(), "Tile, if the product's name says it."),
+        Column("product_id", pa.string(), "Product; for unreadable names the path."),
+        Column("path", pa.string(), "Path below the archive; members of an archive behind '!'."),
+        Column("reason", pa.string(), "What was found and what was expected."),
+        Column("remedy", pa.string(), "What to do about it."),
+    ),
+)
+
+SPLITS = Table(
+    "splits.parquet",
+    "The part of each patch, where `split` has made parts.",
+    (
+        Column("patch_id", pa.string(), "The patch, of those that are planned or written."),
+        Column("location_id", pa.string(), "Its location."),
+        Column("split", pa.string(), "Its part, such as train, val or test; empty if it is in none."),
+        Column("reason", pa.string(), "Why it is in none; empty otherwise."),
+    ),
+)
+
+ALL = (TILES, OVERLAPS, TUPLES, LOCATIONS, PATCHES, QUARANTINE, SPLITS)

@@ -17,6 +17,8 @@ PUBLISHED = {
     "tuples.parquet": "component n datatakes tiles windows area_km2 geometry",
     "locations.parquet": "location_id epsg lattice_col lattice_row n component geometry",
     "patches.parquet": "patch_id location_id tile_id datatake acquired store_row shard cloud_fraction resampled",
+    "quarantine.parquet": "error_class cause stage tile_id path reason remedy",
+    "splits.parquet": "patch_id location_id split reason",
 }
 
 
@@ -27,7 +29,7 @@ def test_the_published_columns_are_there():
         assert set(PUBLISHED[table.file].split()) <= set(names)
         assert len(names) == len(set(names))
         assert all(column.meaning.endswith(".") for column in table.columns)
-    assert [table.spatial for table in ALL] == [True, False, True, True, False]
+    assert [table.spatial for table in ALL] == [True, False, True, True, False, False, False]
     assert STATUSES == ("used", "unused", "superseded", "duplicate", "rejected", "quarantined")
 
 

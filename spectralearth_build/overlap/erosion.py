@@ -16,6 +16,7 @@ from spectralearth_build.overlap.runs import Runs
 
 Spans = npt.NDArray[np.int32]
 """Spans of columns in one line, [n, 2] of (start, stop), sorted and disjoint."""
+_NOWHERE = np.iinfo(np.int32).max
 
 
 def erode(runs: Runs, size: int) -> Runs:
@@ -24,10 +25,42 @@ def erode(runs: Runs, size: int) -> Runs:
     if len(narrowed) == 0:
         return narrowed
     first = int(narrowed[0, 0])
+    spans = np.ascontiguousarray(narrowed[:, 1:] - np.array([0, size - 1], np.int32))
+    if (np.diff(narrowed[:, 0]) > 0).all():  # as in most footprints
+        return _erode_single(narrowed[:, 0] - first, spans, first, size)
     lines = np.arange(first, int(narrowed[-1, 0]) + 2)
     pointers = np.searchsorted(narrowed[:, 0], lines)
-    spans = np.ascontiguousarray(narrowed[:, 1:] - np.array([0, size - 1], np.int32))
     return _intersect_down(pointers, spans, first, size)
+
+
+@kernel
+def _erode_single(lines: npt.NDArray[np.int32], spans: Spans, first: int, size: int) -> Runs:
+    """The same where no line has more than one span: the latest start and the earliest stop of ``size`` lines."""
+    height = lines[-1] + 1
+    ends = np.empty((height, 2), np.int32)
+    ends[:, 0], ends[:, 1] = _NOWHERE, -_NOWHERE
+    for k in range(lines.size):
+        ends[lines[k]] = spans[k]
+    runs = np.empty((max(0, height - size + 1), 3), np.int32)
+    back = np.empty((size, 2), np.int32)
+    m = 0
+    for block in range(0, height - size + 1, size):
+        back[size - 1] = ends[block + size - 1]
+        for k in range(size - 2, -1, -1):
+            back[k, 0], back[k, 1] = (
+                max(back[k + 1, 0], ends[block + k, 0]),
+                min(back[k + 1, 1], ends[block + k, 1]),
+            )
+        start, stop = -_NOWHERE, _NOWHERE
+        for k in range(min(size, height - size + 1 - block)):
+            if k > 0:
+                start = max(start, ends[block + size - 1 + k, 0])
+                stop = min(stop, ends[block + size - 1 + k, 1])
+            left, right = max(start, back[k, 0]), min(stop, back[k, 1])
+            if left < right:
+                runs[m, 0], runs[m, 1], runs[m, 2] = first + block + k, left, right
+                m += 1
+    return runs[:m].copy()
 
 
 @kernel

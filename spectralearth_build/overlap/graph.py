@@ -8,14 +8,13 @@ could overlap a window of the other; the connected components of this relation a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import combinations
 
 import networkx as nx
 import numpy as np
 import numpy.typing as npt
 import shapely
 
-from spectralearth_build.overlap.cover import cover, faces
+from spectralearth_build.overlap.cover import cover
 from spectralearth_build.overlap.region import Region
 
 MARGIN_DEGREES = 0.001
@@ -66,9 +65,14 @@ def shared_windows(
     Returns:
         Pairs of indices (i < j) with at least one window in common.
     """
-    shared: dict[tuple[int, int], int] = {}
-    for face in faces(cover(regions, names)):
-        for i, j in combinations(face.members, 2):
-            if datatakes[i] != datatakes[j]:
-                shared[i, j] = shared.get((i, j), 0) + face.area
-    return shared
+    covered = cover(regions, names)
+    covered = covered.where(covered.depth > 1)
+    if len(covered.segments) == 0:
+        return {}
+    _, first, which = np.unique(covered.key, return_index=True, return_inverse=True)
+    lengths = covered.segments[:, 2] - covered.segments[:, 1]
+    members = covered.members(covered.segments[first, :2]).astype(np.float64)
+    windows = (members.T * np.bincount(which, lengths)) @ members  # exact: far below 2^53
+    other = np.not_equal.outer(*(2 * [np.unique(datatakes, return_inverse=True)[1]]))
+    pairs = np.argwhere(np.triu(other & (windows > 0)))
+    return {(int(i), int(j)): int(windows[i, j]) for i, j in pairs}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 import shapely
@@ -52,7 +54,7 @@ def _fill(edges: Floats) -> Runs:
     runs = np.empty((crossings.size // 2, 3), np.int32)
     m = 0
     for i in range(lines):
-        line = np.sort(crossings[pointer[i] : pointer[i + 1]])
+        line = _sorted(crossings[pointer[i] : pointer[i + 1]])
         for k in range(0, line.size - 1, 2):
             start, stop = int(np.ceil(line[k] - 0.5)), int(np.ceil(line[k + 1] - 0.5))
             if m > 0 and runs[m - 1, 0] == i + first and runs[m - 1, 2] >= start:
@@ -63,38 +65,80 @@ def _fill(edges: Floats) -> Runs:
     return runs[:m].copy()
 
 
+@kernel
+def _sorted(values: Floats) -> Floats:
+    """The values in order; few of them in place, without a call that allocates."""
+    if values.size > 16:
+        return np.sort(values)
+    for k in range(1, values.size):
+        value, place = values[k], k
+        while place > 0 and values[place - 1] > value:
+            values[place] = values[place - 1]
+            place -= 1
+        values[place] = value
+    return values
+
+
 def outline(runs: Runs, shift: float = 0.0, tolerance: float = 0.0) -> BaseGeometry:
-    """The outline of a set of pixels, in metres of the zone.
+    """The outline of one set of pixels; see `outlines`."""
+    shape: BaseGeometry = outlines([runs], shift, tolerance)[0]
+    return shape
+
+
+def outlines(sets: Sequence[Runs], shift: float = 0.0, tolerance: float = 0.0) -> npt.NDArray[np.object_]:
+    """The outlines of sets of pixels, in metres of the zone, all at once.
 
     Args:
-        runs: the pixels.
-        shift: moves the outline down and right by so many pixels (half a window: from anchors to centres).
+        sets: the pixels.
+        shift: moves the outlines down and right by so many pixels (half a window: from anchors to centres).
         tolerance: simplification of the sides, in pixels; at 1, a slanted staircase becomes a straight line.
+
+    Returns:
+        One geometry a set, an empty polygon where there are no pixels.
     """
+    found = np.full(len(sets), shapely.Polygon(), object)
+    runs = np.concatenate(sets) if len(sets) else np.empty((0, 3), np.int32)
     if len(runs) == 0:
-        return shapely.Polygon()
-    stacks = _stacks(runs, tolerance)
-    whole = shapely.union_all(stacks) if len(stacks) > 1 else stacks[0]
-    return shapely.transform(
-        whole,
-        lambda p: np.stack([ORIGIN + PIXEL * (p[:, 0] + shift), ORIGIN - PIXEL * (p[:, 1] + shift)], axis=1),
+        return found
+    owner = np.repeat(np.arange(len(sets)), [len(each) for each in sets])
+    chain = _chains(_apart(runs, owner))
+    stacks = _stacks(runs, chain, tolerance)
+    owners, first = np.unique(owner[np.unique(chain, return_index=True)[1]], return_index=True)
+    for k, group in zip(owners, np.split(stacks, first[1:]), strict=True):
+        found[k] = shapely.union_all(group) if len(group) > 1 else group[0]
+    return np.asarray(
+        shapely.transform(
+            found,
+            lambda p: np.stack(
+                [ORIGIN + PIXEL * (p[:, 0] + shift), ORIGIN - PIXEL * (p[:, 1] + shift)], axis=1
+            ),
+        )
     )
 
 
-def _stacks(runs: Runs, tolerance: float) -> npt.NDArray[np.object_]:
+def _apart(runs: Runs, owner: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """The runs with each set moved down, so that no set touches the one before."""
+    moved = runs.astype(np.int64)
+    down = np.diff(moved[:, 0], prepend=moved[0, 0])
+    down[np.diff(owner, prepend=owner[0]) > 0] = 2
+    moved[:, 0] = np.cumsum(down)
+    return moved
+
+
+def _stacks(runs: Runs, chain: npt.NDArray[np.int64], tolerance: float) -> npt.NDArray[np.object_]:
     """Polygons of stacks of runs, one run a line, whose ends meet the next stack's exactly.
 
     The two sides of a stack are simplified with their ends held, so stacks still join without a gap.
     """
-    chain = _chains(runs)
     order = np.argsort(chain, kind="stable")
-    sides = [_side(runs[order], chain[order], end, tolerance) for end in (1, 2)]
-    left, right = sides
+    left, right = (_side(runs[order], chain[order], end, tolerance) for end in (1, 2))
     points, where = shapely.get_coordinates(np.concatenate([left, shapely.reverse(right)]), return_index=True)
     ring = where % len(left)
     by_ring = np.argsort(ring, kind="stable")
     found = shapely.polygons(shapely.linearrings(points[by_ring], indices=ring[by_ring]))
-    return np.asarray(np.where(shapely.is_valid(found), found, shapely.buffer(found, 0)))
+    crossed = ~shapely.is_valid(found)
+    found[crossed] = shapely.buffer(found[crossed], 0)
+    return np.asarray(found)
 
 
 def _side(runs: Runs, chain: npt.NDArray[np.int64], end: int, tolerance: float) -> npt.NDArray[np.object_]:
@@ -116,7 +160,7 @@ def _side(runs: Runs, chain: npt.NDArray[np.int64], end: int, tolerance: float) 
 
 
 @kernel
-def _chains(runs: Runs) -> npt.NDArray[np.int64]:
+def _chains(runs: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """Number the stacks: a run goes on the stack above if each is the other's only neighbour."""
     n = runs.shape[0]
     above = np.full(n, -1, np.int64)

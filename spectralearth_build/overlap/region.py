@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from spectralearth_build.overlap import combine
 from spectralearth_build.overlap import runs as kernels
 from spectralearth_build.overlap.erosion import erode
 from spectralearth_build.overlap.lattice import WINDOW, Box
+from spectralearth_build.overlap.layers import runs_of_mask
 
 Points = npt.NDArray[np.int32]
 """Pixels or anchors, [n, 2] of (line, col)."""
@@ -32,7 +34,7 @@ class Region:
     @staticmethod
     def from_mask(mask: npt.NDArray[np.bool_], box: Box) -> Region:
         """The true pixels of a mask [line, col] that covers ``box``."""
-        return Region(kernels.runs_of_mask(np.ascontiguousarray(mask), box.line, box.col))
+        return Region(runs_of_mask(mask, box.line, box.col))
 
     @staticmethod
     def from_box(box: Box) -> Region:
@@ -67,13 +69,13 @@ class Region:
         return len(self.runs) > 0
 
     def __and__(self, other: Region) -> Region:
-        return _combine(self, other, (3,)) if self and other else Region.empty()
+        return _combine(self, other, both=True) if self and other else Region.empty()
 
     def __or__(self, other: Region) -> Region:
-        return _combine(self, other, (1, 2, 3)) if self and other else self or other
+        return _combine(self, other, only_a=True, only_b=True, both=True) if self and other else self or other
 
     def __sub__(self, other: Region) -> Region:
-        return _combine(self, other, (1,)) if self and other else self
+        return _combine(self, other, only_a=True) if self and other else self
 
     def anchors(self, size: int = WINDOW) -> Region:
         """Anchors of the windows that lie wholly inside."""
@@ -98,9 +100,7 @@ class Region:
 
 def merged(runs: npt.NDArray[np.integer[Any]]) -> Region:
     """The pixels of any of the runs [n, 3], which may be in any order and overlap."""
-    ordered = runs[np.argsort(runs[:, 0], kind="stable")].astype(np.int32)
-    segments, _, _ = kernels.sweep(ordered, np.zeros(len(runs), np.uint64))
-    return Region(kernels.joined(segments, np.ones(len(segments), np.bool_)))
+    return Region(combine.merged(runs))
 
 
 def union(regions: Sequence[Region]) -> Region:
@@ -121,6 +121,7 @@ def swept(
     return kernels.sweep(runs[order], every[order])
 
 
-def _combine(a: Region, b: Region, wanted: tuple[int, ...]) -> Region:
-    segments, _, keys = swept([a, b], np.array([1, 2], np.uint64))
-    return Region(kernels.joined(segments, np.isin(keys, np.array(wanted, np.uint64))))
+def _combine(
+    a: Region, b: Region, *, only_a: bool = False, only_b: bool = False, both: bool = False
+) -> Region:
+    return Region(combine.combined(a.runs, b.runs, only_a, only_b, both))

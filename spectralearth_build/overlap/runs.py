@@ -16,31 +16,6 @@ Ints = npt.NDArray[np.int64]
 
 
 @kernel
-def runs_of_mask(mask: npt.NDArray[np.bool_], line0: int, col0: int) -> Runs:
-    """Runs of the true pixels of a mask [line, col] whose first pixel is (line0, col0)."""
-    height, width = mask.shape
-    count = 0
-    for i in range(height):
-        inside = False
-        for j in range(width):
-            if mask[i, j] and not inside:
-                count += 1
-            inside = mask[i, j]
-    runs = np.empty((count, 3), np.int32)
-    k = -1
-    for i in range(height):
-        inside = False
-        for j in range(width):
-            if mask[i, j]:
-                if not inside:
-                    k += 1
-                    runs[k, 0], runs[k, 1] = line0 + i, col0 + j
-                runs[k, 2] = col0 + j + 1
-            inside = mask[i, j]
-    return runs
-
-
-@kernel
 def paint(runs: Runs, mask: npt.NDArray[np.bool_], line0: int, col0: int) -> None:
     """Set the pixels of the runs in a mask [line, col] whose first pixel is (line0, col0)."""
     height, width = mask.shape
@@ -249,36 +224,40 @@ def anchors_within_limit(anchors: Runs, flags: Runs, size: int, limit: int) -> R
     if anchors.shape[0] == 0:
         return kept[:0]
     col0 = anchors[:, 1].min()
-    columns = np.zeros(anchors[:, 2].max() + size - col0, np.int64)  # flagged lines of the window, by column
-    width = columns.size
+    width = anchors[:, 2].max() + size - col0
+    columns = np.zeros(width, np.int32)  # flagged lines of the window, by column
+    before = np.zeros(width + 1, np.int32)  # flagged pixels of the window's lines west of each column
     entering = leaving = 0
     for k in range(anchors.shape[0]):
-        line, start, stop = anchors[k]
+        line, start, stop = anchors[k, 0], anchors[k, 1] - col0, anchors[k, 2] - col0
         while entering < flags.shape[0] and flags[entering, 0] < line + size:
-            _add(columns, flags[entering, 1] - col0, flags[entering, 2] - col0, 1, width)
+            _add(columns, flags[entering, 1] - col0, flags[entering, 2] - col0, 1)
             entering += 1
         while leaving < entering and flags[leaving, 0] < line:
-            _add(columns, flags[leaving, 1] - col0, flags[leaving, 2] - col0, -1, width)
+            _add(columns, flags[leaving, 1] - col0, flags[leaving, 2] - col0, -1)
             leaving += 1
-        total = columns[start - col0 : start - col0 + size].sum() if entering > leaving else 0
-        inside = False
-        for c in range(start - col0, stop - col0):
-            if total <= limit:
-                if not inside:
-                    if m == kept.shape[0]:
-                        kept = _doubled(kept)
-                    kept[m, 0], kept[m, 1] = line, c + col0
-                    m += 1
-                kept[m - 1, 2] = c + col0 + 1
-            inside = total <= limit
-            if c + 1 < stop - col0:
-                total += columns[c + size] - columns[c]
+        for c in range(start, stop + size - 1):
+            before[c + 1] = before[c] + columns[c]
+        c = start
+        while c < stop:
+            total = before[c + size] - before[c]
+            first = c
+            while c < stop and total <= limit:  # from one column to the next, at most ``size`` pixels more
+                c += (limit - total) // size + 1
+                total = before[min(c, stop - 1) + size] - before[min(c, stop - 1)]
+            if c > first:
+                if m == kept.shape[0]:
+                    kept = _doubled(kept)
+                kept[m, 0], kept[m, 1], kept[m, 2] = line, first + col0, min(c, stop) + col0
+                m += 1
+            if c < stop:
+                c += (total - limit - 1) // size + 1
     return kept[:m].copy()
 
 
 @kernel
-def _add(columns: Ints, start: int, stop: int, value: int, width: int) -> None:
-    for c in range(max(0, start), min(width, stop)):
+def _add(columns: npt.NDArray[np.int32], start: int, stop: int, value: int) -> None:
+    for c in range(max(0, start), min(columns.size, stop)):
         columns[c] += value
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 import numpy as np
+import numpy.typing as npt
 import shapely
 from shapely.geometry.base import BaseGeometry
 
@@ -21,6 +22,7 @@ from spectralearth_build.archive.mask import (
     Mask,
 )
 from spectralearth_build.overlap.lattice import PIXEL, WINDOW, Box
+from spectralearth_build.overlap.layers import runs_of_layers
 from spectralearth_build.overlap.polygon import region_of_footprint
 from spectralearth_build.overlap.region import Region
 from spectralearth_build.overlap.resample import bilinear_valid, nearest, source_grid, transformer
@@ -77,21 +79,27 @@ def view(tile: Tile, mask: Mask | None, epsg: int, cirrus_level: int, size: int 
             tile,
             native,
             region_of_footprint(tile.footprint, epsg),
-            MappingProxyType(_flags(None, tile.box, 1)),
+            MappingProxyType(dict.fromkeys(FLAGS, Region.empty())),
         )
     box, seen = (tile.box, mask) if native else _resampled(tile, mask, epsg, size)
-    valid = Region.from_mask((seen & VALID) > 0, box)
-    return View(tile, native, valid, MappingProxyType(_flags(seen, box, cirrus_level)))
+    valid, *flags = (Region(r) for r in runs_of_layers(seen, _layers(cirrus_level), box.line, box.col))
+    return View(tile, native, valid, MappingProxyType(dict(zip(FLAGS, flags, strict=True))))
 
 
-def _flags(mask: Mask | None, box: Box, cirrus_level: int) -> dict[str, Region]:
-    if mask is None:
-        return dict.fromkeys(FLAGS, Region.empty())
-    cirrus = (mask & CIRRUS) >> CIRRUS_SHIFT
-    bits = {"cloud": CLOUD, "shadow": SHADOW, "haze": HAZE, "snow": SNOW, "water": WATER}
-    layers = {name: (mask & bit) > 0 for name, bit in bits.items()}
-    layers |= {"cirrus": cirrus > 0, "thick_cirrus": cirrus >= cirrus_level}
-    return {name: Region.from_mask(layers[name], box) for name in FLAGS}
+def _layers(cirrus_level: int) -> list[npt.NDArray[np.bool_]]:
+    """Which bytes of a mask are valid, and which bear each of `FLAGS`."""
+    every = np.arange(256)
+    cirrus = (every & CIRRUS) >> CIRRUS_SHIFT
+    flags = {
+        "cloud": every & CLOUD > 0,
+        "shadow": every & SHADOW > 0,
+        "haze": every & HAZE > 0,
+        "cirrus": cirrus > 0,
+        "thick_cirrus": cirrus >= cirrus_level,
+        "snow": every & SNOW > 0,
+        "water": every & WATER > 0,
+    }
+    return [every & VALID > 0, *(flags[name] for name in FLAGS)]
 
 
 def _resampled(tile: Tile, mask: Mask, epsg: int, size: int) -> tuple[Box, Mask]:

@@ -65,7 +65,7 @@ def _place(problem: Problem, kept: int) -> Points:
 
 def laid_out(problem: Problem, kept: int) -> tuple[Points, npt.NDArray[np.int64]]:
     """Windows, and the n of the tuple that each was laid out in: the dates that the paper would give it."""
-    worthy = problem.cover.where(problem.worth[problem.cover.depth] > 0).region()
+    worthy = problem.worthy().region()
     placed, dates = [np.empty((0, 2), np.int32)], [0]
     for level in reversed(grow(problem, kept)):
         for each in _largest(level, len(level)):

@@ -1,15 +1,22 @@
-"""From planned components to the tables of the dataset."""
+"""From planned components to the tables of the dataset, as Arrow tables: they travel, grow and are written as they are.
+
+What belongs to a component is said where it was planned (`described`); what depends on all of them, such as order and
+store rows, where the plans meet (`assemble`).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import geopandas as gpd
 import numpy as np
-import pandas as pd
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 import shapely
+from shapely.geometry.base import BaseGeometry
 
 from spectralearth_build.overlap.geography import to_lonlat
 from spectralearth_build.overlap.lattice import ORIGIN, PIXEL, WINDOW
@@ -21,25 +28,30 @@ from spectralearth_build.tables import LOCATIONS, OVERLAPS, PATCHES, TUPLES
 EQUAL_AREA = 6933
 """EASE-Grid 2.0, cylindrical equal-area: for areas that no single zone holds."""
 KM2 = 1e-6
+Numbered = Sequence[tuple[int, ComponentPlan]]
+"""Numbers of components, and their plans."""
 
 
 @dataclass(frozen=True)
 class PlanTables:
     """The four tables of a plan."""
 
-    overlaps: pd.DataFrame
-    tuples: gpd.GeoDataFrame
-    locations: gpd.GeoDataFrame
-    patches: pd.DataFrame
+    overlaps: pa.Table
+    tuples: pa.Table
+    locations: pa.Table
+    patches: pa.Table
+
+
+NO_TABLES = PlanTables(*(table.schema.empty_table() for table in (OVERLAPS, TUPLES, LOCATIONS, PATCHES)))
 
 
 @dataclass(frozen=True)
 class Known:
     """What is in the tables already."""
 
-    locations: frozenset[str] = frozenset()
+    locations: pa.Array
     """Names of all locations."""
-    patches: frozenset[str] = frozenset()
+    patches: pa.Array
     """Names of the patches that are not retired."""
     shards: int = 0
     """How many there are."""
@@ -47,105 +59,127 @@ class Known:
     """How many there are."""
 
 
-NOTHING_KNOWN = Known()
+NOTHING_KNOWN = Known(pa.array([], pa.string()), pa.array([], pa.string()))
+
+
+def described(plans: Numbered, footprints: Mapping[str, BaseGeometry]) -> PlanTables:
+    """The rows of some components, all but their places among the others.
+
+    Args:
+        plans: component number and its plan.
+        footprints: of their tiles, by tile_id, in longitude and latitude.
+    """
+    places = columns(plans, "locations")
+    patches = columns(plans, "patches")
+    if patches:
+        patches["patch_id"] = pc.binary_join_element_wise(patches["location_id"], patches["datatake"], "_")
+    return PlanTables(
+        OVERLAPS.arrow(_overlaps(_rows(plans, "overlaps"), footprints)),
+        TUPLES.arrow(_tuples(_rows(plans, "tuples"))),
+        LOCATIONS.arrow(places | {"geometry": _windows(places)} if places else {}),
+        PATCHES.arrow(patches).sort_by([("tile_id", "ascending"), ("location_id", "ascending")]),
+    )
 
 
 def assemble(
-    plans: Sequence[tuple[int, ComponentPlan]],
-    tiles: gpd.GeoDataFrame,
-    shard_rows: int,
-    known: Known = NOTHING_KNOWN,
+    parts: Sequence[PlanTables], tiles: gpd.GeoDataFrame, shard_rows: int, known: Known = NOTHING_KNOWN
 ) -> PlanTables:
     """Put components together.
 
     Args:
-        plans: component number and its plan, in any order.
-        tiles: the tile table.
+        parts: rows of all components, in any order.
+        tiles: the tile table, only eligible tiles.
         shard_rows: rows in a shard.
         known: locations and patches to leave out, and where shards and generations go on.
     """
-    ordered = sorted(plans, key=lambda item: item[0])
+    every = [NO_TABLES, *parts]
+    locations = pa.concat_tables([part.locations for part in every])
+    patches = pa.concat_tables([part.patches for part in every])
+    if len(known.locations) > 0:
+        locations = locations.filter(pc.invert(pc.is_in(locations["location_id"], known.locations)))
+        patches = patches.filter(pc.invert(pc.is_in(patches["patch_id"], known.patches)))
     return PlanTables(
-        _overlaps(_rows(ordered, "overlaps"), tiles),
-        _tuples(_rows(ordered, "tuples")),
-        _locations(columns(ordered, "locations"), known),
-        _patches(columns(ordered, "patches"), tiles, shard_rows, known),
+        by_component(pa.concat_tables([part.overlaps for part in every])),
+        by_component(pa.concat_tables([part.tuples for part in every])),
+        locations.take(pc.sort_indices(locations["location_id"])),
+        _dated(assign_rows(patches, shard_rows, known.shards), tiles, known.generations),
     )
 
 
-def _rows(plans: Iterable[tuple[int, ComponentPlan]], name: str) -> pd.DataFrame:
-    return pd.DataFrame(
-        [{"component": component, **row} for component, plan in plans for row in getattr(plan, name)]
-    )
+def by_component(table: pa.Table) -> pa.Table:
+    """The table in order of components; inside of one, the order stays."""
+    return table.take(np.argsort(table["component"].to_numpy(), kind="stable"))
 
 
-def columns(plans: Iterable[tuple[int, ComponentPlan]], name: str) -> pd.DataFrame:
-    """Join the blocks of ``locations`` or ``patches`` of all plans, and name the locations."""
+def columns(plans: Iterable[tuple[int, ComponentPlan]], name: str) -> dict[str, Any]:
+    """Join the blocks of ``locations`` or ``patches`` of all plans, and name the locations; empty without any."""
     blocks = [(component, block) for component, plan in plans for block in getattr(plan, name)]
     if not blocks:
-        return pd.DataFrame()
+        return {}
     joined = {key: np.concatenate([block[key] for _, block in blocks]) for key in blocks[0][1]}
-    component = np.repeat([number for number, _ in blocks], [len(block["epsg"]) for _, block in blocks])
-    places = zip(*(joined[key].tolist() for key in ("epsg", "lattice_col", "lattice_row")), strict=True)
-    return pd.DataFrame(
-        {"component": component, "location_id": [f"{e}_{c}_{r}" for e, c, r in places], **joined}
-    )
+    place = [pa.array(joined[key]).cast(pa.string()) for key in ("epsg", "lattice_col", "lattice_row")]
+    return {
+        "component": np.repeat([number for number, _ in blocks], [len(block["epsg"]) for _, block in blocks]),
+        "location_id": pc.binary_join_element_wise(*place, "_"),
+        **joined,
+    }
 
 
-def _overlaps(rows: pd.DataFrame, tiles: gpd.GeoDataFrame) -> pd.DataFrame:
-    if rows.empty:
-        return OVERLAPS.frame(rows)
-    named = tiles["tile_id"].isin(rows["tile_a"]) | tiles["tile_id"].isin(rows["tile_b"])
-    footprints = tiles[tiles["eligible"].astype(bool) & named].set_index("tile_id").geometry
-    flat = pd.Series(_projected(footprints.to_numpy()), index=footprints.index)
-    common = shapely.intersection(flat.loc[rows["tile_a"]].to_numpy(), flat.loc[rows["tile_b"]].to_numpy())
-    return OVERLAPS.frame(rows.assign(area_km2=shapely.area(common) * KM2))
+def _rows(plans: Numbered, name: str) -> dict[str, list[Any]]:
+    rows = [{"component": component, **row} for component, plan in plans for row in getattr(plan, name)]
+    return {key: [row[key] for row in rows] for key in rows[0]} if rows else {}
 
 
-def _projected(footprints: Any) -> Any:  # noqa: ANN401
+def _overlaps(rows: dict[str, Any], footprints: Mapping[str, BaseGeometry]) -> dict[str, Any]:
+    if not rows:
+        return rows
+    names = sorted({*rows["tile_a"], *rows["tile_b"]})
+    flat = dict(zip(names, _projected(np.array([footprints[name] for name in names], object)), strict=True))
+    first, second = ([flat[name] for name in rows[side]] for side in ("tile_a", "tile_b"))
+    return rows | {"area_km2": shapely.area(shapely.intersection(first, second)) * KM2}
+
+
+def _projected(footprints: npt.NDArray[np.object_]) -> Any:  # noqa: ANN401
     project = transformer(4326, EQUAL_AREA)
     return shapely.transform(footprints, lambda p: np.stack(project.transform(p[:, 0], p[:, 1]), axis=1))
 
 
-def _tuples(rows: pd.DataFrame) -> gpd.GeoDataFrame:
-    if rows.empty:
-        return TUPLES.frame(rows)
-    area = rows["windows"] * (PIXEL**2 * KM2)
-    return TUPLES.frame(
-        rows.assign(area_km2=area, geometry=_geographic(rows["outline"].to_numpy(), rows["epsg"]))
-    )
+def _tuples(rows: dict[str, Any]) -> dict[str, Any]:
+    if not rows:
+        return rows
+    area = np.array(rows["windows"]) * (PIXEL**2 * KM2)
+    return rows | {"area_km2": area, "geometry": _geographic(np.array(rows["outline"], object), rows["epsg"])}
 
 
-def _locations(rows: pd.DataFrame, known: Known) -> gpd.GeoDataFrame:
-    if not rows.empty:
-        rows = rows[~rows["location_id"].isin(known.locations)]
-    if rows.empty:
-        return LOCATIONS.frame(rows)
-    west, north = ORIGIN + PIXEL * rows["lattice_col"], ORIGIN + PIXEL * rows["lattice_row"]
+def _windows(places: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[np.object_]:
+    west, north = ORIGIN + PIXEL * places["lattice_col"], ORIGIN + PIXEL * places["lattice_row"]
     boxes = shapely.box(west, north - PIXEL * WINDOW, west + PIXEL * WINDOW, north)
-    located = rows.assign(geometry=_geographic(boxes, rows["epsg"]))
-    return LOCATIONS.frame(located.sort_values("location_id", ignore_index=True))
+    return _geographic(boxes, places["epsg"])
 
 
-def _geographic(shapes: Any, epsg: pd.Series) -> Any:  # noqa: ANN401
+def _geographic(shapes: npt.NDArray[np.object_], zones: npt.ArrayLike) -> npt.NDArray[np.object_]:
     result = np.empty(len(shapes), dtype=object)
-    for zone in epsg.unique():
-        here = (epsg == zone).to_numpy()
-        result[here] = to_lonlat(shapes[here], int(zone))
+    every = np.asarray(zones)
+    for epsg in np.unique(every):
+        result[every == epsg] = to_lonlat(shapes[every == epsg], int(epsg))
     return result
 
 
-def _patches(rows: pd.DataFrame, tiles: gpd.GeoDataFrame, shard_rows: int, known: Known) -> pd.DataFrame:
-    if not rows.empty:
-        rows = rows.assign(patch_id=rows["location_id"] + "_" + rows["datatake"])
-        rows = rows[~rows["patch_id"].isin(known.patches)]
-    if rows.empty:
-        return PATCHES.frame(rows)
-    acquired = tiles[tiles["eligible"].astype(bool)].set_index("tile_id")["acquired"]
-    dated = rows.assign(
-        generation=known.generations,
-        acquired=acquired.loc[rows["tile_id"]].to_numpy(),
-        status="planned",
-        reason="",
-    )
-    return PATCHES.frame(assign_rows(dated, shard_rows, known.shards))
+def _dated(patches: pa.Table, tiles: gpd.GeoDataFrame, generation: int) -> pa.Table:
+    names = pa.array(tiles["tile_id"], pa.string())
+    acquired = pa.array(tiles["acquired"]).take(pc.index_in(patches["tile_id"], names))
+    said = {"acquired": acquired, "generation": generation, "status": "planned", "reason": ""}
+    return replaced(patches, said)
+
+
+def replaced(table: pa.Table, columns: Mapping[str, Any]) -> pa.Table:
+    """The table with other values in some columns: an array each, or one value for all rows."""
+    for name, values in columns.items():
+        at = table.schema.get_field_index(name)
+        field = table.schema.field(at)
+        if isinstance(values, int | str):
+            values = pa.repeat(pa.scalar(values, field.type), len(table))
+        elif isinstance(values, np.ndarray):
+            values = pa.array(values)
+        table = table.set_column(at, field, values.cast(field.type))
+    return table

@@ -10,25 +10,24 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import shapely
 from shapely.geometry.base import BaseGeometry
 
 from spectralearth_build.archive.mask import Mask
 from spectralearth_build.config import PlanConfig, QualityConfig
-from spectralearth_build.overlap.cover import Cover, cover, faces
+from spectralearth_build.overlap.cover import Cover, Face, cover, faces
 from spectralearth_build.overlap.datatake import Datatake, join
 from spectralearth_build.overlap.graph import shared_windows
-from spectralearth_build.overlap.lattice import WINDOW, Box, window
-from spectralearth_build.overlap.polygon import outline, region_of_footprint
+from spectralearth_build.overlap.lattice import WINDOW
+from spectralearth_build.overlap.polygon import outlines, region_of_footprint
 from spectralearth_build.overlap.region import Points, Region, union
-from spectralearth_build.overlap.resample import transformer
 from spectralearth_build.overlap.runs import touches
 from spectralearth_build.overlap.view import FLAGS, Tile, View, view
 from spectralearth_build.overlap.zones import owned, zones_of
 from spectralearth_build.plan.algorithm1 import algorithm1
 from spectralearth_build.plan.fixed_lattice import fixed_lattice
 from spectralearth_build.plan.greedy import greedy
-from spectralearth_build.plan.problem import Problem, Strategy, conflicts
+from spectralearth_build.plan.lattices import place
+from spectralearth_build.plan.problem import Problem, Strategy
 from spectralearth_build.plan.series import Flags, Spacing, spacing
 from spectralearth_build.plan.shelves import shelves
 from spectralearth_build.worth import Worth, worth_of
@@ -107,23 +106,26 @@ def plan_component(
     """
     result = ComponentPlan()
     shared: dict[tuple[str, str], int] = defaultdict(int)
-    placed = {epsg: windows.anchors for epsg, windows in held.items()}
+    members: dict[int, tuple[Ground, Spacing | None]] = {}
     for ground in grounds(tiles, mask_of, quality, size, region):
-        epsg, datatakes = ground.epsg, ground.datatakes
         for pair, windows in _shared(ground.inside).items():
             shared[pair] += windows
-        result.tuples.extend(_tuples(epsg, ground.depth, datatakes, size))
-        rule = spacing([d.day for d in datatakes], config.min_days_apart, config.one_a_season)
+        result.tuples.extend(_tuples(ground.epsg, ground.depth, ground.datatakes, size))
+        rule = spacing([d.day for d in ground.datatakes], config.min_days_apart, config.one_a_season)
         if rule is not None:
             ground = replace(ground, depth=ground.depth.choosing(rule))
-        problem = ground.problem(worth_of(config.value, config.min_dates, len(datatakes)), size)
-        blocked = blocked_by(placed, epsg, size)
-        new = strategy_of(config)(problem.without(blocked) if blocked else problem)
+        members[ground.epsg] = ground, rule
+    problems = {
+        epsg: ground.problem(worth_of(config.value, config.min_dates, len(ground.datatakes)), size)
+        for epsg, (ground, _) in members.items()
+    }
+    there = {epsg: windows.anchors for epsg, windows in held.items()}
+    for epsg, new in place(problems, strategy_of(config), there).items():
+        ground, rule = members[epsg]
         if epsg in held:
-            dates = held[epsg].counted(ground.depth, rule, [d.name for d in datatakes])
-            _describe(result, epsg, held[epsg].anchors, dates, datatakes, size)
-        _describe(result, epsg, new, ground.depth.counted(new), datatakes, size)
-        placed[epsg] = np.concatenate([placed[epsg], new]) if epsg in placed else new
+            dates = held[epsg].counted(ground.depth, rule, [d.name for d in ground.datatakes])
+            _describe(result, epsg, held[epsg].anchors, dates, ground.datatakes, size)
+        _describe(result, epsg, new, ground.depth.counted(new), ground.datatakes, size)
     result.overlaps.extend({"tile_a": a, "tile_b": b, "windows": n} for (a, b), n in sorted(shared.items()))
     return result
 
@@ -204,54 +206,32 @@ def _shared(inside: Sequence[tuple[View, Region]]) -> dict[tuple[str, str], int]
 
 
 def _tuples(epsg: int, depth: Cover, datatakes: Sequence[Datatake], size: int) -> Rows:
-    rows = []
-    for face in faces(depth):
-        members = [datatakes[i] for i in face.members]
-        tiles = [
-            v.tile.tile_id
-            for d in members
-            for v, own in zip(d.views, d.own, strict=True)
-            if len(d.views) == 1 or touches(own.runs, face.runs, size)
-        ]
-        rows.append(
-            {
-                "epsg": epsg,
-                "n": len(members),
-                "datatakes": [d.name for d in members],
-                "tiles": sorted(tiles),
-                "windows": face.area,
-                "outline": outline(face.runs, shift=size / 2, tolerance=1.0),
-            }
-        )
-    return rows
+    found = faces(depth)
+    shapes = outlines([face.runs for face in found], shift=size / 2, tolerance=1.0)
+    parts = [list(zip(d.views, d.own, strict=True)) for d in datatakes]
+    return [
+        {
+            "epsg": epsg,
+            "n": len(face.members),
+            "datatakes": [datatakes[i].name for i in face.members],
+            "tiles": sorted(v.tile.tile_id for i in face.members for v in _reaching(parts[i], face, size)),
+            "windows": face.area,
+            "outline": shape,
+        }
+        for face, shape in zip(found, shapes, strict=True)
+    ]
 
 
-def blocked_by(placed: Mapping[int, Points], epsg: int, size: int) -> Region:
-    """Anchors of ``epsg`` whose windows could overlap windows that are placed, on this lattice or on others."""
-    return union(
-        [
-            conflicts(anchors, size) if other == epsg else _shadow(anchors, other, epsg, size)
-            for other, anchors in placed.items()
-            if len(anchors)
-        ]
-    )
-
-
-def _shadow(anchors: Points, other: int, epsg: int, size: int) -> Region:
-    """Anchors of ``epsg`` whose windows could overlap windows placed on another zone's lattice."""
-    boxes = [_box_on(window(line, col, size), other, epsg) for line, col in anchors.tolist()]
-    return union(
-        [Region.from_box(Box(b.line - size, b.col - size, b.height + size, b.width + size)) for b in boxes]
-    )
-
-
-def _box_on(box: Box, epsg: int, target: int) -> Box:
-    """The smallest box of another lattice around a box."""
-    edge = shapely.get_coordinates(shapely.segmentize(shapely.box(*box.bounds), 960))
-    x, y = transformer(epsg, target).transform(*edge.T)
-    col, line = int(np.floor((np.min(x) - 15) / 30)), int(np.floor((15 - np.max(y)) / 30))
-    stop_col, stop_line = int(np.ceil((np.max(x) - 15) / 30)), int(np.ceil((15 - np.min(y)) / 30))
-    return Box(line, col, stop_line - line, stop_col - col)
+def _reaching(parts: list[tuple[View, Region]], face: Face, size: int) -> Iterator[View]:
+    """The tiles of a datatake that give pixels to some window of a face."""
+    if len(parts) == 1:
+        yield parts[0][0]
+        return
+    first, last = face.runs[0, 0], face.runs[-1, 0] + size
+    for each, own in parts:
+        near = len(own.runs) > 0 and own.runs[0, 0] < last and own.runs[-1, 0] >= first
+        if near and touches(own.runs, face.runs, size):
+            yield each
 
 
 def _describe(

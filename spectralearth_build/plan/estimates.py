@@ -10,12 +10,12 @@ from spectralearth_build.archive.bands import BANDS
 from spectralearth_build.overlap.lattice import WINDOW
 
 PATCH_BYTES = 2 * BANDS * WINDOW**2
-STORED_SHARE = {"spectral": 0.47, "fast": 0.54, "portable": 0.67}
-"""Stored bytes per raw byte of synthetic land, about: `spectral` as the demo's report says, the others seen with a
-prototype. Water compresses better."""
-DECODE_BYTES_PER_SECOND = 210e6
-ENCODE_BYTES_PER_SECOND = 220e6
-"""Of one core, as seen once on a tile of 1100 x 1250 pixels in deflated strips: 2.6 s to read, 1.9 s for 64 patches."""
+STORED_SHARE = {"spectral": 0.47, "fast": 0.50, "portable": 0.58, "dense": 0.42}
+"""Stored bytes per raw byte of synthetic land, about; `bench store` measures it. Water compresses better."""
+DECODE_BYTES_PER_SECOND = 250e6
+ENCODE_BYTES_PER_SECOND = 400e6
+"""Of one core, in CPU seconds of `bench cut` on deflated strips: decoding; and all that follows it for each patch
+(composing, encoding, statistics, hashing, writing), which is what cutting takes beyond decoding alone."""
 WORKER_BYTES = 450 << 20
 """A worker with its libraries and GDAL's cache, measured."""
 
@@ -50,7 +50,7 @@ def estimate(patches: pd.DataFrame, tiles: pd.DataFrame, codec: str) -> Estimate
     return Estimate(raw, int(raw * STORED_SHARE[codec]), max(largest, default=0), round(seconds, 3))
 
 
-def projected_memory(height: int, width: int) -> int:
+def projected_memory(height: int, width: int, threads: int = 1) -> int:
     """Peak bytes of a worker that cuts a tile: the tile, a neighbour's lines, a few patches.
 
     A shard costs nothing, because it is written as a stream.
@@ -58,9 +58,10 @@ def projected_memory(height: int, width: int) -> int:
     Args:
         height: lines of the tile.
         width: its columns.
+        threads: of the task; each has a part of the raster or a few patches in hand.
     """
     line = 2 * BANDS * width
-    return WORKER_BYTES + line * (height + 2 * 2 * WINDOW) + 4 * PATCH_BYTES
+    return WORKER_BYTES + line * (height + 2 * 2 * WINDOW) + 4 * PATCH_BYTES * (1 + threads)
 
 
 def readable(size: float) -> str:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from spectralearth_build.config import Config
 from spectralearth_build.plan.area import fingerprint_of, read_region
@@ -41,7 +43,7 @@ def inputs_of(config: Config, tiles: pd.DataFrame) -> Inputs:
     }
 
 
-def identity(before: str, inputs: Inputs, patches: pd.DataFrame) -> str:
+def identity(before: str, inputs: Inputs, patches: pa.Table) -> str:
     """The name of a generation, and of all up to it.
 
     Args:
@@ -50,11 +52,14 @@ def identity(before: str, inputs: Inputs, patches: pd.DataFrame) -> str:
         patches: the patches that it will write.
 
     Returns:
-        SHA-256 of all that.
+        SHA-256 of all that: of a line of JSON, then of a line for each patch with its name, row and sources.
     """
-    rows = patches[["patch_id", "store_row", "sources"]].assign(sources=patches["sources"].map(list))
-    text = json.dumps([before, inputs, rows.to_numpy().tolist()], sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
+    digest = hashlib.sha256(json.dumps([before, inputs], sort_keys=True, separators=(",", ":")).encode())
+    for batch in patches.select(["patch_id", "store_row", "sources"]).to_batches(max_chunksize=1 << 16):
+        name, row, sources = batch.columns
+        lines = pc.binary_join_element_wise(name, row.cast(pa.string()), pc.binary_join(sources, " "), "\t")
+        digest.update("".join(f"\n{line}" for line in lines.to_pylist()).encode())
+    return digest.hexdigest()
 
 
 def difference(old: Inputs, new: Inputs) -> list[str]:

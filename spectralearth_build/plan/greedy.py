@@ -13,7 +13,7 @@ from spectralearth_build.plan.problem import Problem, conflicts
 
 def greedy(problem: Problem) -> Points:
     """For each depth from the largest down, fill the anchors of exactly that depth. A `Strategy`."""
-    worthy = problem.cover.where(problem.worth[problem.cover.depth] > 0)
+    worthy = problem.worthy()
     return by_levels(worthy.segments, worthy.depth.astype(np.int64), problem.size)
 
 

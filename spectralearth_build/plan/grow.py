@@ -14,15 +14,20 @@ from typing import Any
 import geopandas as gpd
 import networkx as nx
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from spectralearth_build.overlap.graph import components
-from spectralearth_build.plan.assemble import Known, PlanTables
+from spectralearth_build.plan.assemble import NO_TABLES, Known, PlanTables, by_component, replaced
 from spectralearth_build.plan.component import Held
 from spectralearth_build.plan.fingerprint import Inputs
-from spectralearth_build.tables import LOCATIONS, OVERLAPS, PATCHES, TUPLES
 
 RETIRED = "retired"
+COUNTED = pa.array(["planned", "written"])
+"""What a patch must be to count as a date of its location."""
+Flags = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -33,9 +38,7 @@ class Before:
     """Settings and tiles of its plan."""
     generations: tuple[Mapping[str, Any], ...] = ()
     """How it grew so far, as in plan.json."""
-    tables: PlanTables = field(
-        default_factory=lambda: PlanTables(*(t.frame([]) for t in (OVERLAPS, TUPLES, LOCATIONS, PATCHES)))
-    )
+    tables: PlanTables = NO_TABLES
     """Its tables."""
 
     @property
@@ -49,10 +52,10 @@ class Before:
         last = self.generations[-1] if self.generations else {"first_shard": 0, "shards": 0}
         return int(last["first_shard"] + last["shards"])
 
-    def known(self, standing: pd.DataFrame) -> Known:
+    def known(self, standing: pa.Table) -> Known:
         """What must not be planned again; ``standing`` are the patches that stay."""
-        names = frozenset(self.tables.locations["location_id"]), frozenset(standing["patch_id"])
-        return Known(*names, self.shards, len(self.generations))
+        places, names = self.tables.locations["location_id"], standing["patch_id"]
+        return Known(places.combine_chunks(), names.combine_chunks(), self.shards, len(self.generations))
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,7 @@ def touched(
     number_of = _numbers(tables.tuples)
     names = candidates["tile_id"].tolist()
     stale = frozenset(number_of[name] for name in changed if name in number_of)
-    following = 1 + max((int(frame["component"].max()) for frame in _numbered(tables)), default=-1)
+    following = 1 + max((pc.max(table["component"]).as_py() for table in _numbered(tables)), default=-1)
     found = []
     for members in _groups(candidates, number_of):
         old = frozenset(number_of[names[i]] for i in members if names[i] in number_of)
@@ -98,9 +101,7 @@ def touched(
     return found, stale.union(*(each.replaces for each in found))
 
 
-def windows_of(
-    locations: pd.DataFrame, patches: pd.DataFrame, groups: Sequence[Touched]
-) -> list[dict[int, Held]]:
+def windows_of(locations: pa.Table, patches: pa.Table, groups: Sequence[Touched]) -> list[dict[int, Held]]:
     """For each component, the windows it has, by lattice.
 
     Args:
@@ -109,9 +110,12 @@ def windows_of(
         groups: the components.
     """
     group_of = {old: k for k, group in enumerate(groups) for old in group.replaces}
-    here = locations[locations["component"].isin(group_of)]
-    near = patches[patches["location_id"].isin(here["location_id"])]
-    dates = near.groupby("location_id")["datatake"].agg(frozenset).to_dict()
+    wanted = pc.is_in(locations["component"], pa.array(group_of, pa.int64()))
+    here = locations.filter(wanted).drop_columns(["geometry"]).to_pandas()
+    near = patches.select(["location_id", "datatake"]).filter(
+        pc.is_in(patches["location_id"], locations["location_id"].filter(wanted).combine_chunks())
+    )
+    dates = near.to_pandas().groupby("location_id")["datatake"].agg(frozenset).to_dict()
     found: list[dict[int, Held]] = [{} for _ in groups]
     for (k, epsg), part in here.groupby([here["component"].map(group_of), "epsg"]):
         found[k][int(epsg)] = _held(part, dates)
@@ -123,12 +127,14 @@ def _held(locations: pd.DataFrame, dates: Mapping[str, frozenset[str]]) -> Held:
     return Held(anchors, tuple(dates.get(name, frozenset()) for name in locations["location_id"]))
 
 
-def stale_patches(patches: pd.DataFrame, replaced: Collection[str]) -> pd.Series:
+def stale_patches(patches: pa.Table, replaced: Collection[str]) -> Flags:
     """Which patches have pixels of a tile that is replaced: bool, one a row."""
-    if not replaced:
-        return pd.Series(False, index=patches.index)
-    gives = patches["sources"].explode().isin(replaced)
-    return is_live(patches) & gives.groupby(level=0).any()
+    stale = np.zeros(len(patches), np.bool_)
+    if replaced:
+        sources = patches["sources"].combine_chunks()
+        gives = pc.is_in(sources.flatten(), pa.array(replaced, pa.string())).to_numpy(zero_copy_only=False)
+        stale[pc.list_parent_indices(sources).to_numpy()[gives]] = True
+    return stale & is_live(patches)
 
 
 def joined(
@@ -143,22 +149,21 @@ def joined(
         gone: numbers whose overlaps and tuples are replaced.
     """
     renumbered = {old: group.number for group in groups for old in group.replaces}
-    kept = before.locations.assign(component=[renumbered.get(n, n) for n in before.locations["component"]])
-    patches = _stacked(before.patches, new.patches)
-    locations = _stacked(kept, new.locations)
-    dates = patches.loc[patches["status"].isin(["planned", "written"]), "location_id"].value_counts()
-    counted = locations["location_id"].map(dates).fillna(0).astype(np.int32)
+    old, which = np.unique(before.locations["component"].to_numpy(), return_inverse=True)
+    numbers = np.array([renumbered.get(n, n) for n in old.tolist()], np.int64)[which]
+    patches = pa.concat_tables([before.patches, new.patches])
+    locations = pa.concat_tables([replaced(before.locations, {"component": numbers}), new.locations])
+    dates = pc.value_counts(patches["location_id"].filter(pc.is_in(patches["status"], COUNTED)))
+    at = pc.index_in(locations["location_id"], dates.field("values"))
     return PlanTables(
         _renewed(before.overlaps, new.overlaps, gone),
         _renewed(before.tuples, new.tuples, gone),
-        locations.assign(n=counted),
+        replaced(locations, {"n": pc.fill_null(dates.field("counts").take(at), 0)}),
         patches,
     )
 
 
-def retire(
-    patches: pd.DataFrame, stale: pd.Series, again: Collection[str], products: Mapping[str, str]
-) -> pd.DataFrame:
+def retire(patches: pa.Table, stale: Flags, again: pa.ChunkedArray, products: Mapping[str, str]) -> pa.Table:
     """The patch table with stale patches retired.
 
     Args:
@@ -167,34 +172,41 @@ def retire(
         again: names of the patches that are cut again.
         products: the newer product of each tile that is replaced, by tile_id.
     """
-    changed = patches.copy()
-    changed.loc[stale, "status"] = RETIRED
-    changed.loc[stale, "reason"] = [
+    if not stale.any():
+        return patches
+    old = patches.filter(stale)
+    cut = pc.is_in(old["patch_id"], again.combine_chunks())
+    reasons = [
         f"Replaced by pixels of {_newer(sources, products)}."
-        if name in again
+        if follows
         else f"No clear window in {_newer(sources, products)}, which replaces its source."
-        for name, sources in zip(patches.loc[stale, "patch_id"], patches.loc[stale, "sources"], strict=True)
+        for follows, sources in zip(cut.to_pylist(), old["sources"].to_pylist(), strict=True)
     ]
-    return changed
+    changed = {"status": pa.scalar(RETIRED), "reason": pa.array(reasons)}
+    mask = pa.array(stale)
+    return replaced(
+        patches, {name: pc.replace_with_mask(patches[name], mask, value) for name, value in changed.items()}
+    )
 
 
-def is_live(patches: pd.DataFrame) -> pd.Series:
-    """Which patches are not retired."""
-    return patches["status"] != RETIRED
+def is_live(patches: pa.Table) -> Flags:
+    """Which patches are not retired: bool, one a row."""
+    return np.asarray(pc.not_equal(patches["status"], RETIRED).to_numpy(), np.bool_)
 
 
 def _newer(sources: Collection[str], products: Mapping[str, str]) -> str:
     return " and ".join(products[name] for name in sources if name in products)
 
 
-def _numbers(tuples: pd.DataFrame) -> dict[str, int]:
+def _numbers(tuples: pa.Table) -> dict[str, int]:
     """The component of each tile on which windows lie."""
-    names = tuples["tiles"].explode()
-    return dict(zip(names, tuples["component"].loc[names.index].tolist(), strict=True))
+    tiles = tuples["tiles"].combine_chunks()
+    component = tuples["component"].take(pc.list_parent_indices(tiles))
+    return dict(zip(tiles.flatten().to_pylist(), component.to_pylist(), strict=True))
 
 
-def _numbered(tables: PlanTables) -> list[pd.DataFrame]:
-    return [frame for frame in (tables.tuples, tables.locations) if len(frame)]
+def _numbered(tables: PlanTables) -> list[pa.Table]:
+    return [table for table in (tables.tuples, tables.locations) if len(table)]
 
 
 def _groups(candidates: gpd.GeoDataFrame, number_of: Mapping[str, int]) -> list[list[int]]:
@@ -213,12 +225,6 @@ def _groups(candidates: gpd.GeoDataFrame, number_of: Mapping[str, int]) -> list[
     )
 
 
-def _renewed(before: pd.DataFrame, new: pd.DataFrame, gone: Collection[int]) -> pd.DataFrame:
-    kept = before[~before["component"].isin(gone)]
-    return _stacked(kept, new).sort_values("component", kind="stable", ignore_index=True)
-
-
-def _stacked(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:
-    """One table after the other; an empty one has no types worth keeping."""
-    parts = [part for part in (first, second) if len(part)]
-    return pd.concat(parts, ignore_index=True) if parts else first
+def _renewed(before: pa.Table, new: pa.Table, gone: Collection[int]) -> pa.Table:
+    kept = before.filter(pc.invert(pc.is_in(before["component"], pa.array(gone, pa.int64()))))
+    return by_component(pa.concat_tables([kept, new]))

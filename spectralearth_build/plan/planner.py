@@ -9,7 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import geopandas as gpd
+import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from spectralearth_build.cluster import Executor
 from spectralearth_build.config import Config
@@ -85,8 +89,9 @@ def plan(dataset: Path, config: Config, executor: Executor) -> Plan:
         before = Before(record["inputs"], tuple(record["generations"]), read_tables(dataset))
         _refuse(before.inputs, inputs, config.plan.replace_versions, dataset)
     judged, tables, generation = _grown(before, tiles, inputs, dataset, config, executor)
+    waiting = pc.invert(pc.is_in(tables.patches["status"], pa.array(["written", "retired"])))
     expected = estimate(
-        tables.patches[~tables.patches["status"].isin(["written", "retired"])], judged, config.store.codec
+        tables.patches.select(["tile_id"]).filter(waiting).to_pandas(), judged, config.store.codec
     )
     record = {
         "id": generation["id"],
@@ -105,7 +110,7 @@ def plan(dataset: Path, config: Config, executor: Executor) -> Plan:
 
 def read_tables(dataset: Path) -> PlanTables:
     """The tables of a plan."""
-    return PlanTables(*(table.read(dataset) for table in PLANNED[:-1]))
+    return PlanTables(*(pq.read_table(dataset / table.file).cast(table.schema) for table in PLANNED[:-1]))
 
 
 def _refuse(old: Inputs, new: Inputs, replace: bool, dataset: Path) -> None:
@@ -131,47 +136,49 @@ def _grown(
     able = candidates(judged)
     groups, gone = touched(able, changed, before.tables)
     stale = stale_patches(before.tables.patches, change.replaced)
-    standing = before.tables.patches[is_live(before.tables.patches) & ~stale]
+    standing = before.tables.patches.filter(is_live(before.tables.patches) & ~stale)
     known = before.known(standing)
     windows = windows_of(before.tables.locations, standing, groups)
     planned = run_tasks(groups, windows, able, dataset, config, executor)
     new = assemble(planned, able, config.store.shard_rows, known)
+    del planned  # twice the memory otherwise
     products = {name: inputs["tiles"][name][0] for name in change.replaced}
-    retired = retire(before.tables.patches, stale, set(new.patches["patch_id"]), products)
+    retired = retire(before.tables.patches, stale, new.patches["patch_id"], products)
     tables = joined(replace(before.tables, patches=retired), new, groups, gone)
     added = inputs | {"tiles": {name: inputs["tiles"][name] for name in sorted(changed)}}
+    where = new.patches["location_id"]
     generation = {
         "id": identity(before.id, added, new.patches),
         "new_tiles": list(change.new),
         "replaced_tiles": list(change.replaced),
         "first_shard": known.shards,
-        "shards": new.patches["shard"].nunique(),
+        "shards": pc.count_distinct(new.patches["shard"]).as_py(),
         "patches": len(new.patches),
         "retired": int(stale.sum()),
         "locations": len(new.locations),
-        "series": len(set(new.patches["location_id"]) & known.locations),
+        "series": pc.count_distinct(where.filter(pc.is_in(where, known.locations))).as_py(),
     }
     return _with_fates(judged, tables), tables, generation
 
 
 def _with_fates(tiles: gpd.GeoDataFrame, tables: PlanTables) -> gpd.GeoDataFrame:
-    used = set(tables.patches.loc[is_live(tables.patches), "sources"].explode())
+    used = pc.unique(tables.patches["sources"].filter(is_live(tables.patches)).combine_chunks().flatten())
     open_ones = (tiles["status"] == "unused") & (tiles["reason"] == "")
-    taken = open_ones & tiles["tile_id"].isin(used)
+    taken = open_ones & tiles["tile_id"].isin(used.to_pylist())
     tiles.loc[taken, "status"] = "used"
     tiles.loc[open_ones & ~taken, "reason"] = "no window that is valid and clear enough was placed on it"
     return tiles
 
 
 def _counts(tiles: pd.DataFrame, tables: PlanTables) -> dict[str, Any]:
-    dates = tables.locations["n"].value_counts().sort_index()
+    dates, count = np.unique(tables.locations["n"].to_numpy(), return_counts=True)
     return {
         "tiles_used": int((tiles["status"] == "used").sum()),
-        "components": int(tables.locations["component"].nunique()),
+        "components": pc.count_distinct(tables.locations["component"]).as_py(),
         "tuples": len(tables.tuples),
         "locations": len(tables.locations),
         "patches": int(is_live(tables.patches).sum()),
-        "locations_by_dates": {str(int(n)): int(count) for n, count in dates.items()},
+        "locations_by_dates": {str(n): many for n, many in zip(dates.tolist(), count.tolist(), strict=True)},
     }
 
 

@@ -30,6 +30,10 @@ class Problem:
         """The same with the anchors ``blocked`` taken away."""
         return replace(self, cover=self.cover.without(blocked), tiles=tuple(t - blocked for t in self.tiles))
 
+    def worthy(self) -> Cover:
+        """The anchors that are worth something."""
+        return self.cover.where(self.worth[self.cover.depth] > 0)
+
     def value(self, anchors: Points) -> int:
         """Total value of a placement."""
         depth = self.cover.counted(anchors).sum(axis=1) if len(anchors) else np.zeros(0, np.int64)

@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
-import pandas as pd
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 
-def assign_rows(patches: pd.DataFrame, shard_rows: int, first_shard: int = 0) -> pd.DataFrame:
-    """Sort patches by tile and location and give them ``store_row`` and ``shard``.
+def assign_rows(patches: pa.Table, shard_rows: int, first_shard: int = 0) -> pa.Table:
+    """Sort patches by tile and give them ``store_row`` and ``shard``.
 
     A shard holds patches of one tile only, so that a task that reads one tile writes whole files. A tile's last shard
     may be partly empty: its last rows do not exist.
 
     Args:
-        patches: with tile_id, location_id and patch_id.
+        patches: with tile_id, store_row and shard; those of a tile are in order.
         shard_rows: rows in a shard.
         first_shard: number of the first shard.
     """
-    ordered = patches.sort_values(["tile_id", "location_id", "patch_id"], ignore_index=True)
-    within = ordered.groupby("tile_id", sort=True).cumcount()
-    needed = -(-ordered.groupby("tile_id", sort=True).size() // shard_rows)
-    first = (needed.cumsum() - needed).reindex(ordered["tile_id"]).to_numpy()
-    shard = first_shard + first + within // shard_rows
-    return ordered.assign(shard=shard, store_row=shard * shard_rows + within % shard_rows)
+    coded = patches["tile_id"].combine_chunks().dictionary_encode()
+    rank = pc.rank(coded.dictionary, tiebreaker="dense").to_numpy().astype(np.int64) - 1
+    tile = rank[coded.indices.to_numpy()] if len(patches) else np.empty(0, np.int64)
+    order = np.argsort(tile, kind="stable")
+    count = np.bincount(tile)
+    within = np.arange(len(tile)) - np.repeat(np.cumsum(count) - count, count)
+    needed = -(-count // shard_rows)
+    shard = first_shard + np.repeat(np.cumsum(needed) - needed, count) + within // shard_rows
+    given = {"store_row": shard * shard_rows + within % shard_rows, "shard": shard}
+    ordered = patches.take(order)
+    for name, values in given.items():
+        ordered = ordered.set_column(ordered.schema.get_field_index(name), name, pa.array(values))
+    return ordered

@@ -17,13 +17,12 @@ from spectralearth_build.errors import BuildError, UsageError
 from spectralearth_build.overlap.lattice import Box
 from spectralearth_build.overlap.view import Tile
 from spectralearth_build.plan.area import read_region
-from spectralearth_build.plan.component import ComponentPlan, Held, plan_component
+from spectralearth_build.plan.assemble import PlanTables, described
+from spectralearth_build.plan.component import Held, plan_component
 from spectralearth_build.plan.grow import Touched
 from spectralearth_build.progress import track
 
 TILES_PER_TASK = 32
-Numbered = list[tuple[int, ComponentPlan]]
-"""Numbers of components, and their plans."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +43,8 @@ def run_tasks(
     dataset: Path,
     config: Config,
     executor: Executor,
-) -> Numbered:
-    """Plan components.
+) -> list[PlanTables]:
+    """Plan components; returns the rows of some of them together, as of `described`, in any order.
 
     Args:
         groups: the components.
@@ -70,11 +69,11 @@ def run_tasks(
         f"component-{bundle[0].number:06d}": (str(dataset), bundle, config.plan, config.quality, region)
         for bundle in bundles(jobs)
     }
-    planned: Numbered = []
+    planned: list[PlanTables] = []
     for key, outcome in track(executor.run("plan", plan_bundle, tasks), "plan", len(tasks)):
         if isinstance(outcome, Failure):
             raise BuildError(f"Planning failed in {key}: {outcome.error_class}: {outcome.message}.", dataset)
-        planned.extend(outcome)
+        planned.append(outcome)
     return planned
 
 
@@ -90,8 +89,8 @@ def bundles(jobs: Sequence[Job]) -> list[list[Job]]:
 
 def plan_bundle(
     dataset: str, bundle: list[Job], config: PlanConfig, quality: QualityConfig, region: BaseGeometry | None
-) -> Numbered:
-    """The task: plan some components."""
+) -> PlanTables:
+    """The task: plan some components, and say what they hold."""
     done = []
     for job in bundle:
         paths: Mapping[str, str] = {tile.tile_id: path for tile, path in job.members}
@@ -103,7 +102,7 @@ def plan_bundle(
         done.append(
             (job.number, plan_component(tiles, mask_of, config, quality, held=job.held, region=region))
         )
-    return done
+    return described(done, {tile.tile_id: tile.footprint for job in bundle for tile, _ in job.members})
 
 
 def _check_masks(tiles: pd.DataFrame, dataset: Path) -> None:

@@ -31,7 +31,7 @@ from spectralearth_build.synthetic.sites import Visit, days, version_of
 from spectralearth_build.synthetic.spec import LINE_SECONDS, ProductSpec
 from spectralearth_build.tables import TILES
 
-REVISITED = 0.25
+REVISITED = 0.3
 """Share of sites seen more than once; leaves about 17 % of the ground with two dates or more."""
 MOST_DATES, MOST_TILES = 40, 20
 _NORTH, _SOUTH = 60.0, -56.0
@@ -82,7 +82,7 @@ def _sites(random: np.random.Generator) -> Iterator[tuple[float, float, int]]:
 def _visits(lon: float, lat: float, strip: int, random: np.random.Generator) -> Iterator[Visit]:
     """One date, or several of which some see the whole strip and some a single tile of it."""
     several = random.uniform() < REVISITED
-    dates = min(int(2 * (1 + random.pareto(1.3))), MOST_DATES) if several else 1
+    dates = min(int(2 * (1 + random.pareto(2.0))), MOST_DATES) if several else 1
     for day in days(dates, random):
         whole = not several or random.uniform() < 0.5
         slot = 0 if whole else int(random.integers(strip))

@@ -74,6 +74,14 @@ def test_shelves_are_the_best_rows_of_windows(case):
     assert problem.value(fixed_lattice(problem)) <= expected
 
 
+@given(problems())
+def test_shelves_are_worth_at_least_as_much_as_greedy_and_the_lattice(case):
+    problem, _ = case
+    ours = problem.value(shelves(problem))
+    assert ours >= problem.value(greedy(problem))
+    assert ours >= problem.value(fixed_lattice(problem))
+
+
 @pytest.mark.parametrize("name", STRATEGIES)
 @given(case=problems())
 def test_windows_never_overlap_and_are_worth_something(name, case):

@@ -5,6 +5,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spectralearth_build.plan.rows import assign_rows
+from spectralearth_build.tables import PATCHES
+
+
+def table(keys):
+    return PATCHES.arrow(
+        pd.DataFrame(
+            [{"tile_id": tile, "location_id": str(n), "patch_id": f"{tile}{n}"} for tile, n in keys],
+            columns=["tile_id", "location_id", "patch_id"],
+        )
+    )
 
 
 @given(
@@ -12,11 +22,8 @@ from spectralearth_build.plan.rows import assign_rows
     st.integers(1, 4),
 )
 def test_shards_hold_one_tile_and_are_filled_in_order(keys, shard_rows):
-    patches = pd.DataFrame(
-        [{"tile_id": tile, "location_id": str(n), "patch_id": f"{tile}{n}"} for tile, n in keys],
-        columns=["tile_id", "location_id", "patch_id"],
-    )
-    rows = assign_rows(patches, shard_rows)
+    patches = table(sorted(keys, key=lambda key: key[1]))
+    rows = assign_rows(patches, shard_rows).to_pandas()
     assert sorted(zip(rows["tile_id"], rows["location_id"], strict=True)) == sorted(
         (t, str(n)) for t, n in keys
     )
@@ -30,6 +37,7 @@ def test_shards_hold_one_tile_and_are_filled_in_order(keys, shard_rows):
     assert sorted(rows["shard"].unique()) == list(range(needed))
 
 
-def test_the_order_of_the_patches_changes_nothing():
-    patches = pd.DataFrame({"tile_id": list("bab"), "location_id": list("123"), "patch_id": list("xyz")})
-    assert assign_rows(patches, 2).equals(assign_rows(patches[::-1], 2))
+def test_the_order_of_the_tiles_changes_nothing():
+    assert assign_rows(table(zip("babc", [1, 2, 3, 0], strict=True)), 2).equals(
+        assign_rows(table(zip("cabb", [0, 2, 1, 3], strict=True)), 2)
+    )

@@ -46,7 +46,7 @@ def test_footprints_have_the_size_of_tiles(frame):
     areas = (
         np.array([abs(Geod(ellps="WGS84").geometry_area_perimeter(g)[0]) for g in frame.geometry[:200]]) / 1e6
     )
-    assert 870 < areas.min() < areas.max() < 1250
+    assert 850 < areas.min() < areas.max() < 1250
     assert shapely.is_valid(frame.geometry.values).all()
     assert (frame.geometry.bounds.maxx - frame.geometry.bounds.minx)[
         frame.geometry.geom_type == "Polygon"

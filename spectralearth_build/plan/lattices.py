@@ -1,0 +1,107 @@
+"""Placing on all lattices of a component: windows of one zone keep clear of those of another.
+
+Where a component reaches over the edge of a UTM zone, what is placed first takes room from what comes after. No
+order is always best, so a few are tried. Greedy placement and the fixed lattice are among them: what is chosen is
+never worth less than either.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+import numpy as np
+import shapely
+
+from spectralearth_build.overlap.lattice import ORIGIN, PIXEL
+from spectralearth_build.overlap.region import Points, Region, merged, union
+from spectralearth_build.overlap.resample import transformer
+from spectralearth_build.plan.fixed_lattice import fixed_lattice
+from spectralearth_build.plan.greedy import greedy
+from spectralearth_build.plan.problem import Problem, Strategy, conflicts
+from spectralearth_build.plan.shelves import improved, shelves
+
+Problems = Mapping[int, Problem]
+"""What there is to place on each lattice, by EPSG code."""
+Placed = Mapping[int, Points]
+"""Anchors of windows, by lattice."""
+NOTHING: Placed = MappingProxyType({})
+
+
+def place(problems: Problems, strategy: Strategy, held: Placed = NOTHING) -> dict[int, Points]:
+    """Place windows on every lattice of a component.
+
+    Args:
+        problems: the lattices; all windows have the same size.
+        strategy: as it is, lattice after lattice; for `shelves`, the best that is found (see above).
+        held: windows that are there already; none of the new ones overlaps them.
+    """
+    if strategy is not shelves or len(problems) < 2:
+        return _in_turn(problems, strategy, held)
+    back = dict(reversed(list(problems.items())))
+    tried = [_in_turn(problems, each, held) for each in (shelves, greedy, fixed_lattice)]
+    best = max([*tried, _in_turn(back, shelves, held)], key=lambda placed: value_of(problems, placed))
+    return _together(problems, best, held)
+
+
+def value_of(problems: Problems, placed: Placed) -> int:
+    """Total value of a placement."""
+    return sum(problems[epsg].value(anchors) for epsg, anchors in placed.items())
+
+
+def _in_turn(problems: Problems, strategy: Strategy, held: Placed) -> dict[int, Points]:
+    """Lattice after lattice, each in what those before it have left."""
+    placed: dict[int, Points] = {}
+    for epsg in problems:
+        placed[epsg] = strategy(_left(problems, epsg, placed, held))
+    return placed
+
+
+def _together(problems: Problems, placed: dict[int, Points], held: Placed) -> dict[int, Points]:
+    """Improved on lattice after lattice, holding all others where they are.
+
+    Seen from the other lattice, a window blocks a little more than itself, so that not every one may stay; what is
+    then worth less is not taken.
+    """
+    for epsg in problems:
+        others = {other: anchors for other, anchors in placed.items() if other != epsg}
+        moved = improved(_left(problems, epsg, others, held), placed[epsg])
+        if problems[epsg].value(moved) > problems[epsg].value(placed[epsg]):
+            placed = placed | {epsg: moved}
+    return placed
+
+
+def _left(problems: Problems, epsg: int, placed: Placed, held: Placed) -> Problem:
+    """The problem of one lattice without what windows in place block."""
+    problem = problems[epsg]
+    blocked = blocked_by(placed, epsg, problem.size) | blocked_by(held, epsg, problem.size)
+    return problem.without(blocked) if blocked else problem
+
+
+def blocked_by(placed: Mapping[int, Points], epsg: int, size: int) -> Region:
+    """Anchors of ``epsg`` whose windows could overlap windows that are placed, on this lattice or on others."""
+    return union(
+        [
+            conflicts(anchors, size) if other == epsg else _shadow(anchors, other, epsg, size)
+            for other, anchors in placed.items()
+            if len(anchors)
+        ]
+    )
+
+
+def _shadow(anchors: Points, other: int, epsg: int, size: int) -> Region:
+    """Anchors of ``epsg`` whose windows could overlap windows placed on another zone's lattice.
+
+    They are kept away from the smallest box of ``epsg`` around each window.
+    """
+    west, north = ORIGIN + PIXEL * anchors[:, 1], ORIGIN - PIXEL * anchors[:, 0]
+    edges = shapely.segmentize(shapely.box(west, north - PIXEL * size, west + PIXEL * size, north), 960)
+    x, y = transformer(other, epsg).transform(*shapely.get_coordinates(edges).T)
+    col, line = ((v - ORIGIN).reshape(len(anchors), -1) / PIXEL for v in (x, 2 * ORIGIN - y))
+    first, stop, left, right = line.min(axis=1), line.max(axis=1), col.min(axis=1), col.max(axis=1)
+    top, height = np.floor(first) - size, np.ceil(stop) - np.floor(first) + size
+    runs = np.stack([top, np.floor(left) - size, np.ceil(right)], axis=1).astype(np.int64)
+    down = height.astype(np.int64)
+    spread = np.repeat(runs, down, axis=0)
+    spread[:, 0] += np.arange(len(spread)) - np.repeat(np.cumsum(down) - down, down)
+    return merged(spread)
