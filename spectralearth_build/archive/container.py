@@ -8,11 +8,12 @@ from __future__ import annotations
 import gzip
 import io
 import lzma
+import secrets
 import struct
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from errno import EDQUOT, ENOSPC
@@ -92,6 +93,45 @@ def unpack(path: Path, wanted: Mapping[str, Path]) -> None:
         done = (_unpack_zip if is_zip(path.name) else _unpack_tar)(path, wanted)
         if absent := sorted(set(wanted) - done):
             raise ValueError(f"{absent[0]} is absent")
+
+
+def unpack_each(
+    path: Path, wanted: Mapping[str, Path], takes: Callable[[str, int], bool]
+) -> Iterator[tuple[str, Path]]:
+    """Unpack members of a tar in one pass, each to a partial file beside its target.
+
+    Args:
+        path: the tar.
+        wanted: where each member shall lie; those that are absent are no error.
+        takes: asked for each that is found, by name and size in bytes, whether to unpack it.
+
+    Yields:
+        Name and partial file of a member that is complete.
+
+    Raises:
+        BrokenArchiveError, OutOfSpaceError: see `unpack`; what came before is sound.
+    """
+    left = set(wanted)
+    with _mapped(path), _opened_tar(path) as (archive, _):
+        for member in archive:
+            if member.name in left and _regular(member):
+                left.discard(member.name)
+                source = archive.extractfile(member) if takes(member.name, member.size) else None
+                if source is not None:
+                    partial = partial_of(wanted[member.name])
+                    try:
+                        _copy(source, partial, MAX_BYTES)
+                    except BaseException:
+                        partial.unlink(missing_ok=True)
+                        raise
+                    yield member.name, partial
+            if not left:
+                break
+
+
+def partial_of(path: Path) -> Path:
+    """A name of its own for a file under construction."""
+    return path.with_name(f"{path.name}.{secrets.token_hex(4)}.partial")
 
 
 def _list_zip(path: Path) -> Iterator[tuple[str, bool]]:

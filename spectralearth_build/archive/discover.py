@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
-from spectralearth_build.archive.container import Listing, is_tar, is_zip, list_members
+from spectralearth_build.archive.container import Listing, is_tar, is_zip
 from spectralearth_build.archive.disk import unreadable
 from spectralearth_build.archive.group import group_files
 from spectralearth_build.archive.names import ProductName, layer_of, parse_name
-from spectralearth_build.archive.product import INSIDE, hostile, leads_out, require_safe
+from spectralearth_build.archive.product import hostile, leads_out, require_safe
+from spectralearth_build.archive.remote import INSIDE, list_members
 from spectralearth_build.errors import HostileNameError, MissingFileError, ProductError
 from spectralearth_build.files import write_bytes
 
@@ -108,7 +109,7 @@ def _in_archive(root: Path, path: str, listings: Path | None) -> Iterator[Found]
     """Products in a zip or tar."""
     kind: Kind = "zip" if is_zip(path) else "tar"
     name, stamp = parse_name(path), _stamp(root, [path])
-    listing = _listing(root / path, stamp, listings if kind == "tar" else None)
+    listing = _listing(root, path, stamp, listings if kind == "tar" else None)
     try:
         require_safe((*listing.members, listing.cut), path)
     except HostileNameError as problem:
@@ -130,11 +131,12 @@ def _in_archive(root: Path, path: str, listings: Path | None) -> Iterator[Found]
         yield Found(path, kind, name, stamp, MissingFileError("The archive holds no product.", path))
 
 
-def _listing(place: Path, stamp: str, listings: Path | None) -> Listing:
+def _listing(root: Path, path: str, stamp: str, listings: Path | None) -> Listing:
     """What an archive holds, remembered from the last time if it did not change since."""
+    place = root / path
     if listings is None:
         return list_members(place)
-    memory = listings / f"{hashlib.sha1(os.fsencode(place), usedforsecurity=False).hexdigest()}.json"
+    memory = listings / f"{hashlib.sha1(os.fsencode(path), usedforsecurity=False).hexdigest()}.json"
     try:
         known = json.loads(memory.read_bytes())
         if known["stamp"] == stamp:

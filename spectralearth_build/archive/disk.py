@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import os
+from contextlib import suppress
 from pathlib import Path
 
 from spectralearth_build.errors import EmptyFileError, MissingFileError, ProductError, UnreadableFileError
@@ -25,6 +27,13 @@ def require_readable(path: Path) -> int:
         return path.stat().st_size
     except OSError as error:
         raise unreadable(error, path) from error
+
+
+def read_ahead(path: Path) -> None:
+    """Let the system fetch a file while other work goes on; only a hint, where there is such a thing."""
+    if hasattr(os, "posix_fadvise"):
+        with suppress(OSError), path.open("rb") as file:
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_WILLNEED)
 
 
 def unreadable(error: OSError, path: Path) -> ProductError:

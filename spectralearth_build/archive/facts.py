@@ -116,9 +116,9 @@ class Facts:
         """A time that must be there, as UTC."""
         try:
             moment = datetime.fromisoformat(self.text(place))
-        except ValueError as error:
+            return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+        except (ValueError, OverflowError) as error:  # OverflowError: before year 1 or after 9999 in UTC
             raise BrokenMetadataError(f"The element {place} is no time.", self.path) from error
-        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def to_float(text: str) -> float:

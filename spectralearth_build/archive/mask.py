@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spectralearth_build.files import write_bytes
+from spectralearth_build.storage import attach
 
 Mask = npt.NDArray[np.uint8]
 
@@ -53,5 +54,6 @@ def save(path: Path, mask: Mask) -> None:
 
 def load(path: Path) -> Mask:
     """Read a mask written by `save`."""
+    attach.present(path)
     array = np.lib.format.read_array(io.BytesIO(zlib.decompress(path.read_bytes())), allow_pickle=False)
     return np.asarray(array, dtype=np.uint8)

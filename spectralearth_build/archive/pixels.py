@@ -50,12 +50,12 @@ def inspect_image(dataset: DatasetReader, index: npt.NDArray[np.int32], inside: 
     sums = np.zeros((len(index), 2), np.int64)
     data = np.zeros(len(index), np.bool_)
     segment = max(HOLE, dataset.block_shapes[0][1])
-    for bands, window in chunks(dataset, len(index)):
-        rows, cols = window.toslices()
-        part = dataset.read([int(i) + 1 for i in index[bands]], window=window)
+    for part in chunks(dataset, len(index)):
+        bands, rows, cols = part.bands, part.rows, part.cols
+        read = dataset.read([int(i) + 1 for i in index[bands]], window=part.window)
         place = rows.start * dataset.width + cols.start
         found = _look(
-            part,
+            read,
             inside[rows, cols],
             valid[rows, cols],
             segment,
@@ -65,7 +65,7 @@ def inspect_image(dataset: DatasetReader, index: npt.NDArray[np.int32], inside: 
             data[bands],
         )
         if found >= 0:
-            band, line = divmod(found, part.shape[1])
+            band, line = divmod(found, read.shape[1])
             raise HoleError(
                 f"Band {index[bands][band] + 1} holds nothing but zeros in line {rows.start + line}"
                 f" from column {cols.start} on.",

@@ -6,18 +6,19 @@ import tempfile
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 from spectralearth_build.archive.container import is_tar, is_zip, list_members, unpack
 from spectralearth_build.archive.disk import unreadable
 from spectralearth_build.archive.group import Group, group_files
 from spectralearth_build.archive.names import IMAGE, METADATA, QUALITY, ProductName
+from spectralearth_build.archive.remote import INSIDE, fetched
+from spectralearth_build.archive.shelf import Shelf
 from spectralearth_build.errors import HostileNameError, MissingFileError, ProductError
 
 WANTED = (METADATA, IMAGE, *QUALITY)
 """What is unpacked of a product."""
-INSIDE = "!"
-"""Stands between an archive and its member in a path."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,11 @@ class Product:
 
 @contextmanager
 def open_product(
-    root: Path, path: str, scratch: Path | None = None, layers: Collection[str] = WANTED
+    root: Path,
+    path: str,
+    scratch: Path | None = None,
+    layers: Collection[str] = WANTED,
+    shelf: Shelf | None = None,
 ) -> Iterator[Product]:
     """Make the files of a product available.
 
@@ -72,6 +77,7 @@ def open_product(
             a product in a folder with several, or an archive, with members behind '!'.
         scratch: where to unpack archives to; None for the system's temporary folder. It is cleaned on leaving.
         layers: what to unpack; files in folders are all there.
+        shelf: what is unpacked for other tasks too.
 
     Raises:
         MissingFileError: there is no product.
@@ -79,16 +85,26 @@ def open_product(
         BrokenArchiveError: it cannot be unpacked.
         OutOfSpaceError: there is no room to unpack it.
     """
-    place, members = _split(root, path)
     with ExitStack() as stack:
+        root = stack.enter_context(fetched(root, path, scratch, layers))
+        place, members = _split(root, path)
         if (is_zip(place.name) or is_tar(place.name)) and not place.is_dir():
             if scratch is not None:
                 scratch.mkdir(parents=True, exist_ok=True)
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="product-", dir=scratch)))
             stack.enter_context(_named_as_known(folder, path))
-            yield _unpacked(path, place, members, folder, layers)
+            yield _unpacked(path, place, members, folder, layers, shelf)
         else:
             yield _in_folder(root, path, place)
+
+
+def is_packed(root: Path, path: str) -> bool:
+    """Whether a product's path leads into an archive, which must be unpacked."""
+    names = path.split(INSIDE)
+    return any(
+        (is_zip(name) or is_tar(name)) and not (root / INSIDE.join(names[: end + 1])).is_dir()
+        for end, name in enumerate(names)
+    )
 
 
 @contextmanager
@@ -155,12 +171,17 @@ def _in_folder(root: Path, path: str, place: Path) -> Product:
     return Product(path, group.name, files, group.foreign)
 
 
-def _unpacked(path: str, place: Path, members: list[str], folder: Path, layers: Collection[str]) -> Product:
+def _unpacked(
+    path: str, place: Path, members: list[str], folder: Path, layers: Collection[str], shelf: Shelf | None
+) -> Product:
     context = place.name
     if is_tar(place.name) and members and is_zip(members[0]):
-        inner = folder / "product.zip"
         context = members.pop(0)
-        unpack(place, {context: inner})
+        if shelf is None:
+            inner = folder / "product.zip"
+            unpack(place, {context: inner})
+        else:
+            inner = shelf.inner(place, path.partition(f"{INSIDE}{context}")[0], context)
         place = inner
     listing = list_members(place)
     if listing.problem is not None and not listing.members:
@@ -169,8 +190,16 @@ def _unpacked(path: str, place: Path, members: list[str], folder: Path, layers: 
     group = _chosen(group_files(listing.members, context), members[0] if members else "", path)
     # Names of our own: nothing of what an archive says about places is followed.
     files = {layer: folder / layer for layer in layers if layer in group.files}
-    unpack(place, {group.files[layer]: target for layer, target in files.items()})
+    if shelf is not None and shelf.shared(path):
+        for layer in files:
+            files[layer] = shelf.layer(path, layer, partial(_unpack_one, place, group.files[layer]))
+    else:
+        unpack(place, {group.files[layer]: target for layer, target in files.items()})
     return Product(path, group.name, files, group.foreign)
+
+
+def _unpack_one(place: Path, member: str, target: Path) -> None:
+    unpack(place, {member: target})
 
 
 def require_safe(members: Collection[str], place: Path | str) -> None:

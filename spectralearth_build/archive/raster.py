@@ -9,6 +9,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
@@ -17,6 +18,7 @@ import numpy.typing as npt
 import rasterio
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import DatasetReader
+from rasterio.session import DummySession
 from rasterio.windows import Window
 
 from spectralearth_build.archive.disk import require_readable
@@ -54,11 +56,29 @@ def open_raster(path: Path) -> Iterator[DatasetReader]:
         "GDAL_NUM_THREADS": "1",
     }
     try:
-        with rasterio.Env(**options), _opened(path) as dataset:
+        # No session: rasterio would look for credentials of AWS and hand them to GDAL, 50 ms a file.
+        with rasterio.Env(DummySession(), **options), _opened(path) as dataset:
             _check_size(dataset, path)
             yield dataset
     except RasterioError as error:
         raise BrokenRasterError(f"The raster cannot be read ({_reason(error, path)}).", path) from error
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one read gives: some of the bands that are wanted, in one window."""
+
+    bands: slice
+    """Which of the wanted bands."""
+    rows: slice
+    """Lines of the raster."""
+    cols: slice
+    """Columns of the raster."""
+
+    @property
+    def window(self) -> Window:
+        """The same place, for rasterio."""
+        return Window.from_slices(self.rows, self.cols)
 
 
 def read_image(path: Path, index: npt.NDArray[np.int32], lines: slice | None = None) -> Pixels:
@@ -79,49 +99,72 @@ def read_image(path: Path, index: npt.NDArray[np.int32], lines: slice | None = N
     with open_raster(path) as dataset:
         start, stop, _ = (lines or slice(None)).indices(dataset.height)
         out = np.empty((len(index), max(0, stop - start), dataset.width), np.int16)
-        for bands, window in chunks(dataset, len(index), start, stop):
-            rows, cols = window.toslices()
-            part = out[bands, rows.start - start : rows.stop - start, cols]
-            part[...] = dataset.read([int(i) + 1 for i in index[bands]], window=window)
+        for part in chunks(dataset, len(index), slice(start, stop)):
+            read_part(dataset, index, part, out, (start, 0))
     return out
 
 
+def read_part(
+    dataset: DatasetReader, index: npt.NDArray[np.int32], part: Part, out: Pixels, origin: tuple[int, int]
+) -> None:
+    """Decode a part into its place.
+
+    Args:
+        dataset: the raster.
+        index: 0-based bands that are wanted.
+        part: one of `chunks`.
+        out: int16 [band, line, col], filled where the part lies.
+        origin: line and column of the raster at which ``out`` begins.
+    """
+    rows, cols = (slice(s.start - o, s.stop - o) for s, o in zip((part.rows, part.cols), origin, strict=True))
+    bands = [int(i) + 1 for i in index[part.bands]]
+    dataset.read(bands, window=part.window, out=out[part.bands, rows, cols])
+
+
 def chunks(
-    dataset: DatasetReader, bands: int, start: int = 0, stop: int | None = None
-) -> Iterator[tuple[slice, Window]]:
-    """Parts of a raster such that reading them one by one decodes each stored block once.
+    dataset: DatasetReader, bands: int, lines: slice | None = None, cols: slice | None = None
+) -> Iterator[Part]:
+    """Parts of a raster such that reading them, in any order, decodes each stored block once.
 
     Args:
         dataset: the raster.
         bands: number of bands that are wanted.
-        start: first line.
-        stop: one past the last line.
+        lines: lines that are wanted; None for all.
+        cols: columns that are wanted; None for all.
 
     Yields:
-        Which of the wanted bands, and which window. Windows begin and end at block borders, so they start at a
-        multiple of the block width; each part has at most about `CHUNK` bytes, or one band of one block.
+        Parts that begin and end at block borders or at those of what is wanted, the left ones first. Each has at most
+        about `CHUNK` bytes, or one block (of one band, if bands are stored apart). Bands go together as far as
+        possible: every read has a cost of its own, and the blocks of a band are neighbours in the file.
     """
-    stop = dataset.height if stop is None else stop
-    by_pixel = interleaved_by_pixel(dataset)
+    top, bottom, _ = (lines or slice(None)).indices(dataset.height)
+    left, right, _ = (cols or slice(None)).indices(dataset.width)
     height, width = dataset.block_shapes[0]
-    line = 2 * dataset.width * (bands if by_pixel else 1)
-    if height * line > CHUNK and width < dataset.width:
-        wide, high = width, height
-    else:
-        wide, high = dataset.width, max(1, CHUNK // (height * line)) * height
-    edges = [start, *range((start // high + 1) * high, stop, high), stop]
-    windows = [
-        Window(left, top, min(wide, dataset.width - left), bottom - top)
-        for top, bottom in pairwise(edges)
-        for left in range(0, dataset.width, wide)
-        if bottom > top
-    ]
-    if not by_pixel:
-        yield from ((slice(band, band + 1), window) for band in range(bands) for window in windows)
-        return
-    together = max(1, CHUNK // (2 * wide * high))
-    for window in windows:  # GDAL keeps the block that it decoded last, so the next bands cost nothing
-        yield from ((slice(first, first + together), window) for first in range(0, bands, together))
+    deep = 2 * (bands if interleaved_by_pixel(dataset) else 1)
+    wide = dataset.width if width >= dataset.width else width
+    high = max(1, min(CHUNK // (height * wide * deep), -(-dataset.height // height))) * height
+    together = bands if deep > 2 else max(1, CHUNK // (2 * min(high, max(1, bottom - top)) * wide))
+    for place in _borders(left, right, wide):
+        for rows in _borders(top, bottom, high):
+            for first in range(0, bands, together):
+                yield Part(slice(first, min(bands, first + together)), rows, place)
+
+
+def _borders(start: int, stop: int, step: int) -> Iterator[slice]:
+    """Pieces of a range, divided at the multiples of ``step``."""
+    edges = [start, *range((start // step + 1) * step, stop, step), stop]
+    yield from (slice(first, last) for first, last in pairwise(edges) if last > first)
+
+
+def decoded(dataset: DatasetReader, part: Part) -> int:
+    """Bytes of the pixels in all blocks that reading a part decodes (what pads blocks beyond the raster apart)."""
+    sides = []
+    for wanted, block, whole in zip(
+        (part.rows, part.cols), dataset.block_shapes[0], (dataset.height, dataset.width), strict=True
+    ):
+        sides.append(min(whole, -(-wanted.stop // block) * block) - wanted.start // block * block)
+    bands = dataset.count if interleaved_by_pixel(dataset) else part.bands.stop - part.bands.start
+    return int(2 * bands * sides[0] * sides[1])
 
 
 def interleaved_by_pixel(dataset: DatasetReader) -> bool:

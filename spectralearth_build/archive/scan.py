@@ -21,7 +21,7 @@ from spectralearth_build.archive.rows import merge, row_of_problem, rows_of_tile
 from spectralearth_build.archive.versions import candidates, pinned
 from spectralearth_build.cluster.task import Executor, Failure
 from spectralearth_build.config import Config, ScanConfig
-from spectralearth_build.errors import ProductError, UsageError, WrongLevelError
+from spectralearth_build.errors import UsageError, WrongLevelError
 from spectralearth_build.files import delete_partials
 from spectralearth_build.journal import recover
 from spectralearth_build.progress import say, track
@@ -72,17 +72,16 @@ def scan(archive: Path, dataset: Path, config: Config, executor: Executor) -> gp
 
 
 def scan_product(archive: Path, work: Path, item: Found, settings: ScanConfig) -> None:
-    """Task: read one product, write its mask, then its record."""
+    """Task: read one product, write its mask, then its record.
+
+    Raises:
+        ProductError: it cannot be used; the record of that is written by who started the task, after a second look.
+    """
     assert item.name is not None
-    try:
-        with open_product(archive, item.path, work / SCRATCH) as product:
-            row, coded = inspect_product(product, item.name, settings)
-    except ProductError as error:
-        record = Record.of_error(error, archive)
-    else:
-        mask.save(mask_path(work, item.name.product_id), coded)
-        record = Record(row=row)
-    save_record(work, item, stamp_of(item, settings), record)
+    with open_product(archive, item.path, work / SCRATCH) as product:
+        row, coded = inspect_product(product, item.name, settings)
+    mask.save(mask_path(work, item.name.product_id), coded)
+    save_record(work, item, stamp_of(item, settings), Record(row=row))
 
 
 def identify_product(archive: Path, work: Path, item: Found) -> ProductName:

@@ -9,10 +9,10 @@ import numpy as np
 
 from spectralearth_build.errors import DamagedError
 from spectralearth_build.store.compose import Sources, compose
-from spectralearth_build.store.cut import SourceCache
 from spectralearth_build.store.damage import Damage
 from spectralearth_build.store.schema import shard_name
 from spectralearth_build.store.shard import ShardReader
+from spectralearth_build.store.sources import SourceCache
 from spectralearth_build.store.task import TileTask
 
 
@@ -37,10 +37,10 @@ def _compare_shard(dataset: Path, task: TileTask, shard: int, sources: Sources) 
         except DamagedError:
             continue  # reported already, by the check of the shard
         pixels, reason = compose(patch, sources)
+        hit = (patch.patch_id,)
         if (stored is None) != bool(reason):
-            yield Damage("SourceDiffers", name, f"{patch.patch_id}: {reason or 'it can be cut now'}.")
+            yield Damage("SourceDiffers", name, f"{patch.patch_id}: {reason or 'it can be cut now'}.", hit)
         elif stored is not None and not np.array_equal(stored, pixels):
             count = int((stored != pixels).sum())
-            yield Damage(
-                "SourceDiffers", name, f"{patch.patch_id}: {count} values are not those of its source."
-            )
+            what = f"{patch.patch_id}: {count} values are not those of its source."
+            yield Damage("SourceDiffers", name, what, hit)

@@ -6,12 +6,18 @@ What was done is decided by the commit records alone, so a run may stop anywhere
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain, islice
 from pathlib import Path
 
+from spectralearth_build.archive.product import is_packed
+from spectralearth_build.archive.shelf import Shelf
 from spectralearth_build.cluster import Executor, Failure
-from spectralearth_build.config import Config
+from spectralearth_build.config import Config, RunConfig
 from spectralearth_build.errors import PlanChangedError, ProductError
 from spectralearth_build.files import delete_partials, remove
 from spectralearth_build.journal import recover
@@ -20,13 +26,18 @@ from spectralearth_build.progress import track
 from spectralearth_build.store import publish, statistics
 from spectralearth_build.store.codec import encode_patch
 from spectralearth_build.store.commit import Commit, Skipped, read_all
-from spectralearth_build.store.compose import SCRATCH, Pixels, compose, lines_needed, read_pixels
+from spectralearth_build.store.compose import SCRATCH, compose
 from spectralearth_build.store.failures import FailedTile, failed_path, read_failed, stamp
 from spectralearth_build.store.schema import ROOT, shard_path
 from spectralearth_build.store.shard import write_shard
+from spectralearth_build.store.sources import Decoded, SourceCache
+from spectralearth_build.store.statistics import BandStatistics
 from spectralearth_build.store.task import Planned, PlannedPatch, Tasks, TileTask, load_plan
+from spectralearth_build.store.threads import cores, in_order, workers
 
 STAGE = "cut"
+AHEAD = 2
+"""Encoded patches that may wait for the writer."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +54,8 @@ class CutResult:
     """Planned patches that are not, each with its reason in patches.parquet."""
     failed: tuple[str, ...]
     """Tiles that failed, now or before; quarantined in tiles.parquet."""
+    decoded: Decoded
+    """What was decoded in this run."""
 
 
 def cut(archive: Path, dataset: Path, config: Config, executor: Executor) -> CutResult:
@@ -69,68 +82,116 @@ def cut(archive: Path, dataset: Path, config: Config, executor: Executor) -> Cut
     todo = _outstanding(archive, dataset, planned)
     if todo:
         remove(dataset / ROOT)
-    tasks = Tasks(archive, dataset, planned, todo)
-    for tile_id, outcome in track(executor.run(STAGE, cut_tile, tasks), STAGE, len(tasks)):
-        if isinstance(outcome, Failure):
-            path = str(planned.eligible.loc[tile_id, "path"])
-            seen = stamp(archive, path)
-            FailedTile(planned.first_id, tile_id, outcome.error_class, outcome.message, seen).write(dataset)
+    decoded = _cut_all(archive, dataset, planned, todo, executor, _threads(config.run, executor))
     published = publish.publish(dataset)
-    return CutResult(len(tasks), published.changed, published.written, published.skipped, published.failed)
+    counts = published.changed, published.written, published.skipped, published.failed
+    return CutResult(len(todo), *counts, decoded)
 
 
-def cut_tile(archive: Path, dataset: Path, task: TileTask) -> int:
-    """Read a tile once, cut its patches, write its shards; returns how many patches were written.
+def _cut_all(
+    archive: Path,
+    dataset: Path,
+    planned: Planned,
+    todo: dict[str, list[int]],
+    executor: Executor,
+    threads: int,
+) -> Decoded:
+    """Run the tasks; what was unpacked for them goes as soon as the last one that needs it has ended."""
+    products = {tile_id: planned.products(tile_id, shards) for tile_id, shards in todo.items()}
+    waiting = Counter(path for paths in products.values() for path in paths if is_packed(archive, path))
+    shelf = Shelf(dataset / SCRATCH / "shelf", dict(waiting))
+    tasks = Tasks(archive, dataset, planned, todo, threads, shelf)
+    decoded = Decoded()
+    try:
+        for tile_id, outcome in track(executor.run(STAGE, cut_tile, tasks), STAGE, len(tasks)):
+            if isinstance(outcome, Failure):
+                seen = stamp(archive, str(planned.eligible.loc[tile_id, "path"]))
+                what = outcome.error_class, outcome.message
+                FailedTile(planned.first_id, tile_id, *what, seen).write(dataset)
+            else:
+                decoded += outcome.decoded
+            waiting.subtract(products[tile_id] & waiting.keys())
+            for path in products[tile_id]:
+                if waiting[path] == 0:
+                    shelf.release(path)
+    finally:
+        shutil.rmtree(dataset / SCRATCH, ignore_errors=True)
+    return decoded
+
+
+def cut_tile(archive: Path, dataset: Path, task: TileTask) -> TileCut:
+    """Read a tile once, cut its patches, write its shards.
+
+    Threads decode and encode; this one opens products and writes.
 
     Raises:
         ProductError: the tile cannot be read; neighbours that cannot be read cost only the patches they share.
     """
     patches = [patch for group in task.shards.values() for patch in group]
-    sources = SourceCache(archive, dataset, task, patches)
-    sources(task.tile_id)  # before any shard is written: a bad tile leaves none
-    return sum(_write(dataset, task, shard, sources) for shard in task.shards)
+    with SourceCache(archive, dataset, task, patches) as sources, workers(task.threads) as pool:
+        done = in_order(pool, _jobs(task, patches, sources), AHEAD + task.threads)
+        patched = (result for result in done if result is not None)
+        first = next(patched)  # the tile is decoded before any shard is written: a bad one leaves none
+        made = chain([first], patched)
+        written = sum(_write(dataset, task, shard, made) for shard in task.shards)
+        return TileCut(written, sources.decoded)
 
 
-class SourceCache:
-    """Gives the pixels of a task's tiles, each read when first needed and only the lines that are.
+@dataclass(frozen=True)
+class TileCut:
+    """What a task did."""
 
-    Args:
-        archive: folder of the products.
-        dataset: the dataset.
-        task: the task.
-        patches: what will be cut.
-    """
+    patches: int
+    """How many it wrote."""
+    decoded: Decoded
+    """What it decoded for that."""
 
-    def __init__(self, archive: Path, dataset: Path, task: TileTask, patches: list[PlannedPatch]) -> None:
-        self._where = archive, dataset
-        self._task = task
-        self._patches = patches
-        self._found: dict[str, Pixels | ProductError] = {}
 
-    def __call__(self, tile_id: str) -> Pixels:
-        """The pixels of a tile.
+@dataclass(frozen=True)
+class _Made:
+    """A patch on its way into a shard."""
 
-        Raises:
-            ProductError: it cannot be read, now or when first tried.
-        """
-        if tile_id not in self._found:
-            try:
-                self._found[tile_id] = self._read(tile_id)
-            except ProductError as error:
-                self._found[tile_id] = error
-        found = self._found[tile_id]
-        if isinstance(found, ProductError):
-            raise found
-        return found
+    planned: PlannedPatch
+    data: bytes
+    """Encoded; empty if it cannot be used."""
+    statistics: BandStatistics
+    reason: str
+    """Why it cannot."""
 
-    def _read(self, tile_id: str) -> Pixels:
-        source = self._task.sources[tile_id]
-        box = lines_needed(self._patches, source)
-        if box is None:
-            raise ValueError(
-                f"No patch of {self._task.tile_id} reaches into {tile_id}, although the plan says so."
-            )
-        return read_pixels(*self._where, source, box)
+
+def _jobs(
+    task: TileTask, patches: list[PlannedPatch], sources: SourceCache
+) -> Iterator[Callable[[], _Made | None]]:
+    """Decoding the tile, then its patches, each after what it needs of neighbours is decoded."""
+    tile = sources.reader(task.tile_id)
+    yield from (partial(tile.read, number) for number in range(len(tile.parts)))
+    for patch in patches:
+        for name in patch.sources:
+            if name not in sources:
+                yield from _neighbour(sources, name)
+        yield partial(_make, patch, sources, task.codec)
+
+
+def _neighbour(sources: SourceCache, name: str) -> Iterator[Callable[[], None]]:
+    """Decoding a neighbour; what fails is said by the patches that need it."""
+    try:
+        reader = sources.reader(name)
+    except ProductError:
+        return
+    for number in range(len(reader.parts)):
+
+        def read(number: int = number) -> None:
+            with suppress(ProductError):
+                reader.read(number)
+
+        yield read
+
+
+def _make(planned: PlannedPatch, sources: SourceCache, codec: str) -> _Made:
+    pixels, reason = compose(planned, sources)
+    if reason:
+        return _Made(planned, b"", BandStatistics(), reason)
+    return _Made(planned, encode_patch(pixels, codec), statistics.of_patch(pixels), "")
 
 
 def _outstanding(archive: Path, dataset: Path, planned: Planned) -> dict[str, list[int]]:
@@ -150,27 +211,33 @@ def _outstanding(archive: Path, dataset: Path, planned: Planned) -> dict[str, li
     return todo
 
 
-def _write(dataset: Path, task: TileTask, shard: int, sources: SourceCache) -> int:
-    """Write one shard and then its commit record."""
+def _write(dataset: Path, task: TileTask, shard: int, made: Iterator[_Made]) -> int:
+    """Write one shard, of the patches that come next, and then its commit record; returns how many it holds."""
     rows: list[int] = []
     skipped: list[Skipped] = []
-    parts: list[statistics.BandStatistics] = []
+    parts: list[BandStatistics] = []
 
     def encoded() -> Iterator[tuple[int, bytes]]:
-        for planned in task.shards[shard]:
-            pixels, reason = compose(planned, sources)
-            if reason:
-                skipped.append(Skipped(planned.patch_id, reason))
+        for patch in islice(made, len(task.shards[shard])):
+            if patch.reason:
+                skipped.append(Skipped(patch.planned.patch_id, patch.reason))
                 continue
-            rows.append(planned.row)
-            parts.append(statistics.of_patch(pixels))
-            yield planned.row - shard * task.shard_rows, encode_patch(pixels, task.codec)
+            rows.append(patch.planned.row)
+            parts.append(patch.statistics)
+            yield patch.planned.row - shard * task.shard_rows, patch.data
 
     written = write_shard(shard_path(dataset, shard), task.shard_rows, encoded())
     total = statistics.total(parts)
     content = task.tile_id, tuple(rows), tuple(skipped)
     Commit(task.plans[shard], shard, *content, written.size, written.sha256, total).write(dataset)
     return len(rows)
+
+
+def _threads(config: RunConfig, executor: Executor) -> int:
+    """Threads of a task, so that all workers of this machine together have its cores."""
+    if config.threads:
+        return config.threads
+    return max(1, cores() // executor.workers) if config.scheduler in ("", "inline") else 1
 
 
 def _check_settings(planned: Planned, config: Config) -> None:

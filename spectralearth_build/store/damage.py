@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+_NAMED = 3
+
 
 @dataclass(frozen=True, order=True)
 class Damage:
@@ -15,6 +17,14 @@ class Damage:
     """File of the dataset concerned."""
     message: str
     """What was found and what was expected."""
+    patches: tuple[str, ...] = ()
+    """Patches whose pixels are hit; empty where none are."""
 
     def __str__(self) -> str:
-        return f"{self.kind}: {self.path}: {self.message}"
+        return f"{self.kind}: {self.path}: {self.message}{self._hit()}"
+
+    def _hit(self) -> str:
+        if not self.patches:
+            return ""
+        more = f" and {len(self.patches) - _NAMED} more" if len(self.patches) > _NAMED else ""
+        return f" Patches hit: {', '.join(self.patches[:_NAMED])}{more}."

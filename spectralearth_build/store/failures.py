@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from spectralearth_build.archive.container import is_tar, is_zip
-from spectralearth_build.archive.product import INSIDE
+from spectralearth_build.archive.remote import INSIDE
 from spectralearth_build.files import write_bytes
 from spectralearth_build.store.commit import json_bytes
 

@@ -23,9 +23,11 @@ from spectralearth_build.store.failures import read_failed
 from spectralearth_build.store.fates import final_tables, given_up
 from spectralearth_build.store.index import boxes, encode_index
 from spectralearth_build.store.manifest import FORMAT, MANIFEST, counts, manifest_document
+from spectralearth_build.store.quarantine import quarantine
+from spectralearth_build.store.seal import sealed
 from spectralearth_build.store.shard import ShardReader
 from spectralearth_build.store.task import PLAN, Planned, load_plan
-from spectralearth_build.tables import LOCATIONS, OVERLAPS, PATCHES, TILES, TUPLES, Table
+from spectralearth_build.tables import LOCATIONS, OVERLAPS, PATCHES, QUARANTINE, TILES, TUPLES, Table
 
 STATISTICS = "statistics.json"
 BY_PLAN = (OVERLAPS.file, TUPLES.file, PLAN, "plan.png")
@@ -62,13 +64,14 @@ def publish(dataset: Path) -> Published:
     tables = final_tables(planned, commits, failed)
     held = [commits[shard] for shard in sorted(commits)]
     files = _table_files(dataset, planned, tables)
+    files[QUARANTINE.file] = _encoded(QUARANTINE, quarantine(tables[TILES.file]))
     files |= {name: (dataset / name).read_bytes() for name in BY_PLAN if (dataset / name).is_file()}
     whole = statistics.total(_live_statistics(dataset, planned, commit) for commit in held)
     files[STATISTICS] = json_bytes(statistics_document(whole))
     files |= encode_index(boxes(list(tables[LOCATIONS.file].geometry)))
     files |= store_files(planned, tables[PATCHES.file])
     numbers = counts(planned, tables, held)
-    manifest = json_bytes(manifest_document(planned, numbers, files, held, dataset))
+    manifest = json_bytes(sealed(manifest_document(planned, numbers, files, held, dataset)))
     root = files.pop(schema.ROOT)
     swept = _sweep(dataset, held)
     changed = _replace(dataset, {**files, MANIFEST: manifest, schema.ROOT: root}) or swept
@@ -130,6 +133,11 @@ def _table_files(dataset: Path, planned: Planned, tables: Mapping[str, pd.DataFr
     }
 
 
+def encoded_tables(tables: Mapping[str, pd.DataFrame]) -> dict[str, bytes]:
+    """Final tables as the bytes of their files, by name."""
+    return {table.file: _encoded(table, tables[table.file]) for table in FINAL}
+
+
 def _same(before: pd.DataFrame, after: pd.DataFrame) -> bool:
     touched = [name for name in ("status", "reason", "error_class", "n") if name in after]
     return all(before[name].tolist() == after[name].tolist() for name in touched)
@@ -156,9 +164,9 @@ def _sweep(dataset: Path, commits: list[Commit]) -> bool:
 
 
 def _replace(dataset: Path, files: Mapping[str, bytes]) -> bool:
-    """Write what differs, in order; the root, last of ``files``, is away while anything else does."""
+    """Write what differs, in order; the root, last of ``files``, is away while anything does."""
     different = {name: data for name, data in files.items() if not _is(dataset / name, data)}
-    if set(different) - {schema.ROOT}:
+    if different:
         remove(dataset / schema.ROOT)
         different[schema.ROOT] = files[schema.ROOT]
     for name, data in different.items():

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from spectralearth_build.archive.bands import BANDS
 from spectralearth_build.overlap.lattice import PIXEL, WINDOW
-from spectralearth_build.store.codec import NODATA, PATCH_SHAPE, checksum, documents
+from spectralearth_build.store.codec import NODATA, PATCH_SHAPE, checksum, described, documents
 
 STORE = "store.zarr"
 ROOT = f"{STORE}/zarr.json"
@@ -141,7 +141,7 @@ def root_attributes(plan: str, codec: str, layout: int, coordinates: list[str]) 
         "title": "EnMAP L2A patches",
         "plan": plan,
         "codec": codec,
-        "codec_comment": "spectralearth.band_delta stores each band as its difference, modulo 2^16, to the band before",
+        "codec_comment": described(codec),
         "crs_comment": "row r lies on the grid of UTM zone EPSG:epsg[r]; the centre of its pixel (y, x) is at easting "
         f"west[r] + {PIXEL} (x + 0.5) and northing north[r] - {PIXEL} (y + 0.5), in metres",
         "pixel_size_m": PIXEL,

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from spectralearth_build.errors import DamagedError
 from spectralearth_build.files import replacing
+from spectralearth_build.storage import attach
 from spectralearth_build.store.codec import CHECKSUM_BYTES, Patch, checksum, decode_patch, verified
 
 P = ParamSpec("P")
@@ -79,6 +80,7 @@ class ShardReader:
     """
 
     def __init__(self, path: Path, rows: int) -> None:
+        attach.present(path)
         self.path = path
         size = 16 * rows + CHECKSUM_BYTES
         try:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from bisect import bisect
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import geopandas as gpd
 import numpy as np
 import pandas as pd
 
+from spectralearth_build.archive.shelf import Shelf
 from spectralearth_build.errors import UsageError
 from spectralearth_build.overlap.lattice import Box, window
 from spectralearth_build.tables import LOCATIONS, PATCHES, TILES
@@ -71,6 +73,10 @@ class TileTask:
     """This tile and the neighbours its patches reach into, by name."""
     shards: Mapping[int, tuple[PlannedPatch, ...]]
     """Patches by shard, in order of their rows."""
+    threads: int = 1
+    """Threads that decode and encode."""
+    shelf: Shelf | None = None
+    """Unpacked archives that the tasks of a run share."""
 
 
 @dataclass(frozen=True)
@@ -144,6 +150,11 @@ class Planned:
         pairs = self.live[["tile_id", "shard"]].drop_duplicates().sort_values(["tile_id", "shard"])
         return {str(tile): [int(s) for s in group] for tile, group in pairs.groupby("tile_id")["shard"]}
 
+    def products(self, tile_id: str, shards: list[int]) -> set[str]:
+        """Paths of the products that give pixels to some shards of a tile."""
+        names = {n for shard in shards for n in chain(*self.live["sources"].iloc[self._rows_by_shard[shard]])}
+        return {str(self.eligible.at[name, "path"]) for name in {tile_id, *names}}
+
     @cached_property
     def eligible(self) -> pd.DataFrame:
         """The tiles that planning could use, by tile_id; one product each."""
@@ -200,9 +211,15 @@ class Tasks(Mapping[str, tuple[Path, Path, TileTask]]):
     """The plan."""
     shards: Mapping[str, list[int]]
     """Shards to work on, by tile."""
+    threads: int = 1
+    """Threads of a task."""
+    shelf: Shelf | None = None
+    """Unpacked archives that tasks share."""
 
     def __getitem__(self, tile_id: str) -> tuple[Path, Path, TileTask]:
-        return self.archive, self.dataset, self.planned.task(tile_id, self.shards[tile_id])
+        task = self.planned.task(tile_id, self.shards[tile_id])
+        shelf = self.shelf.only([source.path for source in task.sources.values()]) if self.shelf else None
+        return self.archive, self.dataset, replace(task, threads=self.threads, shelf=shelf)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.shards)

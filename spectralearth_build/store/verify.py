@@ -1,15 +1,15 @@
-"""Read a whole finished dataset again and say what is not as it should be; nothing is repaired here.
+"""Read a whole finished dataset again and say what is not as it should be, and which patches are hit.
 
-What counts is the manifest: every file it names is hashed, every patch is decoded (each has a checksum of its own),
-the tables, index, statistics and metadata are computed anew and compared. Given the archive, every patch is also cut
-again and compared with what is stored.
+Nothing is repaired here. What counts is the manifest: every file it names is hashed, every patch is decoded (each has a
+checksum of its own), the tables, index, statistics and metadata are computed anew and compared. Given the archive,
+every patch is also cut again and compared with what is stored.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ import zarr
 
 from spectralearth_build.cluster import Executor, Failure
 from spectralearth_build.cluster.inline import InlineExecutor
-from spectralearth_build.errors import BuildError, DamagedError, UsageError
+from spectralearth_build.errors import BuildError, UsageError
 from spectralearth_build.progress import track
 from spectralearth_build.store import schema, statistics
 from spectralearth_build.store.audit import audit
@@ -29,25 +29,19 @@ from spectralearth_build.store.damage import Damage
 from spectralearth_build.store.index import FILES, boxes, opened_index
 from spectralearth_build.store.manifest import MANIFEST, Entry, counts, entry_of_file
 from spectralearth_build.store.publish import STATISTICS, statistics_document
-from spectralearth_build.store.shard import ShardReader
+from spectralearth_build.store.seal import is_sealed, is_sealed_page
+from spectralearth_build.store.shard_check import check_shard
+from spectralearth_build.store.split_check import check_splits
 from spectralearth_build.store.task import PLAN, Planned, Tasks, load_plan
-from spectralearth_build.tables import LOCATIONS, PATCHES
+from spectralearth_build.tables import LOCATIONS, PATCHES, SPLITS
 
-UNHASHED = (MANIFEST, "report.html")
+REPORT = "report.html"
+UNHASHED = (MANIFEST, REPORT, SPLITS.file)
 """Files that a dataset may have beside those of its manifest."""
 WORK = "work"
 _WORLD = (-180.0, -90.0, 180.0, 90.0)
 
 Files = Mapping[str, Entry]
-
-
-@dataclass(frozen=True)
-class ShardReport:
-    """What was found in one shard."""
-
-    damages: tuple[Damage, ...]
-    statistics: statistics.BandStatistics
-    """Of the patches that could be read and are not retired."""
 
 
 def verify(dataset: Path, archive: Path | None = None, executor: Executor | None = None) -> list[Damage]:
@@ -78,8 +72,10 @@ def verify(dataset: Path, archive: Path | None = None, executor: Executor | None
             [*found, Damage("TableWrong", PATCHES.file, f"The tables cannot be checked: {error!r}.")]
         )
     found += wrong
+    found += check_splits(dataset, planned.patches)
     commits = _commits(dataset, manifest["files"])
     found += _balance(manifest, planned, commits)
+    found = [_with_patches(damage, planned) for damage in found]
     found += _shards(dataset, planned, commits, manifest["files"], runner)
     if not changed & set(FILES):
         found += _index(dataset, planned)
@@ -91,36 +87,6 @@ def verify(dataset: Path, archive: Path | None = None, executor: Executor | None
         for tile_id, outcome in track(runner.run("compare", compare_tile, tasks), "compare", len(tasks)):
             found += [_failure(tile_id, outcome)] if isinstance(outcome, Failure) else outcome
     return sorted(found)
-
-
-def check_shard(
-    dataset: Path, commit: Commit, codec: str, rows: int, retired: frozenset[int] = frozenset()
-) -> ShardReport:
-    """Hash a shard and decode every patch in it; those in rows that are ``retired`` count in no statistics."""
-    name = schema.shard_name(commit.shard)
-    damages: list[Damage] = []
-    parts: dict[int, statistics.BandStatistics] = {}
-    try:
-        reader = ShardReader(dataset / name, rows)
-    except DamagedError as error:
-        return ShardReport((Damage("ShardDamaged", name, error.what),), statistics.BandStatistics())
-    if entry_of_file(dataset / name)["sha256"] != commit.sha256:
-        damages.append(Damage("FileChanged", name, "Its SHA-256 is not that of its commit record."))
-    first = commit.shard * rows
-    if [first + row for row in reader.rows()] != list(commit.rows):
-        damages.append(Damage("ShardDamaged", name, "It holds other rows than its commit record says."))
-    for row in reader.rows():
-        try:
-            patch = reader.patch(row, codec)
-        except DamagedError as error:
-            damages.append(Damage("ChunkDamaged", name, f"Row {first + row}: {error.what}"))
-        else:
-            assert patch is not None
-            parts[first + row] = statistics.of_patch(patch)
-    if not damages and statistics.total(parts.values()) != commit.statistics:
-        damages.append(Damage("StatisticsWrong", name, "Its statistics are not those of its commit record."))
-    live = statistics.total(part for row, part in parts.items() if row not in retired)
-    return ShardReport(tuple(damages), live)
 
 
 def _manifest(dataset: Path) -> dict[str, Any]:
@@ -147,6 +113,8 @@ def _check_published(dataset: Path, manifest: Mapping[str, Any]) -> None:
 
 def _files(dataset: Path, files: Files) -> Iterator[Damage]:
     """Files missing, changed or unknown. Shards are only measured here: `check_shard` hashes them."""
+    if not is_sealed((dataset / MANIFEST).read_bytes()):
+        yield Damage("FileChanged", MANIFEST, "It is not as it was written.")
     for name, expected in files.items():
         path = dataset / name
         if not path.is_file():
@@ -161,9 +129,21 @@ def _files(dataset: Path, files: Files) -> Iterator[Damage]:
         if path.is_file() and name not in files and name not in UNHASHED and not name.startswith(f"{WORK}/"):
             yield Damage("FileUnknown", name, "The manifest does not list it.")
 
+    if (dataset / REPORT).is_file() and not is_sealed_page((dataset / REPORT).read_bytes()):
+        yield Damage("FileChanged", REPORT, "It is not as it was written.")
+
 
 def _is_shard(name: str) -> bool:
     return name.startswith(f"{schema.STORE}/{schema.REFLECTANCE}/{schema.CHUNK_PREFIX}")
+
+
+def _with_patches(damage: Damage, planned: Planned) -> Damage:
+    """Damage of a shard as a whole (missing, of another length) with the patches in it."""
+    if not _is_shard(damage.path) or damage.kind == "FileUnknown":
+        return damage
+    of_shard = planned.patches["shard"].map(schema.shard_name) == damage.path
+    hit = planned.patches[of_shard & planned.patches["status"].isin(["written", "retired"])]
+    return replace(damage, patches=tuple(hit["patch_id"]))
 
 
 def _commits(dataset: Path, files: Files) -> list[Commit]:
@@ -199,8 +179,13 @@ def _shards(
     whole = statistics.BandStatistics()
     complete = True
     how = planned.codec, planned.shard_rows
+    names = dict(zip(planned.patches["store_row"].tolist(), planned.patches["patch_id"], strict=True))
     tasks = {
-        f"shard-{c.shard}": (dataset, c, *how, planned.retired_rows.intersection(c.rows)) for c in commits
+        f"shard-{c.shard}": (
+            *(dataset, c, *how, planned.retired_rows.intersection(c.rows)),
+            {row: names[row] for row in c.rows if row in names},
+        )
+        for c in commits
     }
     for key, outcome in track(runner.run("verify", check_shard, tasks), "verify", len(tasks)):
         if isinstance(outcome, Failure):
@@ -214,6 +199,10 @@ def _shards(
         name = schema.shard_name(commit.shard)
         if files.get(name) != {"bytes": commit.size, "sha256": commit.sha256}:
             yield Damage("CountsWrong", commit.name, f"It and the manifest differ on {name}.")
+    known = {schema.shard_name(commit.shard) for commit in commits}
+    for name in (name for name in files if _is_shard(name) and name not in known):
+        if (dataset / name).is_file() and entry_of_file(dataset / name) != files[name]:
+            yield _with_patches(Damage("FileChanged", name, "It has no commit record either."), planned)
     if complete and _json(dataset / STATISTICS) != statistics_document(whole):
         yield Damage("StatisticsWrong", STATISTICS, "They are not those of the patches.")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tarfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -79,6 +80,10 @@ _METADATA = (
     _case("xml_truncated", "The metadata are cut.", _XML, lambda p, s: raster.truncate(p, "METADATA")),
     _case("xml_dtd", "The metadata declare a DTD.", _XML, lambda p, s: metadata.declare(p, laughs=False)),
     _case("xml_laughs", "Entities in the metadata explode.", _XML, lambda p, s: metadata.declare(p, laughs=True)),
+    _case("xml_entity", "The metadata name a file to include.", _XML, lambda p, s: metadata.include_file(p)),
+    _case("xml_deep", "Elements of the metadata nest 10,000 deep.", _XML, lambda p, s: metadata.nest(p, 10_000)),
+    _case("xml_huge", "The metadata have 65 MiB.", _XML, lambda p, s: metadata.inflate(p, 65 * 2**20)),
+    _case("xml_numbers", "Its numbers are beyond any range.", _XML, lambda p, s: _beyond(p)),
     _case("nan_footprint", "The footprint is NaN.", _XML, lambda p, s: metadata.nan_corners(p)),
     _case("no_footprint", "The footprint has no points.", _XML, lambda p, s: metadata.no_corners(p)),
     _case("bow_tie", "The footprint crosses itself.", "", lambda p, s: metadata.bow_tie(p)),
@@ -93,6 +98,8 @@ _FILES = (
     _case("empty_image", "The image has no bytes.", "EmptyFileError", lambda p, s: files.empty(p, raster.IMAGE)),
     _case("empty_metadata", "The metadata have no bytes.", "EmptyFileError", lambda p, s: files.empty(p, "METADATA")),
     _case("unreadable", "The image may not be read.", _LOCKED, lambda p, s: files.lock(p)),
+    _case("pipe", "The image is a pipe that nobody writes to.", _GONE, lambda p, s: files.pipe(p)),
+    _case("link_out", "The image is a link out of the archive.", _NAME, lambda p, s: files.link_out(p)),
     _case("no_image", "There is no image.", _GONE, lambda p, s: files.lose(p, raster.IMAGE)),
     _case("no_metadata", "There are no metadata.", _GONE, lambda p, s: files.lose(p, "METADATA")),
     _case("no_layer", "A quality layer is missing.", _GONE, lambda p, s: files.lose(p, "QUALITY_CLOUDSHADOW")),
@@ -100,9 +107,15 @@ _FILES = (
     _case("level_1c", "It is an L1C product.", "WrongLevelError", lambda p, s: files.relabel(p, "L1C")),
     _case("newline_name", "Its name has a line break.", _NAME, lambda p, s: files.rename(p, "\nnext")),
     _case("markup_name", "Its name has markup.", _NAME, lambda p, s: files.rename(p, "<img src=x onerror=alert(1)>")),
+    _case("undecodable_name", "Its name is no text.", _NAME, lambda p, s: files.rename(p, "\udcff")),
     _case("zip_slip", "A zip member leaves the folder.", _NAME, lambda p, s: files.zip_member(p, "../../evil.TIF")),
     _case("zip_newline", "A zip member has a line break.", _NAME, lambda p, s: files.zip_member(p, "a\nb.TIF")),
     _case("tar_slip", "A member of an order leaves the folder.", _NAME, lambda p, s: _tar_slip(p)),
+    _case("tar_absolute", "A member of an order has an absolute name.", _NAME, lambda p, s: _tar_absolute(p)),
+    _case("tar_link", "The member of an order is a link.", _GONE, lambda p, s: files.tar_special(p, tarfile.SYMTYPE)),
+    _case("tar_device", "Another is a device.", _GONE, lambda p, s: files.tar_special(p, tarfile.CHRTYPE)),
+    _case("tar_bomb", "A small order unpacks to 256 MiB.", _PACKED, lambda p, s: files.tar_bomb(p)),
+    _case("zip_lie", "A zip member holds more than it claims.", _PACKED, lambda p, s: files.understate(p)),
     _case("zip_bomb", "A small zip unpacks to 256 MiB.", _PACKED, lambda p, s: files.bomb(p)),
     _case("cut_zip", "A zip is cut.", _PACKED, lambda p, s: files.cut_zip(p)),
     _case("cut_order", "An order is cut.", _PACKED, lambda p, s: files.cut_order(p)),
@@ -135,6 +148,14 @@ def _zone(product: Path, spec: ProductSpec) -> None:
 
 def _low_sun(product: Path) -> None:
     metadata.set_angle(product, "sunElevationAngle", 4.0)
+
+
+def _beyond(product: Path) -> None:
+    metadata.set_text(product, "specific/widthOfOrthoScene", lambda _: "1" + "0" * 400)
+
+
+def _tar_absolute(product: Path) -> Path:
+    return files.tar_member(product, f"/{product.name}.zip")
 
 
 def _tar_slip(product: Path) -> Path:

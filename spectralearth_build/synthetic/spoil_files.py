@@ -5,8 +5,11 @@ Functions that rename or pack it return where it is now.
 
 from __future__ import annotations
 
+import gzip
 import io
+import os
 import shutil
+import struct
 import tarfile
 import zipfile
 from pathlib import Path
@@ -38,6 +41,20 @@ def empty(product: Path, part: str) -> None:
 def lock(product: Path) -> None:
     """An image that only the superuser may read."""
     find(product, IMAGE).chmod(0)
+
+
+def pipe(product: Path) -> None:
+    """A named pipe for an image: who opens it waits for ever."""
+    path = find(product, IMAGE)
+    path.unlink()
+    os.mkfifo(path)
+
+
+def link_out(product: Path) -> None:
+    """A link to a file of the machine for an image."""
+    path = find(product, IMAGE)
+    path.unlink()
+    path.symlink_to("/etc/hostname")
 
 
 def disguise(product: Path) -> None:
@@ -82,6 +99,47 @@ def tar_member(product: Path, name: str) -> Path:
         member = tarfile.TarInfo(name)
         member.size = len(data)
         archive.addfile(member, io.BytesIO(data))
+    return target
+
+
+def tar_special(product: Path, kind: bytes) -> Path:
+    """A tar.gz whose member is no file but a link or a device.
+
+    Args:
+        product: the folder.
+        kind: the member's type, as `tarfile` names it.
+    """
+    target = product.with_name(f"{product.name}.tar.gz")
+    shutil.rmtree(product)
+    member = tarfile.TarInfo(f"{product.name}.zip")
+    member.type, member.linkname, member.devmajor, member.devminor = kind, "/etc/hostname", 1, 5
+    with tarfile.open(target, "w:gz") as archive:
+        archive.addfile(member)
+    return target
+
+
+def tar_bomb(product: Path) -> Path:
+    """A tar.gz of 300 kB whose zip unpacks to 256 MiB of zeros."""
+    target = product.with_name(f"{product.name}.tar.gz")
+    shutil.rmtree(product)
+    member = tarfile.TarInfo(f"{product.name}.zip")
+    member.size = _BOMB
+    piece = gzip.compress(bytes(2**24), mtime=0)
+    target.write_bytes(
+        gzip.compress(member.tobuf(), mtime=0) + piece * (_BOMB // 2**24) + gzip.compress(bytes(1024))
+    )
+    return target
+
+
+def understate(product: Path) -> Path:
+    """A zip whose image is larger than its table of contents says."""
+    size = find(product, IMAGE).stat().st_size
+    target = pack(product)
+    with zipfile.ZipFile(target) as archive:
+        table = archive.start_dir
+    data = target.read_bytes()
+    true, lie = struct.pack("<II", size, size), struct.pack("<II", size, size // 2)
+    target.write_bytes(data[:table] + data[table:].replace(true, lie))
     return target
 
 

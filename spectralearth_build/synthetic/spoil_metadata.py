@@ -116,6 +116,27 @@ def declare(product: Path, laughs: bool) -> None:
     path.write_bytes(head + body + b"<level_X" + rest)
 
 
+def include_file(product: Path) -> None:
+    """An entity that stands for a file of the machine, used as the mission's name."""
+    path = find(product, "METADATA")
+    head, rest = path.read_bytes().split(b"<level_X", 1)
+    entity = b'<!DOCTYPE level_X [<!ENTITY file SYSTEM "file:///etc/hostname">]>\n'
+    path.write_bytes(head + entity + b"<level_X" + rest.replace(b"<mission>ENMAP", b"<mission>&file;", 1))
+
+
+def nest(product: Path, depth: int) -> None:
+    """Elements in elements in elements."""
+    path = find(product, "METADATA")
+    head, end, rest = path.read_bytes().rpartition(b"</level_X>")
+    path.write_bytes(head + b"<a>" * depth + b"</a>" * depth + end + rest)
+
+
+def inflate(product: Path, size: int) -> None:
+    """A file with so many bytes, most of them zeros that take no room on disk."""
+    with find(product, "METADATA").open("ab") as file:
+        file.truncate(size)
+
+
 def _child(element: Element, path: str) -> Element:
     child = element.find(path)
     if child is None:

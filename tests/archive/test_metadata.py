@@ -1,5 +1,6 @@
 """METADATA.XML: hand-written strings, synthetic products, and hostile files."""
 
+import pickle
 import tracemalloc
 from datetime import UTC, datetime
 
@@ -151,6 +152,8 @@ def test_required_elements(tmp_path, element):
         ("<tileID>05</tileID>", "<tileID>five</tileID>"),
         ("<datatakeID>0000001849</datatakeID>", "<datatakeID>../../x</datatakeID>"),
         ("2022-07-20T10:42:04.123456Z", "yesterday"),
+        ("2022-07-20T10:42:04.123456Z", "9999-12-31T23:00:00-14:00"),
+        ("2022-07-20T10:42:04.123456Z", "0001-01-01T00:00:00+14:00"),
         ('<bandID number="2">', '<bandID number="7">'),
         ('<bandID number="2">', f'<bandID number="{"9" * 5000}">'),
         ('<bandID number="2">', "<bandID>"),
@@ -163,6 +166,13 @@ def test_nonsense(tmp_path, old, new):
     assert old in TEXT
     with pytest.raises(BrokenMetadataError):
         read(tmp_path, TEXT.replace(old, new))
+
+
+def test_what_a_message_quotes_is_printable(tmp_path):
+    with pytest.raises(BrokenMetadataError) as caught:
+        read(tmp_path, TEXT.replace("1, 3", "1, \u202e\u2028x"))
+    assert "\\u202e\\u2028x" in caught.value.what
+    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
 
 
 def test_channels_beyond_the_band_table(tmp_path):

@@ -85,7 +85,12 @@ def test_class_and_message(dirty, name):
     assert "\n" not in row["reason"]
     assert str(folder) not in row["reason"]
     assert row["reason"].endswith(
-        (kind.remedy, "download the product again.", "Order the product as GeoTIFF.")
+        (
+            kind.remedy,
+            "download the product again.",
+            "Order the product as GeoTIFF.",
+            "Put its target here instead.",
+        )
     )
 
 

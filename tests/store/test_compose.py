@@ -8,7 +8,8 @@ from store_study import A1, A3, ZONE, window_of
 
 from spectralearth_build.errors import BrokenRasterError
 from spectralearth_build.overlap.lattice import Box, window
-from spectralearth_build.store.compose import Pixels, compose, lines_needed, needed
+from spectralearth_build.store.compose import Pixels, compose
+from spectralearth_build.store.sources import area_needed, needed
 from spectralearth_build.store.task import PlannedPatch, Source, load_plan
 
 WINDOW = window(1000, 2000)
@@ -76,31 +77,29 @@ def test_needed_nothing():
     source = Source("t", "", "", ZONE, Box(0, 0, 150, 170), ())
     patch = PlannedPatch("p", 0, ZONE, WINDOW, ("t",))
     assert needed(patch, source) is None
-    assert lines_needed([patch], source) is None
+    assert area_needed([patch], source) is None
 
 
-def test_lines_needed_span_all_patches_at_full_width(planned_study):
+def test_the_area_needed_holds_all_that_is_needed_and_no_more(planned_study):
     task = load_plan(planned_study.dataset).task(A3, [2])
     native, away = task.sources[A1], task.sources[A3]
     mixed, across = task.shards[2]
-    assert lines_needed([mixed, across], native) == Box(
-        window_of("mixed").line, native.box.col, 128, native.box.width
-    )
-    both = lines_needed([mixed, across], away)
-    assert (both.col, both.width) == (away.box.col, away.box.width)
+    assert area_needed([mixed, across], native) == needed(mixed, native)
+    both = area_needed([mixed, across], away)
     each = [needed(patch, away) for patch in (mixed, across)]
-    assert both.line == min(box.line for box in each)
+    assert (both.line, both.col) == (min(box.line for box in each), min(box.col for box in each))
     assert both.stop_line == max(box.stop_line for box in each)
+    assert both.stop_col == max(box.stop_col for box in each)
 
 
-def test_reading_more_lines_changes_nothing(planned_study):
+def test_reading_more_changes_nothing(planned_study):
     """A resampled patch is the same whether its source was read whole or only where needed."""
     study = planned_study
     tile = study.tiles[A3]
     whole = Pixels(32633, tile.spec.box, tile.kept, tile.inside)
     patch = PlannedPatch("p", 0, ZONE, window_of("across"), (A3,))
     source = load_plan(study.dataset).task(A3, [2]).sources[A3]
-    box = lines_needed([patch], source)
+    box = area_needed([patch], source)
     where = box.slices(tile.spec.box)
     part = Pixels(32633, box, tile.kept[:, *where], tile.inside[where])
     assert part.box.height < whole.box.height

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,16 +12,21 @@ import zarr
 from scipy.ndimage import map_coordinates
 from store_study import A1, A2, A3, B1, ROWS, ZONE, Study, hashes, replace_file, replace_pixels, window_of
 
+from spectralearth_build.archive import container
 from spectralearth_build.archive import mask as masks
+from spectralearth_build.archive.raster import open_raster
 from spectralearth_build.cluster.inline import InlineExecutor
 from spectralearth_build.config import load
 from spectralearth_build.errors import PlanChangedError, StoppedError, UsageError
 from spectralearth_build.overlap.resample import source_grid
 from spectralearth_build.store import cut as cut_module
+from spectralearth_build.store.compose import SCRATCH
 from spectralearth_build.store.cut import cut_tile
 from spectralearth_build.store.failures import failed_path
 from spectralearth_build.store.schema import ROOT, shard_path
+from spectralearth_build.store.sources import Decoded
 from spectralearth_build.store.task import Tasks, load_plan
+from spectralearth_build.synthetic.pack import pack, pack_order
 from spectralearth_build.tables import LOCATIONS, PATCHES, TILES
 
 
@@ -302,14 +309,81 @@ def test_no_plan(tmp_path, planned):
         replace(planned, dataset=tmp_path / "empty").run()
 
 
-def test_only_needed_lines_of_a_neighbour_are_read(planned, monkeypatch):
-    asked = []
+def strips(study: Study, tile_id: str, lines: range) -> int:
+    """Bytes of the kept bands in the strips that hold some lines, counted strip by strip."""
+    with open_raster(study.image(tile_id)) as dataset:
+        height = dataset.block_shapes[0][0]
+        hit = {line // height for line in lines}
+        return sum(2 * 202 * dataset.width * min(height, dataset.height - k * height) for k in hit)
 
-    def watched(path, index, lines, real=cut_module.read_pixels.__globals__["read_image"]):
-        asked.append((path.name, lines))
-        return real(path, index, lines)
 
-    monkeypatch.setitem(cut_module.read_pixels.__globals__, "read_image", watched)
+def test_only_what_is_needed_of_a_neighbour_is_decoded(planned):
     tasks = Tasks(planned.archive, planned.dataset, load_plan(planned.dataset), {A2: [1]})
-    assert cut_tile(*tasks[A2]) == 1
-    assert sorted(lines.stop - lines.start for _, lines in asked) == [12, 128]
+    done = cut_tile(*tasks[A2])
+    assert done.patches == 1
+    own, others = strips(planned, A2, range(8, 136)), strips(planned, A1, range(138, 150))
+    assert done.decoded == Decoded(own=own, neighbours=others, tiles=2 * 224 * 150 * 290)
+
+
+def test_a_run_says_what_it_decoded(planned):
+    decoded = planned.run().decoded
+    assert decoded.tiles == sum(2 * tile.cube.size for tile in planned.tiles.values())
+    assert 0 < decoded.neighbours < decoded.own <= decoded.tiles
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_threads_do_not_matter(finished_study, planned, threads):
+    planned.run(config=load(overrides={"store.shard_rows": 2, "run.threads": threads}))
+    assert hashes(planned.dataset) == hashes(finished_study.dataset)
+
+
+def test_a_broken_tile_fails_alike_on_any_number_of_threads(planned_study, tmp_path):
+    found = []
+    for threads in (1, 4):
+        study = planned_study.copy(tmp_path / str(threads), archive=True)
+        data = bytearray(study.image(B1).read_bytes())
+        replace_file(study.image(B1), bytes(data[: len(data) // 2]))
+        study.run(config=load(overrides={"store.shard_rows": 2, "run.threads": threads}))
+        found.append(hashes(study.dataset))
+    assert found[0] == found[1]
+
+
+def packed(planned_study: Study, folder: Path, outer: bool) -> Study:
+    """The study with its products in zips, or in one order of zips."""
+    study = planned_study.copy(folder, archive=True)
+    zips = [pack(study.archive / tile.spec.product_id) for tile in study.tiles.values()]
+    names = {tile.spec.product_id: f"{tile.spec.product_id}.zip" for tile in study.tiles.values()}
+    if outer:
+        pack_order(zips, study.archive / "order.tar.gz")
+        names = {product: f"order.tar.gz!{name}" for product, name in names.items()}
+    tiles = TILES.read(study.dataset)
+    tiles["path"] = tiles["path"].map(lambda path: names.get(path, path))
+    TILES.write(tiles, study.dataset)
+    return study
+
+
+@pytest.mark.parametrize("outer", [False, True])
+def test_an_archive_is_unpacked_once(finished_study, planned_study, tmp_path, monkeypatch, outer):
+    study = packed(planned_study, tmp_path, outer)
+    opened, written = Counter(), Counter()
+    opens, copies = container._opened_tar, container._copy
+
+    def count_open(path):
+        opened[path.name] += 1
+        return opens(path)
+
+    def count_copy(source, target, limit):
+        written[source.name or target.name[:32]] += 1  # members of a tar have no name here
+        return copies(source, target, limit)
+
+    monkeypatch.setattr(container, "HARMLESS", 2**30)  # these pixels shrink as no real ones do
+    monkeypatch.setattr(container, "_opened_tar", count_open)
+    monkeypatch.setattr(container, "_copy", count_copy)
+    study.run()
+    assert opened == ({"order.tar.gz": 1} if outer else {})
+    assert len(written) == (8 if outer else 4)
+    assert set(written.values()) == {1}
+    store = "store.zarr/reflectance/c."
+    sound, clean = hashes(study.dataset), hashes(finished_study.dataset)
+    assert {k: v for k, v in sound.items() if store in k} == {k: v for k, v in clean.items() if store in k}
+    assert not (study.dataset / SCRATCH).exists()

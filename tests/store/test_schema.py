@@ -71,7 +71,7 @@ def test_reflectance_document():
     sharding = document["codecs"][0]["configuration"]
     assert sharding["chunk_shape"] == [1, 202, 128, 128]
     assert [codec["name"] for codec in sharding["codecs"]] == [
-        "spectralearth.band_delta", "bytes", "blosc", "crc32c",
+        "spectralearth.band_prediction", "blosc", "crc32c",
     ]  # fmt: skip
     assert [codec["name"] for codec in sharding["index_codecs"]] == ["bytes", "crc32c"]
 

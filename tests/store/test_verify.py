@@ -11,8 +11,10 @@ from store_study import A1, A2, B1, Study, hashes, replace_file, replace_pixels
 
 from spectralearth_build.errors import UsageError
 from spectralearth_build.store.codec import encode_patch
+from spectralearth_build.store.commit import json_bytes
 from spectralearth_build.store.index import encode_index
 from spectralearth_build.store.schema import ROOT, shard_name, shard_path
+from spectralearth_build.store.seal import sealed, sealed_page
 from spectralearth_build.store.shard import ShardReader, write_shard
 from spectralearth_build.store.verify import verify
 from spectralearth_build.tables import LOCATIONS, PATCHES, TILES
@@ -30,7 +32,7 @@ def edit(study: Study, name: str, change: Callable[[dict], object]) -> None:
     path = study.dataset / name
     document = json.loads(path.read_bytes())
     change(document)
-    path.write_text(json.dumps(document))
+    path.write_bytes(json_bytes(sealed(document)) if name == "manifest.json" else json_bytes(document))
 
 
 def admit(study: Study, *names: str) -> None:
@@ -64,7 +66,7 @@ def test_a_dataset_with_a_quarantined_tile_is_sound(finished_study, tmp_path):
 
 
 def test_work_and_report_are_not_part_of_the_dataset(finished):
-    (finished.dataset / "report.html").write_text("later")
+    (finished.dataset / "report.html").write_bytes(sealed_page("later"))
     (finished.dataset / "work/anything").write_text("later")
     assert verify(finished.dataset) == []
 

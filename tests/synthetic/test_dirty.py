@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import pathlib
 import shutil
 import tarfile
 import zipfile
@@ -62,7 +63,7 @@ def test_cases_change_the_product(name, spoilt, product):
         and CASES[name].error != "UnreadableFileError"
         and name != "unreadable"
     ):
-        files = {path.name: path.read_bytes() for path in now.iterdir()}
+        files = {path.name: path.read_bytes() for path in now.iterdir() if not path.is_fifo()}
         assert files != {path.name: path.read_bytes() for path in product.iterdir()}
 
 
@@ -185,6 +186,24 @@ def test_declared_xml_is_well_formed_but_for_its_entities(name, spoilt):
         assert ElementTree.fromstring(text).tag == "level_X"
 
 
+def test_entity_that_names_a_file(spoilt):
+    text = next(spoilt("xml_entity").glob("*METADATA.XML")).read_text()
+    assert '<!ENTITY file SYSTEM "file:///' in text
+    assert "<mission>&file;" in text
+
+
+def test_deep_and_huge_xml(spoilt, tmp_path, spec):
+    place = spoilt("xml_deep")
+    with pytest.raises(RecursionError):
+        ElementTree.indent(xml(place))
+    shutil.rmtree(place)
+    path = next(spoilt("xml_huge").glob("*METADATA.XML"))
+    assert path.stat().st_size == 65 * 2**20
+    assert path.stat().st_blocks * 512 < 2**20
+    shutil.rmtree(path.parent)
+    assert float(xml(spoilt("xml_numbers")).findtext("specific/widthOfOrthoScene")) == float("inf")
+
+
 def corners(product):
     points = xml(product).findall("base/spatialCoverage/boundingPolygon/point")
     return [(float(point.findtext("longitude")), float(point.findtext("latitude"))) for point in points]
@@ -260,6 +279,7 @@ def test_other_levels(level, spoilt):
 def test_hostile_folder_names(spoilt, spec, tmp_path):
     assert "\n" in spoilt("newline_name").name
     assert "<img" in spoilt("markup_name").name
+    assert os.fsencode(spoilt("undecodable_name").name).endswith(b"\xff")
 
 
 @pytest.mark.parametrize(("name", "member"), [("zip_slip", "../../evil.TIF"), ("zip_newline", "a\nb.TIF")])
@@ -272,6 +292,33 @@ def test_hostile_zip_members(name, member, spoilt):
 def test_hostile_order(spoilt, spec):
     with tarfile.open(spoilt("tar_slip")) as archive:
         assert archive.getnames() == [f"../{spec.product_id}.zip"]
+
+
+def test_pipes_and_links(spoilt, tmp_path):
+    assert image(spoilt("pipe")).is_fifo()
+    shutil.rmtree(image(tmp_path / next(tmp_path.iterdir()).name).parent)
+    assert image(spoilt("link_out")).resolve() == pathlib.Path("/etc/hostname").resolve()
+
+
+@pytest.mark.parametrize("name", ["tar_absolute", "tar_link", "tar_device"])
+def test_special_members_of_orders(name, spoilt, spec):
+    with tarfile.open(spoilt(name)) as archive:
+        (member,) = archive.getmembers()
+    assert member.name == ("/" if name == "tar_absolute" else "") + f"{spec.product_id}.zip"
+    assert (member.issym(), member.ischr()) == (name == "tar_link", name == "tar_device")
+
+
+def test_tar_bomb(spoilt):
+    path = spoilt("tar_bomb")
+    assert path.stat().st_size < 2e6
+    with tarfile.open(path) as archive:
+        assert [member.size for member in archive.getmembers()] == [256 * 2**20]
+
+
+def test_zip_that_claims_less_than_it_holds(spoilt):
+    with zipfile.ZipFile(spoilt("zip_lie")) as archive:
+        (liar,) = (member for member in archive.infolist() if member.file_size < member.compress_size)
+        assert "SPECTRAL_IMAGE" in liar.filename
 
 
 def test_zip_bomb(spoilt):

@@ -1,0 +1,222 @@
+"""An archive on an object store, and the folder here that stands in for it.
+
+The folder has an empty file of the same name, size and version for each object, zips with their table of contents, so
+that finding products needs nothing but the folder. `fetched` brings the files of one product when it is opened.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import zipfile
+from collections.abc import Collection, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from spectralearth_build.archive import container
+from spectralearth_build.archive.container import Listing, is_tar, is_zip
+from spectralearth_build.archive.group import group_files
+from spectralearth_build.errors import OutOfSpaceError, ProductError, UnreadableFileError
+from spectralearth_build.progress import say
+from spectralearth_build.storage import attach
+from spectralearth_build.storage.url import Remote
+
+if TYPE_CHECKING:
+    from spectralearth_build.storage.client import Client, Meta
+
+TAILS = (2**16 + 2**10, 2**22)
+"""Bytes at the end of a zip in which its table of contents is looked for; products have some 20 members."""
+FETCHES = 32
+"""Tables of contents fetched at a time."""
+INSIDE = "!"
+"""Stands between an archive and its member in a path."""
+
+
+@dataclass(frozen=True)
+class StandIn:
+    """The two, attached to each other; see `attach.Attachment`. Archives are never written to."""
+
+    folder: Path
+    remote: Remote
+
+    @property
+    def client(self) -> Client:
+        """Operations on the store."""
+        from spectralearth_build.storage.client import Client
+
+        return Client(self.remote)
+
+    def settle(self) -> None:
+        """Make the folder, if need be; nothing else is needed to open products."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+
+    def release(self) -> None:
+        """Nothing is kept."""
+
+    def catch_up(self) -> None:
+        """Nobody writes to it."""
+
+    def written(self, path: Path) -> None:
+        """Never happens."""
+        raise PermissionError(f"Archives are not written to: {path}")
+
+    def removed(self, path: Path) -> None:
+        """Never happens."""
+        raise PermissionError(f"Archives are not written to: {path}")
+
+    def present(self, path: Path) -> None:
+        """Products are fetched by `fetched`."""
+
+    def refresh(self) -> None:
+        """Make the folder say what the store has now."""
+        from spectralearth_build.storage.mirror import is_version
+
+        listing = {meta.name: meta for meta in self.client.listing() if not meta.name.endswith("/")}
+        folders = {parent.as_posix() for name in listing for parent in PurePosixPath(name).parents}
+        for name in [name for name in listing if name in folders or not _possible(name)]:
+            say(f"scan: left out, since no file can have this name: {name!a}")
+            del listing[name]
+        _delete_others(self.folder, set(listing))
+        changed = [meta for meta in listing.values() if not is_version(self.folder / meta.name, meta)]
+        with ThreadPoolExecutor(FETCHES) as pool:
+            for _ in pool.map(self._stand_in, changed):
+                pass
+
+    def _stand_in(self, meta: Meta) -> None:
+        """Put an empty file in place of an object; a zip gets its end, where its table of contents is."""
+        from spectralearth_build.storage.mirror import stub
+
+        with stub(self.folder / meta.name, meta) as temporary:
+            for length in TAILS if is_zip(meta.name) else ():
+                start = max(0, meta.size - length)
+                with temporary.open("r+b") as file:
+                    file.seek(start)
+                    file.write(self.client.read(meta.name, start, meta.size, meta.etag))
+                if zipfile.is_zipfile(temporary) and _opens(temporary):
+                    break
+
+
+@contextmanager
+def fetched(root: Path, path: str, scratch: Path | None, layers: Collection[str]) -> Iterator[Path]:
+    """Yield a folder that has the files of a product where ``root`` has them: ``root`` itself, if it is local.
+
+    Args:
+        root: the archive.
+        path: path of the product below it, members of archives behind '!'.
+        scratch: where to put files of an object store; they are deleted on leaving.
+        layers: those that are needed; of the others there are empty files.
+
+    Raises:
+        OutOfSpaceError: there is no room.
+        UnreadableFileError: the product changed while it was fetched.
+        StorageError: the store refuses or does not answer.
+    """
+    source = attach.at(root)
+    if not isinstance(source, StandIn):
+        yield root
+        return
+    if scratch is not None:
+        scratch.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix="fetched-", dir=scratch) as name:
+        folder = Path(name)
+        _fetch(source.client, path.split(INSIDE), folder, layers)
+        try:
+            yield folder
+        except ProductError as error:
+            here, there = str(folder), str(root)
+            where = error.path and error.path.replace(here, there)
+            raise type(error)(error.what.replace(here, there), where, error.remedy) from error
+
+
+def list_members(place: Path) -> Listing:
+    """What an archive holds; see `container.list_members`. A tar on an object store is fetched for this."""
+    source = attach.at(place)
+    if not isinstance(source, StandIn) or is_zip(place.name):
+        return container.list_members(place)
+    meta = source.client.head(place.relative_to(source.folder).as_posix())
+    with TemporaryDirectory(prefix="listing-", dir=source.folder.parent) as name:
+        copy = Path(name) / place.name
+        if meta is not None:
+            _download(source.client, meta, copy)
+        listing = container.list_members(copy)
+    problem = listing.problem
+    if problem is not None:
+        problem = type(problem)(problem.what, place, problem.remedy)
+    return Listing(listing.members, problem, listing.cut)
+
+
+def _fetch(client: Client, parts: Sequence[str], folder: Path, layers: Collection[str]) -> None:
+    """Fetch the object that a path names, or the wanted files of the product whose folder or file it names."""
+    for end in range(1, len(parts) + 1):
+        whole = INSIDE.join(parts[:end])
+        meta = client.head(whole) if whole else None
+        if meta is not None and (is_zip(whole) or is_tar(whole)):
+            _download(client, meta, folder / whole)
+            return
+        parent = whole if meta is None else PurePosixPath(whole).parent.as_posix().removeprefix(".")
+        folders, objects = client.children(parent)
+        if folders or objects:
+            (folder / parent).mkdir(parents=True, exist_ok=True)
+            _fetch_product(client, {o.name: o for o in objects}, parent, folder, whole, layers)
+            return
+
+
+def _fetch_product(
+    client: Client, objects: dict[str, Meta], parent: str, folder: Path, whole: str, layers: Collection[str]
+) -> None:
+    names = {PurePosixPath(name).name: name for name in objects}
+    groups = group_files(list(names), parent)
+    if whole in objects:
+        own = PurePosixPath(whole).name
+        groups = [group for group in groups if own in (*group.files.values(), *group.foreign.values())]
+    wanted = {group.files[layer] for group in groups for layer in layers if layer in group.files}
+    for file in {file for group in groups for file in (*group.files.values(), *group.foreign.values())}:
+        target = folder / names[file]
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.touch()
+        if len(groups) == 1 and file in wanted:
+            _download(client, objects[names[file]], target)
+
+
+def _download(client: Client, meta: Meta, target: Path) -> None:
+    from obstore.exceptions import PreconditionError
+
+    target.parent.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(target.parent).free
+    if meta.size > free:
+        raise OutOfSpaceError(f"{meta.name} needs {meta.size} bytes, {free} are free.", target.parent)
+    try:
+        client.download(meta, target)
+    except (PreconditionError, FileNotFoundError):
+        raise UnreadableFileError("It changed while it was read.", target, "Run again.") from None
+
+
+def _delete_others(folder: Path, known: set[str]) -> None:
+    """Delete the files, and then empty folders, that do not stand for anything any more."""
+    for place, folders, files in os.walk(folder, topdown=False):
+        for path in [Path(place) / file for file in files]:
+            if path.relative_to(folder).as_posix() not in known:
+                path.unlink()
+        for path in [Path(place) / name for name in folders]:
+            if not any(path.iterdir()):
+                path.rmdir()
+
+
+def _possible(name: str) -> bool:
+    """Whether a file may have the name of an object."""
+    parts = name.split("/")
+    return "\0" not in name and all(
+        part not in ("", ".", "..") and len(os.fsencode(part)) < 240 for part in parts
+    )
+
+
+def _opens(path: Path) -> bool:
+    try:
+        with zipfile.ZipFile(path):
+            return True
+    except (zipfile.BadZipFile, OSError, ValueError):
+        return False

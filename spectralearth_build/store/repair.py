@@ -1,0 +1,265 @@
+"""Put a damaged dataset right, from its archive.
+
+Shards are cut again and tables planned again beside the dataset, and take the place of the damaged ones only if they
+are what the manifest (or the commit record) says, to the bit. So a repair changes nothing that was sound, and the
+dataset stays open meanwhile. What follows from other files (statistics, index, metadata, manifest) is computed again.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from spectralearth_build.cluster import Executor
+from spectralearth_build.config import Config
+from spectralearth_build.errors import BuildError, UsageError
+from spectralearth_build.files import make_folder, move, remove, write_bytes
+from spectralearth_build.plan.planner import MAP
+from spectralearth_build.store import schema
+from spectralearth_build.store.commit import FOLDER as COMMITS
+from spectralearth_build.store.commit import commit_name, decode, read_all
+from spectralearth_build.store.damage import Damage
+from spectralearth_build.store.failures import read_failed
+from spectralearth_build.store.fates import final_tables, given_up
+from spectralearth_build.store.manifest import MANIFEST, Entry, entry, entry_of_file
+from spectralearth_build.store.publish import encoded_tables, publish
+from spectralearth_build.store.rebuild import cut_again, planned_again, workshop
+from spectralearth_build.store.seal import is_sealed
+from spectralearth_build.store.task import PLAN, Planned, load_plan
+from spectralearth_build.store.verify import REPORT, verify
+from spectralearth_build.tables import LOCATIONS, OVERLAPS, PATCHES, TILES, TUPLES
+
+PLANNED = (PLAN, OVERLAPS.file, TUPLES.file)
+FINAL = (TILES.file, LOCATIONS.file, PATCHES.file)
+_SHARD = re.compile(rf"{COMMITS}/shard-(\d+)\.json|{schema.STORE}/{schema.REFLECTANCE}/c\.(\d+)\.0\.0\.0")
+
+
+@dataclass
+class Repair:
+    """What a repair found and did."""
+
+    found: list[Damage]
+    """All damage there was."""
+    repaired: list[str] = field(default_factory=list)
+    """Files that were made again."""
+    refused: list[str] = field(default_factory=list)
+    """What cannot be repaired, with the reason."""
+    left: list[Damage] = field(default_factory=list)
+    """All damage that there still is."""
+
+
+def repair(
+    archive: Path, dataset: Path, config: Config, executor: Executor, draw: Callable[[Path], None]
+) -> Repair:
+    """Repair what `verify` finds.
+
+    Args:
+        archive: folder of the products, as it was when the dataset was built.
+        dataset: the dataset.
+        config: the settings; what the manifest knows of them counts more.
+        executor: runs the tasks.
+        draw: draws the map of the plan, from the tables of the dataset, to a path.
+
+    Raises:
+        UsageError: the dataset was never published.
+    """
+    archive, dataset = archive.absolute(), dataset.absolute()
+    manifest = _manifest(dataset)
+    result = Repair(_found(dataset, manifest, executor))
+    job = _Job(archive, dataset, workshop(dataset), config, executor, manifest, result)
+    try:
+        planned = job.plan()
+        if planned is not None:
+            job.shards(planned)
+            job.tables(planned)
+            job.map(draw)
+    finally:
+        shutil.rmtree(job.folder, ignore_errors=True)
+    job.unknown()
+    job.derived()
+    result.left = verify(dataset, None, executor)
+    return result
+
+
+def _manifest(dataset: Path) -> dict[str, Any]:
+    """The manifest, or nothing if it cannot be trusted."""
+    try:
+        data = (dataset / MANIFEST).read_bytes()
+    except FileNotFoundError:
+        return {}
+    return dict(json.loads(data)) if is_sealed(data) else {}
+
+
+def _found(dataset: Path, manifest: Mapping[str, Any], executor: Executor) -> list[Damage]:
+    """All damage; without a manifest, what tables and commit records tell by themselves."""
+    if manifest:
+        return verify(dataset, None, executor)
+    found = [Damage("FileChanged", MANIFEST, "It is missing, or not as it was written.")]
+    for path in sorted((dataset / COMMITS).glob("*.json")):
+        name = path.relative_to(dataset).as_posix()
+        try:
+            commit = decode(path.read_bytes())
+        except ValueError as error:
+            found.append(Damage("FileChanged", name, f"It is damaged: {error}."))
+            continue
+        shard = schema.shard_path(dataset, commit.shard)
+        if not shard.is_file() or entry_of_file(shard)["sha256"] != commit.sha256:
+            found.append(Damage("FileChanged", schema.shard_name(commit.shard), "It is not as committed."))
+    return found
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One repair under way."""
+
+    archive: Path
+    dataset: Path
+    folder: Path
+    """Where files are made again."""
+    config: Config
+    executor: Executor
+    manifest: Mapping[str, Any]
+    result: Repair
+
+    @property
+    def names(self) -> set[str]:
+        """Damaged files."""
+        return {damage.path for damage in self.result.found}
+
+    @property
+    def expected(self) -> Mapping[str, Entry]:
+        """What files must be; nothing without a manifest."""
+        files: Mapping[str, Entry] = self.manifest.get("files", {})
+        return files
+
+    def plan(self) -> Planned | None:
+        """The plan, made again if any of its files is damaged; None if it comes out differently."""
+        hit = ", ".join(sorted(self.names & {*PLANNED, *FINAL}))
+        if not hit:
+            return load_plan(self.dataset)
+        settings = self.manifest.get("settings", {})
+        try:
+            planned = planned_again(self.archive, self.folder, self.config, settings, self.executor)
+        except BuildError as error:
+            self.result.refused.append(f"{hit}: planning again failed: {error}")
+            return None
+        if planned.id != self.manifest.get("plan"):
+            self.result.refused.append(
+                f"{hit}: planning again gives another plan, because the dataset grew, the archive changed, or settings "
+                "of scan or the region file were not given. Build into a new folder."
+            )
+            return None
+        return planned
+
+    def shards(self, planned: Planned) -> None:
+        """Cut damaged shards again, and those whose commit record is damaged."""
+        hit = {int(found[1] or found[2]) for name in self.names if (found := _SHARD.fullmatch(name))}
+        hit = {shard for shard in hit if self._known(shard)}
+        todo = {
+            tile: wanted
+            for tile, shards in planned.shards_by_tile.items()
+            if (wanted := [shard for shard in shards if shard in hit])
+        }
+        again = self.archive, self.folder, planned, todo, self.config, self.executor
+        failures = cut_again(*again) if todo else []
+        self.result.refused += [f"{failure.key}: {failure.message}" for failure in failures]
+        failed = {failure.key for failure in failures}
+        for shard in (shard for tile, shards in todo.items() if tile not in failed for shard in shards):
+            self._put(shard)
+        self.result.refused += [
+            f"{schema.shard_name(shard)}: all its patches are retired, and their source is gone."
+            for shard in sorted(hit - {shard for shards in todo.values() for shard in shards})
+        ]
+
+    def tables(self, planned: Planned) -> None:
+        """Put back tables and plan, where they come out as they were."""
+        made = {name: (self.folder / name).read_bytes() for name in PLANNED if name in self.names}
+        if hit := self.names & set(FINAL):
+            try:
+                commits = read_all(self.dataset, planned.plan_of)
+                failed = given_up(planned, commits, read_failed(self.dataset, planned.first_id))
+            except UsageError as error:
+                self.result.refused.append(f"{', '.join(sorted(hit))}: {error}")
+                return
+            encoded = encoded_tables(final_tables(planned, commits, failed))
+            made |= {name: encoded[name] for name in hit}
+        for name, data in made.items():
+            self._accept(name, data)
+
+    def map(self, draw: Callable[[Path], None]) -> None:
+        """Draw the map again, once the tables are right."""
+        if MAP in self.names and not self.result.refused:
+            draw(self.folder / MAP)
+            self._accept(MAP, (self.folder / MAP).read_bytes())
+
+    def unknown(self) -> None:
+        """Delete what does not belong into store and commits; what lies elsewhere may be somebody's."""
+        for name in (damage.path for damage in self.result.found if damage.kind == "FileUnknown"):
+            if name.startswith((f"{schema.STORE}/", f"{COMMITS}/")):
+                remove(self.dataset / name)
+                self.result.repaired.append(name)
+            else:
+                self.result.refused.append(f"{name}: it is no part of the dataset. Move it away yourself.")
+
+    def derived(self) -> None:
+        """Compute again what follows from plan and commit records, unless one of these is still damaged."""
+        derived = {name for name in self.names if not _SHARD.fullmatch(name)} - {
+            *PLANNED,
+            *FINAL,
+            MAP,
+            REPORT,
+        }
+        if not derived or self.result.refused:
+            return
+        before = {name: _entry(self.dataset / name) for name in derived}
+        publish(self.dataset)
+        self.result.repaired += [
+            name for name in sorted(derived) if _entry(self.dataset / name) != before[name]
+        ]
+
+    def _known(self, shard: int) -> bool:
+        """Whether it is known what a shard must be."""
+        if self.expected:
+            return schema.shard_name(shard) in self.expected
+        return (self.dataset / commit_name(shard)).is_file()
+
+    def _put(self, shard: int) -> None:
+        """Move a shard and its commit record into place, if they are what they must be."""
+        record, file = commit_name(shard), schema.shard_name(shard)
+        wanted = self.expected.get(file, {}).get("sha256") or _committed(self.dataset / record)
+        if wanted not in (None, entry_of_file(self.folder / file)["sha256"]):
+            self.result.refused.append(
+                f"{file}: cut again, it is not what was published. Its products are others than then, or versions of "
+                "libraries are (see manifest.json). Build into a new folder."
+            )
+            return
+        for name in (file, record):
+            if _entry(self.dataset / name) != _entry(self.folder / name):
+                make_folder((self.dataset / name).parent)
+                move(self.folder / name, self.dataset / name)
+                self.result.repaired.append(name)
+
+    def _accept(self, name: str, data: bytes) -> None:
+        """Put a small file into place, if it is what it must be."""
+        if self.expected.get(name) == entry(data):
+            write_bytes(self.dataset / name, data)
+            self.result.repaired.append(name)
+        else:
+            self.result.refused.append(f"{name}: made again, it is not what was published.")
+
+
+def _committed(record: Path) -> str | None:
+    """Hash of the shard by its commit record, if that can be read."""
+    try:
+        return decode(record.read_bytes()).sha256
+    except (OSError, ValueError):
+        return None
+
+
+def _entry(path: Path) -> Entry | None:
+    return entry_of_file(path) if path.is_file() else None

@@ -1,0 +1,129 @@
+"""Sharing unpacked archives: once, in any number of processes, whatever happens to one of them."""
+
+import multiprocessing
+import os
+import signal
+import time
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from spectralearth_build.archive import shelf as module
+from spectralearth_build.archive.shelf import Shelf
+from spectralearth_build.errors import BrokenArchiveError
+from spectralearth_build.synthetic.pack import pack_order
+
+NAMES = "abcd"
+
+
+@pytest.fixture
+def order(tmp_path):
+    zips = []
+    for name in NAMES:
+        zips.append(tmp_path / f"{name}.zip")
+        with zipfile.ZipFile(zips[-1], "w") as archive:
+            archive.writestr("x", os.urandom(100_000))
+    return pack_order(zips, tmp_path / "order.tar.gz", keep=True)
+
+
+def shelf_of(order: Path, names: str = NAMES) -> Shelf:
+    return Shelf(order.parent / "shelf", {f"{order.name}!{name}.zip": 1 for name in names})
+
+
+def inner(shelf: Shelf, order: Path, name: str) -> bytes:
+    return shelf.inner(order, order.name, f"{name}.zip").read_bytes()
+
+
+def test_one_pass_serves_all(order):
+    shelf = shelf_of(order)
+    found = {"b": inner(shelf, order, "b")}
+    order.unlink()
+    found |= {name: inner(shelf, order, name) for name in NAMES}
+    assert found == {name: (order.parent / f"{name}.zip").read_bytes() for name in NAMES}
+
+
+def test_only_what_tasks_need_is_kept_and_it_goes_when_released(order):
+    shelf = shelf_of(order, "bd")
+    inner(shelf, order, "a")
+    assert len(list(shelf.folder.glob("*.zip"))) == 3
+    for name in "abd":
+        shelf.release(f"{order.name}!{name}.zip")
+    assert list(shelf.folder.glob("*.zip")) == []
+    assert list(shelf.folder.glob("*.partial")) == []
+
+
+def test_nothing_is_kept_for_others_on_a_full_disk(order, monkeypatch):
+    monkeypatch.setattr(module, "FREE", 1.0)
+    shelf = shelf_of(order)
+    assert inner(shelf, order, "c") == (order.parent / "c.zip").read_bytes()
+    assert len(list(shelf.folder.glob("*.zip"))) == 1
+
+
+def test_damage_behind_a_member_hurts_only_those_behind(order):
+    data = order.read_bytes()
+    order.write_bytes(data[: len(data) * 5 // 8])
+    shelf = shelf_of(order)
+    for name in "bac":
+        if name != "c":
+            assert inner(shelf, order, name) == (order.parent / f"{name}.zip").read_bytes()
+    with pytest.raises(BrokenArchiveError):
+        inner(shelf, order, "d")
+    with pytest.raises(BrokenArchiveError, match=r"e\.zip is absent"):
+        inner(shelf_of(order.parent / "whole.tar.gz"), pack_again(order), "e")
+
+
+def pack_again(order: Path) -> Path:
+    return pack_order(
+        [order.parent / f"{name}.zip" for name in NAMES], order.parent / "whole.tar.gz", keep=True
+    )
+
+
+def test_a_task_sees_only_the_archives_that_concern_it():
+    shelf = Shelf(Path("s"), {"o.tar!a.zip": 1, "o.tar!b.zip": 2, "p.tar!a.zip": 1, "c.zip": 2})
+    assert shelf.only(["o.tar!a.zip", "c.zip"]).wanted == {"o.tar!a.zip": 1, "o.tar!b.zip": 2, "c.zip": 2}
+    assert [path for path in shelf.wanted if shelf.shared(path)] == ["o.tar!b.zip", "c.zip"]
+
+
+def _make_slowly(folder: Path, log: Path, stuck: bool) -> None:
+    def make(target: Path) -> None:
+        with log.open("a") as file:
+            file.write("made\n")
+        target.write_bytes(b"half")
+        time.sleep(60 if stuck else 0.2)
+        target.write_bytes(b"whole")
+
+    path = Shelf(folder, {"c.zip": 2}).layer("c.zip", "IMAGE", make)
+    assert path.read_bytes() == b"whole"
+
+
+def _started(*arguments: object) -> multiprocessing.Process:
+    process = multiprocessing.get_context("spawn").Process(target=_make_slowly, args=arguments)
+    process.start()
+    return process
+
+
+def test_several_processes_make_a_file_once(tmp_path):
+    log = tmp_path / "log"
+    processes = [_started(tmp_path / "shelf", log, False) for _ in range(3)]
+    for process in processes:
+        process.join(60)
+    assert [process.exitcode for process in processes] == [0, 0, 0]
+    assert log.read_text() == "made\n"
+
+
+def test_who_waits_for_a_killed_process_makes_the_file_itself(tmp_path):
+    log = tmp_path / "log"
+    stuck = _started(tmp_path / "shelf", log, True)
+    for _ in range(600):
+        if log.exists():
+            break
+        time.sleep(0.05)
+    waiting = _started(tmp_path / "shelf", log, False)
+    time.sleep(0.5)
+    assert waiting.is_alive()
+    os.kill(stuck.pid, signal.SIGKILL)
+    waiting.join(60)
+    stuck.join()
+    assert waiting.exitcode == 0
+    assert log.read_text() == "made\nmade\n"
