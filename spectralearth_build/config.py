@@ -20,7 +20,7 @@ from spectralearth_build.errors import ConfigError
 Fraction = float
 StrategyName = Literal["shelves", "algorithm1", "lattice", "greedy"]
 ValueName = Literal["patches", "series", "pairs"]
-CodecName = Literal["spectral", "fast", "portable"]
+CodecName = Literal["spectral", "fast", "portable", "dense"]
 
 
 class Section(BaseModel):
@@ -113,8 +113,9 @@ class StoreConfig(Section):
 
     codec: CodecName = Field(
         default="spectral",
-        description="spectral: band delta + zstd (half of raw). fast: band delta + lz4. portable: zstd "
-        "without delta, readable without this package.",
+        description="spectral: band prediction + lz4 (less than half of raw). fast: band delta + lz4, quickest to "
+        "write and read. portable: zstd alone, readable without this package. dense: for archives, smallest and "
+        "three times slower to read.",
     )
     shard_rows: int = Field(default=16, ge=1, le=1024, description="Patches per shard file; about 3 MB each.")
 
@@ -129,6 +130,12 @@ class RunConfig(Section):
     workers: int = Field(
         default=0, ge=0, description="Local worker processes; 0: one per core, as memory allows."
     )
+    threads: int = Field(
+        default=0,
+        ge=0,
+        description="Threads of a task of cut, which decode and encode; 0: the cores of this machine shared among the "
+        "local workers, one on a scheduler's.",
+    )
     memory_limit: str = Field(
         default="", description="Memory per local worker, such as '4 GiB'. Empty: a fair share."
     )
@@ -140,6 +147,19 @@ class RunConfig(Section):
         default=3600,
         ge=1,
         description="Seconds after which a task counts as hung and is tried alone, as long again.",
+    )
+    staging: str = Field(
+        default="",
+        description="Folder for what is kept here of datasets and archives on object stores; it may be deleted "
+        "between runs. Empty: the user's cache.",
+    )
+    check_space: bool = Field(
+        default=True, description="Before cutting, ask whether the disk has room for what the plan says."
+    )
+    tls: str = Field(
+        default="",
+        description="Folder with ca.pem, cert.pem and key.pem: everything between scheduler, workers and this process "
+        "is encrypted, and only who has a certificate of that authority takes part. Empty: no encryption.",
     )
     performance_report: str = Field(
         default="", description="Save Dask's performance report to this HTML file."

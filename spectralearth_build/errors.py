@@ -23,7 +23,8 @@ class BuildError(Exception):
     def __init__(self, what: str, path: Path | str | None = None, remedy: str | None = None) -> None:
         super().__init__(what, path, remedy)  # all of it, so that the error survives pickling
         self.what = what
-        self.path = None if path is None else printable(path)
+        # Long enough for any path: a message that is cut says other things on other machines.
+        self.path = None if path is None else printable(path, limit=4096)
         self.remedy = remedy or type(self).remedy
 
     def __str__(self) -> str:
@@ -55,6 +56,12 @@ class OutOfSpaceError(BuildError):
     remedy = "Free some space and run the same command again; nothing that was written is lost."
 
 
+class StorageError(BuildError):
+    """An object store refuses, does not answer, or does not keep what it must. Exit code 69."""
+
+    remedy = "Check credentials, endpoint and network, then run the same command again; what was written is not lost."
+
+
 class StoppedError(BuildError):
     """A signal asked to stop. Exit code 75."""
 
@@ -64,7 +71,7 @@ class StoppedError(BuildError):
 class DamagedError(BuildError):
     """A finished dataset is not what its manifest says. Exit code 1."""
 
-    remedy = "Delete the named files and run `build` again; it rewrites what is missing."
+    remedy = "Run `repair DATASET --archive ARCHIVE`."
 
 
 class ProductError(BuildError):
@@ -72,6 +79,9 @@ class ProductError(BuildError):
 
     status = "quarantined"
     remedy = "Download the product again."
+
+    def __init__(self, what: str, path: Path | str | None = None, remedy: str | None = None) -> None:
+        super().__init__(printable(what, limit=2000), path, remedy)  # it may quote what a file says
 
 
 # --- damaged files: quarantined -------------------------------------------------------------------------
@@ -134,7 +144,19 @@ class HostileNameError(ProductError):
 
 
 class WorkerLostError(ProductError):
-    """The process that read this product crashed or did not come back."""
+    """The process that read this product, and nothing else, crashed."""
+
+
+class TimeLimitError(ProductError):
+    """The process that read this product, and nothing else, did not come back in time."""
+
+    remedy = "Download the product again, or raise run.task_timeout."
+
+
+class MemoryLimitError(ProductError):
+    """The process that read this product, and nothing else, took more memory than a worker may."""
+
+    remedy = "Download the product again, or raise run.memory_limit."
 
 
 # --- sound files that do not belong here: rejected ------------------------------------------------------

@@ -1,14 +1,19 @@
-"""Atomic, durable writes: a reader sees the old file, the new file, or none, never a part."""
+"""Atomic, durable writes: a reader sees the old file, the new file, or none, never a part.
+
+What is written below a folder that stands for a place on an object store is written there too; see `storage.attach`.
+"""
 
 from __future__ import annotations
 
 import errno
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from spectralearth_build.errors import OutOfSpaceError
+from spectralearth_build.storage import attach
 
 PARTIAL = ".partial"
 """Suffix of files under construction; whatever bears it may be deleted at any time."""
@@ -24,14 +29,16 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises:
         OutOfSpaceError: no space, or quota exceeded.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}{PARTIAL}")
+    # Not the process id: in containers on several machines it is often the same.
+    temporary = path.with_name(f"{path.name}.{secrets.token_hex(6)}{PARTIAL}")
     try:
+        make_folder(path.parent)
         yield temporary
         with temporary.open("rb") as written:
             os.fsync(written.fileno())
         temporary.replace(path)
         _sync_folder(path.parent)
+        attach.written(path)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise OutOfSpaceError("No space left on the device.", path) from error
@@ -46,10 +53,21 @@ def write_bytes(path: Path, data: bytes) -> None:
         temporary.write_bytes(data)
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it, durably: what is synced inside a folder is lost with its entry above."""
+    if folder.is_dir():
+        return
+    make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    _sync_folder(folder.parent)
+
+
 def move(path: Path, target: Path) -> None:
     """Put a durable file into the place of another on the same file system, atomically and durably."""
     path.replace(target)
     _sync_folder(target.parent)
+    attach.written(target)
+    attach.removed(path)
 
 
 def remove(path: Path) -> None:
@@ -57,6 +75,7 @@ def remove(path: Path) -> None:
     if path.exists():
         path.unlink()
         _sync_folder(path.parent)
+        attach.removed(path)
 
 
 def delete_partials(folder: Path) -> int:

@@ -12,10 +12,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from spectralearth_build.files import move, remove, write_bytes
+from spectralearth_build.files import make_folder, move, remove, write_bytes
 
 FOLDER = "work/pending"
-_LIST = "complete.json"
+LIST = "complete.json"
+"""Name of the list."""
 
 
 @contextmanager
@@ -30,19 +31,19 @@ def replaced_together(dataset: Path) -> Iterator[Path]:
     """
     folder = dataset / FOLDER
     shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    make_folder(folder)
     yield folder
     names = sorted(path.name for path in folder.iterdir())
-    write_bytes(folder / _LIST, json.dumps(names).encode())
+    write_bytes(folder / LIST, json.dumps(names).encode())
     recover(dataset)
 
 
 def recover(dataset: Path) -> None:
     """Finish a replacement that was interrupted after its point of no return; forget one that was before it."""
     folder = dataset / FOLDER
-    if (folder / _LIST).is_file():
-        for name in json.loads((folder / _LIST).read_bytes()):
+    if (folder / LIST).is_file():
+        for name in json.loads((folder / LIST).read_bytes()):
             if (folder / name).is_file():
                 move(folder / name, dataset / name)
-        remove(folder / _LIST)
+        remove(folder / LIST)
     shutil.rmtree(folder, ignore_errors=True)

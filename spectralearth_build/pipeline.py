@@ -16,15 +16,18 @@ from spectralearth_build.cluster import Executor, connect, raise_if_stopped
 from spectralearth_build.config import Config
 from spectralearth_build.dataset.maps import plan_map
 from spectralearth_build.dataset.report.page import REPORT, write_report
-from spectralearth_build.errors import UsageError
 from spectralearth_build.files import write_bytes
 from spectralearth_build.plan.planner import FILE as PLAN
 from spectralearth_build.plan.planner import MAP, plan
 from spectralearth_build.progress import say
+from spectralearth_build.storage import attach
 from spectralearth_build.store.cut import cut
 from spectralearth_build.store.damage import Damage
 from spectralearth_build.store.manifest import MANIFEST
+from spectralearth_build.store.quarantine import causes, retry_quarantined
+from spectralearth_build.store.repair import repair
 from spectralearth_build.store.schema import STORE
+from spectralearth_build.store.space import check_space
 from spectralearth_build.store.verify import verify
 from spectralearth_build.tables import LOCATIONS, STATUSES, TILES
 
@@ -61,12 +64,13 @@ class Run:
         if not planned.fresh:
             say("plan: nothing to do, inputs and settings are those of this plan")
         if planned.fresh or not (self.dataset / MAP).is_file():
-            tiles = TILES.read(self.dataset)
-            plan_map(tiles[tiles["eligible"].astype(bool)], LOCATIONS.read(self.dataset), self.dataset / MAP)
+            self._draw_map(self.dataset / MAP)
         return planned.estimate.worker_bytes
 
     def cut(self, archive: Path) -> None:
         """Cut the planned patches and publish; see `store.cut.cut`."""
+        if self.config.run.check_space:
+            check_space(self.dataset)
         result = cut(archive, self.dataset, self.config, self.executor)
         if not result.tiles_cut and not result.published:
             say(f"cut: nothing to do, {result.written} patches are there")
@@ -75,7 +79,9 @@ class Run:
         if result.skipped:
             say(f"cut: {result.skipped} planned patches skipped, see patches.parquet")
         if result.failed:
-            say(f"cut: {len(result.failed)} tiles failed: {', '.join(result.failed[:5])}, see tiles.parquet")
+            say(f"cut: {len(result.failed)} tiles failed: {', '.join(result.failed[:5])}")
+        if bad := causes(TILES.read(self.dataset, ["status", "error_class"])):
+            say(f"cut: quarantined: {bad}; see quarantine.parquet, and `build --retry-quarantined`")
 
     def verify(self, archive: Path | None = None) -> list[Damage]:
         """Read everything again, and say what is damaged; see `store.verify.verify`."""
@@ -90,8 +96,29 @@ class Run:
         )
         return damages
 
+    def repair(self, archive: Path) -> list[Damage]:
+        """Cut and compute damaged files again; returns what is still damaged. See `store.repair.repair`."""
+        result = repair(archive, self.dataset, self.config, self.executor, self._draw_map)
+        if {damage.path for damage in result.left} == {REPORT}:
+            report(self.dataset)
+            result.left = verify(self.dataset, None, self.executor)
+        for damage in result.found:
+            say(f"repair: found {damage}")
+        for name in result.repaired:
+            say(f"repair: made again: {name}")
+        for text in result.refused:
+            say(f"repair: cannot be repaired: {text}")
+        say(f"repair: still damaged in {len(result.left)} points" if result.left else "repair: all is sound")
+        return result.left
 
-def build(archive: Path, dataset: Path, config: Config, compare: bool = False) -> list[Damage]:
+    def _draw_map(self, path: Path) -> None:
+        tiles = TILES.read(self.dataset)
+        plan_map(tiles[tiles["eligible"].astype(bool)], LOCATIONS.read(self.dataset), path)
+
+
+def build(
+    archive: Path, dataset: Path, config: Config, compare: bool = False, retry: bool = False
+) -> list[Damage]:
     """Run all stages; those with nothing to do leave everything as it is.
 
     Args:
@@ -99,6 +126,7 @@ def build(archive: Path, dataset: Path, config: Config, compare: bool = False) -
         dataset: folder of the dataset, made if need be.
         config: the settings.
         compare: also compare every patch with its source pixels.
+        retry: try what was quarantined once more.
 
     Returns:
         What `verify` found; empty if all is sound.
@@ -106,6 +134,8 @@ def build(archive: Path, dataset: Path, config: Config, compare: bool = False) -
     Raises:
         BuildError: of any stage.
     """
+    if retry:
+        say(f"{retry_quarantined(dataset)} verdicts on products forgotten")
     with connect(config.run, planned_memory(dataset)) as executor:
         run = Run(dataset, config, executor)
         run.scan(archive)
@@ -121,7 +151,7 @@ def build(archive: Path, dataset: Path, config: Config, compare: bool = False) -
 
 def report(dataset: Path) -> None:
     """Write the report page."""
-    say(f"report: {write_report(dataset)}")
+    say(f"report: {attach.shown(write_report(dataset))}")
 
 
 def summary(dataset: Path) -> list[str]:
@@ -140,16 +170,6 @@ def summary(dataset: Path) -> list[str]:
         "report": str(dataset / REPORT),
     }
     return [f"{name:<10} {text}" for name, text in rows.items()]
-
-
-def check_apart(archive: Path, dataset: Path) -> None:
-    """Refuse a dataset inside its archive, or the other way round: one would be taken for part of the other.
-
-    Raises:
-        UsageError: they overlap.
-    """
-    if archive.is_relative_to(dataset) or dataset.is_relative_to(archive):
-        raise UsageError("Archive and dataset lie inside each other.", dataset, "Choose another folder.")
 
 
 def fits(executor: Executor, needed: int) -> bool:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -75,6 +77,48 @@ def track(items: Iterable[T], label: str, total: int) -> Iterator[T]:
     for item in shown:
         raise_if_stopped()
         yield item
+
+
+@contextmanager
+def counting(label: str, total: int, shown: bool = True) -> Iterator[Callable[[int, str], None]]:
+    """For a loop that counts by itself and stops in its own way: yields what it calls with its count and a remark.
+
+    Args:
+        label: a word or two.
+        total: what the count ends with.
+        shown: False for all but one of several processes.
+    """
+    if _screen.quiet or not shown:
+        yield lambda done, remark: None
+    elif _screen.get().is_terminal:
+        console = _screen.get()
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        _screen.console, _screen.busy = console, True
+        try:
+            with Progress(*columns, console=console) as bars:
+                bar = bars.add_task(label, total=total)
+                yield lambda done, remark: bars.update(
+                    bar, completed=done, description=f"{label} {escape(remark)}"
+                )
+        finally:
+            _screen.console, _screen.busy = None, False
+    else:
+        yield _Lines(label, total).show
+
+
+@dataclass
+class _Lines:
+    """A line now and then, for `counting` without a terminal."""
+
+    label: str
+    total: int
+    last: float = 0.0
+
+    def show(self, done: int, remark: str) -> None:
+        """Print a line if the last one is long ago, or this is the end."""
+        if time.monotonic() - self.last >= PLAIN_INTERVAL or done == self.total:
+            self.last = time.monotonic()
+            say(f"{self.label}: {done} of {self.total}, {remark}")
 
 
 class _Rate(ProgressColumn):

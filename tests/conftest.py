@@ -1,7 +1,17 @@
 """Settings of the whole suite."""
 
+import pytest
 from hypothesis import settings
 
 # Kernels compile on their first call, which no deadline should judge.
 settings.register_profile("default", deadline=None)
 settings.load_profile("default")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Options of the fault laboratory in tests/promises."""
+    parser.addoption("--every-point", action="store_true", help="resume from every crash point")
+    parser.addoption("--soak", type=float, default=0.0, metavar="HOURS", help="kill running builds that long")
+    parser.addoption(
+        "--fuzz", type=int, default=0, metavar="N", help="so many hostile inputs for each attack"
+    )

@@ -24,10 +24,14 @@ SPARE = 2
 """Tasks under way beyond one a thread, so that no worker waits for the driver."""
 TICK = 0.5
 """Seconds between two looks at signals, deadlines and lost workers."""
+SILENCE = 300
+"""Seconds without any result after which the user is told what is waited for."""
+_ANSWER_LIMIT = 60
+"""Seconds to wait for the scheduler to answer."""
 _FETCH_LIMIT = 60
 """Seconds to wait for a result that is said to be there."""
-_RESTART_LIMIT = 60
-"""Seconds to wait for a worker to come back."""
+_RESTART_LIMIT = 20
+"""Seconds to wait for a worker to be killed (5, if it hangs) and to come back, if it does so soon."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,7 @@ class DaskExecutor:
         self, stage: str, function: Callable[..., T], tasks: Mapping[str, tuple[Any, ...]]
     ) -> Iterator[tuple[str, T | Failure]]:
         """See `Executor.run`. Tasks whose workers died come last, each alone in a process."""
-        work = _Work(self, function, tasks, f"{stage}-{{}}-{uuid.uuid4().hex[:8]}")
+        work = _Work(self, stage, function, tasks, f"{stage}-{{}}-{uuid.uuid4().hex[:8]}")
         try:
             yield from work.done()
         finally:
@@ -55,7 +59,7 @@ class DaskExecutor:
             say(f"{stage}: {len(work.suspects)} tasks lost their workers; each is tried alone")
         for key in work.suspects:
             raise_if_stopped()
-            yield key, run_alone(key, function, tasks[key], self.task_timeout)
+            yield key, run_alone(key, function, tasks[key], self.task_timeout, self.memory_limit)
 
 
 @dataclass
@@ -63,6 +67,7 @@ class _Work:
     """The tasks of one stage on their way through the cluster."""
 
     executor: DaskExecutor
+    stage: str
     function: Callable[..., Any]
     tasks: Mapping[str, tuple[Any, ...]]
     name: str
@@ -71,12 +76,15 @@ class _Work:
     """The tasks under way by key: future and time of submission."""
     suspects: list[str] = field(default_factory=list)
     """Keys of tasks to be tried alone."""
+    last_word: float = field(default_factory=time.monotonic)
+    """When a task ended last, or it was said that none does."""
 
     def done(self) -> Iterator[tuple[str, Any]]:
         """Yield (key, outcome) of every task that ends on the cluster; the others become `suspects`."""
         waiting = iter(self.tasks.items())
         while self._submit(waiting):
-            for key in self._ended():
+            ended = self._ended()
+            for key in ended:
                 try:
                     outcome = self.pending[key][0].result(timeout=_FETCH_LIMIT)
                 except BuildError:
@@ -92,6 +100,7 @@ class _Work:
                     del self.pending[key]
                     yield key, outcome
             self._drop_overdue()
+            self._report_silence(bool(ended))
             self.executor.restore()
 
     def cancel(self) -> None:
@@ -99,8 +108,9 @@ class _Work:
         client = self.executor.client
         if self.pending and client.status == "running":
             futures = {future.key: future for future, _ in self.pending.values()}
+            busy = self._busy_with(futures.keys())
             client.cancel(list(futures.values()), force=True)
-            self._restart(names=futures.keys())
+            self._restart(busy)
         self.pending.clear()
 
     def _submit(self, waiting: Iterator[tuple[str, tuple[Any, ...]]]) -> bool:
@@ -129,27 +139,43 @@ class _Work:
         overdue = {future.key: key for key, (future, since) in self.pending.items() if since < limit}
         if not overdue:
             return
+        say(f"{self.stage}: no answer in {self.executor.task_timeout:g} s: {', '.join(overdue.values())}")
+        busy = self._busy_with(overdue.keys())
         for key in overdue.values():
             self._suspect(key)
-        self._restart(names=overdue.keys())
+        self._restart(busy)
 
-    def _restart(self, names: Set[Any]) -> None:
-        """Restart the workers that run tasks of these names; Dask cannot stop a task otherwise."""
+    def _busy_with(self, names: Set[Any]) -> list[str]:
+        """Workers that have tasks of these names. The scheduler is asked: a worker that hangs does not answer."""
         client = self.executor.client
-        running = client.run(names_running, on_error="ignore")
-        busy = [worker for worker, active in running.items() if names & active]
+        assert client.scheduler is not None  # it is connected
+        try:
+            held = client.sync(client.scheduler.processing, workers=None, callback_timeout=_ANSWER_LIMIT)
+        except TimeoutError as error:
+            raise StoppedError("The Dask scheduler does not answer any more.") from error
+        return [worker for worker, tasks in held.items() if names & set(tasks)]
+
+    def _restart(self, workers: list[str]) -> None:
+        """Restart workers; Dask cannot stop a task otherwise."""
         with suppress(ValueError):  # workers without a nanny cannot be restarted
-            client.restart_workers(busy, timeout=_RESTART_LIMIT, raise_for_error=False)
+            self.executor.client.restart_workers(workers, timeout=_RESTART_LIMIT, raise_for_error=False)
+
+    def _report_silence(self, ended: bool) -> None:
+        """Say now and then that nothing comes, and what is waited for."""
+        now = time.monotonic()
+        if ended or not self.pending:
+            self.last_word = now
+        elif now - self.last_word > SILENCE:
+            self.last_word = now
+            oldest = sorted(self.pending, key=lambda key: self.pending[key][1])[: self.executor.workers]
+            say(
+                f"{self.stage}: nothing has ended for {SILENCE // 60} minutes; under way: {', '.join(oldest)}"
+            )
 
     def _suspect(self, key: str) -> None:
         future, _ = self.pending.pop(key)
         future.cancel(force=True)
         self.suspects.append(key)
-
-
-def names_running(dask_worker: Any) -> set[str]:  # noqa: ANN401
-    """Names of the tasks that a worker runs just now; called there."""
-    return set(dask_worker.active_keys)
 
 
 @contextmanager

@@ -7,10 +7,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from dask.utils import format_bytes
-from distributed import Client
+from distributed import Client, Security
 
 import spectralearth_build
 from spectralearth_build.cluster.dask_executor import DaskExecutor, reporting
+from spectralearth_build.cluster.security import security_of
 from spectralearth_build.config import RunConfig
 from spectralearth_build.errors import ConfigError, UsageError
 from spectralearth_build.progress import say
@@ -32,7 +33,7 @@ def existing_cluster(
         UsageError: nothing answers, there are no workers, or they cannot import this version of the package.
         ConfigError: its workers have less memory than a task needs, with the numbers.
     """
-    with _joined(config.scheduler, patience) as client:
+    with _joined(config.scheduler, patience, security_of(config)) as client:
         workers = client.scheduler_info(n_workers=-1)["workers"].values()
         _check_version(client)
         limits = [
@@ -51,9 +52,9 @@ def existing_cluster(
 
 
 @contextmanager
-def _joined(address: str, patience: float) -> Iterator[Client]:
+def _joined(address: str, patience: float, security: Security | None) -> Iterator[Client]:
     try:
-        client = Client(address, timeout=patience, set_as_default=True)
+        client = Client(address, timeout=patience, set_as_default=True, security=security)
     except (OSError, TimeoutError, ValueError) as error:
         remedy = "Check run.scheduler, or leave it out for a local cluster."
         raise UsageError(f"No Dask scheduler answers at {address} ({error}).", remedy=remedy) from error

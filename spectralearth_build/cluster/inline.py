@@ -25,4 +25,4 @@ class InlineExecutor:
         """See `Executor.run`; a crash of a task is a crash of this process."""
         for key, arguments in tasks.items():
             raise_if_stopped()
-            yield key, attempt(key, function, arguments)
+            yield key, attempt(key, function, arguments, last=True)

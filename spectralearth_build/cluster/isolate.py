@@ -9,6 +9,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import pickle
+import resource
 import signal
 import threading
 import time
@@ -16,17 +17,26 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any, TypeVar
 
+import psutil
+from dask.utils import format_bytes
 from distributed.protocol.pickle import dumps, loads
 
 from spectralearth_build.cluster.environment import WORKER_ENVIRONMENT
 from spectralearth_build.cluster.signals import raise_if_stopped
 from spectralearth_build.cluster.task import Failure, attempt
-from spectralearth_build.errors import BuildError, WorkerLostError
+from spectralearth_build.errors import (
+    BuildError,
+    MemoryLimitError,
+    ProductError,
+    StoppedError,
+    TimeLimitError,
+    WorkerLostError,
+)
 
 T = TypeVar("T")
 
 TRIES = 3
-"""How often a task may lose its process to something that need not be its own fault."""
+"""How often a task may lose its process to something that is not its own fault, before the machine is given up."""
 OWN_FAULT = tuple(
     getattr(signal, name)
     for name in ("SIGSEGV", "SIGBUS", "SIGABRT", "SIGILL", "SIGFPE")
@@ -34,59 +44,77 @@ OWN_FAULT = tuple(
 )
 """Signals that a process brings upon itself. SIGKILL is not one: operators and the kernel send it too."""
 _POLL = 0.2
+_START_LIMIT = 600
+"""Seconds that a process may need to start."""
+_HEADROOM = 1 << 30
+"""Bytes that libraries reserve beyond those they use."""
 
 
 class _LostError(Exception):
     """The process ended, or was ended, without an answer."""
 
-    def __init__(self, what: str, convicted: bool) -> None:
+    def __init__(
+        self, what: str, kind: type[ProductError] = WorkerLostError, convicts_after: int = 1
+    ) -> None:
         super().__init__(what)
-        self.convicted = convicted
+        self.kind = kind
+        self.convicts_after = convicts_after
+        """How often this must happen to be the task's doing."""
 
 
 def run_alone(
-    key: str, function: Callable[..., T], arguments: tuple[Any, ...], time_limit: float
+    key: str,
+    function: Callable[..., T],
+    arguments: tuple[Any, ...],
+    time_limit: float,
+    memory_limit: int | None = None,
 ) -> T | Failure:
     """Run a task in its own process.
+
+    A task is convicted if its process crashes by itself, takes more memory or time than it may, ends in the same way
+    twice, or raises the same exception twice (see `attempt`). What comes from outside, such as SIGKILL, never convicts.
 
     Args:
         key: the task's key.
         function: what to call.
         arguments: with what.
         time_limit: seconds after which the process is killed.
+        memory_limit: resident bytes above which it is killed; None: not limited.
 
     Returns:
-        What `attempt` returns, or a Failure of class WorkerLostError that says how, if the process crashed by
-        itself, was lost three times, or did not come back in time.
+        What `attempt` returns, or a Failure of class WorkerLostError, TimeLimitError or MemoryLimitError.
 
     Raises:
-        StoppedError: a signal came.
+        StoppedError: a signal came, or the machine does not let the task run.
         BuildError: what concerns all tasks, see `attempt`.
     """
     told: list[str] = []
     for _ in range(TRIES):
         try:
-            answer = _ask(dumps((key, function, arguments)), time_limit)
+            answer = _ask(dumps((key, function, arguments, memory_limit)), time_limit, memory_limit)
         except _LostError as lost:
             told.append(str(lost))
-            if lost.convicted:
-                break
+            if told.count(str(lost)) >= lost.convicts_after:
+                error = lost.kind(f"The process that worked on it, and on nothing else, {lost}.")
+                return Failure(key, lost.kind.__name__, str(error))
             continue
         if isinstance(answer, BuildError):
             raise answer
         return answer  # type: ignore[no-any-return]
-    error = WorkerLostError(f"The process that worked on it, and on nothing else, {'; then '.join(told)}.")
-    return Failure(key, type(error).__name__, str(error))
+    raise StoppedError(
+        f"{key}: the process that worked on it, and on nothing else, {'; then '.join(told)}.",
+        remedy="Find out what kills processes on this machine, and run the same command again to go on.",
+    )
 
 
-def _ask(request: bytes, time_limit: float) -> Any:  # noqa: ANN401
+def _ask(request: bytes, time_limit: float, memory_limit: int | None) -> Any:  # noqa: ANN401
     context = multiprocessing.get_context("spawn")
     reader, writer = context.Pipe(duplex=False)
     process = context.Process(target=_answer, args=(writer, request), name="spectralearth-build-alone")
     process.start()
     writer.close()
     try:
-        return _receive(reader, process, time_limit)
+        return _receive(reader, process, time_limit, memory_limit)
     finally:
         process.kill()
         process.join()
@@ -94,33 +122,64 @@ def _ask(request: bytes, time_limit: float) -> Any:  # noqa: ANN401
         reader.close()
 
 
-def _receive(reader: Connection, process: Any, time_limit: float) -> Any:  # noqa: ANN401
-    deadline = time.monotonic() + time_limit
-    while not reader.poll(_POLL):
-        raise_if_stopped()
-        if time.monotonic() > deadline:
-            raise _LostError(f"did not come back in {time_limit:g} seconds", convicted=True)
+def _receive(reader: Connection, process: Any, time_limit: float, memory_limit: int | None) -> Any:  # noqa: ANN401
+    """What the process answers. Its time begins when it has started, which on a busy machine may take long."""
     try:
+        _wait(reader, process, _START_LIMIT, memory_limit)
+        reader.recv_bytes()
+        _wait(reader, process, time_limit, memory_limit)
         return loads(reader.recv_bytes())
     except (EOFError, OSError, pickle.UnpicklingError):
         process.join()
         code = process.exitcode
         if code >= 0:
-            raise _LostError(f"ended with exit status {code}", convicted=False) from None
-        raise _LostError(
-            f"was killed by {signal.Signals(-code).name}", convicted=-code in OWN_FAULT
-        ) from None
+            raise _LostError(f"ended with exit status {code}", convicts_after=2) from None
+        never = TRIES + 1
+        what = f"was killed by {signal.Signals(-code).name}"
+        raise _LostError(what, convicts_after=1 if -code in OWN_FAULT else never) from None
+
+
+def _wait(reader: Connection, process: Any, time_limit: float, memory_limit: int | None) -> None:  # noqa: ANN401
+    """Until there is something to read, or the process is to be given up."""
+    deadline = time.monotonic() + time_limit
+    while not reader.poll(_POLL):
+        raise_if_stopped()
+        if time.monotonic() > deadline:
+            raise _LostError(f"did not come back in {time_limit:g} seconds", TimeLimitError)
+        used = _resident(process.pid)
+        if memory_limit is not None and used > memory_limit:
+            what = f"took {format_bytes(used)} of memory, more than {format_bytes(memory_limit)}"
+            raise _LostError(what, MemoryLimitError)
+
+
+def _resident(pid: int) -> int:
+    try:
+        return int(psutil.Process(pid).memory_info().rss)
+    except psutil.Error:
+        return 0  # it has just ended
 
 
 def _answer(writer: Connection, request: bytes) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the driver decides
     threading.Thread(target=_die_with_parent, daemon=True).start()
     os.environ.update(WORKER_ENVIRONMENT)
+    key, function, arguments, memory_limit = loads(request)
+    _limit_memory(memory_limit)
+    writer.send_bytes(b"begun")
     try:
-        answer: object = attempt(*loads(request))
+        answer: object = attempt(key, function, arguments, last=True)
     except BuildError as error:
         answer = error
     writer.send_bytes(dumps(answer))
+
+
+def _limit_memory(limit: int | None) -> None:
+    """Refuse what is so large that the kernel would kill this process, or others, before anybody looks at it."""
+    if limit is not None and hasattr(resource, "RLIMIT_DATA"):
+        _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+        fuse = limit + _HEADROOM
+        if hard == resource.RLIM_INFINITY or fuse < hard:
+            resource.setrlimit(resource.RLIMIT_DATA, (fuse, hard))
 
 
 def _die_with_parent() -> None:

@@ -13,11 +13,12 @@ from typing import Any
 import dask
 from dask.system import CPU_COUNT
 from dask.utils import format_bytes, parse_bytes
-from distributed import Client, LocalCluster, WorkerPlugin
+from distributed import Client, LocalCluster, Security, WorkerPlugin
 from distributed.system import MEMORY_LIMIT
 
 from spectralearth_build.cluster.dask_executor import DaskExecutor, reporting
 from spectralearth_build.cluster.environment import DASK_SETTINGS, WORKER_ENVIRONMENT
+from spectralearth_build.cluster.security import security_of
 from spectralearth_build.cluster.signals import raise_if_stopped
 from spectralearth_build.config import RunConfig
 from spectralearth_build.errors import BuildError, ConfigError
@@ -73,7 +74,7 @@ def local_cluster(config: RunConfig, memory_needed: int = 0) -> Iterator[DaskExe
     size = size_of(config, memory_needed, CPU_COUNT, MEMORY_LIMIT)
     with (
         dask.config.set(DASK_SETTINGS),
-        _started(size, config.dashboard) as cluster,
+        _started(size, config.dashboard, security_of(config)) as cluster,
         Client(cluster) as client,
     ):
         client.register_plugin(IgnoreInterrupt())
@@ -109,8 +110,10 @@ def free_address(wanted: str) -> str:
 
 
 @contextmanager
-def _started(size: Size, dashboard: str) -> Iterator[LocalCluster]:
+def _started(size: Size, dashboard: str, security: Security | None) -> Iterator[LocalCluster]:
     options = {
+        "security": security or Security(),
+        "protocol": "tls" if security else "tcp",
         "n_workers": size.workers,
         "threads_per_worker": 1,
         "processes": True,

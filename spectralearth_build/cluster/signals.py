@@ -35,6 +35,11 @@ def stop_on_signals() -> Iterator[None]:
         _received.clear()
 
 
+def is_stopped() -> bool:
+    """Whether a signal has come since `stop_on_signals` began; for loops that save something before they end."""
+    return bool(_received)
+
+
 def raise_if_stopped() -> None:
     """A safe point.
 

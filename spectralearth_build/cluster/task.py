@@ -14,8 +14,12 @@ from spectralearth_build.errors import BuildError, OutOfSpaceError, ProductError
 
 T = TypeVar("T")
 
+TRIES = 3
+"""How often a task is tried that ends in another way each time."""
 TARGET_REFUSES = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 """System errors that every other task will meet too: no space, quota exceeded, read-only."""
+
+_WRITABLE = "Make it writable and run the same command again; nothing that was written is lost."
 
 
 @dataclass(frozen=True)
@@ -63,12 +67,33 @@ class Executor(Protocol):
         ...
 
 
-def attempt(key: str, function: Callable[..., T], arguments: tuple[Any, ...]) -> T | Failure:
-    """Run a task here; what is wrong with its input becomes a `Failure`.
+def attempt(
+    key: str, function: Callable[..., T], arguments: tuple[Any, ...], last: bool = False
+) -> T | Failure:
+    """Run a task here; what is wrong with its input becomes a `Failure`, if it is so twice.
+
+    A disk that answers late, a file that another process has just deleted, are no fault of the tile: what ends
+    differently the next time convicts nobody.
+
+    Args:
+        key: the task's key.
+        function: what to call.
+        arguments: with what.
+        last: no other process will try it, so lack of memory counts as the task's own fault.
 
     Raises:
         BuildError: any that is no `ProductError`, because it concerns every task.
+        MemoryError: there is not enough here, where others work too.
     """
+    seen: list[str] = []
+    while True:
+        outcome = _once(key, function, arguments, last)
+        if not isinstance(outcome, Failure) or outcome.error_class in seen or len(seen) + 1 == TRIES:
+            return outcome
+        seen.append(outcome.error_class)
+
+
+def _once(key: str, function: Callable[..., T], arguments: tuple[Any, ...], last: bool) -> T | Failure:
     try:
         return function(*arguments)
     except ProductError as error:
@@ -76,8 +101,11 @@ def attempt(key: str, function: Callable[..., T], arguments: tuple[Any, ...]) ->
     except BuildError:
         raise
     except Exception as error:
+        if isinstance(error, MemoryError) and not last:
+            raise
         if isinstance(error, OSError) and error.errno in TARGET_REFUSES:
-            raise OutOfSpaceError(f"{os.strerror(error.errno)}.", error.filename) from error
+            remedy = _WRITABLE if error.errno == errno.EROFS else None
+            raise OutOfSpaceError(f"{os.strerror(error.errno)}.", error.filename, remedy) from error
         return Failure(key, type(error).__name__, f"{error} ({_where(error)})")
 
 

@@ -30,17 +30,35 @@ def test_being_killed_from_outside_does_not_convict(tmp_path):
     assert run_alone("k", tasks.killed_the_first_times, (str(tmp_path), 1), 60) == 1
 
 
-def test_being_killed_every_time_convicts(tmp_path):
-    failure = run_alone("k", tasks.killed_the_first_times, (str(tmp_path), 99), 60)
-    assert isinstance(failure, Failure)
-    assert failure.message.count("killed by SIGKILL") == 3
+def test_a_machine_that_kills_every_time_stops_the_run_and_convicts_nobody(tmp_path):
+    with pytest.raises(StoppedError, match="SIGKILL; then was killed by SIGKILL"):
+        run_alone("k", tasks.killed_the_first_times, (str(tmp_path), 99), 60)
     assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_ending_by_itself_twice_convicts(tmp_path):
+    failure = run_alone("k", tasks.leave, (str(tmp_path), 7), 60)
+    assert failure.error_class == "WorkerLostError"
+    assert "ended with exit status 7" in failure.message
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+@pytest.mark.parametrize("step", [64, 100_000])
+def test_memory_is_limited_whether_taken_in_steps_or_at_once(step):
+    failure = run_alone("k", tasks.hoard, (step,), 60, 600 * 2**20)
+    assert failure.error_class == ("MemoryLimitError" if step == 64 else "MemoryError")
+    assert run_alone("k", tasks.square, (3,), 60, 600 * 2**20) == 9
+
+
+def test_an_exception_that_does_not_come_twice_convicts_nobody(tmp_path):
+    assert run_alone("k", tasks.raise_once, (str(tmp_path),), 60) == "done"
 
 
 def test_a_hang_ends_at_the_time_limit(tmp_path):
     began = time.monotonic()
     failure = run_alone("k", tasks.note_and_sleep, (str(tmp_path), 60), 2)
     assert isinstance(failure, Failure)
+    assert failure.error_class == "TimeLimitError"
     assert "did not come back in 2 seconds" in failure.message
     assert time.monotonic() - began < 20
     process = int(next(tmp_path.iterdir()).name.split("-")[0])

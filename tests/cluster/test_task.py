@@ -33,3 +33,14 @@ def test_an_unexpected_exception_is_a_failure_that_says_where():
 def test_what_concerns_all_tasks_is_raised(function, arguments, error):
     with pytest.raises(error):
         attempt("k", function, arguments)
+
+
+def test_only_what_happens_twice_convicts(tmp_path):
+    assert attempt("k", tasks.raise_once, (str(tmp_path),)) == "done"
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_lack_of_memory_is_no_verdict_where_others_work_too(tmp_path):
+    with pytest.raises(MemoryError):
+        attempt("k", tasks.no_memory, ())
+    assert attempt("k", tasks.no_memory, (), last=True).error_class == "MemoryError"

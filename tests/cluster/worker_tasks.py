@@ -65,3 +65,38 @@ def process_id():
 def call(name, *arguments):
     """Tasks of one stage share a function; this one does whatever the test wants."""
     return globals()[name](*arguments)
+
+
+def leave(notes, status):
+    """Ends its process, leaving a file in ``notes``."""
+    (Path(notes) / f"{time.monotonic_ns()}").touch()
+    os._exit(status)
+
+
+def hoard(megabytes):
+    """Takes memory in steps of that size until it is stopped."""
+    taken = []
+    while True:
+        taken.append(b"x" * (megabytes << 20))
+        time.sleep(0.05)
+
+
+def raise_once(notes):
+    """Fails in another way each time, and then not."""
+    tries = len(list(Path(notes).iterdir()))
+    (Path(notes) / f"{tries}").touch()
+    if tries < 2:
+        raise (OSError, ValueError)[tries]("only once")
+    return "done"
+
+
+def no_memory_here(notes):
+    """There is no memory on the first process that tries."""
+    (Path(notes) / f"{os.getpid()}").touch()
+    if len(list(Path(notes).iterdir())) == 1:
+        raise MemoryError
+    return os.getpid()
+
+
+def no_memory():
+    raise MemoryError

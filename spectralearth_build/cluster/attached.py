@@ -1,0 +1,70 @@
+"""Tasks that work on folders which stand for places on an object store: the attachments go along with each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from spectralearth_build.cluster.inline import InlineExecutor
+from spectralearth_build.cluster.task import Executor, Failure
+from spectralearth_build.storage.attach import Attachment, attached, current
+
+T = TypeVar("T")
+
+
+def with_attachments(executor: Executor) -> Executor:
+    """An executor whose tasks see what is attached here; the same one if nothing is."""
+    attachments = current()
+    return AttachedExecutor(executor, attachments) if attachments else executor
+
+
+def call_attached(attachments: tuple[Attachment, ...], function: Callable[..., T], *arguments: Any) -> T:  # noqa: ANN401
+    """Call a function where it sees these attachments."""
+    with attached(*attachments):
+        return function(*arguments)
+
+
+@dataclass(frozen=True)
+class AttachedExecutor:
+    """Runs tasks with another executor; see `Executor`."""
+
+    inner: Executor
+    attachments: tuple[Attachment, ...]
+
+    @property
+    def workers(self) -> int:
+        """How many tasks run at a time."""
+        return self.inner.workers
+
+    @property
+    def memory_limit(self) -> int | None:
+        """Bytes that each of them may use; None: not limited."""
+        return self.inner.memory_limit
+
+    def run(
+        self, stage: str, function: Callable[..., T], tasks: Mapping[str, tuple[Any, ...]]
+    ) -> Iterator[tuple[str, T | Failure]]:
+        """See `Executor.run`. When all are done, what they wrote on other machines is known here too."""
+        yield from self.inner.run(stage, call_attached, _Tasks(self.attachments, function, tasks))
+        if tasks and not isinstance(self.inner, InlineExecutor):
+            for each in self.attachments:
+                each.catch_up()
+
+
+@dataclass(frozen=True)
+class _Tasks(Mapping[str, tuple[Any, ...]]):
+    """Tasks with what goes along, each made when it is asked for."""
+
+    attachments: tuple[Attachment, ...]
+    function: Callable[..., Any]
+    tasks: Mapping[str, tuple[Any, ...]]
+
+    def __getitem__(self, key: str) -> tuple[Any, ...]:
+        return self.attachments, self.function, *self.tasks[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.tasks)
+
+    def __len__(self) -> int:
+        return len(self.tasks)

@@ -1,0 +1,97 @@
+"""From what users name (paths and URLs) to the folders that stages work on."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from spectralearth_build.errors import UsageError
+from spectralearth_build.lock import alone
+from spectralearth_build.progress import say
+from spectralearth_build.storage.attach import attached
+from spectralearth_build.storage.staging import staging_folder
+from spectralearth_build.storage.url import Remote
+
+Place = Path | Remote
+"""A local path, or a place on an object store."""
+
+
+@contextmanager
+def at_work(dataset: Place, staging: str = "", write: bool = True) -> Iterator[Path]:
+    """Yield the folder of a dataset, and keep other runs off it.
+
+    Args:
+        dataset: where the dataset lies.
+        staging: where folders that mirror object stores lie; empty: the user's cache.
+        write: whether anything will be changed.
+
+    Raises:
+        UsageError: another run is at work there.
+        StorageError: the object store refuses or does not answer.
+    """
+    if isinstance(dataset, Path):
+        dataset = dataset.resolve()
+        with alone(dataset):
+            yield dataset
+        return
+    from spectralearth_build.store.remote import mirrored
+
+    with mirrored(dataset, staging_folder(staging), write) as folder:
+        say(f"{dataset} is mirrored in {folder}")
+        yield folder
+
+
+@contextmanager
+def at_hand(archive: Place, dataset: Path, staging: str = "", refresh: bool = True) -> Iterator[Path]:
+    """Yield the folder of an archive: its own, or one that stands in for it while ``dataset`` is at work.
+
+    Args:
+        archive: where the archive lies.
+        dataset: folder of the dataset; each has a stand-in of its own.
+        staging: as of `at_work`.
+        refresh: look what the store has now.
+
+    Raises:
+        StorageError: the object store refuses or does not answer.
+    """
+    if isinstance(archive, Path):
+        yield archive.resolve()
+        return
+    from spectralearth_build.archive.remote import StandIn
+
+    of_dataset = hashlib.sha256(os.fsencode(dataset)).hexdigest()[:12]
+    folder = staging_folder(staging) / f"{archive.key}-{of_dataset}" / "archive"
+    stand_in = StandIn(folder, archive)
+    with attached(stand_in):
+        if refresh:
+            stand_in.refresh()
+        yield folder
+
+
+@contextmanager
+def both(
+    archive: Place, dataset: Place, staging: str = "", write: bool = True
+) -> Iterator[tuple[Path, Path]]:
+    """Yield the folders of an archive and a dataset, as `at_hand` and `at_work` do."""
+    check_apart(archive, dataset)
+    with ExitStack() as stack:
+        folder = stack.enter_context(at_work(dataset, staging, write))
+        yield stack.enter_context(at_hand(archive, folder, staging)), folder
+
+
+def check_apart(archive: Place, dataset: Place) -> None:
+    """Refuse a dataset inside its archive, or the other way round: one would be taken for part of the other.
+
+    Raises:
+        UsageError: they overlap.
+    """
+    if isinstance(archive, Path) and isinstance(dataset, Path):
+        one, two = archive.resolve(), dataset.resolve()
+        overlap = one.is_relative_to(two) or two.is_relative_to(one)
+    else:
+        overlap = isinstance(archive, Remote) and isinstance(dataset, Remote) and archive.overlaps(dataset)
+    if overlap:
+        raise UsageError("Archive and dataset lie inside each other.", str(dataset), "Choose another folder.")

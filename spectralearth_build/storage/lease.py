@@ -1,0 +1,170 @@
+"""One run at a time on a place of an object store, and the proof that the store can keep such a promise.
+
+The lock is an object made by conditional create. Its owner renews it; one that has not been renewed for `EXPIRY` may
+be taken over. Times are the store's own, so clocks need not agree.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from spectralearth_build.errors import StorageError, UsageError
+from spectralearth_build.storage.client import Client
+from spectralearth_build.storage.retry import Patience
+
+LOCK = "work/lock.json"
+PROBE = "work/probe-"
+EXPIRY = timedelta(minutes=5)
+RENEW = 60.0
+"""Seconds between two signs of life."""
+BRIEF = Patience(tries=3, deadline=10)
+"""For giving the lock back: it may be because the store is gone that the run ends."""
+
+
+@contextmanager
+def leased(client: Client, token: str, mine: str = "") -> Iterator[None]:
+    """Hold the lock of a place.
+
+    Args:
+        client: the place.
+        token: names this run.
+        mine: what tokens of earlier runs that are known to have ended begin with, up to a dash; their lock is taken
+            over at once.
+
+    Raises:
+        UsageError: another run is at work there.
+        StorageError: the store does not honour conditions, or refuses.
+    """
+    now = prove(client, token)
+    _take(client, token, mine, now)
+    ended = threading.Event()
+    keeper = threading.Thread(target=_keep, args=(client, token, ended), daemon=True, name="lease")
+    keeper.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        keeper.join(timeout=BRIEF.deadline)
+        with suppress(StorageError):  # if the store is gone, so is the lock, in a while
+            brief = replace(client, patience=BRIEF)
+            if holder(brief) == token:
+                brief.delete(LOCK)
+
+
+def prove(client: Client, token: str) -> datetime:
+    """Make sure that the store honours conditions on writing; returns its time.
+
+    Raises:
+        StorageError: it does not.
+    """
+    name = f"{PROBE}{token}"
+    try:
+        first = client.create(name, b"first")
+        if first is None or client.create(name, b"second") is not None or client.read(name) != b"first":
+            raise _dishonoured(client, "create")
+        replaced = client.swap(first, b"replaced")
+        if replaced is None or client.swap(first, b"again") is not None or client.read(name) != b"replaced":
+            raise _dishonoured(client, "replace")
+        now = client.modified(name)
+        assert now is not None
+        return now
+    finally:
+        client.delete(name)
+
+
+def require(client: Client, token: str) -> None:
+    """Make sure that the lock is still held, before something is written for good.
+
+    Raises:
+        StorageError: it is not.
+    """
+    if holder(client) != token:
+        raise StorageError(
+            "Another run has taken over.",
+            str(client.remote),
+            "Let it finish; nothing that was written is lost.",
+        )
+
+
+def holder(client: Client) -> str:
+    """The token of the run that holds the lock; empty if none does."""
+    try:
+        return str(json.loads(client.read(LOCK))["token"])
+    except (FileNotFoundError, ValueError, LookupError, TypeError):
+        return ""
+
+
+def break_lock(client: Client) -> bool:
+    """Take the lock away, whoever holds it; whether there was one."""
+    there = client.head(LOCK) is not None
+    client.delete(LOCK)
+    return there
+
+
+def _take(client: Client, token: str, mine: str, now: datetime) -> None:
+    """Get the lock: by making it, or from a run that has ended."""
+    document = _document(token)
+    if client.create(LOCK, document) is not None:
+        return
+    meta, since, held = client.head(LOCK), client.modified(LOCK), holder(client)
+    if meta is None or since is None:
+        raise _occupied(client, "just now", "")
+    dead = mine and held.startswith(f"{mine}-")
+    if not dead and now - since < EXPIRY:
+        ago = max(0, round((now - since).total_seconds()))
+        raise _occupied(client, f"last sign of life {ago} seconds ago", _owner(client))
+    if client.swap(meta, document) is None:
+        raise _occupied(client, "just now", "")
+
+
+def _keep(client: Client, token: str, ended: threading.Event) -> None:
+    """Renew the lock now and then; once it is lost, `require` will find out."""
+    while not ended.wait(RENEW):
+        try:
+            meta = client.head(LOCK)
+            if meta is None or holder(client) != token or client.swap(meta, _document(token)) is None:
+                return
+        except StorageError:
+            continue
+
+
+def _document(token: str) -> bytes:
+    owner = {
+        "token": token,
+        "host": socket.gethostname(),
+        "process": os.getpid(),
+        "sign": os.urandom(4).hex(),
+    }
+    return json.dumps(owner).encode()
+
+
+def _owner(client: Client) -> str:
+    try:
+        owner = json.loads(client.read(LOCK))
+        return f" (process {int(owner['process'])} on {str(owner['host'])[:60]!a})"
+    except (FileNotFoundError, ValueError, LookupError, TypeError):
+        return ""
+
+
+def _occupied(client: Client, when: str, who: str) -> UsageError:
+    return UsageError(
+        f"Another run{who} is at work there, {when}.",
+        str(client.remote),
+        f"Wait for it or stop it. The lock of a dead run expires after {EXPIRY.seconds // 60} minutes; if you are "
+        f"sure that it is dead, `spectralearth-build unlock {client.remote}`.",
+    )
+
+
+def _dishonoured(client: Client, what: str) -> StorageError:
+    return StorageError(
+        f"The store does not honour conditional {what}, so publishing and locking would not be safe.",
+        str(client.remote),
+        "Use a store that does, or build to a local folder and copy it there.",
+    )

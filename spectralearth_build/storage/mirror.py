@@ -1,0 +1,227 @@
+"""A dataset on an object store and the folder here that mirrors it.
+
+What counts is the store: at its start a run makes the folder equal to it, and after that each change of a file here
+is followed by the same change there, in the same order. So whatever holds for the order of writing in a folder holds
+for the store, and the folder may be lost at any time. Of shards only their size is kept here, as an empty file that
+takes no room; they are fetched one by one where one must be read.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import secrets
+import shutil
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from spectralearth_build.errors import StorageError
+from spectralearth_build.storage import lease
+from spectralearth_build.storage.client import Client, Meta
+from spectralearth_build.storage.url import Remote
+
+FETCHES = 16
+"""Small objects fetched at a time."""
+PARTIAL = ".partial"
+_SESSION = "session"
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How names below a dataset are treated."""
+
+    bulk: tuple[str, ...]
+    """Beginnings of names that are kept as empty files here."""
+    once: tuple[str, ...]
+    """Beginnings of names that are made by conditional create, and only while the lock is held."""
+    own: tuple[str, ...]
+    """Beginnings of names that are not mirrored."""
+
+
+@dataclass(frozen=True)
+class Mirror:
+    """The two, attached to each other; see `attach.Attachment`."""
+
+    folder: Path
+    remote: Remote
+    rules: Rules
+    token: str
+    """Names the run; a folder of another run, on another machine, is not trusted."""
+    fetched: set[str] = field(default_factory=set, compare=False, repr=False)
+    """Bulk that was fetched by this process, and not given up yet."""
+
+    @property
+    def client(self) -> Client:
+        """Operations on the store."""
+        return Client(self.remote)
+
+    def settle(self) -> None:
+        """Empty the folder if it is not of this run."""
+        session = self.folder.parent / _SESSION
+        session.parent.mkdir(parents=True, exist_ok=True)
+        with (session.parent / f"{_SESSION}.lock").open("w") as guard:
+            fcntl.flock(guard, fcntl.LOCK_EX)
+            if read_session(self.folder) != self.token:
+                shutil.rmtree(self.folder, ignore_errors=True)
+                write_session(self.folder, self.token)
+        self.folder.mkdir(exist_ok=True)
+
+    def release(self) -> None:
+        """Empty the bulk that was fetched; its size and time stay."""
+        for path in [self.folder / name for name in self.fetched]:
+            if path.is_file():
+                seen = path.stat()
+                os.truncate(path, 0)
+                os.truncate(path, seen.st_size)
+                os.utime(path, ns=(seen.st_mtime_ns, seen.st_mtime_ns))
+        self.fetched.clear()
+
+    def catch_up(self) -> None:
+        """Take note of what workers on other machines have written."""
+        self.pull()
+
+    def pull(self, trust: bool = True) -> list[Meta]:
+        """Make the folder equal to the store; returns what is there.
+
+        Args:
+            trust: keep files that were fetched or written before and have not changed since on either side.
+        """
+        listing = [meta for meta in self.client.listing() if not meta.name.startswith(self.rules.own)]
+        known = {meta.name for meta in listing}
+        for path in [path for path in self.folder.rglob("*") if path.is_file() or path.is_symlink()]:
+            name = self._name(path)
+            if name not in known and not name.startswith(self.rules.own):
+                path.unlink()
+        for meta in listing:
+            if self._bulk(meta.name) and not is_version(self.folder / meta.name, meta):
+                with stub(self.folder / meta.name, meta):
+                    pass
+        self._fetch(
+            meta
+            for meta in listing
+            if not self._bulk(meta.name) and not (trust and is_version(self.folder / meta.name, meta))
+        )
+        return listing
+
+    def written(self, path: Path) -> None:
+        """Write to the store what has been written here.
+
+        Raises:
+            StorageError: it cannot be, another run has taken over, or has written something else there.
+        """
+        name = self._name(path)
+        if name.startswith(self.rules.own) or name.endswith(PARTIAL):
+            return
+        if name.startswith(self.rules.once):
+            lease.require(self.client, self.token)
+            meta = self.client.create(name, path.read_bytes())
+            if meta is None:
+                raise StorageError("Another run has written it.", str(self.remote / name))
+        else:
+            meta = self.client.put(name, path)
+        if self._bulk(name):
+            with stub(path, meta):
+                pass
+        else:
+            _mark(path, meta)
+
+    def removed(self, path: Path) -> None:
+        """Delete on the store what has been deleted here."""
+        name = self._name(path)
+        if not name.startswith(self.rules.own):
+            self.client.delete(name)
+
+    def present(self, path: Path) -> None:
+        """Fetch a file that is not here, if there is one."""
+        name = self._name(path)
+        if path.is_file() and (name in self.fetched or not self._bulk(name)):
+            return
+        meta = self.client.head(name)
+        if meta is not None:
+            self._fetch([meta])
+            if self._bulk(name):
+                self.fetched.add(name)
+
+    def __getstate__(self) -> dict[str, object]:
+        """What other processes need; what this one has fetched is not theirs."""
+        return {**vars(self), "fetched": set()}
+
+    def _bulk(self, name: str) -> bool:
+        return name.startswith(self.rules.bulk)
+
+    def _name(self, path: Path) -> str:
+        return path.relative_to(self.folder).as_posix()
+
+    def _fetch(self, wanted: Iterable[Meta]) -> None:
+        def fetch(meta: Meta) -> None:
+            with replaced(self.folder / meta.name, meta) as temporary:
+                self.client.download(meta, temporary)
+
+        with ThreadPoolExecutor(FETCHES) as pool:
+            for _ in pool.map(fetch, wanted):
+                pass
+
+
+def read_session(folder: Path) -> str:
+    """The token of the run that a mirror was last used by; empty if there was none."""
+    try:
+        return (folder.parent / _SESSION).read_text(encoding="ascii")
+    except (OSError, ValueError):
+        return ""
+
+
+def write_session(folder: Path, token: str) -> None:
+    """Remember the token of the run that uses a mirror."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = folder.parent / f"{_SESSION}.{secrets.token_hex(6)}{PARTIAL}"
+    temporary.write_text(token, encoding="ascii")
+    temporary.replace(folder.parent / _SESSION)
+
+
+@contextmanager
+def replaced(path: Path, meta: Meta) -> Iterator[Path]:
+    """Yield a temporary path; what is written there becomes ``path``, and bears the version of an object."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{path.name}.{secrets.token_hex(6)}{PARTIAL}")
+    try:
+        yield temporary
+        _mark(temporary, meta)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def stub(path: Path, meta: Meta) -> Iterator[Path]:
+    """Put an empty file of an object's size and version in place, which takes no room.
+
+    Yields its temporary path, for what should be in it after all.
+    """
+    with replaced(path, meta) as temporary:
+        with temporary.open("wb") as file:
+            file.truncate(meta.size)
+        yield temporary
+
+
+def _mark(path: Path, meta: Meta) -> None:
+    """Make a file's time tell the version of its object: sizes and times are what changes are noticed by."""
+    os.utime(path, ns=(_time(meta), _time(meta)))
+
+
+def is_version(path: Path, meta: Meta) -> bool:
+    """Whether a file, or stub, is that of an object's version."""
+    try:
+        seen = path.stat()
+    except OSError:
+        return False
+    return bool(meta.etag) and (seen.st_size, seen.st_mtime_ns) == (meta.size, _time(meta))
+
+
+def _time(meta: Meta) -> int:
+    """Nanoseconds since 1970, somewhere in 2001 to 2014, by the version."""
+    digest = hashlib.sha256(meta.etag.encode()).digest()
+    return 10**18 + int.from_bytes(digest[:8], "big") % (4 * 10**17)

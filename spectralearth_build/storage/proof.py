@@ -1,0 +1,66 @@
+"""Whether bytes are those of an object, by its ETag.
+
+Most stores give the MD5 of an object as its ETag (of its parts, for one uploaded in parts). Some (S3 with keys of one's
+own) give ETags that only look like an MD5: what does not fit its ETag counts if it came the same twice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from spectralearth_build.storage.retry import SpoiltError
+
+PART = 8 * 2**20
+"""Bytes of a part, up and down."""
+_MD5_DIGITS = 32
+
+
+@dataclass
+class Agreement:
+    """Whether what came is what was stored: as its ETag says, or the same twice."""
+
+    seen: set[str] = field(default_factory=set)
+    """Hashes of what came so far."""
+
+    def check(self, etag: str, data: bytes | Path) -> None:
+        """Raise SpoiltError if ``data`` must be fetched again."""
+        if proves(etag, data) is not False:
+            return
+        digest = hashlib.sha256()
+        for piece in pieces(data):
+            digest.update(piece)
+        if digest.hexdigest() not in self.seen:
+            self.seen.add(digest.hexdigest())
+            raise SpoiltError("it came damaged")
+
+
+def proves(etag: str, data: bytes | Path) -> bool | None:
+    """Whether an ETag is that of ``data``; None if it is of a kind that cannot be computed.
+
+    S3's is the MD5 of the object or, with a dash and their number, that of the MD5s of its parts.
+    """
+    digest, dash, parts = etag.strip('"').partition("-")
+    if len(digest) != _MD5_DIGITS or set(digest) - set("0123456789abcdef"):
+        return None
+    if not dash:
+        whole = hashlib.md5(usedforsecurity=False)
+        for piece in pieces(data):
+            whole.update(piece)
+        return whole.hexdigest() == digest
+    sums = [hashlib.md5(piece, usedforsecurity=False).digest() for piece in pieces(data)]
+    if str(len(sums)) != parts:
+        return None  # uploaded by others, in parts of another size
+    return hashlib.md5(b"".join(sums), usedforsecurity=False).hexdigest() == digest
+
+
+def pieces(data: bytes | Path) -> Iterator[bytes]:
+    """Bytes, or those of a file, in parts."""
+    if isinstance(data, bytes):
+        yield from (data[start : start + PART] for start in range(0, len(data), PART))
+        return
+    with data.open("rb") as file:
+        while piece := file.read(PART):
+            yield piece

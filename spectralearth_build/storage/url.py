@@ -1,0 +1,95 @@
+"""Where an archive or dataset lies: a local path, or a place on an object store named by a URL without secrets."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Literal
+from urllib.parse import unquote, urlsplit
+
+from spectralearth_build.errors import UsageError
+
+Scheme = Literal["s3", "gs", "az"]
+SCHEMES: tuple[Scheme, ...] = ("s3", "gs", "az")
+_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+
+
+@dataclass(frozen=True)
+class Remote:
+    """A prefix of an object store. Holds no secrets, so it may be printed, pickled and sent to workers."""
+
+    scheme: Scheme
+    """s3, gs or az."""
+    bucket: str
+    """Bucket, or Azure's container."""
+    prefix: str = ""
+    """Names of objects begin with this and a slash; empty: the whole bucket."""
+
+    def __str__(self) -> str:
+        return f"{self.scheme}://{self.bucket}" + (f"/{self.prefix}" if self.prefix else "")
+
+    def __truediv__(self, name: str) -> Remote:
+        return Remote(self.scheme, self.bucket, f"{self.prefix}/{name}" if self.prefix else name)
+
+    @property
+    def key(self) -> str:
+        """A short name for folders of its own on this machine."""
+        return hashlib.sha256(str(self).encode()).hexdigest()[:24]
+
+    def overlaps(self, other: Remote) -> bool:
+        """Whether one lies inside the other."""
+        if (self.scheme, self.bucket) != (other.scheme, other.bucket):
+            return False
+        one, two = PurePosixPath(self.prefix), PurePosixPath(other.prefix)
+        return one.is_relative_to(two) or two.is_relative_to(one)
+
+
+def is_url(text: str) -> bool:
+    """Whether a text is a URL rather than a path."""
+    return _URL.match(text) is not None
+
+
+def parse(text: str) -> Path | Remote:
+    """Read a path or URL.
+
+    Args:
+        text: a path, ``file:///path``, or ``s3://``, ``gs://`` or ``az://`` with bucket and prefix. The prefix is
+            taken as it is, without percent-decoding.
+
+    Raises:
+        UsageError: another scheme, no bucket, or something in it that may be a secret. It is not repeated.
+    """
+    if not is_url(text):
+        return Path(text)
+    scheme, _, rest = text.partition("://")
+    if scheme.lower() == "file":
+        return _local(text)
+    if scheme not in SCHEMES:
+        raise UsageError(
+            f"URLs begin with {', '.join(f'{s}://' for s in SCHEMES)} or file://, not '{scheme}://'."
+        )
+    if any(mark in rest for mark in "@?#"):
+        raise UsageError(
+            "A URL may hold no user, password, query or fragment.",
+            remedy="Give credentials in the environment, see docs/object-stores.md.",
+        )
+    bucket, _, prefix = rest.partition("/")
+    parts = [part for part in prefix.split("/") if part]
+    if not _BUCKET.fullmatch(bucket):
+        raise UsageError(f"{scheme}:// is followed by the name of a bucket or container.")
+    if any(part in (".", "..") or not part.isprintable() for part in parts):
+        raise UsageError("The URL has '.', '..' or unprintable characters in its path.")
+    return Remote(scheme, bucket, "/".join(parts))
+
+
+def _local(text: str) -> Path:
+    try:
+        split = urlsplit(text)
+        if split.netloc in ("", "localhost") and not split.query and not split.fragment and split.path:
+            return Path(unquote(split.path))
+    except ValueError:
+        pass
+    raise UsageError("Local files are file:///absolute/path.")

@@ -1,0 +1,49 @@
+"""What must hold at every moment, whatever has just crashed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+
+from disk import State
+
+from spectralearth_build.store.commit import FOLDER, decode
+from spectralearth_build.store.manifest import MANIFEST
+from spectralearth_build.store.schema import ROOT, STORE, shard_name
+
+
+def violations(state: State, content: Mapping[str, bytes], growing: bool = False) -> Iterator[str]:
+    """Everything wrong with what a crash left.
+
+    Args:
+        state: what it left.
+        content: what its hashes stand for.
+        growing: a published dataset is being planned longer; then its tables may be newer than the manifest.
+    """
+    for path in sorted(state.torn):
+        if not path.endswith(".partial"):
+            yield f"{path} bears its name and is not whole"
+    for path in state.files:
+        if path.startswith(f"{FOLDER}/") and path.endswith(".json") and path not in state.torn:
+            yield from _record(path, state, content)
+    if ROOT in state.files:
+        wrong = _published(state, content)
+        yield from (what for what in wrong if not growing or STORE in what)
+
+
+def _record(path: str, state: State, content: Mapping[str, bytes]) -> Iterator[str]:
+    """A commit record proves that its shard is there."""
+    commit = decode(content[state.files[path]])
+    if state.files.get(shard_name(commit.shard)) != commit.sha256:
+        yield f"{path} vouches for a shard that is not there"
+
+
+def _published(state: State, content: Mapping[str, bytes]) -> Iterator[str]:
+    """Whoever can open a dataset finds all of it."""
+    if MANIFEST not in state.files or MANIFEST in state.torn:
+        yield "it can be opened and has no whole manifest"
+        return
+    listed = json.loads(content[state.files[MANIFEST]])["files"]
+    for name, entry in listed.items():
+        if state.files.get(name) != entry["sha256"]:
+            yield f"it can be opened and {name} is not as its manifest says"

@@ -1,0 +1,92 @@
+import threading
+from datetime import timedelta
+
+import pytest
+
+from spectralearth_build.errors import StorageError, UsageError
+from spectralearth_build.storage import lease
+from spectralearth_build.storage.client import Client
+from spectralearth_build.storage.lease import LOCK, break_lock, holder, leased, require
+
+
+@pytest.fixture
+def place(bucket):
+    return Client(bucket / "dataset")
+
+
+def test_a_lock_is_held_and_given_back(place):
+    with leased(place, "one"):
+        require(place, "one")
+        with pytest.raises(UsageError, match="is at work there") as caught, leased(place, "two"):
+            raise AssertionError
+        assert "unlock s3://" in str(caught.value)
+    assert place.listing() == []
+    with leased(place, "two"):
+        assert holder(place) == "two"
+
+
+def test_of_many_one_gets_it(place):
+    won, lost = [], []
+    start = threading.Barrier(8)
+    end = threading.Barrier(8)
+
+    def run(token):
+        start.wait()
+        try:
+            with leased(place, token):
+                won.append(token)
+                end.wait()
+        except UsageError:
+            lost.append(token)
+            end.wait()
+
+    threads = [threading.Thread(target=run, args=(f"run-{i}",)) for i in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (len(won), len(lost)) == (1, 7)
+
+
+def test_the_lock_of_a_dead_run_here_is_taken_at_once(place):
+    place.put(LOCK, b'{"token": "mine-1", "host": "h", "process": 1}')
+    with leased(place, "mine-2", mine="mine"):
+        require(place, "mine-2")
+
+
+def test_a_lock_expires(place, monkeypatch):
+    place.put(LOCK, b'{"token": "theirs-1", "host": "h", "process": 1}')
+    with pytest.raises(UsageError, match=r"process 1 on 'h'"), leased(place, "mine-2", mine="mine"):
+        raise AssertionError
+    monkeypatch.setattr(lease, "EXPIRY", timedelta(seconds=-1))
+    with leased(place, "mine-2", mine="mine"):
+        require(place, "mine-2")
+
+
+def test_a_damaged_lock_expires_too(place, monkeypatch):
+    place.put(LOCK, b"rubbish")
+    with pytest.raises(UsageError), leased(place, "two"):
+        raise AssertionError
+    monkeypatch.setattr(lease, "EXPIRY", timedelta(seconds=-1))
+    with leased(place, "two"):
+        require(place, "two")
+
+
+def test_a_lock_is_renewed_and_its_loss_noticed(place, monkeypatch):
+    monkeypatch.setattr(lease, "RENEW", 0.02)
+    with leased(place, "one"):
+        first = place.head(LOCK)
+        while place.head(LOCK) == first:
+            pass
+        assert break_lock(place)
+        with leased(place, "two"):
+            with pytest.raises(StorageError, match="has taken over"):
+                require(place, "one")
+            require(place, "two")
+    assert not break_lock(place)
+
+
+def test_who_ends_leaves_the_lock_of_others(place):
+    with leased(place, "one"):
+        place.put(LOCK, b'{"token": "two"}')
+    assert holder(place) == "two"
