@@ -6,6 +6,7 @@ Questions are answered from the tables and the R-tree alone; pixels are read onl
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,10 +19,12 @@ import pandas as pd
 import xarray as xr
 import zarr
 
-from spectralearth_build.dataset import select
+from spectralearth_build.dataset import remote, select
 from spectralearth_build.dataset.select import Date, TimeRange
 from spectralearth_build.errors import DamagedError, UsageError
 from spectralearth_build.overlap.lattice import ORIGIN, PIXEL, WINDOW
+from spectralearth_build.storage import attach
+from spectralearth_build.storage.url import Remote, parse
 from spectralearth_build.store.codec import NODATA  # this import makes zarr know the band-delta codec
 from spectralearth_build.store.index import Bounds
 from spectralearth_build.store.manifest import MANIFEST
@@ -33,10 +36,12 @@ def open_dataset(path: str | Path) -> Dataset:
     """Open a finished dataset for reading.
 
     Args:
-        path: the dataset folder.
+        path: the dataset folder, or its URL (s3://, gs://, az://, file://); of the latter, tables are copied into the
+            user's cache and pixels are read where they are.
 
     Raises:
         UsageError: there is no dataset, or its build has not finished.
+        StorageError: an object store refuses or does not answer.
 
     Example:
         >>> dataset = open_dataset(folder)
@@ -44,7 +49,9 @@ def open_dataset(path: str | Path) -> Dataset:
         >>> dataset.series(clear["location_id"].iloc[0]).dims
         ('date', 'band', 'y', 'x')
     """
-    folder = Path(path)
+    folder = parse(str(path))
+    if isinstance(folder, Remote):
+        return Dataset(remote.copied_tables(folder), folder)
     if not folder.is_dir():
         raise UsageError(
             "There is no such folder.", folder, "Make a dataset with `spectralearth-build build`."
@@ -65,7 +72,9 @@ class Dataset:
     """
 
     path: Path
-    """The dataset folder."""
+    """The dataset folder; of one on an object store, the folder that its tables were copied to."""
+    remote: Remote | None = None
+    """Where its pixels are, if not in the folder."""
 
     @cached_property
     def tiles(self) -> gpd.GeoDataFrame:
@@ -85,7 +94,9 @@ class Dataset:
     @cached_property
     def store(self) -> zarr.Group:
         """The Zarr group; `reflectance` is int16 [row, band, y, x]."""
-        return zarr.open_group(self.path / STORE, mode="r")
+        mirrored = attach.at(self.path.absolute())
+        place = self.remote or (mirrored and mirrored.remote)
+        return zarr.open_group(remote.zarr_store(place / STORE) if place else self.path / STORE, mode="r")
 
     @property
     def nominal_nm(self) -> npt.NDArray[np.float64]:
@@ -99,6 +110,7 @@ class Dataset:
         min_dates: int = 1,
         max_cloud: float | None = None,
         split: str | None = None,
+        columns: Sequence[str] | None = None,
     ) -> pd.DataFrame:
         """The written patches that meet every condition, in the order of ``patches``.
 
@@ -109,6 +121,7 @@ class Dataset:
             min_dates: keep only locations with at least that many patches that meet the other conditions.
             max_cloud: largest share of a patch under cloud, 0-1.
             split: name of the part, for example "train".
+            columns: read and return only these; several times faster on a large dataset.
 
         Raises:
             UsageError: a condition makes no sense, or the dataset has no splits.
@@ -118,7 +131,10 @@ class Dataset:
             >>> summer["location_id"].unique().tolist()
             ['32632_20000_174000']
         """
-        found = self.patches[self.patches["status"] == "written"]
+        patches = self._patches_with(columns, [] if split is None else ["patch_id"])
+        found = patches[patches["status"] == "written"]
+        if split is not None:
+            found = found[select.part(found, self.path, split)]
         if bbox is not None:
             near = select.within(self.locations, self.path, bbox)
             found = found[found["location_id"].isin(near)]
@@ -126,10 +142,10 @@ class Dataset:
             found = found[select.during(found["acquired"], time)]
         if max_cloud is not None:
             found = found[found["cloud_fraction"] <= max_cloud]
-        if split is not None:
-            found = found[found["location_id"].isin(select.part(self.locations, self.path, split))]
-        dates = found.groupby("location_id")["patch_id"].transform("size")
-        return found[dates >= min_dates]
+        if min_dates > 1:
+            code, _ = pd.factorize(found["location_id"])
+            found = found[np.bincount(code, minlength=1)[code] >= min_dates]
+        return found if columns is None else found[list(columns)]
 
     def patch(self, location: str, date: Date) -> xr.DataArray:
         """One patch: int16 [band, y, x], raw counts (reflectance = ``scale`` x counts).
@@ -175,6 +191,12 @@ class Dataset:
             ('date', 'y', 'x')
         """
         return self._series(self._written(location))
+
+    def _patches_with(self, columns: Sequence[str] | None, more: list[str]) -> pd.DataFrame:
+        """The patches with these columns at least, and those that conditions need; None: all."""
+        if columns is None or "patches" in self.__dict__:
+            return self.patches
+        return PATCHES.read(self.path, list(dict.fromkeys([*columns, *more, *select.NEEDED])))
 
     def _written(self, location: str) -> pd.DataFrame:
         rows = self.patches[(self.patches["location_id"] == location) & (self.patches["status"] == "written")]

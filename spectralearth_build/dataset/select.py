@@ -7,15 +7,19 @@ from pathlib import Path
 
 import geopandas as gpd
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
+import pyarrow.parquet as pq
 import shapely
 
 from spectralearth_build.errors import UsageError
 from spectralearth_build.store.index import Bounds, query_index
+from spectralearth_build.tables import LOCATIONS, SPLITS
 
 Date = str | datetime | np.datetime64
 TimeRange = tuple[Date | None, Date | None]
-SPLITS = "splits.parquet"
+NEEDED = ("location_id", "acquired", "cloud_fraction", "status")
+"""Columns of the patches that conditions look at."""
 
 
 def within(locations: gpd.GeoDataFrame, folder: Path, bbox: Bounds) -> pd.Series:
@@ -88,19 +92,39 @@ def moment(date: Date) -> pd.Timestamp:
         ) from error
 
 
-def part(locations: gpd.GeoDataFrame, folder: Path, split: str) -> pd.Series:
-    """The location_id of one split, from a column ``split`` of the locations or from ``splits.parquet``.
+def parts(patches: pd.DataFrame, folder: Path) -> pd.Series | None:
+    """The split of each patch, from ``splits.parquet`` or from a column ``split`` of the locations.
+
+    The former has a row a patch, as `split` writes it, or a row a location.
+
+    Args:
+        patches: with the columns patch_id and location_id.
+        folder: the dataset.
+
+    Returns:
+        Names in the order of ``patches``, empty where there is none; None if the dataset has no splits.
+    """
+    if (folder / SPLITS.file).is_file():
+        table = pd.read_parquet(folder / SPLITS.file)
+    elif "split" in pq.read_schema(folder / LOCATIONS.file).names:
+        table = pd.read_parquet(folder / LOCATIONS.file, columns=["location_id", "split"])
+    else:
+        return None
+    key = "patch_id" if "patch_id" in table else "location_id"
+    return patches[key].map(table.set_index(key)["split"]).fillna("")
+
+
+def part(patches: pd.DataFrame, folder: Path, split: str) -> npt.NDArray[np.bool_]:
+    """Which patches are in one split.
 
     Raises:
         UsageError: there are no splits, or none of that name.
     """
-    if "split" in locations:
-        table = locations
-    elif (folder / SPLITS).is_file():
-        table = pd.read_parquet(folder / SPLITS, columns=["location_id", "split"])
-    else:
-        raise UsageError("This dataset has no splits.", folder, "Query without `split`.")
-    if split not in set(table["split"]):
-        known = ", ".join(sorted(table["split"].dropna().unique()))
+    found = parts(patches, folder)
+    if found is None:
+        raise UsageError("This dataset has no splits.", folder, "Run `split`, or query without `split`.")
+    chosen, names = (found == split).to_numpy(), set(found) - {""}
+    if split not in names:
+        known = ", ".join(sorted(names))
         raise UsageError(f"There is no split '{split}'.", folder, f"There are: {known}.")
-    return table.loc[table["split"] == split, "location_id"]
+    return np.asarray(chosen)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from spectralearth_build.dataset import access
 from spectralearth_build.dataset.access import open_dataset
 from spectralearth_build.errors import DamagedError, UsageError
+from spectralearth_build.tables import SPLITS
 
 DEEP, EDGE = "32632_20000_174000", "32660_27189_66673"
 
@@ -121,6 +122,21 @@ def test_splits(dataset, handmade, tmp_path):
     assert set(split.query(split="train")["location_id"]) == {first, third}
     with pytest.raises(UsageError, match="There are: test, train, val"):
         split.query(split="trian")
+
+
+def test_splits_by_patch(handmade, tmp_path):
+    for path in handmade.folder.iterdir():
+        (tmp_path / path.name).symlink_to(path)
+    patches = open_dataset(handmade.folder).query()
+    parts = ["train", "", "train", "test", "test", *["val"] * (len(patches) - 5)]
+    SPLITS.write(SPLITS.frame(patches[["patch_id", "location_id"]].assign(split=parts, reason="")), tmp_path)
+    split = open_dataset(tmp_path)
+    assert split.query(split="train")["patch_id"].tolist() == patches["patch_id"].iloc[[0, 2]].tolist()
+    few = split.query(split="test", columns=["store_row"])
+    assert few.columns.tolist() == ["store_row"]
+    assert few["store_row"].tolist() == patches["store_row"].iloc[[3, 4]].tolist()
+    with pytest.raises(UsageError, match="There are: test, train, val"):
+        open_dataset(tmp_path).query(split="")
 
 
 def test_patch_equals_what_was_written(dataset, handmade):

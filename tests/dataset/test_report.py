@@ -91,7 +91,7 @@ def test_the_same_dataset_gives_the_same_page(handmade, page):
 
 def test_key_figures(page, words):
     figures = dict(re.findall(r"<dt>(.*?)</dt><dd>(.*?)</dd>", page))
-    assert figures.pop("stored, 4.38 times less than raw") == "13.6 MB"
+    assert figures.pop("stored, 5.10 times less than raw") == "11.7 MB"
     assert figures == {
         "patches": "9", "locations": "5", "seen on two dates or more": "2", "dates at the deepest": "4",
         "tiles used, of 15 found": "9", "datatakes": "4", "UTM zones": "4",

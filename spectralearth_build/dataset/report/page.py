@@ -19,6 +19,7 @@ from spectralearth_build.files import write_bytes
 from spectralearth_build.store.codec import PATCH_BYTES
 from spectralearth_build.store.manifest import MANIFEST
 from spectralearth_build.store.schema import STORE
+from spectralearth_build.store.seal import sealed_page
 from spectralearth_build.tables import TUPLES
 
 REPORT = "report.html"
@@ -40,7 +41,7 @@ def write_report(dataset: Path) -> Path:
         UsageError: the dataset is not finished.
     """
     path = dataset / REPORT
-    write_bytes(path, render(open_dataset(dataset)).encode("utf-8"))
+    write_bytes(path, sealed_page(render(open_dataset(dataset))))
     return path
 
 

@@ -1,0 +1,112 @@
+"""What a user asks of a split, and the table that the answer is kept in."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow.parquet as pq
+
+from spectralearth_build.errors import DamagedError, UsageError
+from spectralearth_build.files import replacing
+from spectralearth_build.tables import SPLITS
+
+FRACTIONS = {"train": 0.8, "val": 0.1, "test": 0.1}
+BUFFER_KM = 5.0
+_KEY = b"split"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How patches are dealt out."""
+
+    fractions: Mapping[str, float]
+    """Share of the patches of each part, by its name."""
+    buffer_km: float = BUFFER_KM
+    """Ground of two parts is further apart than this."""
+    seed: int = 0
+    """Decides about chance."""
+    stratify: tuple[str, ...] = ()
+    """season, region, NAME=FILE."""
+
+    def __post_init__(self) -> None:
+        total = sum(self.fractions.values())
+        if len(self.fractions) < 2 or min(self.fractions.values()) <= 0 or abs(total - 1) > 1e-6:
+            raise UsageError(
+                f"Fractions are positive and add up to 1, of two parts at least; got {dict(self.fractions)}.",
+                remedy="Write them as train=0.8,val=0.1,test=0.1.",
+            )
+        bad = [name for name in self.fractions if not name.isidentifier() or name == "none"]
+        if bad:
+            raise UsageError(f"'{bad[0]}' cannot be the name of a part.", remedy="Use letters and digits.")
+        if self.buffer_km < 0:
+            raise UsageError(f"A buffer of {self.buffer_km} km makes no sense.", remedy="Give 0 or more.")
+
+
+def parse_fractions(text: str) -> dict[str, float]:
+    """Fractions as the command line has them: train=0.8,val=0.1,test=0.1.
+
+    Raises:
+        UsageError: it is not written like this.
+    """
+    found: dict[str, float] = {}
+    for item in text.split(","):
+        name, equals, value = (part.strip() for part in item.partition("="))
+        try:
+            share = float(value)
+        except ValueError:
+            share = -1.0
+        if not equals or share < 0 or name in found:
+            raise UsageError(f"'{item}' is no fraction.", remedy="Write them as train=0.8,val=0.1,test=0.1.")
+        found[name] = share
+    return found
+
+
+def write_splits(dataset: Path, splits: pd.DataFrame, recipe: Recipe | None) -> Path:
+    """Write splits.parquet, atomically, each page with a checksum.
+
+    Args:
+        dataset: the folder.
+        splits: the columns of `tables.SPLITS`.
+        recipe: how they were made; None: they were imported.
+    """
+    table = SPLITS.arrow(splits)
+    if recipe is not None:
+        table = table.replace_schema_metadata({_KEY: json.dumps(asdict(recipe)).encode()})
+    path = dataset / SPLITS.file
+    with replacing(path) as temporary:
+        pq.write_table(table, temporary, compression="zstd", write_page_checksum=True)
+    return path
+
+
+def read_splits(dataset: Path) -> pd.DataFrame | None:
+    """splits.parquet, checksums verified; None if there is none.
+
+    Raises:
+        DamagedError: it cannot be read.
+        UsageError: it is of another kind, such as one row a location.
+    """
+    path = dataset / SPLITS.file
+    if not path.is_file():
+        return None
+    try:
+        found: pd.DataFrame = pq.read_table(path, page_checksum_verification=True).to_pandas()
+    except (OSError, ValueError) as error:
+        raise DamagedError(f"It cannot be read: {error}", path, "Delete it and run `split` again.") from error
+    if not {column.name for column in SPLITS.columns} <= set(found):
+        raise UsageError("It does not say the split of each patch.", path, "Use --anew to replace it.")
+    return found
+
+
+def read_recipe(dataset: Path) -> Recipe | None:
+    """How the splits of a dataset were made; None if there are none, or they were imported."""
+    path = dataset / SPLITS.file
+    about = (pq.read_schema(path).metadata or {}).get(_KEY) if path.is_file() else None
+    if about is None:
+        return None
+    said: dict[str, Any] = json.loads(about)
+    return Recipe(**{**said, "stratify": tuple(said["stratify"])})

@@ -1,0 +1,1 @@
+"""Datasets in the formats of other tools: complete or visibly not, resumable, the same bytes every time."""

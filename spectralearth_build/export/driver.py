@@ -1,0 +1,226 @@
+"""Exports of every format: the patches, in parts, on several threads."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from spectralearth_build.dataset.access import Dataset, open_dataset
+from spectralearth_build.errors import UsageError
+from spectralearth_build.export import bands
+from spectralearth_build.export.form import Contents, Format, Options
+from spectralearth_build.export.geotiff import GeoTiff
+from spectralearth_build.export.huggingface import HuggingFace
+from spectralearth_build.export.litdata import LitData
+from spectralearth_build.export.npy import Npy
+from spectralearth_build.export.pixels import Pixels
+from spectralearth_build.export.selection import Filters, Part, Selection, select_patches
+from spectralearth_build.export.target import Entries, Target
+from spectralearth_build.export.webdataset import WebDataset
+from spectralearth_build.lock import alone
+from spectralearth_build.progress import say, track
+from spectralearth_build.store.manifest import MANIFEST, entry_of_file, versions
+
+FORMATS = ("webdataset", "litdata", "geotiff", "numpy", "hf")
+LAYOUT = 1
+"""Version of what exports look like."""
+PATCHES, TILES = "patches.parquet", "tiles.parquet"
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What the threads share."""
+
+    form: Format
+    selection: Selection
+    pixels: Pixels
+    target: Target
+
+    def write(self, part: Part) -> Entries:
+        """Write a part and note that it is there."""
+        rows = self.selection.frame["store_row"].to_numpy()[part.start : part.stop].tolist()
+        self.form.write(self.selection, part, map(self.pixels.read, rows), self.target.building)
+        return self.target.record(part, self.form.files(self.selection, part))
+
+
+def export(
+    dataset: str | Path,
+    target: str | Path,
+    to: str,
+    filters: Filters | None = None,
+    options: Options | None = None,
+    workers: int = 0,
+) -> bool:
+    """Write patches of a dataset in another format.
+
+    The target appears when it is complete. What was stopped goes on when called again with the same arguments; the
+    bytes depend on neither interruptions nor the number of threads.
+
+    Args:
+        dataset: folder of a finished dataset.
+        target: folder to be made; an empty one may be there.
+        to: one of `FORMATS`.
+        filters: which patches.
+        options: how to write them.
+        workers: threads; 0: one a core.
+
+    Returns:
+        Whether anything was written; False if all was there.
+
+    Raises:
+        UsageError: no such dataset, no patch, or the target holds something else.
+        DamagedError: a patch cannot be read, or a finished target lost files.
+        OutOfSpaceError: the target has no room.
+        StoppedError: a signal came.
+    """
+    source, filters, options = open_dataset(dataset), filters or Filters(), options or Options()
+    form, path = format_of(to, options), Path(target).resolve()
+    if path.is_relative_to(source.path.resolve()):
+        raise UsageError("The target lies in the dataset.", path, "Choose a folder outside of it.")
+    if path.is_mount():
+        raise UsageError(
+            "The target is a mount point, nothing can be moved there.", path, "Choose a folder in it."
+        )
+    chosen = bands.choose(options.bands, source.nominal_nm)
+    selection = select_patches(source, filters, chosen)
+    per_file = options.per_file or form.per_file
+    if not 0 < per_file <= form.most_per_file:
+        raise UsageError(
+            f"{to} files hold 1 to {form.most_per_file} patches, not {per_file}.", remedy="Mend it."
+        )
+    settings = {"to": to, "per_file": per_file, "compress": getattr(form, "compress", None)}
+    settings["bands"] = chosen.tolist() if options.bands else "all"
+    identity = _identity(source, selection, filters, settings)
+    work = _Work(form, selection, Pixels(source, chosen), Target(path, identity))
+    if work.target.finished():
+        say(f"{path}: complete already")
+        return False
+    with alone(work.target.building):
+        _run(work, per_file, workers or os.cpu_count() or 1)
+    say(f"{path}: {len(selection):,} patches")
+    return True
+
+
+def format_of(to: str, options: Options) -> Format:
+    """The format of a name.
+
+    Raises:
+        UsageError: there is no such format, or it has no such option.
+    """
+    if options.compress and to != "geotiff":
+        raise UsageError("--compress is for GeoTIFF.", remedy="Leave it out.")
+    if to == "geotiff":
+        return GeoTiff(options.compress)
+    known: dict[str, type[Format]] = {
+        "webdataset": WebDataset,
+        "litdata": LitData,
+        "numpy": Npy,
+        "hf": HuggingFace,
+    }
+    if to not in known:
+        raise UsageError(f"There is no format '{to}'.", remedy=f"Choose among {', '.join(FORMATS)}.")
+    return known[to]()
+
+
+def _identity(
+    dataset: Dataset, selection: Selection, filters: Filters, settings: Mapping[str, object]
+) -> dict[str, object]:
+    """Everything that decides about the bytes of an export; only what JSON gives back as it was."""
+    conditions = {name: list(v) if isinstance(v, tuple) else v for name, v in filters.document().items()}
+    return {
+        "layout": LAYOUT,
+        **settings,
+        "plan": dataset.store.attrs["plan"],
+        "dataset": entry_of_file(dataset.path / MANIFEST)["sha256"],
+        "filters": conditions,
+        "patches": len(selection),
+        "selection": selection.digest(),
+    }
+
+
+def _run(work: _Work, per_file: int, workers: int) -> None:
+    """Write what is missing and publish."""
+    target, selection = work.target, work.selection
+    if target.finished():  # another run ended between the look and the lock
+        target.building.rmdir()
+        return
+    target.begin()
+    if target.complete():
+        target.publish()
+        return
+    parts = selection.parts(per_file)
+    todo = [part for part in parts if part.name not in target.done]
+    if work.form.raw:
+        bands_, height, width = work.pixels.shape
+        target.require_space(2 * bands_ * height * width * sum(map(len, todo)))
+    found = dict(target.done)
+    for part, entries in _written(work, todo, workers):
+        found[part.name] = entries
+    files = {name: known for part in parts for name, known in found[part.name].items()}
+    contents = Contents(selection, parts, work.pixels.shape, files, str(target.identity["plan"]))
+    small = {**work.form.indices(contents), **_tables(work, parts)}
+    target.finish(files, small, {"counts": _counts(selection, files), "versions": versions()})
+
+
+def _written(work: _Work, todo: list[Part], workers: int) -> Iterator[tuple[Part, Entries]]:
+    """Write parts on threads; each as it becomes durable.
+
+    When one fails, no other begins; when a signal comes, those under way end at their next patch too.
+    """
+    total = sum(map(len, todo))
+    with ThreadPoolExecutor(workers, thread_name_prefix="export") as pool:
+        futures: dict[Future[Entries], Part] = {pool.submit(work.write, part): part for part in todo}
+        try:
+            finished = (future for future in as_completed(futures) for _ in range(len(futures[future])))
+            seen: set[Future[Entries]] = set()
+            for future in track(finished, "export", total):
+                if future not in seen:
+                    seen.add(future)
+                    yield futures[future], future.result()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _tables(work: _Work, parts: list[Part]) -> dict[str, bytes]:
+    """patches.parquet: what is said of each patch, its file and its place there; tiles.parquet: wavelengths."""
+    files = [name for part in parts for name in work.form.files(work.selection, part)]
+    places: dict[str, int] = {}
+    inside = []
+    for name in files:
+        places[name] = places.get(name, -1) + 1
+        inside.append(places[name])
+    patches = pa.Table.from_pandas(work.selection.frame, preserve_index=False)
+    patches = patches.append_column("file", pa.array(files)).append_column("index", pa.array(inside))
+    tiles = sorted(work.selection.wavelength_nm)
+    waves, widths = work.selection.wavelength_nm, work.selection.fwhm_nm
+    about = {
+        "tile_id": tiles,
+        "wavelength_nm": [waves[t] for t in tiles],
+        "fwhm_nm": [widths[t] for t in tiles],
+    }
+    return {PATCHES: _parquet(patches), TILES: _parquet(pa.table(about))}
+
+
+def _parquet(table: pa.Table) -> bytes:
+    buffer = BytesIO()
+    pq.write_table(table.replace_schema_metadata(None), buffer, compression="zstd")
+    return buffer.getvalue()
+
+
+def _counts(selection: Selection, files: Entries) -> dict[str, object]:
+    return {
+        "patches": len(selection),
+        "locations": int(selection.frame["location_id"].nunique()),
+        "splits": {
+            str(name): int(count) for name, count in selection.frame["split"].value_counts(sort=False).items()
+        },
+        "files": len(files),
+        "bytes": sum(known["bytes"] for known in files.values()),
+    }

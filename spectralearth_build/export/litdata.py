@@ -1,0 +1,105 @@
+"""LitData: chunks that ``litdata.StreamingDataset`` reads, one folder a split.
+
+The package itself is not needed to write them, which is as well, because it brings torch and torchvision. A chunk is
+the number of samples, the offsets of all samples and of the end (little-endian uint32), then the samples; a sample is
+the sizes of its leaves (uint32), then the leaves. As in litdata 0.2 (``streaming/writer.py`` and ``serializers.py``).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from spectralearth_build.export.form import Contents, Cube, compact
+from spectralearth_build.export.selection import Part, Selection
+from spectralearth_build.files import replacing
+
+_INT16 = 1
+"""Number of the type in litdata's table of types."""
+_LEAF: dict[str, Any] = {"type": None, "context": None, "children_spec": []}
+
+
+class LitData:
+    """Samples ``{"image": int16 [band, y, x], "metadata": JSON text}``."""
+
+    per_file = 16
+    most_per_file = 512  # offsets inside a chunk are uint32
+    raw = True
+
+    def files(self, selection: Selection, part: Part) -> list[str]:
+        """One chunk a part."""
+        return [_name(part)] * len(part)
+
+    def write(self, selection: Selection, part: Part, cubes: Iterator[Cube], folder: Path) -> None:
+        """Write one chunk, patch by patch."""
+        texts = [compact(selection.plain(index)) for index in range(part.start, part.stop)]
+        with replacing(folder / _name(part)) as temporary, temporary.open("wb") as file:
+            first = next(cubes)
+            file.write(header([leaf_bytes(first.shape) + len(text) for text in texts]))
+            file.write(sample(first, texts[0]))
+            for cube, text in zip(cubes, texts[1:], strict=True):
+                file.write(sample(cube, text))
+
+    def indices(self, contents: Contents) -> dict[str, bytes]:
+        """index.json of each split, without which litdata opens nothing."""
+        return {
+            f"{split}/index.json": index(
+                [(contents.files[_name(p)], Path(_name(p)).name, len(p)) for p in parts]
+            )
+            for split, parts in contents.splits().items()
+        }
+
+
+def _name(part: Part) -> str:
+    return f"{part.split}/chunk-0-{part.number}.bin"
+
+
+def leaf_bytes(shape: Sequence[int]) -> int:
+    """Size of an int16 array as a leaf."""
+    return 4 * (2 + len(shape)) + 2 * int(np.prod(shape))
+
+
+def header(leaves: Sequence[int]) -> bytes:
+    """The beginning of a chunk.
+
+    Args:
+        leaves: for each sample the bytes of its two leaves.
+    """
+    sizes = np.array([4 * (len(leaves) + 2), *(8 + size for size in leaves)], np.uint64)
+    return np.array([len(leaves), *np.cumsum(sizes)], "<u4").tobytes()
+
+
+def sample(cube: Cube, text: bytes) -> bytes:
+    """A sample: the sizes of its leaves, the array with its type and shape, the text."""
+    sizes = np.array([leaf_bytes(cube.shape), len(text)], "<u4")
+    described = np.array([_INT16, cube.ndim, *cube.shape], "<u4")
+    return b"".join([sizes.tobytes(), described.tobytes(), cube.astype("<i2", copy=False).tobytes(), text])
+
+
+def index(chunks: Sequence[tuple[Mapping[str, Any], str, int]]) -> bytes:
+    """index.json.
+
+    Args:
+        chunks: for each chunk its size (``bytes``) and hash, its name and its number of samples.
+    """
+    listed = [
+        {"chunk_bytes": entry["bytes"], "chunk_size": samples, "dim": None, "filename": name}
+        for entry, name, samples in chunks
+    ]
+    spec = {"type": "builtins.dict", "context": '["image", "metadata"]', "children_spec": [_LEAF, _LEAF]}
+    config = {
+        "chunk_bytes": None,
+        "chunk_size": max(samples for _, _, samples in chunks),
+        "compression": None,
+        "data_format": ["numpy", "str"],
+        "data_spec": compact([1, spec]).decode(),
+        "encryption": None,
+        "item_loader": "PyTreeLoader",
+    }
+    # litdata takes this for a time and throws its cache away when it changes; the content does as well.
+    stamp = hashlib.sha256("".join(entry["sha256"] for entry, _, _ in chunks).encode()).hexdigest()[:16]
+    return compact({"chunks": listed, "config": config, "updated_at": stamp})

@@ -1,0 +1,38 @@
+"""Plain numpy: files of int16 [patch, band, y, x] for ``numpy.load(..., mmap_mode="r")``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+
+from spectralearth_build.export.form import Contents, Cube
+from spectralearth_build.export.selection import Part, Selection
+from spectralearth_build.files import replacing
+
+
+class Npy:
+    """One array a file; patches.parquet says which patch is where."""
+
+    per_file = 256
+    most_per_file = 1_000_000
+    raw = True
+
+    def files(self, selection: Selection, part: Part) -> list[str]:
+        """One file a part."""
+        return [f"{part.name}.npy"] * len(part)
+
+    def write(self, selection: Selection, part: Part, cubes: Iterator[Cube], folder: Path) -> None:
+        """Write one array, patch by patch."""
+        with replacing(folder / f"{part.name}.npy") as temporary, temporary.open("wb") as file:
+            first = next(cubes)
+            head = {"descr": "<i2", "fortran_order": False, "shape": (len(part), *first.shape)}
+            np.lib.format.write_array_header_1_0(file, head)
+            for cube in chain([first], cubes):
+                file.write(np.ascontiguousarray(cube, "<i2").data)
+
+    def indices(self, contents: Contents) -> dict[str, bytes]:
+        """None: patches.parquet is enough."""
+        return {}

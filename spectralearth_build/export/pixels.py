@@ -1,0 +1,42 @@
+"""Patches out of the store, each checked against its checksum."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from spectralearth_build.cluster.signals import raise_if_stopped
+from spectralearth_build.dataset.access import Dataset
+from spectralearth_build.errors import DamagedError
+from spectralearth_build.export.form import Cube
+from spectralearth_build.loader.reader import open_reader
+from spectralearth_build.store.codec import PATCH_SHAPE
+from spectralearth_build.store.schema import REFLECTANCE, STORE
+
+
+class Pixels:
+    """Reads patches by row; may be used by several threads.
+
+    Args:
+        dataset: the finished dataset.
+        bands: 0-based bands to keep, ascending.
+    """
+
+    def __init__(self, dataset: Dataset, bands: npt.NDArray[np.intp]) -> None:
+        self._reader = open_reader(dataset.path / STORE / REFLECTANCE)
+        self._bands = None if len(bands) == PATCH_SHAPE[0] else bands
+        self.shape = (len(bands), *PATCH_SHAPE[1:])
+        """Bands, lines and columns of a patch."""
+
+    def read(self, row: int) -> Cube:
+        """The patch in a row of the store: int16 [band, y, x].
+
+        Raises:
+            DamagedError: it is gone or damaged.
+            StoppedError: a signal came.
+        """
+        raise_if_stopped()
+        cube: Cube = np.empty(PATCH_SHAPE, np.int16)
+        if not self._reader.read_into(row, cube):
+            raise DamagedError(f"Row {row} is gone.", self._reader.shard_of(row))
+        return cube if self._bands is None else cube[self._bands]

@@ -1,0 +1,212 @@
+"""Which patches are exported, in which order, and in which file each goes.
+
+Patches of a location stay together, in order of time, so that a reader of a stream meets the dates of a place one
+after the other. Locations come in an order that looks random (by a hash of their names), so that neighbours in a file
+are not neighbours on the ground; it does not depend on the filters.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from spectralearth_build.dataset import select
+from spectralearth_build.dataset.access import Dataset
+from spectralearth_build.errors import UsageError
+from spectralearth_build.overlap.lattice import ORIGIN, PIXEL
+from spectralearth_build.store.index import Bounds
+
+ONLY_SPLIT = "train"
+"""Name of the split of a dataset without splits."""
+NO_SPLIT = "none"
+"""What is written of patches in no part, where there are splits."""
+FRACTIONS = ("cloud", "shadow", "haze", "cirrus", "snow", "water")
+
+Row = dict[str, Any]
+"""What is said of a patch, by name."""
+
+
+@dataclass(frozen=True)
+class Filters:
+    """Conditions on patches, as in `Dataset.query`."""
+
+    bbox: Bounds | None = None
+    """West, south, east, north in degrees."""
+    start: str | None = None
+    """First moment, included."""
+    end: str | None = None
+    """Last moment, excluded."""
+    min_dates: int = 1
+    """Dates that a location must have."""
+    max_cloud: float | None = None
+    """Largest share of a patch under cloud, 0-1."""
+    split: str | None = None
+    """Only this split."""
+
+    def document(self) -> Row:
+        """The conditions that were set, by name."""
+        given = asdict(self).items()
+        return {name: value for name, value in given if value != getattr(type(self), name)}
+
+
+@dataclass(frozen=True)
+class Part:
+    """A run of patches that are written together: the unit of resuming."""
+
+    split: str
+    """Their split."""
+    number: int
+    """Place among the parts of the split, from 0."""
+    of: int
+    """Parts of the split."""
+    start: int
+    """First patch, in the order of the selection."""
+    stop: int
+    """Patch behind the last."""
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+    @property
+    def name(self) -> str:
+        """The split and the place."""
+        return f"{self.split}-{self.number:05d}"
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Patches in the order of the export."""
+
+    frame: pd.DataFrame
+    """One row a patch: the columns of patches.parquet of an export."""
+    wavelength_nm: dict[str, list[float]]
+    """Actual centre wavelengths of the exported bands by tile, nm."""
+    fwhm_nm: dict[str, list[float]]
+    """Their full widths at half maximum, nm."""
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    def row(self, index: int) -> Row:
+        """All that is said of a patch, its wavelengths included; None where nothing is known."""
+        row = {name: _scalar(self.frame[name].array[index]) for name in self.frame}
+        tile = row["tile_id"]
+        return row | {"wavelength_nm": self.wavelength_nm[tile], "fwhm_nm": self.fwhm_nm[tile]}
+
+    def plain(self, index: int) -> Row:
+        """The same as JSON can hold it; the moment as text."""
+        row = self.row(index)
+        return row | {"acquired": f"{row['acquired'].tz_localize(None).isoformat()}Z"}
+
+    def parts(self, patches: int) -> list[Part]:
+        """Cut the selection into parts of at most ``patches``; a location is cut only if it alone is longer."""
+        splits, places = (self.frame[name].to_numpy(object) for name in ("split", "location_id"))
+        new = (places[1:] != places[:-1]) | (splits[1:] != splits[:-1])
+        edges = np.flatnonzero(np.concatenate([[True], new, [True]])).tolist()
+        runs: dict[str, list[tuple[int, int]]] = {}
+        for start, stop in pairwise(edges):
+            mine = runs.setdefault(splits[start], [])
+            if mine and stop - mine[-1][0] <= patches:
+                mine[-1] = (mine[-1][0], stop)
+            else:
+                mine.extend((first, min(first + patches, stop)) for first in range(start, stop, patches))
+        return [
+            Part(split, number, len(mine), *run)
+            for split, mine in runs.items()
+            for number, run in enumerate(mine)
+        ]
+
+    def digest(self) -> str:
+        """SHA-256 over everything that is said of every patch."""
+        found = hashlib.sha256()
+        for name in self.frame:
+            found.update("\n".join(map(str, self.frame[name])).encode())
+        return found.hexdigest()
+
+
+def select_patches(dataset: Dataset, filters: Filters, bands: npt.NDArray[np.intp]) -> Selection:
+    """Find the patches to export.
+
+    Args:
+        dataset: the finished dataset.
+        filters: conditions.
+        bands: 0-based bands that are exported.
+
+    Raises:
+        UsageError: a condition makes no sense, or no patch meets all of them.
+    """
+    found = dataset.query(
+        filters.bbox, (filters.start, filters.end), filters.min_dates, filters.max_cloud, filters.split
+    )
+    if found.empty:
+        raise UsageError("No patch meets the conditions.", dataset.path, "Widen them.")
+    frame = _described(dataset, found)
+    _check_names(frame)
+    tiles = dataset.tiles[
+        dataset.tiles["tile_id"].isin(frame["tile_id"]) & (dataset.tiles["status"] == "used")
+    ]
+    wave, width = (
+        {
+            tile: np.asarray(values)[bands].tolist()
+            for tile, values in zip(tiles["tile_id"], tiles[name], strict=True)
+        }
+        for name in ("wavelength_nm", "fwhm_nm")
+    )
+    return Selection(frame, wave, width)
+
+
+def _described(dataset: Dataset, found: pd.DataFrame) -> pd.DataFrame:
+    """The patches with their places and splits, in the order of the export."""
+    locations = dataset.locations.set_index("location_id")
+    names = found["location_id"]
+    frame = found[["patch_id", "location_id", "tile_id", "datatake", "acquired"]].reset_index(drop=True)
+    frame.insert(2, "split", _splits(dataset, found).to_numpy())
+    frame["epsg"] = locations["epsg"].reindex(names).to_numpy(np.int64)
+    frame["west"] = ORIGIN + PIXEL * locations["lattice_col"].reindex(names).to_numpy(np.int64)
+    frame["north"] = ORIGIN + PIXEL * locations["lattice_row"].reindex(names).to_numpy(np.int64)
+    for kind in FRACTIONS:
+        frame[f"{kind}_fraction"] = found[f"{kind}_fraction"].to_numpy(np.float64)
+    frame["resampled"] = found["resampled"].to_numpy(bool)
+    frame["store_row"] = found["store_row"].to_numpy(np.int64)
+    unique = frame["location_id"].unique()
+    order = pd.Series([_shuffled(name) for name in unique], unique)
+    key = order.reindex(frame["location_id"]).to_numpy()
+    return (
+        frame.assign(_key=key)
+        .sort_values(["split", "_key", "location_id", "acquired", "datatake"], kind="stable")
+        .drop(columns="_key")
+        .reset_index(drop=True)
+    )
+
+
+def _scalar(value: Any) -> Any:  # noqa: ANN401
+    """A cell of a frame as plain Python; None for NaN and the like."""
+    if pd.isna(value):
+        return None
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _shuffled(name: str) -> bytes:
+    return hashlib.blake2b(name.encode(), digest_size=8).digest()
+
+
+def _splits(dataset: Dataset, found: pd.DataFrame) -> pd.Series:
+    """The split of each patch."""
+    parts = select.parts(found, dataset.path)
+    return pd.Series(ONLY_SPLIT, found.index) if parts is None else parts.replace("", NO_SPLIT)
+
+
+def _check_names(frame: pd.DataFrame) -> None:
+    """Names become names of files."""
+    for column in ("patch_id", "location_id", "tile_id", "split"):
+        bad = frame.loc[~frame[column].str.fullmatch(r"[\w-]+"), column]
+        if len(bad):
+            raise UsageError(
+                f"The {column} {bad.iloc[0]!r} cannot be the name of a file.", remedy="Rename it."
+            )

@@ -1,0 +1,64 @@
+"""WebDataset: tar files of ``<patch>.npy`` and ``<patch>.json``, the dates of a location one after the other.
+
+Format: https://github.com/webdataset/webdataset, POSIX ustar; headers hold no time and no owner.
+"""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from spectralearth_build.export.form import Contents, Cube, compact, readable
+from spectralearth_build.export.selection import Part, Selection
+from spectralearth_build.files import replacing
+
+
+class WebDataset:
+    """Tar files; ``index.json`` lists them with their number of samples."""
+
+    per_file = 64
+    most_per_file = 1_000_000
+    raw = True
+
+    def files(self, selection: Selection, part: Part) -> list[str]:
+        """One file a part."""
+        return [f"{part.name}.tar"] * len(part)
+
+    def write(self, selection: Selection, part: Part, cubes: Iterator[Cube], folder: Path) -> None:
+        """Write one tar file, patch by patch."""
+        with (
+            replacing(folder / f"{part.name}.tar") as temporary,
+            tarfile.open(temporary, "w", format=tarfile.USTAR_FORMAT) as tar,
+        ):
+            for index, cube in zip(range(part.start, part.stop), cubes, strict=True):
+                row = selection.plain(index)
+                _add(tar, f"{row['patch_id']}.npy", _npy(cube))
+                _add(tar, f"{row['patch_id']}.json", compact(row))
+
+    def indices(self, contents: Contents) -> dict[str, bytes]:
+        """index.json: for each split its files, with samples, bytes and hash."""
+        shards = {
+            split: [
+                {"file": name, "samples": len(part), **contents.files[name]}
+                for part in parts
+                for name in (f"{part.name}.tar",)
+            ]
+            for split, parts in contents.splits().items()
+        }
+        return {"index.json": readable({"shape": contents.shape, "dtype": "int16", "splits": shards})}
+
+
+def _add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
+    entry = tarfile.TarInfo(name)
+    entry.size = len(data)
+    tar.addfile(entry, io.BytesIO(data))
+
+
+def _npy(cube: Cube) -> bytes:
+    buffer = io.BytesIO()
+    np.lib.format.write_array(buffer, np.ascontiguousarray(cube, "<i2"), version=(1, 0), allow_pickle=False)
+    return buffer.getvalue()

@@ -1,0 +1,193 @@
+"""`GeoPatches`: patches of one UTM zone by place and time, in the manner of torchgeo's geospatial datasets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Unpack
+
+import geopandas as gpd
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyproj
+import shapely
+import torch
+from torch.utils.data import Dataset as TorchDataset
+
+from spectralearth_build.dataset.access import Dataset, open_dataset
+from spectralearth_build.errors import UsageError
+from spectralearth_build.loader.samples import Query, Samples
+from spectralearth_build.overlap.lattice import ORIGIN, PIXEL, WINDOW
+from spectralearth_build.store.codec import NODATA
+from spectralearth_build.tables import LOCATIONS
+
+Box = tuple[float, float, float, float]
+"""West, south, east, north in metres."""
+
+
+class Asked(NamedTuple):
+    """What `GeoPatches.__getitem__` was asked for."""
+
+    box: Box
+    time: tuple[pd.Timestamp, pd.Timestamp] | None
+    """First and last moment, both included."""
+
+
+class GeoPatches(TorchDataset[dict[str, Any]]):
+    """The patches on the lattice of one UTM zone, cut to any box.
+
+    It has what torchgeo's samplers ask of a ``GeoDataset`` (``crs``, ``res``, ``bounds``, ``index``), and gives samples
+    like one; torchgeo itself is not needed. Where a location has several dates in the asked time, the first is taken.
+
+    Args:
+        dataset: a dataset, its folder, or its URL.
+        epsg: the zone; None: that with the most patches.
+        bands: indices of the bands to give; None: all.
+        **query: conditions of `Dataset.query`.
+
+    Raises:
+        UsageError: no patch of that zone meets the conditions.
+
+    Example:
+        >>> places = GeoPatches(folder)
+        >>> x, y, time = places.bounds
+        >>> sample = places[x.start : x.start + 1920, y.start : y.start + 1920, time]
+        >>> sample["image"].shape, sample["crs"].to_epsg() == places.crs.to_epsg()
+        (torch.Size([202, 64, 64]), True)
+    """
+
+    res = (float(PIXEL), float(PIXEL))
+    """Size of a pixel, metres."""
+
+    def __init__(
+        self,
+        dataset: Dataset | str | Path,
+        epsg: int | None = None,
+        bands: Sequence[int] | None = None,
+        **query: Unpack[Query],
+    ) -> None:
+        opened = dataset if isinstance(dataset, Dataset) else open_dataset(dataset)
+        place = str(opened.remote or opened.path)
+        columns = ["location_id", "epsg", "lattice_col", "lattice_row"]
+        patches = opened.query(**query, columns=["patch_id", "location_id", "acquired", "store_row"])
+        where = LOCATIONS.read(opened.path, columns).set_index("location_id").loc[patches["location_id"]]
+        zone = epsg or int(where["epsg"].mode().max() if len(where) else 0)
+        here = where["epsg"].to_numpy() == zone
+        if not here.any():
+            raise UsageError(
+                f"No patch of EPSG:{zone} meets the conditions.", place, "Relax them, or omit epsg."
+            )
+        self._arguments = (place, epsg, bands, query)
+        self.samples = Samples(opened, bands=bands, patches=patches[here])
+        self.crs = pyproj.CRS.from_epsg(zone)
+        self._col, self._row = (
+            where[name].to_numpy(np.int64)[here] for name in ("lattice_col", "lattice_row")
+        )
+        west, north = ORIGIN + PIXEL * self._col, ORIGIN + PIXEL * self._row
+        shapes = shapely.box(west, north - PIXEL * WINDOW, west + PIXEL * WINDOW, north)
+        moments = self.samples.patches["acquired"].dt.tz_convert(None)
+        times = pd.IntervalIndex.from_arrays(moments, moments, closed="both", name="datetime")
+        self.index = gpd.GeoDataFrame(
+            {"location_id": self._locations()}, geometry=shapes, crs=self.crs
+        ).set_index(times)
+        self._tree, self._time = shapely.STRtree(shapes), moments.to_numpy()
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    @property
+    def bounds(self) -> tuple[slice, slice, slice]:
+        """What all patches cover: x and y in metres, and time."""
+        west, south, east, north = self.index.total_bounds
+        first, last = pd.Timestamp(self._time.min()), pd.Timestamp(self._time.max())
+        return slice(west, east), slice(south, north), slice(first, last)
+
+    def __getitem__(self, query: Any) -> dict[str, Any]:  # noqa: ANN401
+        """Pixels of a box.
+
+        Args:
+            query: ``[west:east, south:north]`` or ``[west:east, south:north, first:last]`` in metres and moments (a
+                slice left open reaches to the `bounds`), or west, south, east, north, or torchgeo's ``BoundingBox``.
+
+        Returns:
+            ``image``, float32 raw counts [band, y, x], nodata (-32768) where no patch is; ``crs``; ``bounds``, the
+            box moved to whole pixels: west, south, east, north; ``transform``, six coefficients as of rasterio.
+
+        Raises:
+            IndexError: no patch lies there.
+            DamagedError: a patch is gone or damaged; the message names it.
+        """
+        asked = self._asked(query)
+        west, south, east, north = asked.box
+        col, row = round((west - ORIGIN) / PIXEL), round((north - ORIGIN) / PIXEL)
+        width, height = (max(1, round(length / PIXEL)) for length in (east - west, north - south))
+        image = np.full((self.samples.shape[1], height, width), NODATA, np.int16)
+        patches = list(self._touching(asked))
+        if not patches:
+            raise IndexError(f"No patch lies in {query}.")
+        pixels = np.empty(self.samples.shape, np.int16)
+        for patch in patches:
+            y, from_y = _shared(row - int(self._row[patch]), height)
+            x, from_x = _shared(int(self._col[patch]) - col, width)
+            if y.start < y.stop and x.start < x.stop:
+                self.samples.read((patch,), pixels)
+                image[:, y, x] = pixels[0, :, from_y, from_x]
+        west, north = float(ORIGIN + PIXEL * col), float(ORIGIN + PIXEL * row)
+        return {
+            "image": torch.from_numpy(image.astype(np.float32)),
+            "crs": self.crs,
+            "bounds": (west, north - PIXEL * height, west + PIXEL * width, north),
+            "transform": (float(PIXEL), 0.0, west, 0.0, -float(PIXEL), north),
+        }
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _made, self._arguments
+
+    def _locations(self) -> npt.NDArray[np.object_]:
+        names: npt.NDArray[np.object_] = self.samples.patches["location_id"].to_numpy(object)
+        return names
+
+    def _touching(self, asked: Asked) -> Iterator[int]:
+        """The first patch in the asked time of every location that touches the box."""
+        hits = self._tree.query(shapely.box(*asked.box), predicate="intersects")
+        if asked.time is not None:
+            first, last = (_naive(moment) for moment in asked.time)
+            hits = hits[(self._time[hits] >= first) & (self._time[hits] <= last)]
+        hits = hits[np.argsort(self._time[hits], kind="stable")]
+        names = self._locations()
+        yield from {names[hit]: int(hit) for hit in hits[::-1]}.values()
+
+    def _asked(self, query: Any) -> Asked:  # noqa: ANN401
+        if hasattr(query, "minx"):
+            time = (pd.Timestamp(query.mint, unit="s"), pd.Timestamp(query.maxt, unit="s"))
+            return Asked((query.minx, query.miny, query.maxx, query.maxy), time)
+        if len(query) == 4 and not isinstance(query[0], slice):
+            west, south, east, north = query
+            return Asked((float(west), float(south), float(east), float(north)), None)
+        given: tuple[slice, ...] = tuple(query)
+        parts = zip((*given, *self.bounds[len(given) :]), self.bounds, strict=True)
+        (west, east), (south, north), time = (
+            (
+                every.start if part.start is None else part.start,
+                every.stop if part.stop is None else part.stop,
+            )
+            for part, every in parts
+        )
+        return Asked((float(west), float(south), float(east), float(north)), time)
+
+
+def _shared(offset: int, length: int) -> tuple[slice, slice]:
+    """Where a window that begins ``offset`` pixels into an image lies in the image, and which part of it that is."""
+    begin, end = max(0, offset), max(0, min(length, offset + WINDOW))
+    return slice(begin, end), slice(begin - offset, end - offset)
+
+
+def _naive(moment: Any) -> np.datetime64:  # noqa: ANN401
+    """A moment in UTC without a zone, as the table of times has it."""
+    stamp = pd.Timestamp(moment)
+    return np.datetime64((stamp.tz_convert(None) if stamp.tz is not None else stamp).to_datetime64())
+
+
+def _made(place: str, epsg: int | None, bands: Sequence[int] | None, query: Query) -> GeoPatches:
+    return GeoPatches(place, epsg, bands, **query)

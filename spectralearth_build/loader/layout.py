@@ -1,0 +1,87 @@
+"""What a store's array metadata says about where a patch lies and how it is encoded."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from spectralearth_build.errors import DamagedError
+from spectralearth_build.store.codec import NODATA, PATCH_SHAPE, PRESETS, documents
+
+
+@dataclass(frozen=True)
+class Layout:
+    """An array [row, band, y, x] of patches."""
+
+    rows: int
+    """Its length."""
+    shape: tuple[int, int, int]
+    """Of one patch: band, y, x."""
+    shard_rows: int
+    """Rows of a shard; 0 unless ``codec`` is known."""
+    codec: str | None
+    """Preset that the shards are encoded with; None: something else, which zarr-python must read."""
+    pattern: str = ""
+    """Name of a shard's file, with its number for ``{}``."""
+
+
+def layout_of(document: Mapping[str, Any], where: str) -> Layout:
+    """Read an array's ``zarr.json``.
+
+    Args:
+        document: the parsed file.
+        where: its path, for messages.
+
+    Raises:
+        DamagedError: it is not the metadata of int16 patches [row, band, y, x].
+    """
+    try:
+        rows, *shape = (int(length) for length in document["shape"])
+        kind, chunk = document["data_type"], document["chunk_grid"]["configuration"]["chunk_shape"]
+        bands, height, width = shape
+    except (KeyError, TypeError, ValueError) as error:
+        raise DamagedError("This is not the metadata of an array [row, band, y, x].", where) from error
+    if kind != "int16":
+        raise DamagedError(f"Patches are int16, these are {kind}.", where)
+    codec = _preset(document)
+    if codec is None:
+        return Layout(rows, (bands, height, width), 0, None)
+    keys = document["chunk_key_encoding"]
+    separator = keys.get("configuration", {}).get("separator", "/")
+    return Layout(
+        rows, (bands, height, width), int(chunk[0]), codec, separator.join(["c", "{}", "0", "0", "0"])
+    )
+
+
+def _preset(document: Mapping[str, Any]) -> str | None:
+    """The preset whose shards an array has; None if it differs in any way that matters to a reader."""
+    expected = {
+        "chunk_shape": [1, *PATCH_SHAPE],
+        "index_codecs": [{"name": "bytes", "configuration": {"endian": "little"}}, {"name": "crc32c"}],
+        "index_location": "end",
+    }
+    chunk = document["chunk_grid"]["configuration"]["chunk_shape"]
+    if (
+        document.get("fill_value") != NODATA
+        or document.get("chunk_key_encoding", {}).get("name") != "default"
+        or document.get("storage_transformers")
+        or list(chunk[1:]) != list(PATCH_SHAPE)
+        or math.prod(document["shape"][1:]) != math.prod(PATCH_SHAPE)
+        or [codec.get("name") for codec in document["codecs"]] != ["sharding_indexed"]
+    ):
+        return None
+    sharding = dict(document["codecs"][0]["configuration"])
+    codecs = sharding.pop("codecs", None)
+    sharding.setdefault("index_location", "end")
+    if _plain(sharding) != _plain(expected):
+        return None
+    return next((name for name in PRESETS if _plain(documents(name)) == _plain(codecs)), None)
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401
+    """Metadata without empty configurations, which writers may add or leave out."""
+    if isinstance(value, Mapping):
+        return {key: _plain(part) for key, part in value.items() if not (key == "configuration" and not part)}
+    return [_plain(part) for part in value] if isinstance(value, list | tuple) else value

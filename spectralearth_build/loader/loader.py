@@ -1,0 +1,278 @@
+"""`Loader`: batches of a dataset, random over all of it, decoded by threads into memory that is used again."""
+
+from __future__ import annotations
+
+import os
+import sys
+import weakref
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, Unpack
+
+import numpy as np
+import pandas as pd
+
+from spectralearth_build.dataset.access import Dataset
+from spectralearth_build.errors import DamagedError, UsageError
+from spectralearth_build.loader import order
+from spectralearth_build.loader.memory import Ring
+from spectralearth_build.loader.pipeline import Pipeline
+from spectralearth_build.loader.samples import Chosen, Query, Samples
+from spectralearth_build.loader.series import Rule
+
+Batch = dict[str, Any]
+OnDamage = Literal["raise", "replace"]
+TRIES = 16
+"""Samples tried in place of a damaged one before its error is raised after all."""
+REMOTE_THREADS = 16
+"""Least threads for an object store, where they mostly wait."""
+
+
+class Item(NamedTuple):
+    """A sample of a batch."""
+
+    position: int
+    """In the order of the epoch."""
+    chosen: Chosen
+
+
+class Loader:
+    """An iterable of batches, to be used like a DataLoader. Each ``for`` loop over it is one epoch.
+
+    A batch is a dict: ``pixels``, int16 [sample, band, y, x], or [sample, date, band, y, x] with ``dates``;
+    ``row`` (in the store), ``index`` (label in ``dataset.patches``), ``acquired`` (microseconds since 1970 UTC), each
+    int64 [sample] or [sample, date]; ``location``, a list of location_id. Values are raw counts, reflectance
+    is 0.0001 times them.
+
+    **Memory.** Pixels lie in a ring of buffers made at the first batch (pinned, if torch sees a GPU). A batch keeps
+    its values until ``keep`` further batches were asked for; then its memory is filled anew. So use a batch within its
+    turn of the loop, or ask for ``copy``. After ``batch["pixels"].to(device, non_blocking=True)``, let the copy end
+    before the turn ends, or set ``keep=2``. A new loop over the same loader ends the one that is running.
+
+    Args:
+        dataset: a dataset, its folder, or its URL.
+        batch_size: samples of a batch.
+        dates: None: each patch is a sample. k: each location is one, with k of its dates.
+        rule: how dates are chosen: "random", "farthest" apart in time, or of another "season".
+        bands: indices of the bands to give; None: all.
+        shuffle: a new random order over the whole dataset in each epoch; else the order of the dataset.
+        seed: the same seed gives the same order and dates, on any machine and with any number of threads.
+        drop_last: leave out what does not fill a batch for every process; else the last batch is smaller, and
+            samples (fewer than ``world_size``) are repeated so that all processes get as many.
+        rank: number of this process; None: from torch.distributed if it is initialised, else 0.
+        world_size: number of processes; None: likewise, else 1.
+        threads: None: one a core, more for a URL.
+        ahead: batches prepared ahead.
+        keep: batches that stay valid, the one last given among them.
+        on_damage: "raise" an error that names the patch, or "replace" its sample by the next good one of the order
+            and note the patch in `damaged`.
+        copy: give each batch memory of its own, and keep nothing in a ring.
+        as_numpy: give numpy arrays instead of tensors; torch is not needed then.
+        patches: a selection made by `Dataset.query`, instead of conditions.
+        **query: conditions of `Dataset.query`: bbox, time, min_dates, max_cloud, split.
+
+    Raises:
+        UsageError: an argument makes no sense, or no patch meets the conditions.
+
+    Example:
+        >>> loader = Loader(folder, batch_size=4, dates=2, max_cloud=0.05, seed=1, as_numpy=True)
+        >>> for batch in loader:
+        ...     pixels = batch["pixels"]  # int16 [sample, date, band, y, x]
+        >>> pixels.shape[1:]
+        (2, 202, 128, 128)
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset | str | Path,
+        batch_size: int = 64,
+        *,
+        dates: int | None = None,
+        rule: Rule = "random",
+        bands: Sequence[int] | None = None,
+        shuffle: bool = True,
+        seed: int = 0,
+        drop_last: bool = False,
+        rank: int | None = None,
+        world_size: int | None = None,
+        threads: int | None = None,
+        ahead: int = 2,
+        keep: int = 1,
+        on_damage: OnDamage = "raise",
+        copy: bool = False,
+        as_numpy: bool = False,
+        patches: pd.DataFrame | None = None,
+        **query: Unpack[Query],
+    ) -> None:
+        numbers = {"batch_size": batch_size, "ahead": ahead, "keep": keep, "threads": threads}
+        for name, value in numbers.items():
+            if value is not None and value < 1:
+                raise UsageError(f"{name} is 1 or more, got {value}.", remedy="Mend it.")
+        if on_damage not in ("raise", "replace"):
+            raise UsageError(f"on_damage is 'raise' or 'replace', not '{on_damage}'.", remedy="Mend it.")
+        self.samples = Samples(dataset, dates, rule, bands, seed, patches, **query)
+        self.rank, self.world_size = _process(rank, world_size)
+        self.batch_size, self.shuffle, self.seed, self.drop_last = batch_size, shuffle, seed, drop_last
+        self.threads = threads or _threads(self.samples.reader.remote)
+        self.on_damage, self.copy, self.as_numpy = on_damage, copy, as_numpy
+        self.damaged: dict[str, int] = {}
+        """What was replaced, as messages that name patch and shard, and how often."""
+        self._ahead, self._keep = ahead, keep
+        self._epoch, self._seen, self._fresh = 0, 0, True
+        self._ring: Ring | None = None
+        self._running: weakref.ref[Batches] | None = None
+
+    def __len__(self) -> int:
+        """Batches of a whole epoch for this process."""
+        return order.steps(len(self.samples), 0, self.batch_size, self.world_size, self.drop_last)
+
+    def __iter__(self) -> Batches:
+        """Begin the next epoch, or go on where `load_state_dict` said; ends a loop that is still running."""
+        if self._running is not None and (running := self._running()) is not None:
+            running.close()
+        if not self._fresh:
+            self._epoch, self._seen = self._epoch + 1, 0
+        self._fresh = False
+        if self._ring is None:
+            slots, shape = self._ahead + self._keep, (self.batch_size, *self.samples.shape)
+            self._ring = Ring(slots, shape, self._keep, self.as_numpy)
+        batches = Batches(self, self._ring)
+        self._running = weakref.ref(batches)
+        return batches
+
+    @property
+    def epoch(self) -> int:
+        """The epoch that is running, or comes next, from 0."""
+        return self._epoch
+
+    def set_epoch(self, epoch: int) -> None:
+        """Let the next loop be this epoch, from its beginning."""
+        self._epoch, self._seen, self._fresh = epoch, 0, True
+
+    def state_dict(self) -> dict[str, int]:
+        """Where the loop is, counting the batches that were given out; for `load_state_dict`.
+
+        ``seen`` counts the samples of all processes, so another number of processes can go on as well.
+        """
+        return {"epoch": self._epoch, "seen": self._seen, "seed": self.seed, "samples": len(self.samples)}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Let the next loop go on after the batch at which the state was taken, with exactly the same batches.
+
+        Raises:
+            UsageError: the state is of another seed or of another selection.
+        """
+        own = self.state_dict()
+        for name in ("seed", "samples"):
+            if state[name] != own[name]:
+                raise UsageError(
+                    f"The state is of a loader with {name} {state[name]}, this one has {own[name]}.",
+                    remedy="Make the loader with the same dataset, conditions and seed.",
+                )
+        self._epoch, self._seen, self._fresh = state["epoch"], state["seen"], True
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_ring": None, "_running": None}
+
+
+class Batches(Iterator[Batch]):
+    """One epoch of a `Loader`, or what is left of it; its threads end with it, however it ends."""
+
+    def __init__(self, loader: Loader, ring: Ring) -> None:
+        self._loader, self._ring = loader, ring
+        epoch = Epoch(loader, ring)
+        self._pipeline = Pipeline(epoch.batches(), epoch.fill, ring.free(), loader.threads)
+        self._finish = weakref.finalize(self, self._pipeline.close)
+
+    def __next__(self) -> Batch:
+        try:
+            return self._next()
+        except BaseException:
+            self._finish()
+            raise
+
+    def close(self) -> None:
+        """Stop the threads; no further batches come."""
+        self._finish()
+
+    def _next(self) -> Batch:
+        loader = self._loader
+        for slot in self._ring.take_back():
+            self._pipeline.release(slot)
+        job = self._pipeline.next()
+        if job is None:
+            if self._finish.alive:  # at the end of the epoch, not closed before
+                loader.set_epoch(loader.epoch + 1)
+            raise StopIteration
+        loader._seen += loader.world_size * len(job.items)
+        pixels = self._ring.give(job.slot, len(job.items), loader.copy)
+        labels = loader.samples.labels([item.chosen for item in job.items])
+        if loader.samples.dates is None:
+            pixels = pixels[:, 0]
+        return {"pixels": pixels, **(labels if loader.as_numpy else as_tensors(labels))}
+
+
+class Epoch:
+    """What the threads of one epoch know: the order, and how a sample gets into a buffer."""
+
+    def __init__(self, loader: Loader, ring: Ring) -> None:
+        self._loader, self._samples, self._arrays = loader, loader.samples, ring.arrays
+        self._number, self._seen, n = loader.epoch, loader._seen, len(loader.samples)
+        self._order = order.permutation(n, loader.seed, self._number) if loader.shuffle else np.arange(n)
+
+    def batches(self) -> Iterator[list[Item]]:
+        """The samples of the batches that are left."""
+        by = self._loader
+        for part in order.batches(
+            self._order, self._seen, by.batch_size, by.rank, by.world_size, by.drop_last
+        ):
+            yield [self._item(position) for position in part.tolist()]
+
+    def fill(self, item: Item, slot: int, place: int) -> Item:
+        """Read a sample, or another if it is damaged and `Loader` says so.
+
+        Raises:
+            DamagedError: it is damaged, and is not to be replaced, or all that were tried instead are damaged too.
+        """
+        out = self._arrays[slot][place]
+        for _ in range(TRIES):
+            try:
+                self._samples.read(item.chosen, out)
+                return item
+            except DamagedError as error:
+                if self._loader.on_damage == "raise":
+                    raise
+                last = error
+                self._loader.damaged[str(error)] = self._loader.damaged.get(str(error), 0) + 1
+                item = self._item((item.position + 1) % len(self._order))
+        raise last
+
+    def _item(self, position: int) -> Item:
+        return Item(position, self._samples.chosen(int(self._order[position]), self._number))
+
+
+def as_tensors(labels: Batch) -> Batch:
+    """Labels with tensors for arrays."""
+    import torch
+
+    return {k: torch.from_numpy(v) if isinstance(v, np.ndarray) else v for k, v in labels.items()}
+
+
+def _process(rank: int | None, world_size: int | None) -> tuple[int, int]:
+    if rank is None and world_size is None and sys.modules.get("torch"):
+        from torch import distributed
+
+        if distributed.is_available() and distributed.is_initialized():
+            return distributed.get_rank(), distributed.get_world_size()
+    rank, world_size = rank or 0, world_size or 1
+    if not 0 <= rank < world_size:
+        raise UsageError(
+            f"rank is a number from 0 to {world_size - 1}, got {rank}.",
+            remedy="Give rank and world_size together.",
+        )
+    return rank, world_size
+
+
+def _threads(remote: bool) -> int:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(REMOTE_THREADS, 2 * cores) if remote else cores

@@ -1,0 +1,208 @@
+"""What a sample is: a patch, or some dates of a location; where its pixels lie, and how they are read."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any, TypedDict, Unpack
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from spectralearth_build.dataset.access import Dataset, open_dataset
+from spectralearth_build.dataset.select import TimeRange
+from spectralearth_build.errors import DamagedError, UsageError
+from spectralearth_build.loader.order import keys
+from spectralearth_build.loader.reader import Reader, open_reader
+from spectralearth_build.loader.series import RULES, Rule, choose
+from spectralearth_build.store.codec import Patch
+from spectralearth_build.store.index import Bounds
+from spectralearth_build.store.schema import REFLECTANCE, STORE
+
+Chosen = tuple[int, ...]
+"""The patches of a sample, as positions in `Samples.patches`, in order of time."""
+Numbers = npt.NDArray[np.int64]
+COLUMNS = ("patch_id", "location_id", "acquired", "store_row")
+"""What is read of patches.parquet."""
+
+
+class Query(TypedDict, total=False):
+    """Conditions on patches, as of `Dataset.query`."""
+
+    bbox: Bounds | None
+    time: TimeRange | None
+    min_dates: int
+    max_cloud: float | None
+    split: str | None
+
+
+class Samples:
+    """The samples of a dataset that meet conditions.
+
+    Args:
+        dataset: a dataset, its folder, or its URL (``s3://bucket/dataset``).
+        dates: None: each patch is a sample. k: each location is one, with k of its dates in order of time; a location
+            with fewer repeats some.
+        rule: how the dates are chosen, see `series.Rule`.
+        bands: indices of the bands to give, in this order; None: all.
+        seed: of the choice of dates.
+        patches: a selection made by `Dataset.query`, instead of conditions.
+        **query: conditions of `Dataset.query`.
+
+    Raises:
+        UsageError: an argument makes no sense, or no patch meets the conditions.
+        DamagedError: the store cannot be opened.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset | str | Path,
+        dates: int | None = None,
+        rule: Rule = "random",
+        bands: Sequence[int] | None = None,
+        seed: int = 0,
+        patches: pd.DataFrame | None = None,
+        **query: Unpack[Query],
+    ) -> None:
+        if dates is not None and dates < 1:
+            raise UsageError(
+                f"A sample has one date or more, not {dates}.", remedy="Give dates=1 or more, or None."
+            )
+        if rule not in RULES:
+            raise UsageError(f"There is no rule '{rule}'.", remedy=f"There are: {', '.join(RULES)}.")
+        opened = dataset if isinstance(dataset, Dataset) else open_dataset(dataset)
+        place = str(opened.remote or opened.path)
+        self._arguments = (place, dates, rule, bands, seed, patches, query)
+        self.place, self.dates, self.rule, self.seed = place, dates, rule, seed
+        self.patches = opened.query(**query, columns=COLUMNS) if patches is None else patches[list(COLUMNS)]
+        if self.patches.empty:
+            raise UsageError("No patch meets the conditions.", place, "Relax them.")
+        self.reader: Reader = open_reader(array_of(place))
+        self.bands = _checked(bands, self.reader.layout.shape[0])
+        self._row = self.patches["store_row"].to_numpy(np.int64)
+        moments = self.patches["acquired"].dt.tz_convert(None)
+        self._acquired = moments.to_numpy("datetime64[us]").astype(np.int64)
+        if dates is not None:
+            self._members, self._begins = _by_location(self.patches["location_id"], self._acquired)
+        self._scratch = threading.local()
+        self._keys = lru_cache(maxsize=2)(partial(keys, len(self._row), seed))
+
+    def __len__(self) -> int:
+        return len(self._row) if self.dates is None else len(self._begins) - 1
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _made, self._arguments
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """Of the pixels of a sample: date, band, y, x; one date if each patch is a sample."""
+        bands, height, width = self.reader.layout.shape
+        return self.dates or 1, bands if self.bands is None else len(self.bands), height, width
+
+    def chosen(self, sample: int, epoch: int) -> Chosen:
+        """The patches of a sample in an epoch."""
+        if self.dates is None:
+            return (sample,)
+        members = self._members[self._begins[sample] : self._begins[sample + 1]]
+        picked = choose(self.rule, self._acquired[members], self._keys(epoch)[members], self.dates)
+        return tuple(members[picked].tolist())
+
+    def read(self, chosen: Chosen, out: npt.NDArray[np.int16]) -> None:
+        """Read the pixels of a sample, each patch once even if it is repeated.
+
+        Args:
+            chosen: its patches.
+            out: int16 [date, band, y, x], for the pixels.
+
+        Raises:
+            DamagedError: a patch is gone or damaged; the message names it and its shard.
+        """
+        for k, patch in enumerate(chosen):
+            first = chosen.index(patch)
+            if first < k:
+                out[k] = out[first]
+            else:
+                self._read_patch(patch, out[k])
+
+    def labels(self, several: Sequence[Chosen]) -> dict[str, Any]:
+        """What is known of samples beside their pixels.
+
+        Returns:
+            ``row`` (store row), ``index`` (label in `patches` and in ``dataset.patches``) and ``acquired``
+            (microseconds since 1970 UTC), each int64 [sample, date], without the date axis if each patch is a sample;
+            ``location``, a list of location_id.
+        """
+        at = np.array(several, np.int64).reshape(-1, self.shape[0])
+        location = self.patches["location_id"].array.take(at[:, 0])
+        flat = at[:, 0] if self.dates is None else at
+        return {
+            "row": self._row[flat],
+            "index": self.patches.index.to_numpy(np.int64)[flat],
+            "acquired": self._acquired[flat],
+            "location": [str(name) for name in location],
+        }
+
+    def patch_id(self, patch: int) -> str:
+        """Name of a patch, given its position in `patches`."""
+        return str(self.patches["patch_id"].array[patch])
+
+    def _read_patch(self, patch: int, out: Patch) -> None:
+        row = int(self._row[patch])
+        into = out if self.bands is None else self._whole_patch()
+        try:
+            there = self.reader.read_into(row, into)
+        except DamagedError as error:
+            raise DamagedError(
+                f"Patch {self.patch_id(patch)}: {error.what}", error.path, error.remedy
+            ) from error
+        if not there:
+            raise DamagedError(
+                f"Patch {self.patch_id(patch)}: row {row} is not in the store.", self.reader.shard_of(row)
+            )
+        if self.bands is not None:
+            np.take(into, self.bands, axis=0, out=out)
+
+    def _whole_patch(self) -> Patch:
+        held: Patch | None = getattr(self._scratch, "patch", None)
+        if held is None:
+            held = self._scratch.patch = np.empty(self.reader.layout.shape, np.int16)
+        return held
+
+
+def _made(
+    place: str,
+    dates: int | None,
+    rule: Rule,
+    bands: Sequence[int] | None,
+    seed: int,
+    patches: pd.DataFrame | None,
+    query: Query,
+) -> Samples:
+    """A pickled object anew: only its arguments travel."""
+    return Samples(place, dates, rule, bands, seed, patches, **query)
+
+
+def array_of(place: str | Path) -> str:
+    """Folder or URL of the array of patches of a dataset."""
+    return f"{str(place).rstrip('/')}/{STORE}/{REFLECTANCE}"
+
+
+def _by_location(location: pd.Series, acquired: Numbers) -> tuple[Numbers, Numbers]:
+    """Positions of patches, location by location (in order of appearance) and in order of time; where each begins."""
+    code, names = pd.factorize(location)
+    by_time = np.argsort(acquired, kind="stable")
+    # One sort of distinct numbers: first by location, then by place in time.
+    place = np.sort(code[by_time].astype(np.int64) * len(code) + np.arange(len(code))) % len(code)
+    return by_time[place], np.concatenate([[0], np.cumsum(np.bincount(code, minlength=len(names)))])
+
+
+def _checked(bands: Sequence[int] | None, count: int) -> Numbers | None:
+    if bands is None:
+        return None
+    chosen = np.asarray(bands, np.int64).reshape(-1)
+    if chosen.size == 0 or chosen.min() < 0 or chosen.max() >= count:
+        raise UsageError(f"Bands are numbers from 0 to {count - 1}, got {list(bands)}.", remedy="Mend them.")
+    return chosen

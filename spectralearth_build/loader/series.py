@@ -1,0 +1,68 @@
+"""Which dates of a location make a sample: by rule, from moments and random keys."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+Rule = Literal["random", "farthest", "season"]
+"""random: any k. farthest: as far apart in time as possible. season: the first at random, the others in seasons as
+different from it, and from each other, as possible."""
+RULES: tuple[Rule, ...] = get_args(Rule)
+YEAR_US = 365.2425 * 86_400e6
+"""Mean Gregorian year in microseconds."""
+
+Moments = npt.NDArray[np.int64]
+Distances = npt.NDArray[np.floating[Any]]
+
+
+def choose(rule: Rule, acquired: Moments, keys: npt.NDArray[np.uint64], k: int) -> list[int]:
+    """Choose k dates of a location.
+
+    Args:
+        rule: how.
+        acquired: moments of its n dates, ascending, microseconds since 1970 UTC, int64 [n].
+        keys: a random number for each, uint64 [n].
+        k: how many.
+
+    Returns:
+        k numbers below n, ascending; each once, unless n < k: then all, and as many again as are missing.
+    """
+    n = len(acquired)
+    if n <= k:
+        return sorted(i % n for i in range(k))
+    if rule == "random" or k == 1:
+        return sorted(np.argsort(keys, kind="stable")[:k].tolist())
+    if rule == "farthest":
+        return spread(_years_apart(acquired), 0, k)
+    return spread(_seasons_apart(acquired), int(np.argmin(keys)), k)
+
+
+def spread(distance: Distances, first: int, k: int) -> list[int]:
+    """Some of n things, each as far as possible from those chosen before it (farthest-point sampling), ascending.
+
+    Args:
+        distance: [n, n], symmetric.
+        first: the one to begin with.
+        k: how many, at most n.
+    """
+    chosen = [first]
+    nearest = distance[first].astype(float)
+    while len(chosen) < k:
+        nearest[chosen] = -1.0
+        chosen.append(int(np.argmax(nearest)))
+        nearest = np.minimum(nearest, distance[chosen[-1]])
+    return sorted(chosen)
+
+
+def _years_apart(acquired: Moments) -> Distances:
+    years = acquired / YEAR_US
+    return np.asarray(np.abs(years[:, None] - years[None]))
+
+
+def _seasons_apart(acquired: Moments) -> Distances:
+    """Distance in the course of the year, 0 to 0.5: December is near January."""
+    apart = _years_apart(acquired) % 1.0
+    return np.asarray(np.minimum(apart, 1.0 - apart))

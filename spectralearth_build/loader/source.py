@@ -1,0 +1,193 @@
+"""Where bytes come from: files through positioned reads, object stores through range requests.
+
+Names are paths below a folder or a URL. Both kinds may be used by many threads at once.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import OrderedDict
+from functools import partial
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from spectralearth_build.errors import DamagedError, UsageError
+from spectralearth_build.storage.url import Remote, parse
+
+OPEN_FILES = 256
+"""Files kept open by one source; the one not read for longest is closed first."""
+
+
+class Source(Protocol):
+    """Bytes by name. All methods raise `FileNotFoundError` where there is nothing of that name."""
+
+    remote: bool
+    """Whether a read waits for a network, so that more threads than cores are worth it."""
+
+    def fetch(self, name: str, start: int, length: int) -> memoryview:
+        """So many bytes from ``start``; valid until this thread fetches again.
+
+        Raises:
+            DamagedError: there are fewer.
+        """
+
+    def tail(self, name: str, length: int) -> tuple[memoryview, int]:
+        """The last ``length`` bytes, or all if there are fewer, and the size of the whole."""
+
+    def whole(self, name: str) -> bytes:
+        """All bytes."""
+
+    def where(self, name: str) -> str:
+        """The full path or URL, for messages."""
+
+
+def source_of(place: str | Path) -> Source:
+    """The source for a folder, or for a URL: s3://, gs://, az:// or file://.
+
+    Raises:
+        UsageError: another URL.
+    """
+    found = parse(str(place))
+    return FileSource(found) if isinstance(found, Path) else ObjectSource(found)
+
+
+class _File:
+    """A descriptor that closes itself when the last thread that reads from it lets go."""
+
+    def __init__(self, path: Path) -> None:
+        self.descriptor = -1
+        self.descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+
+    def __del__(self) -> None:
+        if self.descriptor >= 0:
+            os.close(self.descriptor)
+
+
+class FileSource:
+    """Files of a folder, kept open, read with ``preadv`` into one buffer a thread.
+
+    Args:
+        folder: what names are relative to.
+        open_files: most files kept open.
+    """
+
+    remote = False
+
+    def __init__(self, folder: Path, open_files: int = OPEN_FILES) -> None:
+        self.folder = folder
+        self._most = open_files
+        self._files: OrderedDict[str, _File] = OrderedDict()
+        self._lock = threading.Lock()
+        self._buffers = threading.local()
+
+    def fetch(self, name: str, start: int, length: int) -> memoryview:
+        """See `Source.fetch`."""
+        file, into = self._opened(name), self._buffer(length)
+        done = 0
+        while done < length:
+            count = os.preadv(file.descriptor, [into[done:]], start + done)
+            if count == 0:
+                raise DamagedError(
+                    f"The file ends at byte {start + done}, {length - done} bytes early.", self.folder / name
+                )
+            done += count
+        return into
+
+    def tail(self, name: str, length: int) -> tuple[memoryview, int]:
+        """See `Source.tail`."""
+        size = os.fstat(self._opened(name).descriptor).st_size
+        begin = max(0, size - length)
+        return memoryview(bytes(self.fetch(name, begin, size - begin))), size
+
+    def whole(self, name: str) -> bytes:
+        """See `Source.whole`."""
+        return (self.folder / name).read_bytes()
+
+    def where(self, name: str) -> str:
+        """See `Source.where`."""
+        return str(self.folder / name)
+
+    def _opened(self, name: str) -> _File:
+        with self._lock:
+            file = self._files.get(name)
+            if file is None:
+                file = self._files[name] = _File(self.folder / name)
+                if len(self._files) > self._most:
+                    self._files.popitem(last=False)
+            else:
+                self._files.move_to_end(name)
+            return file
+
+    def _buffer(self, length: int) -> memoryview:
+        held: memoryview | None = getattr(self._buffers, "view", None)
+        if held is None or len(held) < length:
+            held = self._buffers.view = np.empty(length + length // 4, np.uint8).data
+        return held[:length]
+
+
+class ObjectSource:
+    """Objects of a prefix, read by range requests that are tried again within bounds.
+
+    Credentials, region and endpoint come from the environment.
+
+    Args:
+        remote: the prefix.
+    """
+
+    remote = True
+
+    def __init__(self, remote: Remote) -> None:
+        from spectralearth_build.storage.client import Client
+
+        self.place = remote
+        self.client = Client(remote)
+
+    def fetch(self, name: str, start: int, length: int) -> memoryview:
+        """See `Source.fetch`; the bytes are obstore's own, not copied."""
+        import obstore
+
+        from spectralearth_build.storage.retry import insist
+
+        _refuse_fork(self.place)
+        action = partial(obstore.get_range, self.client.store, name, start=start, length=length)
+        found = memoryview(insist(self.where(name), action))
+        if len(found) < length:
+            raise DamagedError(f"{len(found)} bytes came instead of {length}.", self.where(name))
+        return found
+
+    def tail(self, name: str, length: int) -> tuple[memoryview, int]:
+        """See `Source.tail`."""
+        _refuse_fork(self.place)
+        meta = self.client.head(name)
+        if meta is None:
+            raise FileNotFoundError(name)
+        count = min(meta.size, length)
+        return self.fetch(name, meta.size - count, count), meta.size
+
+    def whole(self, name: str) -> bytes:
+        """See `Source.whole`."""
+        _refuse_fork(self.place)
+        return self.client.read(name)
+
+    def where(self, name: str) -> str:
+        """See `Source.where`."""
+        return str(self.place / name)
+
+
+_process: int | None = None
+"""The process in which obstore was first used."""
+
+
+def _refuse_fork(place: Remote) -> None:
+    """Threads of obstore do not survive a fork: a request in the child would wait forever."""
+    global _process
+    _process = _process or os.getpid()
+    if _process != os.getpid():
+        raise UsageError(
+            "An object store cannot be read in a forked process whose parent has read from one.",
+            str(place),
+            'Start workers with multiprocessing_context="spawn", or use Loader, which needs none.',
+        )
