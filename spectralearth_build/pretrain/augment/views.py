@@ -1,0 +1,69 @@
+"""One random view of each image of a batch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from spectralearth_build.pretrain.augment.matrices import blur, crops, flip, product, resize
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """What may happen to an image. Nothing is clipped and no band is scaled by itself: spectra stay spectra."""
+
+    scale: tuple[float, float] = (0.08, 1.0)
+    """Share of the area that a crop keeps, smallest and largest."""
+    ratio: tuple[float, float] = (3 / 4, 4 / 3)
+    """Width / height of a crop, smallest and largest."""
+    size: int = 0
+    """Edge of the view in pixels; 0: that of the image."""
+    flip: float = 0.5
+    """Probability of each of the two flips."""
+    blur: float = 0.0
+    """Probability of a Gaussian blur."""
+    sigma: tuple[float, float] = (0.1, 2.0)
+    """Its width in pixels, smallest and largest."""
+    kernel: int = 13
+    """Its taps."""
+    drop_bands: float = 0.0
+    """Share of the bands that are set to their mean."""
+    gain: float = 0.0
+    """Standard deviation of a factor (1 + gain) on a whole image."""
+    offset: float = 0.0
+    """Standard deviation of a value added to a whole image, in standard deviations of a band."""
+
+
+def augment(images: Tensor, recipe: Augmentation, draw: torch.Generator) -> Tensor:
+    """A random view of each image.
+
+    Args:
+        images: standardised [batch, band, y, x], square.
+        recipe: what may happen.
+        draw: source of randomness, on the CPU: numbers do not depend on the device.
+
+    Returns:
+        [batch, band, size, size]; float16 on a GPU, float32 elsewhere.
+    """
+    batch, bands, edge, _ = images.shape
+    size, device = recipe.size or edge, images.device
+    box = crops(batch, edge, recipe.scale, recipe.ratio, draw)
+    flips = torch.rand(batch, 2, generator=draw) < recipe.flip
+    sigma = torch.empty(batch).uniform_(*recipe.sigma, generator=draw)
+    sigma = sigma * (torch.rand(batch, generator=draw) < recipe.blur)
+    box, flips, sigma = (each.to(device, non_blocking=True) for each in (box, flips, sigma))
+    rows, cols = (flip(resize(box[:, i], box[:, i + 2], edge, size), flips[:, i]) for i in (0, 1))
+    if recipe.blur > 0:
+        soft = blur(sigma, size, recipe.kernel)
+        rows, cols = soft @ rows, soft @ cols
+    view = product(rows, images, cols)
+    if recipe.gain or recipe.offset:
+        factor = 1 + recipe.gain * torch.randn(batch, 1, 1, 1, generator=draw)
+        shift = recipe.offset * torch.randn(batch, 1, 1, 1, generator=draw)
+        view = view * factor.to(view) + shift.to(view)
+    if recipe.drop_bands:
+        kept = torch.rand(batch, bands, 1, 1, generator=draw) >= recipe.drop_bands
+        view = view * kept.to(view)
+    return view

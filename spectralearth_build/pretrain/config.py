@@ -1,0 +1,136 @@
+"""The settings of a pretraining run, each described once; the recipes are those of SpectralEarth (arXiv 2408.08447)."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from spectralearth_build.pretrain.objectives.dino import DinoConfig
+from spectralearth_build.pretrain.objectives.mae import MaeConfig
+from spectralearth_build.pretrain.objectives.moco import MoCoConfig
+from spectralearth_build.pretrain.objectives.simclr import SimClrConfig
+
+ObjectiveName = Literal["moco", "dino", "mae", "simclr"]
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """What is read, and how samples are made of it."""
+
+    dates: Literal["random", "farthest", "season"] = "random"
+    """How two dates of a location are chosen. Where there is one, it is taken twice."""
+    split: str = ""
+    """Only this part of the dataset, for example train; empty: all of it."""
+    min_dates: int = 1
+    """Only locations with so many dates."""
+    max_cloud: float = 1.0
+    """Only patches with at most that share under cloud."""
+    threads: int = 0
+    """Threads that read; 0: one a core."""
+    labels: str = ""
+    """Parquet file with location_id and label (whole numbers): a k-NN on held-out locations is logged
+    with each checkpoint."""
+
+
+@dataclass(frozen=True)
+class EncoderConfig:
+    """The network."""
+
+    name: str = "vit_s"
+    """resnet18, resnet50, vit_s, vit_b, vit_l, vit_h, vit_g or swin_t."""
+    patch: int = 4
+    """Edge of a ViT's patches in pixels: 4, 8, 16 or 32."""
+    image: int = 0
+    """Edge of the images that a ViT's positions are made for; 0: that of the views."""
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """The optimisation. Zeros and empty names stand for the recipe of the objective."""
+
+    epochs: int = 0
+    """Passes over the dataset; 0: the recipe's 100 (MAE: 200)."""
+    steps: int = 0
+    """Steps of the optimiser instead of epochs; 0: by epochs."""
+    batch: int = 64
+    """Samples of a process and step."""
+    accumulate: int = 1
+    """Batches whose gradients are added up for one step."""
+    optimiser: Literal["", "sgd", "adamw"] = ""
+    """Empty: the recipe's."""
+    rate: float = 0.0
+    """Learning rate; 0: the recipe's."""
+    weight_decay: float = -1.0
+    """Below 0: the recipe's."""
+    warmup: float = -1.0
+    """Share of the steps with a rising rate; below 0: the recipe's."""
+    clip: float = 3.0
+    """Largest norm of the gradient; 0: no limit."""
+    precision: Literal["bf16", "fp32"] = "bf16"
+    """Of the networks; parameters and losses are fp32 always."""
+    compile: bool = False
+    """Whether the encoder is compiled."""
+    seed: int = 0
+    """Of weights, order and augmentation."""
+    device: str = ""
+    """cuda, cpu, ...; empty: cuda where there is one."""
+    log_steps: int = 10
+    """Steps from one line of the log to the next."""
+    checkpoint_steps: int = 500
+    """Steps from one checkpoint to the next; there is one at the end, and one when the run is stopped."""
+
+
+@dataclass(frozen=True)
+class PretrainConfig:
+    """All settings of a run."""
+
+    objective: ObjectiveName = "moco"
+    data: DataConfig = field(default_factory=DataConfig)
+    encoder: EncoderConfig = field(default_factory=EncoderConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    moco: MoCoConfig = field(default_factory=MoCoConfig)
+    dino: DinoConfig = field(default_factory=DinoConfig)
+    mae: MaeConfig = field(default_factory=MaeConfig)
+    simclr: SimClrConfig = field(default_factory=SimClrConfig)
+
+    def document(self) -> dict[str, Any]:
+        """As JSON, without the settings of other objectives."""
+        others = {"moco", "dino", "mae", "simclr"} - {self.objective}
+        return {key: value for key, value in asdict(self).items() if key not in others}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What an objective is trained with unless the settings say otherwise."""
+
+    epochs: int
+    optimiser: Literal["sgd", "adamw"]
+    rate: float
+    weight_decay: float
+    warmup: float
+    """Share of the steps."""
+    drops: tuple[float, ...] = ()
+    """Shares of the steps at which the rate falls to a tenth; none: half a cosine to 0."""
+
+
+RECIPES = {
+    "moco": Recipe(100, "sgd", 1e-3, 1e-4, 0.0, (0.6, 0.8)),
+    "dino": Recipe(100, "adamw", 1e-3, 1e-5, 0.2),
+    "mae": Recipe(200, "adamw", 1e-4, 0.05, 0.05),
+    "simclr": Recipe(100, "adamw", 1e-3, 1e-4, 0.1),
+}
+
+
+def recipe_of(config: PretrainConfig) -> Recipe:
+    """The recipe of the objective with the settings laid over it."""
+    base, train = RECIPES[config.objective], config.train
+    # Drops belong to the recipe's own optimiser.
+    drops = base.drops if train.optimiser in ("", base.optimiser) else ()
+    return Recipe(
+        train.epochs or base.epochs,
+        train.optimiser or base.optimiser,
+        train.rate or base.rate,
+        base.weight_decay if train.weight_decay < 0 else train.weight_decay,
+        base.warmup if train.warmup < 0 else train.warmup,
+        drops,
+    )

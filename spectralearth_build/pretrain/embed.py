@@ -1,0 +1,83 @@
+"""Vectors of all patches of a dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from spectralearth_build.dataset.access import open_dataset
+from spectralearth_build.files import replacing
+from spectralearth_build.loader import Loader
+from spectralearth_build.pretrain.setup import spectra_of
+from spectralearth_build.pretrain.weights import CountsEncoder
+from spectralearth_build.progress import track
+
+Vectors = npt.NDArray[np.float32]
+
+
+def embed(
+    dataset: str | Path,
+    encoder: CountsEncoder,
+    batch: int = 64,
+    device: str = "cpu",
+    split: str | None = None,
+) -> Iterator[tuple[npt.NDArray[np.int64], Vectors]]:
+    """Encode every patch of a dataset.
+
+    The statistics are those that the encoder was trained with, not those of the dataset.
+
+    Args:
+        dataset: folder or URL.
+        encoder: of `weights.load_encoder`.
+        batch: patches at a time.
+        device: where to compute.
+        split: only this part.
+
+    Yields:
+        Labels of rows in ``dataset.patches``, int64 [batch], and their vectors, float32 [batch, dim].
+
+    Raises:
+        WavelengthError: data and encoder have different bands.
+    """
+    encoder.spectra.check(spectra_of(dataset), str(dataset))
+    encoder = encoder.to(device).eval()
+    for part in Loader(dataset, batch, shuffle=False, split=split):
+        counts = part["pixels"].to(device)
+        with torch.inference_mode(), torch.autocast(counts.device.type, torch.bfloat16, counts.is_cuda):
+            vectors = encoder(counts)
+        yield part["index"].numpy(), vectors.float().cpu().numpy()
+
+
+def write_embeddings(
+    dataset: str | Path,
+    encoder: CountsEncoder,
+    output: Path,
+    batch: int = 64,
+    device: str = "cpu",
+    split: str | None = None,
+) -> int:
+    """Write the vectors of a dataset as Parquet: patch_id, location_id, acquired and vector [dim].
+
+    Arguments as of `embed`; returns how many. The file appears when it is complete.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    patches = open_dataset(dataset).query(split=split)
+    known = pa.Table.from_pandas(patches[["patch_id", "location_id", "acquired"]], preserve_index=False)
+    place = {int(label): i for i, label in enumerate(patches.index)}
+    schema = known.schema.remove_metadata().append(pa.field("vector", pa.list_(pa.float32(), encoder.dim)))
+    count = 0
+    with replacing(output) as temporary, pq.ParquetWriter(temporary, schema) as writer:
+        for index, vectors in track(
+            embed(dataset, encoder, batch, device, split), "embed", -(-len(patches) // batch)
+        ):
+            rows = known.take([place[int(label)] for label in index])
+            flat = pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1)), encoder.dim)
+            writer.write_table(rows.append_column("vector", flat).cast(schema))
+            count += len(index)
+    return count

@@ -1,0 +1,51 @@
+"""Encoders by name. Each turns standardised pixels [batch, band, y, x] into a vector (call) or maps (`features`)."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from torch import Tensor, nn
+
+from spectralearth_build.pretrain.encoders.adapter import SpectralAdapter
+from spectralearth_build.pretrain.encoders.resnet import SpectralResNet
+from spectralearth_build.pretrain.encoders.swin import SpectralSwin
+from spectralearth_build.pretrain.encoders.vit import SIZES, SpectralViT
+
+NAMES = ("resnet18", "resnet50", *(f"vit_{size}" for size in SIZES), "swin_t")
+"""What `make` knows."""
+
+
+class Encoder(Protocol):
+    """What every encoder offers."""
+
+    adapter: SpectralAdapter
+    dim: int
+    """Length of the vector, channels of the maps."""
+    stride: int
+    """Pixels of the image for one of the maps."""
+
+    def features(self, x: Tensor) -> Tensor:
+        """[batch, band, y, x] to [batch, dim, y / stride, x / stride]."""
+        ...
+
+
+def make(name: str, bands: int, patch: int = 4, image: int = 128, dense: bool = False) -> nn.Module:
+    """Make an encoder with new weights.
+
+    Args:
+        name: one of `NAMES`.
+        bands: number of bands, 75 or more.
+        patch: edge of a ViT's patches, pixels.
+        image: edge of the images that a ViT's positions are made for.
+        dense: ResNets: dilation instead of stride, for segmentation.
+
+    Raises:
+        ValueError: an unknown name, or numbers that do not fit.
+    """
+    if name not in NAMES:
+        raise ValueError(f"There is no encoder '{name}'; there are {', '.join(NAMES)}.")
+    if name.startswith("resnet"):
+        return SpectralResNet(bands, int(name.removeprefix("resnet")), dense)
+    if name.startswith("vit_"):
+        return SpectralViT(bands, name.removeprefix("vit_"), patch, image)
+    return SpectralSwin(bands)

@@ -1,0 +1,80 @@
+"""The transformer block that every vision transformer here is made of."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import scaled_dot_product_attention
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention.
+
+    Args:
+        dim: width of a token.
+        heads: number of heads.
+    """
+
+    def __init__(self, dim: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.qkv, self.out = nn.Linear(dim, 3 * dim), nn.Linear(dim, dim)
+
+    def forward(self, tokens: Tensor, bias: Tensor | None = None) -> Tensor:
+        """[batch, token, dim] to the same; ``bias`` is added to the logits [batch or 1, head, token, token]."""
+        batch, count, dim = tokens.shape
+        q, k, v = self.qkv(tokens).view(batch, count, 3, self.heads, -1).permute(2, 0, 3, 1, 4).unbind(0)
+        mixed = scaled_dot_product_attention(q, k, v, bias)
+        out: Tensor = self.out(mixed.transpose(1, 2).reshape(batch, count, dim))
+        return out
+
+
+class Block(nn.Module):
+    """Pre-norm transformer block: attention, then an MLP of four times the width.
+
+    Args:
+        dim: width of a token.
+        heads: number of heads.
+    """
+
+    def __init__(self, dim: int, heads: int) -> None:
+        super().__init__()
+        self.norm1, self.attention = nn.LayerNorm(dim, eps=1e-6), Attention(dim, heads)
+        self.norm2 = nn.LayerNorm(dim, eps=1e-6)
+        self.mlp = nn.Sequential(nn.Linear(dim, 4 * dim), nn.GELU(), nn.Linear(4 * dim, dim))
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """[batch, token, dim] to the same."""
+        tokens = tokens + self.attention(self.norm1(tokens))
+        out: Tensor = tokens + self.mlp(self.norm2(tokens))
+        return out
+
+
+def initialise(module: nn.Module) -> None:
+    """Weights of the linear layers below ``module`` as in MAE: Xavier uniform, biases zero."""
+    for each in module.modules():
+        if isinstance(each, nn.Linear):
+            nn.init.xavier_uniform_(each.weight)
+            if each.bias is not None:
+                nn.init.zeros_(each.bias)
+
+
+def to_patches(image: Tensor, patch: int) -> Tensor:
+    """Cut an image into square patches.
+
+    Args:
+        image: [batch, channel, y, x]; y and x divisible by ``patch``.
+        patch: edge in pixels.
+
+    Returns:
+        [batch, patches in row order, channel, pixels of a patch in row order].
+    """
+    batch, channels, height, width = image.shape
+    cut = image.view(batch, channels, height // patch, patch, width // patch, patch)
+    return cut.permute(0, 2, 4, 1, 3, 5).reshape(batch, -1, channels, patch * patch)
+
+
+def pick(tokens: Tensor, index: Tensor) -> Tensor:
+    """Rows of [batch, token, ...] named by ``index`` [batch, kept]."""
+    shape = (*index.shape, *(1 for _ in tokens.shape[2:]))
+    return torch.take_along_dim(tokens, index.view(shape), 1)

@@ -1,0 +1,115 @@
+"""Spectral ResNet-18 and -50: the adapter, then a ResNet without stem and pooling (SpectralEarth, arXiv 2408.08447)."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from spectralearth_build.pretrain.encoders.adapter import CHANNELS, SpectralAdapter
+
+WIDTHS = (64, 128, 256, 512)
+DEPTHS = {18: (2, 2, 2, 2), 50: (3, 4, 6, 3)}
+DILATIONS = (1, 2, 4, 8)
+"""Of the four stages where strides are turned into dilation."""
+
+
+def _conv(inputs: int, outputs: int, kernel: int, stride: int = 1, dilation: int = 1) -> nn.Conv2d:
+    padding = dilation * (kernel // 2)
+    return nn.Conv2d(inputs, outputs, kernel, stride, padding, dilation, bias=False)
+
+
+class Block(nn.Module):
+    """A residual block: ReLU(body(x) + shortcut(x)).
+
+    Args:
+        body: the convolutions, ending in a batch normalisation.
+        shortcut: a projection where shape changes, else the identity.
+    """
+
+    def __init__(self, body: nn.Sequential, shortcut: nn.Module) -> None:
+        super().__init__()
+        self.body, self.shortcut, self.relu = body, shortcut, nn.ReLU(inplace=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[batch, channel, y, x] to the same with the block's channels and stride."""
+        out: Tensor = self.relu(self.body(x) + self.shortcut(x))
+        return out
+
+
+def _shortcut(inputs: int, outputs: int, stride: int) -> nn.Module:
+    if stride == 1 and inputs == outputs:
+        return nn.Identity()
+    return nn.Sequential(_conv(inputs, outputs, 1, stride), nn.BatchNorm2d(outputs))
+
+
+def basic(inputs: int, width: int, stride: int, dilation: int) -> Block:
+    """Two 3x3 convolutions (ResNet-18)."""
+    body = nn.Sequential(
+        _conv(inputs, width, 3, stride, dilation),
+        nn.BatchNorm2d(width),
+        nn.ReLU(inplace=True),
+        _conv(width, width, 3, 1, dilation),
+        nn.BatchNorm2d(width),
+    )
+    return Block(body, _shortcut(inputs, width, stride))
+
+
+def bottleneck(inputs: int, width: int, stride: int, dilation: int, outputs: int = 0) -> Block:
+    """1x1, 3x3, 1x1 convolutions (ResNet-50); ``outputs`` channels, four times the width if not given."""
+    outputs = outputs or 4 * width
+    body = nn.Sequential(
+        _conv(inputs, width, 1),
+        nn.BatchNorm2d(width),
+        nn.ReLU(inplace=True),
+        _conv(width, width, 3, stride, dilation),
+        nn.BatchNorm2d(width),
+        nn.ReLU(inplace=True),
+        _conv(width, outputs, 1),
+        nn.BatchNorm2d(outputs),
+    )
+    return Block(body, _shortcut(inputs, outputs, stride))
+
+
+class SpectralResNet(nn.Module):
+    """A ResNet on the adapter's channels.
+
+    Args:
+        bands: number of bands, 75 or more.
+        depth: 18 or 50. 50 has 24.2 million parameters with the adapter; its first block is 128 -> 256 -> 256.
+        dense: turn the four strides into dilation 1, 2, 4, 8, for segmentation; the weights are the same.
+
+    Raises:
+        ValueError: too few bands.
+    """
+
+    def __init__(self, bands: int, depth: int = 50, dense: bool = False) -> None:
+        super().__init__()
+        self.adapter = SpectralAdapter(bands)
+        block, expansion = (bottleneck, 4) if depth == 50 else (basic, 1)
+        stages: list[nn.Module] = []
+        inputs = CHANNELS
+        for width, blocks, dilation in zip(WIDTHS, DEPTHS[depth], DILATIONS, strict=True):
+            stride, dilation = (1, dilation) if dense else (2, 1)
+            first = (
+                bottleneck(inputs, 256, stride, dilation, 256)
+                if depth == 50 and not stages
+                else block(inputs, width, stride, dilation)
+            )
+            inputs = expansion * width
+            stages.append(
+                nn.Sequential(first, *(block(inputs, width, 1, dilation) for _ in range(blocks - 1)))
+            )
+        self.stages = nn.Sequential(*stages)
+        self.dim = inputs
+        self.stride = 1 if dense else 16
+        for module in self.stages.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+    def features(self, x: Tensor) -> Tensor:
+        """Maps: [batch, band, y, x] to [batch, dim, y / stride, x / stride]."""
+        out: Tensor = self.stages(self.adapter(x))
+        return out
+
+    def forward(self, x: Tensor) -> Tensor:
+        """One vector an image: [batch, band, y, x] to [batch, dim], the mean of `features`."""
+        return self.features(x).mean((2, 3))

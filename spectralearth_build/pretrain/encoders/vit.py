@@ -1,0 +1,110 @@
+"""Spectral ViT S, B, L, H and g: the adapter, then a vision transformer on its 128 channels."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import interpolate
+
+from spectralearth_build.pretrain.encoders.adapter import CHANNELS, SpectralAdapter
+from spectralearth_build.pretrain.encoders.attention import Block, initialise, pick, to_patches
+
+SIZES = {"s": (384, 12, 6), "b": (768, 12, 12), "l": (1024, 24, 16), "h": (1280, 32, 16), "g": (1536, 40, 24)}
+"""Width, depth, heads. With patches of 4 pixels: 22.5, 87.5, 305, 634 and 1,138 million parameters."""
+
+
+class SpectralViT(nn.Module):
+    """A vision transformer on the adapter's channels, with a class token and learned positions.
+
+    Args:
+        bands: number of bands, 75 or more.
+        size: s, b, l, h or g, or (width, depth, heads).
+        patch: edge of a patch: 4, 8, 16 or 32 pixels.
+        image: edge of the images that the positions are made for; others are interpolated.
+
+    Raises:
+        ValueError: too few bands, or a patch that does not divide the image.
+    """
+
+    def __init__(
+        self, bands: int, size: str | tuple[int, int, int] = "s", patch: int = 4, image: int = 128
+    ) -> None:
+        super().__init__()
+        if image % patch:
+            raise ValueError(f"Patches of {patch} pixels do not divide an image of {image}.")
+        self.dim, depth, heads = SIZES[size] if isinstance(size, str) else size
+        self.patch = self.stride = patch
+        self.grid = image // patch
+        self.adapter = SpectralAdapter(bands)
+        self.embed = nn.Linear(CHANNELS * patch * patch, self.dim)
+        self.token = nn.Parameter(torch.zeros(1, 1, self.dim))
+        self.positions = nn.Parameter(torch.zeros(1, 1 + self.grid**2, self.dim))
+        self.blocks = nn.ModuleList(Block(self.dim, heads) for _ in range(depth))
+        self.norm = nn.LayerNorm(self.dim, eps=1e-6)
+        initialise(self.embed)
+        initialise(self.blocks)
+        nn.init.trunc_normal_(self.token, std=0.02)
+        nn.init.trunc_normal_(self.positions, std=0.02)
+
+    def tokens(self, x: Tensor, visible: Tensor | None = None) -> Tensor:
+        """Encode an image, or a part of its patches only.
+
+        Pixels of other patches are dropped before the adapter sees them: it is the largest part of the work,
+        and its batch statistics must not know what is masked.
+
+        Args:
+            x: standardised [batch, band, y, x].
+            visible: [batch, kept] numbers of patches in row order; None for all.
+
+        Returns:
+            [batch, 1 + patches, dim], the class token first, normalised.
+        """
+        if visible is None:
+            grid = (x.shape[2] // self.patch, x.shape[3] // self.patch)
+            return self.encode(to_patches(self.adapter(x), self.patch), None, grid)
+        seen = pick(to_patches(x, self.patch), visible)  # [batch, kept, band, pixel]
+        batch, kept, bands, pixels = seen.shape
+        adapted = self.adapter(seen.transpose(1, 2).reshape(batch, bands, kept * pixels))
+        return self.encode(adapted.view(batch, CHANNELS, kept, pixels).transpose(1, 2), visible)
+
+    def encode(
+        self, adapted: Tensor, visible: Tensor | None = None, grid: tuple[int, int] | None = None
+    ) -> Tensor:
+        """Encode patches of adapted pixels.
+
+        Args:
+            adapted: [batch, patch, 128, pixel].
+            visible: [batch, patch] their numbers; None: all, in order.
+            grid: patches along y and x, if not those of the encoder.
+
+        Returns:
+            As of `tokens`.
+        """
+        positions = self.positions_for(grid or (self.grid, self.grid))
+        place = positions[:, 1:]
+        if visible is not None:
+            place = pick(place.expand(adapted.shape[0], -1, -1), visible)
+        patches = self.embed(adapted.flatten(2)) + place
+        first = (self.token + positions[:, :1]).expand(adapted.shape[0], -1, -1)
+        out = torch.cat([first, patches], 1)
+        for block in self.blocks:
+            out = block(out)
+        normed: Tensor = self.norm(out)
+        return normed
+
+    def positions_for(self, grid: tuple[int, int]) -> Tensor:
+        """Positions of another grid of patches, interpolated (bicubic); [1, 1 + patches, dim]."""
+        if grid == (self.grid, self.grid):
+            return self.positions
+        square = self.positions[:, 1:].transpose(1, 2).view(1, self.dim, self.grid, self.grid)
+        resized = interpolate(square.float(), grid, mode="bicubic", antialias=True).to(square.dtype)
+        return torch.cat([self.positions[:, :1], resized.flatten(2).transpose(1, 2)], 1)
+
+    def features(self, x: Tensor) -> Tensor:
+        """Maps: [batch, band, y, x] to [batch, dim, y / patch, x / patch], without the class token."""
+        grid = (x.shape[2] // self.patch, x.shape[3] // self.patch)
+        return self.tokens(x)[:, 1:].transpose(1, 2).reshape(x.shape[0], self.dim, *grid)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """One vector an image: [batch, band, y, x] to [batch, dim], the class token."""
+        return self.tokens(x)[:, 0]

@@ -1,0 +1,75 @@
+"""An encoder for other programs: as a torch program that needs no code of this package, or as ONNX.
+
+program = torch.export.load("encoder.pt2").module()
+vectors = program(counts)  # int16 [batch, band, y, x] as stored
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from spectralearth_build.errors import UsageError
+from spectralearth_build.files import replacing
+from spectralearth_build.pretrain.weights import CountsEncoder
+
+EDGE = 128
+
+
+def export_program(encoder: CountsEncoder, path: Path, edge: int = EDGE) -> None:
+    """Write a torch program; any batch, images of ``edge`` pixels. Bands and scale are in its extra files.
+
+    Args:
+        encoder: in evaluation mode.
+        path: ends in .pt2.
+        edge: of the images, pixels.
+    """
+    program = torch.export.export(encoder, (_example(encoder, edge),), dynamic_shapes=(_shapes(),))
+    with replacing(path) as temporary:
+        # torch insists on the ending
+        named = temporary.with_suffix(".pt2")
+        torch.export.save(program, named, extra_files={"spectra.json": encoder.spectra.to_json()})
+        named.replace(temporary)
+
+
+def export_onnx(encoder: CountsEncoder, path: Path, edge: int = EDGE) -> None:
+    """Write ONNX: input ``counts``, int16 [batch, band, y, x]; output ``vectors``, float32 [batch, dim].
+
+    Args:
+        encoder: in evaluation mode.
+        path: ends in .onnx. Bands and scale are in the metadata, as ``spectra``.
+        edge: of the images, pixels.
+
+    Raises:
+        UsageError: onnx or onnxscript is not installed.
+    """
+    try:
+        import onnx  # noqa: F401
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise UsageError(
+            f"ONNX export needs {error.name}.", remedy="pip install 'spectralearth-build[onnx]'."
+        ) from error
+    program = torch.onnx.export(
+        encoder,
+        (_example(encoder, edge),),
+        dynamo=True,
+        input_names=["counts"],
+        output_names=["vectors"],
+        dynamic_shapes=(_shapes(),),
+        verbose=False,
+    )
+    assert program is not None
+    program.model.metadata_props["spectra"] = encoder.spectra.to_json()
+    with replacing(path) as temporary:
+        program.save(temporary)
+
+
+def _example(encoder: CountsEncoder, edge: int) -> torch.Tensor:
+    device = next(encoder.parameters()).device
+    return torch.zeros(2, len(encoder.spectra.mean), edge, edge, dtype=torch.int16, device=device)
+
+
+def _shapes() -> dict[int, object]:
+    return {0: torch.export.Dim("batch", min=1, max=4096)}

@@ -1,0 +1,93 @@
+"""Batches on the device, copied while the step before them runs, with the state of the loader that belongs to each."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from spectralearth_build.loader import Loader
+
+
+@dataclass(frozen=True)
+class Step:
+    """A batch on the device."""
+
+    counts: Tensor
+    """int16 [batch, date, band, y, x]."""
+    places: Tensor
+    """int64 [batch], a number for each location."""
+    state: dict[str, Any]
+    """Of the loader after this batch."""
+    copied: torch.cuda.Event | None = None
+    """On a GPU: the end of the copy."""
+
+
+class Feed:
+    """Batches for ever, epoch after epoch, one ahead of what is asked for.
+
+    Args:
+        loader: of series [sample, date, band, y, x]; on a GPU made with ``keep=2``.
+        device: where to.
+    """
+
+    def __init__(self, loader: Loader, device: torch.device) -> None:
+        self.device = device
+        self.waited = 0.0
+        """Seconds for which the caller had to wait."""
+        self._stream = _stream(device) if device.type == "cuda" else None
+        self._batches = self._all(loader)
+        self._next: Step | None = None
+
+    def __next__(self) -> Step:
+        begin = time.perf_counter()
+        step = self._next or next(self._batches)
+        if self._stream is not None:
+            torch.cuda.current_stream(self.device).wait_stream(self._stream)
+            for tensor in (step.counts, step.places):
+                tensor.record_stream(torch.cuda.current_stream(self.device))
+            # Started only now, so that it runs beside the step that is about to.
+            self._next = next(self._batches)
+        self.waited += time.perf_counter() - begin
+        return step
+
+    def close(self) -> None:
+        """Stop reading."""
+        self._batches.close()
+
+    def _all(self, loader: Loader) -> Generator[Step]:
+        before: Step | None = None
+        while True:
+            epoch = iter(loader)
+            try:
+                for batch in epoch:
+                    if before is not None and before.copied is not None:
+                        before.copied.synchronize()  # its memory is about to be filled anew
+                    before = self._step(batch, loader.state_dict())
+                    yield before
+            finally:
+                epoch.close()
+
+    def _step(self, batch: dict[str, Any], state: dict[str, Any]) -> Step:
+        places = torch.tensor([place_number(name) for name in batch["location"]])
+        if self._stream is None:
+            return Step(batch["pixels"].to(self.device), places.to(self.device), state)
+        with torch.cuda.stream(self._stream):
+            counts = batch["pixels"].to(self.device, non_blocking=True)
+            event = torch.cuda.Event()  # type: ignore[no-untyped-call]
+            event.record()
+            return Step(counts, places.to(self.device), state, event)
+
+
+def _stream(device: torch.device) -> torch.cuda.Stream:
+    return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+
+
+def place_number(location: str) -> int:
+    """A number of 63 bits for a location_id, the same in every process."""
+    return int.from_bytes(hashlib.blake2b(location.encode(), digest_size=8).digest(), "little") >> 1

@@ -1,0 +1,1 @@
+"""Objectives by name: MoCo-v2, DINO, MAE, SimCLR."""

@@ -1,0 +1,113 @@
+"""DINO (arXiv 2104.14294): the student predicts the centred, sharpened output of its own moving average."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import softmax
+
+from spectralearth_build.pretrain.augment import Augmentation, augment
+from spectralearth_build.pretrain.objectives.across import averaged
+from spectralearth_build.pretrain.objectives.base import Objective, two_views
+from spectralearth_build.pretrain.objectives.ema import follow, follower
+from spectralearth_build.pretrain.objectives.heads import DinoHead
+from spectralearth_build.pretrain.objectives.losses import dino
+from spectralearth_build.pretrain.schedule import cosine
+
+
+@dataclass(frozen=True)
+class DinoConfig:
+    """DINO as in SpectralEarth (arXiv 2408.08447)."""
+
+    student_temperature: float = 0.1
+    """Divides the student's logits."""
+    teacher_temperature: float = 0.04
+    """Divides the teacher's logits."""
+    centre_momentum: float = 0.9
+    """How much of the centre stays at each step."""
+    momentum: float = 0.996
+    """How much of the teacher stays at each step, at the start; 1 after the last step."""
+    hidden: int = 2048
+    """Width of the head's hidden layers."""
+    bottleneck: int = 256
+    """Length of the normalised vector before the prototypes."""
+    prototypes: int = 128
+    """Outputs of the head."""
+    freeze_prototypes: float = 0.01
+    """Share of the steps, at the start, in which the prototypes are not trained."""
+    local_crops: int = 0
+    """Small views more, for the student only."""
+    official: bool = False
+    """As in the published code: the teacher's momentum reaches 1 after 9 % of the steps, and stays there."""
+    views: Augmentation = field(default_factory=lambda: Augmentation(scale=(0.05, 1.0), blur=0.5))
+    """Augmentation of the two global views."""
+    local: Augmentation = field(default_factory=lambda: Augmentation(scale=(0.05, 0.4), size=64, blur=0.5))
+    """Augmentation of the local views."""
+
+
+class Dino(Objective):
+    """DINO with two dates of a location as the two global views, where there are two.
+
+    Args:
+        encoder: [batch, band, y, x] to [batch, dim].
+        config: the recipe.
+    """
+
+    centre: Tensor
+    entropy: Tensor
+
+    def __init__(self, encoder: nn.Module, config: DinoConfig | None = None) -> None:
+        super().__init__(encoder)
+        self.config = config = config or DinoConfig()
+        dim = int(encoder.dim)  # type: ignore[arg-type]
+        self.head = DinoHead(dim, config.hidden, config.bottleneck, config.prototypes)
+        self.teacher, self.teacher_head = follower(encoder), follower(self.head)
+        self.register_buffer("centre", torch.zeros(1, config.prototypes))
+        self.register_buffer("entropy", torch.zeros(()), persistent=False)
+
+    def forward(self, series: Tensor, places: Tensor, draw: torch.Generator) -> Tensor:
+        """As of `Objective.forward`."""
+        with torch.no_grad():
+            dates = two_views(series)
+            views = [augment(image, self.config.views, draw) for image in dates]
+            local = [augment(dates[i % 2], self.config.local, draw) for i in range(self.config.local_crops)]
+        return self.loss(views, local)
+
+    def loss(self, views: list[Tensor], local: list[Tensor]) -> Tensor:
+        """The loss of global and local views, each [batch, band, y, x]; the centre moves."""
+        features = [self.encoder(view) for view in (*views, *local)]
+        self.seen = features[0].detach()
+        targets = self._targets(views)
+        return dino([self.head(each) for each in features], targets, self.config.student_temperature)
+
+    @torch.no_grad()
+    def _targets(self, views: list[Tensor]) -> list[Tensor]:
+        logits = [self.teacher_head(self.teacher(view)).float() for view in views]
+        targets = [softmax((each - self.centre) / self.config.teacher_temperature, dim=-1) for each in logits]
+        centre = averaged(torch.cat(logits).mean(0, keepdim=True))
+        self.centre.lerp_(centre, 1 - self.config.centre_momentum)
+        self.entropy.copy_(-torch.xlogy(targets[0], targets[0]).sum(1).mean())
+        return targets
+
+    def before_step(self, done: float) -> None:
+        """The prototypes are not trained at the start, when features mean nothing yet."""
+        if done < self.config.freeze_prototypes:
+            self.head.prototypes.grad = None
+
+    def after_step(self, done: float) -> None:
+        """The teacher follows, ever more slowly."""
+        momentum = self.momentum_at(done)
+        follow(self.teacher, self.encoder, momentum)
+        follow(self.teacher_head, self.head, momentum)
+
+    def momentum_at(self, done: float) -> float:
+        """The teacher's momentum after a share of all steps."""
+        steps = 1_000_000
+        total = steps * 0.09 if self.config.official else steps
+        return cosine(int(min(1.0, done * steps / total) * steps), steps + 1, self.config.momentum, 1.0)
+
+    def monitors(self) -> dict[str, Tensor]:
+        """The entropy of the teacher's distributions, nats; log(prototypes) or 0 is a collapse."""
+        return {"teacher_entropy": self.entropy}

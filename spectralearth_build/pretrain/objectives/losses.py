@@ -1,0 +1,94 @@
+"""The losses, as pure functions of features."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy, log_softmax, normalize
+
+
+def nt_xent(
+    first: Tensor,
+    second: Tensor,
+    temperature: float,
+    places: Tensor | None = None,
+    rank: int = 0,
+    ranks: int = 1,
+) -> Tensor:
+    """Normalised temperature-scaled cross entropy (SimCLR, arXiv 2002.05709) over all pairs of two views.
+
+    Equal embeddings everywhere give log(2 N - 1).
+
+    Args:
+        first: [N, dim] of one view, of all processes.
+        second: [N, dim] of the other one.
+        temperature: divides the cosines.
+        places: int [N] location of each sample; other samples of the same location are no negatives. None: all are.
+        rank: number of this process: only its own samples are asked for their partner.
+        ranks: number of processes.
+    """
+    count = len(first)
+    both = normalize(torch.cat([first, second]).float(), dim=-1)
+    own = torch.arange(count, device=first.device).view(ranks, -1)[rank]
+    asked = torch.cat([own, own + count])
+    logits = both[asked] @ both.T / temperature
+    partner = (asked + count) % (2 * count)
+    everyone = torch.arange(2 * count, device=first.device)
+    hidden = everyone == asked[:, None]
+    if places is not None:
+        twice = places.repeat(2)
+        hidden |= (twice[asked][:, None] == twice) & (everyone != partner[:, None])
+    return cross_entropy(logits.masked_fill(hidden, float("-inf")), partner)
+
+
+def info_nce(
+    query: Tensor, key: Tensor, queue: Tensor, temperature: float, same: Tensor | None = None
+) -> Tensor:
+    """Cross entropy of the positive key among the keys of a queue (MoCo, arXiv 1911.05722).
+
+    Args:
+        query: normalised [batch, dim].
+        key: normalised [batch, dim], the positives.
+        queue: normalised [length, dim], the negatives.
+        temperature: divides the cosines.
+        same: bool [batch, length], keys of the query's own location, which are no negatives.
+    """
+    positive = (query * key).sum(1, keepdim=True)
+    negative = query @ queue.T
+    if same is not None:
+        negative = negative.masked_fill(same, float("-inf"))
+    logits = torch.cat([positive, negative], 1).float() / temperature
+    return cross_entropy(logits, torch.zeros(len(query), dtype=torch.long, device=query.device))
+
+
+def dino(student: list[Tensor], targets: list[Tensor], temperature: float) -> Tensor:
+    """Cross entropy between the teacher's and the student's distributions, over all pairs of different views.
+
+    Args:
+        student: logits [batch, prototypes] of every view, the global ones first.
+        targets: the teacher's distributions [batch, prototypes] of the global views.
+        temperature: the student's.
+    """
+    log_p = [log_softmax(logits.float() / temperature, dim=-1) for logits in student]
+    terms = [
+        -(target * other).sum(1).mean()
+        for i, target in enumerate(targets)
+        for j, other in enumerate(log_p)
+        if i != j
+    ]
+    return torch.stack(terms).mean()
+
+
+def masked_error(predicted: Tensor, target: Tensor, normalised: bool = True) -> Tensor:
+    """Mean squared error of masked patches (MAE, arXiv 2111.06377).
+
+    Args:
+        predicted: [batch, masked patch, value].
+        target: the same of the image.
+        normalised: whether each patch of the target is brought to mean 0 and variance 1.
+    """
+    target = target.float()
+    if normalised:
+        spread, mean = torch.var_mean(target, dim=-1, keepdim=True)
+        target = (target - mean) / (spread + 1e-6).sqrt()
+    return (predicted.float() - target).square().mean()

@@ -1,0 +1,131 @@
+"""Masked autoencoder (arXiv 2111.06377): from a tenth of the patches, predict the pixels of the others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from spectralearth_build.pretrain.augment import Augmentation, augment
+from spectralearth_build.pretrain.encoders.attention import Block, initialise, pick, to_patches
+from spectralearth_build.pretrain.encoders.vit import SpectralViT
+from spectralearth_build.pretrain.objectives.base import Objective
+from spectralearth_build.pretrain.objectives.losses import masked_error
+
+
+@dataclass(frozen=True)
+class MaeConfig:
+    """MAE as in SpectralEarth (arXiv 2408.08447)."""
+
+    mask: float = 0.9
+    """Share of the patches that is hidden."""
+    dim: int = 512
+    """Width of the decoder."""
+    depth: int = 1
+    """Its blocks."""
+    heads: int = 16
+    """Its heads of attention."""
+    normalised: bool = True
+    """Whether patches are predicted at mean 0 and variance 1."""
+    official: bool = False
+    """As in the published code: the adapter runs on hidden pixels too; ten times the work, and its batch statistics
+    know them."""
+    views: Augmentation = field(default_factory=lambda: Augmentation(scale=(0.4, 1.0)))
+    """Augmentation."""
+
+
+class Mae(Objective):
+    """MAE over a spectral ViT; the adapter sees visible pixels only.
+
+    Args:
+        encoder: a `SpectralViT`.
+        config: the recipe.
+
+    Raises:
+        TypeError: another encoder: only a ViT can leave patches out.
+    """
+
+    places: Tensor
+
+    def __init__(self, encoder: nn.Module, config: MaeConfig | None = None) -> None:
+        super().__init__(encoder)
+        if not isinstance(encoder, SpectralViT):
+            raise TypeError("MAE needs a ViT encoder (vit_s, vit_b, ...): others cannot leave patches out.")
+        self.config = config = config or MaeConfig()
+        values = encoder.adapter.bands * encoder.patch**2
+        self.bridge = nn.Linear(encoder.dim, config.dim)
+        self.hidden = nn.Parameter(torch.zeros(1, 1, config.dim))
+        self.blocks = nn.ModuleList(Block(config.dim, config.heads) for _ in range(config.depth))
+        self.norm, self.predict = nn.LayerNorm(config.dim, eps=1e-6), nn.Linear(config.dim, values)
+        for module in (self.bridge, self.blocks, self.predict):
+            initialise(module)
+        nn.init.normal_(self.hidden, std=0.02)
+        self.register_buffer("places", sine_cosine(encoder.grid, config.dim), persistent=False)
+
+    def forward(self, series: Tensor, places: Tensor, draw: torch.Generator) -> Tensor:
+        """As of `Objective.forward`; of two dates, each sample takes one at random."""
+        with torch.no_grad():
+            date = torch.randint(series.shape[1], (len(series),), generator=draw).to(series.device)
+            image = augment(
+                series[torch.arange(len(series), device=series.device), date], self.config.views, draw
+            )
+        return self.loss(image, draw)
+
+    def loss(self, image: Tensor, draw: torch.Generator) -> Tensor:
+        """The loss of images [batch, band, y, x]."""
+        visible, hidden = (
+            each.to(image.device)
+            for each in partition(len(image), len(self.places) - 1, self.config.mask, draw)
+        )
+        return self.loss_of(image, visible, hidden)
+
+    def loss_of(self, image: Tensor, visible: Tensor, hidden: Tensor) -> Tensor:
+        """The loss for given patches: int [batch, patch] each, together all patches once."""
+        if self.config.official:
+            cut = to_patches(self.encoder.adapter(image), self.encoder.patch)  # type: ignore[operator, arg-type]
+            tokens = self.encoder.encode(pick(cut, visible), visible)  # type: ignore[operator]
+        else:
+            tokens = self.encoder.tokens(image, visible)  # type: ignore[operator]
+        self.seen = tokens[:, 0].detach()
+        target = pick(to_patches(image, int(self.encoder.patch)), hidden)  # type: ignore[arg-type]
+        return masked_error(self.decode(tokens, visible, hidden), target.flatten(2), self.config.normalised)
+
+    def decode(self, tokens: Tensor, visible: Tensor, hidden: Tensor) -> Tensor:
+        """Predict hidden patches.
+
+        Args:
+            tokens: [batch, 1 + visible, dim] of the encoder.
+            visible: numbers of the visible patches.
+            hidden: numbers of the hidden ones.
+
+        Returns:
+            [batch, hidden, band * pixel], bands outermost.
+        """
+        narrow = self.bridge(tokens)
+        place = self.places[1 + torch.cat([visible, hidden], 1)]
+        masks = self.hidden.to(narrow.dtype).expand(len(tokens), hidden.shape[1], -1)
+        out = torch.cat([narrow[:, :1] + self.places[0], torch.cat([narrow[:, 1:], masks], 1) + place], 1)
+        for block in self.blocks:
+            out = block(out)
+        predicted: Tensor = self.predict(self.norm(out[:, -hidden.shape[1] :]))
+        return predicted
+
+
+def partition(batch: int, patches: int, mask: float, draw: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Random visible and hidden patches of each image: int64 [batch, visible] and [batch, hidden]."""
+    order = torch.rand(batch, patches, generator=draw).argsort(1)
+    visible = max(1, int(patches * (1 - mask)))
+    return order[:, :visible], order[:, visible:]
+
+
+def sine_cosine(grid: int, dim: int) -> Tensor:
+    """Fixed positions of a square grid of patches (arXiv 2111.06377), [1 + grid * grid, dim]; the first is zero.
+
+    The first half of a vector is the column's, the second the line's; of each, sines and then cosines.
+    """
+    omega = 10000 ** -(torch.arange(dim // 4, dtype=torch.float64) / (dim / 4))
+    angle = torch.arange(grid, dtype=torch.float64)[:, None] * omega
+    line = torch.cat([angle.sin(), angle.cos()], 1)
+    both = torch.cat([line[None].expand(grid, -1, -1), line[:, None].expand(-1, grid, -1)], 2)
+    return torch.cat([torch.zeros(1, dim), both.reshape(-1, dim).float()])

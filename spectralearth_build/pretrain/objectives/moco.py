@@ -1,0 +1,107 @@
+"""MoCo-v2 (arXiv 2003.04297): a query must find its key among the keys of a long queue."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+from spectralearth_build.pretrain.augment import Augmentation, augment
+from spectralearth_build.pretrain.objectives.across import gathered
+from spectralearth_build.pretrain.objectives.base import Objective, two_views
+from spectralearth_build.pretrain.objectives.ema import follow, follower, reset
+from spectralearth_build.pretrain.objectives.heads import mlp
+from spectralearth_build.pretrain.objectives.losses import info_nce
+from spectralearth_build.pretrain.objectives.split_norm import split_norms
+
+
+@dataclass(frozen=True)
+class MoCoConfig:
+    """MoCo-v2 as in SpectralEarth (arXiv 2408.08447)."""
+
+    temperature: float = 0.1
+    """Divides the cosines."""
+    queue: int = 32768
+    """Keys kept as negatives."""
+    momentum: float = 0.999
+    """How much of the key encoder stays at each step."""
+    hidden: int = 2048
+    """Width of the head's hidden layer."""
+    dim: int = 128
+    """Length of a key."""
+    batch_splits: int = 4
+    """Parts of a batch with batch statistics of their own; 1: plain batch normalisation, which leaks."""
+    mask_location: bool = True
+    """Whether keys of the query's own location are left out of its negatives."""
+    official: bool = False
+    """As in the published code: the key encoder starts from other weights than the query, batch normalisation is
+    plain, and keys of the own location count as negatives."""
+    views: Augmentation = field(default_factory=lambda: Augmentation(blur=0.5))
+    """Augmentation of both views."""
+
+
+class MoCo(Objective):
+    """MoCo-v2 with two dates of a location as the two views, where there are two.
+
+    Args:
+        encoder: [batch, band, y, x] to [batch, dim]; its batch normalisations are replaced by split ones.
+        config: the recipe.
+    """
+
+    queue: Tensor
+    queue_places: Tensor
+    cursor: Tensor
+
+    def __init__(self, encoder: nn.Module, config: MoCoConfig | None = None) -> None:
+        super().__init__(encoder)
+        self.config = config = config or MoCoConfig()
+        dim = int(encoder.dim)  # type: ignore[arg-type]
+        self.head = mlp(dim, config.hidden, config.dim)
+        if config.batch_splits > 1 and not config.official:
+            split_norms(encoder, config.batch_splits)
+        self.key_encoder, self.key_head = follower(encoder), follower(self.head)
+        if config.official:
+            reset(self.key_encoder)
+            reset(self.key_head)
+        self.register_buffer("queue", normalize(torch.randn(config.queue, config.dim), dim=1))
+        self.register_buffer("queue_places", torch.full((config.queue,), -1))
+        self.register_buffer("cursor", torch.zeros((), dtype=torch.long))
+
+    def forward(self, series: Tensor, places: Tensor, draw: torch.Generator) -> Tensor:
+        """As of `Objective.forward`."""
+        with torch.no_grad():
+            first, second = (augment(image, self.config.views, draw) for image in two_views(series))
+        return self.loss(first, second, places, draw)
+
+    def loss(self, first: Tensor, second: Tensor, places: Tensor, draw: torch.Generator) -> Tensor:
+        """The loss of two views [batch, band, y, x]; the keys enter the queue."""
+        features = self.encoder(first)
+        self.seen = features.detach()
+        query = normalize(self.head(features), dim=1)
+        key = self._keys(second, draw)
+        masked = self.config.mask_location and not self.config.official
+        same = places[:, None] == self.queue_places[None] if masked else None
+        result = info_nce(query, key, self.queue.clone(), self.config.temperature, same)
+        self._enqueue(gathered(key), gathered(places))
+        return result
+
+    @torch.no_grad()
+    def _keys(self, images: Tensor, draw: torch.Generator) -> Tensor:
+        """Normalised keys; shuffled on the way, so that the parts of the batch differ from those of the queries."""
+        order = torch.randperm(len(images), generator=draw).to(images.device)
+        keys = normalize(self.key_head(self.key_encoder(images[order])), dim=1)
+        return torch.empty_like(keys).index_copy_(0, order, keys)
+
+    @torch.no_grad()
+    def _enqueue(self, keys: Tensor, places: Tensor) -> None:
+        at = (self.cursor + torch.arange(len(keys), device=keys.device)) % len(self.queue)
+        self.queue[at] = keys.to(self.queue.dtype)
+        self.queue_places[at] = places
+        self.cursor.copy_((self.cursor + len(keys)) % len(self.queue))
+
+    def after_step(self, done: float) -> None:
+        """The key networks follow."""
+        follow(self.key_encoder, self.encoder, self.config.momentum)
+        follow(self.key_head, self.head, self.config.momentum)

@@ -1,0 +1,59 @@
+"""SimCLR (arXiv 2002.05709): two views of a location recognise each other in the batch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from spectralearth_build.pretrain.augment import Augmentation, augment
+from spectralearth_build.pretrain.objectives.across import gathered, gathered_with_gradient, world
+from spectralearth_build.pretrain.objectives.base import Objective, two_views
+from spectralearth_build.pretrain.objectives.heads import mlp
+from spectralearth_build.pretrain.objectives.losses import nt_xent
+
+
+@dataclass(frozen=True)
+class SimClrConfig:
+    """SimCLR with the head of MoCo-v2."""
+
+    temperature: float = 0.07
+    """Divides the cosines; 0.2 suits a Swin encoder without projection."""
+    hidden: int = 2048
+    """Width of the projection's hidden layer; 0: no projection."""
+    dim: int = 128
+    """Length of a projected vector."""
+    mask_location: bool = True
+    """Whether other samples of the same location are left out of the negatives."""
+    views: Augmentation = field(default_factory=lambda: Augmentation(blur=0.5))
+    """Augmentation of both views."""
+
+
+class SimClr(Objective):
+    """SimCLR with two dates of a location as the two views, where there are two.
+
+    Args:
+        encoder: [batch, band, y, x] to [batch, dim].
+        config: the recipe.
+    """
+
+    def __init__(self, encoder: nn.Module, config: SimClrConfig | None = None) -> None:
+        super().__init__(encoder)
+        self.config = config = config or SimClrConfig()
+        dim = int(encoder.dim)  # type: ignore[arg-type]
+        self.head = mlp(dim, config.hidden, config.dim) if config.hidden else nn.Identity()
+
+    def forward(self, series: Tensor, places: Tensor, draw: torch.Generator) -> Tensor:
+        """As of `Objective.forward`."""
+        with torch.no_grad():
+            first, second = (augment(image, self.config.views, draw) for image in two_views(series))
+        return self.loss(first, second, places)
+
+    def loss(self, first: Tensor, second: Tensor, places: Tensor) -> Tensor:
+        """The loss of two views [batch, band, y, x]."""
+        features = [self.encoder(view) for view in (first, second)]
+        self.seen = features[0].detach()
+        projected = [gathered_with_gradient(self.head(each)) for each in features]
+        where = gathered(places) if self.config.mask_location else None
+        return nt_xent(projected[0], projected[1], self.config.temperature, where, *world())

@@ -1,0 +1,60 @@
+"""Batch normalisation over parts of a batch, so that a sample cannot recognise its partner by shared statistics.
+
+MoCo computes positives in another process than the queries and normalises them there with other samples ("shuffling
+BN"). On one device the same is had by splitting the batch (as MoCo's authors do in their single-device version).
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn.functional import batch_norm
+
+
+class SplitBatchNorm(nn.BatchNorm2d):
+    """Batch normalisation in which every ``splits``-th sample shares statistics.
+
+    Args:
+        channels: number of channels.
+        splits: number of parts; the batch must divide by it.
+    """
+
+    def __init__(self, channels: int, splits: int) -> None:
+        super().__init__(channels)
+        self.splits = splits
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[batch, channel, y, x] to the same; running statistics are the mean over the parts."""
+        if not self.training:
+            return super().forward(x)
+        assert self.running_mean is not None
+        assert self.running_var is not None
+        batch, channels, height, width = x.shape
+        if batch % self.splits:
+            raise ValueError(f"A batch of {batch} cannot be split into {self.splits} equal parts.")
+        mean, var = (value.repeat(self.splits) for value in (self.running_mean, self.running_var))
+        out = batch_norm(
+            x.reshape(batch // self.splits, self.splits * channels, height, width),
+            mean,
+            var,
+            None,
+            None,
+            True,
+            self.momentum or 0.1,
+            self.eps,
+        ).view(batch, channels, height, width)
+        self.running_mean.copy_(mean.view(self.splits, channels).mean(0))
+        self.running_var.copy_(var.view(self.splits, channels).mean(0))
+        assert self.num_batches_tracked is not None
+        self.num_batches_tracked.add_(1)
+        return out * self.weight.view(-1, 1, 1) + self.bias.view(-1, 1, 1)
+
+
+def split_norms(network: nn.Module, splits: int) -> None:
+    """Replace every batch normalisation below ``network``, keeping its state."""
+    for name, child in network.named_children():
+        if isinstance(child, nn.BatchNorm2d):
+            split = SplitBatchNorm(child.num_features, splits)
+            split.load_state_dict(child.state_dict())
+            setattr(network, name, split)
+        else:
+            split_norms(child, splits)

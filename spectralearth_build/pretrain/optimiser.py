@@ -1,0 +1,33 @@
+"""The optimiser and its rate at each step."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from spectralearth_build.pretrain.config import Recipe
+from spectralearth_build.pretrain.schedule import cosine, stairs
+
+
+def optimiser_of(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    """Make the optimiser; biases and norms are not decayed."""
+    trained = [value for value in network.parameters() if value.requires_grad]
+    groups = [
+        {"params": [value for value in trained if value.ndim > 1], "weight_decay": recipe.weight_decay},
+        {"params": [value for value in trained if value.ndim <= 1], "weight_decay": 0.0},
+    ]
+    fused = all(value.is_cuda for value in trained)
+    if recipe.optimiser == "sgd":
+        return torch.optim.SGD(groups, recipe.rate, momentum=0.9, fused=fused)
+    return torch.optim.AdamW(groups, recipe.rate, fused=fused)
+
+
+def set_rate(optimiser: torch.optim.Optimizer, recipe: Recipe, step: int, total: int) -> float:
+    """Set the learning rate of a step; returns it."""
+    if recipe.drops:
+        rate = stairs(step, total, recipe.rate, recipe.drops)
+    else:
+        rate = cosine(step, total, recipe.rate, 0.0, round(recipe.warmup * total))
+    for group in optimiser.param_groups:
+        group["lr"] = rate
+    return rate

@@ -1,0 +1,110 @@
+"""What an encoder knows about labels: nearest neighbours and a linear probe on locations it is not told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from spectralearth_build.errors import UsageError
+from spectralearth_build.loader import Loader
+from spectralearth_build.pretrain.feed import place_number
+from spectralearth_build.pretrain.monitors import k_nearest
+from spectralearth_build.pretrain.spectra import Standardise
+
+BATCH = 32
+
+
+class Probe:
+    """Accuracy on held-out locations of a dataset with labels.
+
+    Half of the labelled locations, chosen by a hash of their names, are known; the others are asked. One patch of each
+    is read at every call, so memory does not grow with their number.
+
+    Args:
+        dataset: folder or URL.
+        labels: Parquet file with location_id and label (whole numbers from 0).
+        standardise: of the encoder's input.
+        device: where to compute.
+        most: labelled locations used, at most.
+
+    Raises:
+        UsageError: the file cannot be read, or labels too few locations.
+    """
+
+    def __init__(
+        self,
+        dataset: str | Path,
+        labels: Path,
+        standardise: Standardise,
+        device: torch.device,
+        most: int = 2048,
+    ) -> None:
+        self.label_of = read_labels(labels)
+        loader = Loader(dataset, BATCH, dates=1, shuffle=False)
+        known = loader.samples.patches["location_id"].isin(list(self.label_of)[:most])
+        chosen = loader.samples.patches[known]
+        if chosen["location_id"].nunique() < 4:
+            raise UsageError("Fewer than four labelled locations are in the dataset.", labels, "Label more.")
+        self.loader = Loader(dataset, BATCH, dates=1, shuffle=False, patches=chosen)
+        self.standardise, self.device = standardise, device
+
+    def __call__(self, encoder: nn.Module) -> float:
+        """The accuracy of nearest neighbours; the encoder is left in the mode it was in."""
+        features, labels, held = self.features(encoder)
+        return k_nearest(features[~held], labels[~held], features[held], labels[held])
+
+    def features(self, encoder: nn.Module) -> tuple[Tensor, Tensor, Tensor]:
+        """Vectors float32 [location, dim], labels int64 [location], and which are asked, bool [location]."""
+        training = encoder.training
+        encoder.eval()
+        vectors, names = [], []
+        self.loader.set_epoch(0)
+        with torch.inference_mode():
+            for batch in self.loader:
+                counts = batch["pixels"][:, 0].to(self.device)
+                vectors.append(encoder(self.standardise(counts)).float())
+                names += batch["location"]
+        encoder.train(training)
+        labels = torch.tensor([self.label_of[name] for name in names], device=self.device)
+        held = torch.tensor([place_number(name) % 2 == 0 for name in names], device=self.device)
+        return torch.cat(vectors), labels, held
+
+
+def read_labels(path: Path) -> dict[str, int]:
+    """Labels by location_id.
+
+    Raises:
+        UsageError: not a Parquet file with these columns.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.read_table(path, columns=["location_id", "label"])
+        return dict(zip(table["location_id"].to_pylist(), map(int, table["label"].to_pylist()), strict=True))
+    except (OSError, pa.ArrowException, TypeError, ValueError) as error:
+        raise UsageError(
+            f"Not a readable table of labels: {error}.", path, "It needs the columns location_id and label."
+        ) from error
+
+
+def ridge(known: Tensor, labels: Tensor, asked: Tensor, truth: Tensor, penalty: float = 1.0) -> float:
+    """Accuracy of a linear probe in closed form: ridge regression to one-hot labels.
+
+    Args:
+        known: features [n, dim]; they are standardised by their own mean and deviation.
+        labels: int64 [n].
+        asked: features [m, dim].
+        truth: int64 [m].
+        penalty: on the squared weights.
+    """
+    mean, std = known.mean(0), known.std(0).clamp(min=1e-6)
+    x, y = ((each - mean) / std for each in (known.double(), asked.double()))
+    classes = int(torch.max(labels.max(), truth.max())) + 1
+    target = nn.functional.one_hot(labels, classes).double()
+    centre = target.mean(0)
+    gram = x.T @ x + penalty * torch.eye(x.shape[1], dtype=torch.float64, device=x.device)
+    weights = torch.linalg.solve(gram, x.T @ (target - centre))
+    return float(((y @ weights + centre).argmax(1) == truth).float().mean())

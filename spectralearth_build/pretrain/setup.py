@@ -1,0 +1,131 @@
+"""From settings to a run: the dataset's loader and spectra, the encoder, the objective."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from spectralearth_build.errors import UsageError
+from spectralearth_build.loader import Loader
+from spectralearth_build.loader.source import source_of
+from spectralearth_build.pretrain import checkpoint
+from spectralearth_build.pretrain.config import ObjectiveName, PretrainConfig
+from spectralearth_build.pretrain.encoders import make
+from spectralearth_build.pretrain.objectives.across import world
+from spectralearth_build.pretrain.objectives.base import Objective
+from spectralearth_build.pretrain.objectives.dino import Dino
+from spectralearth_build.pretrain.objectives.mae import Mae
+from spectralearth_build.pretrain.objectives.moco import MoCo
+from spectralearth_build.pretrain.objectives.simclr import SimClr
+from spectralearth_build.pretrain.probe import Probe
+from spectralearth_build.pretrain.spectra import Spectra
+from spectralearth_build.pretrain.trainer import Run, join
+from spectralearth_build.pretrain.weights import save_encoder
+
+OBJECTIVES: dict[ObjectiveName, Callable[[nn.Module, Any], Objective]] = {
+    "moco": MoCo,
+    "dino": Dino,
+    "mae": Mae,
+    "simclr": SimClr,
+}
+
+
+def prepare(dataset: str | Path, folder: Path, config: PretrainConfig) -> Run:
+    """Make a run, or the same run again, to go on with it.
+
+    Args:
+        dataset: folder or URL of a dataset.
+        folder: of the run: settings, checkpoints, log.
+        config: the settings.
+
+    Raises:
+        UsageError: settings that make no sense or differ from those of the run in the folder.
+    """
+    device = join() or torch.device(config.train.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    if world()[0] == 0:
+        checkpoint.settings(folder, json.loads(json.dumps(config.document())))
+    torch.manual_seed(config.train.seed)
+    loader = loader_of(dataset, config)
+    spectra = spectra_of(dataset)
+    objective = objective_of(config, len(spectra.mean))
+    run = Run(objective, loader, spectra, config, folder, device)
+    if config.data.labels and world()[0] == 0:
+        run.probe = Probe(dataset, Path(config.data.labels), run.standardise, device)
+    return run
+
+
+def loader_of(dataset: str | Path, config: PretrainConfig) -> Loader:
+    """The loader of a run: one date of each location for MAE, two for the others."""
+    data = config.data
+    return Loader(
+        dataset,
+        config.train.batch,
+        dates=1 if config.objective == "mae" else 2,
+        rule=data.dates,
+        seed=config.train.seed,
+        drop_last=True,
+        threads=data.threads or None,
+        keep=2,
+        min_dates=data.min_dates,
+        max_cloud=data.max_cloud if data.max_cloud < 1 else None,
+        split=data.split or None,
+    )
+
+
+def objective_of(config: PretrainConfig, bands: int) -> Objective:
+    """The objective with a new encoder.
+
+    Raises:
+        UsageError: they do not go together.
+    """
+    try:
+        return OBJECTIVES[config.objective](
+            make(**encoder_options(config, bands)), getattr(config, config.objective)
+        )
+    except (TypeError, ValueError) as error:
+        raise UsageError(str(error), remedy="Mend the settings under encoder.") from error
+
+
+def encoder_options(config: PretrainConfig, bands: int) -> dict[str, Any]:
+    """Arguments of `encoders.make`, which go into the encoder's file."""
+    views = getattr(config, config.objective).views
+    image = config.encoder.image or views.size or 128
+    return {"name": config.encoder.name, "bands": bands, "patch": config.encoder.patch, "image": image}
+
+
+def spectra_of(dataset: str | Path) -> Spectra:
+    """Bands and statistics of a dataset, folder or URL.
+
+    Raises:
+        UsageError: there are none.
+    """
+    try:
+        document = json.loads(source_of(dataset).whole("statistics.json"))
+        nm, mean, std = (tuple(map(float, document[name])) for name in ("wavelength_nm", "mean", "std"))
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise UsageError(
+            f"The dataset has no statistics: {error}.", dataset, "Run `build` (again)."
+        ) from error
+    return Spectra(nm, mean, std, float(document["scale"]))
+
+
+def finish(run: Run) -> Path:
+    """Write the encoder of a run; returns its file."""
+    path = run.folder / "encoder.safetensors"
+    options = encoder_options(run.config, len(run.spectra.mean))
+    about = {"objective": run.config.objective, "steps": run.step, "settings": run.config.document()}
+    if world()[0] == 0:
+        save_encoder(path, plain(run.objective.encoder, options), options, run.spectra, about)
+    return path
+
+
+def plain(encoder: nn.Module, options: dict[str, Any]) -> nn.Module:
+    """The encoder without what an objective has put into it."""
+    fresh = make(**options)
+    fresh.load_state_dict(encoder.state_dict())
+    return fresh

@@ -1,0 +1,99 @@
+"""A trained encoder as one file: safetensors with all that its use needs in the header.
+
+from spectralearth_build.pretrain.weights import load_encoder
+
+encoder = load_encoder("encoder.safetensors")
+vectors = encoder(counts)  # int16 [batch, band, y, x] as stored, to float32 [batch, dim]
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from spectralearth_build.errors import UsageError
+from spectralearth_build.files import replacing
+from spectralearth_build.pretrain.encoders import make
+from spectralearth_build.pretrain.spectra import Spectra, Standardise
+
+FORMAT = "spectralearth-build encoder 1"
+
+
+class CountsEncoder(nn.Module):
+    """An encoder that takes counts as they are stored.
+
+    Args:
+        encoder: takes standardised values.
+        spectra: bands and statistics of its input.
+    """
+
+    def __init__(self, encoder: nn.Module, spectra: Spectra) -> None:
+        super().__init__()
+        self.spectra = spectra
+        self.standardise = Standardise(spectra)
+        self.encoder = encoder
+        self.dim: int = encoder.dim  # type: ignore[assignment]
+
+    def features(self, counts: Tensor) -> Tensor:
+        """int16 [batch, band, y, x] to maps [batch, dim, y / stride, x / stride]."""
+        out: Tensor = self.encoder.features(self.standardise(counts))  # type: ignore[operator]
+        return out
+
+    def forward(self, counts: Tensor) -> Tensor:
+        """int16 [batch, band, y, x] to vectors [batch, dim]."""
+        out: Tensor = self.encoder(self.standardise(counts))
+        return out
+
+
+def save_encoder(
+    path: Path, encoder: nn.Module, options: dict[str, Any], spectra: Spectra, about: dict[str, Any]
+) -> None:
+    """Write an encoder.
+
+    Args:
+        path: the file.
+        encoder: of `encoders.make`.
+        options: the arguments of `encoders.make`.
+        spectra: bands and statistics of its input.
+        about: what else is worth knowing: objective, steps, dataset.
+    """
+    header = {
+        "format": FORMAT,
+        "encoder": json.dumps(options),
+        "spectra": spectra.to_json(),
+        "about": json.dumps(about),
+    }
+    tensors = {name: value.detach().cpu().contiguous() for name, value in encoder.state_dict().items()}
+    with replacing(path) as temporary:
+        save_file(tensors, temporary, header)
+
+
+def load_encoder(path: str | Path, device: str = "cpu", dense: bool = False) -> CountsEncoder:
+    """Read an encoder, in evaluation mode.
+
+    Args:
+        path: file of `save_encoder`.
+        device: where to.
+        dense: ResNets: dilation instead of stride, for segmentation.
+
+    Raises:
+        UsageError: not such a file, or one that is damaged.
+    """
+    try:
+        with safe_open(path, "pt", device) as file:
+            header = file.metadata() or {}
+            if header.get("format") != FORMAT:
+                raise UsageError("Not an encoder of this package.", path, "Use encoder.safetensors of a run.")
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+    except (OSError, SafetensorError) as error:
+        raise UsageError(
+            f"The encoder cannot be read: {error}.", path, "Use encoder.safetensors of a run."
+        ) from error
+    encoder = make(**json.loads(header["encoder"]), dense=dense)
+    encoder.load_state_dict(tensors)
+    return CountsEncoder(encoder, Spectra.from_json(header["spectra"])).to(device).eval()

@@ -1,0 +1,87 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+from neighbours_by_loops import nearest_by_loops
+
+from spectralearth_build.pretrain.monitors import Recent, diagnosis, feature_std, k_nearest, rank_me
+from spectralearth_build.pretrain.probe import ridge
+
+
+def test_spread_is_one_on_the_sphere_and_zero_at_a_point():
+    torch.manual_seed(0)
+    assert feature_std(torch.randn(4000, 64)) == pytest.approx(1.0, abs=0.02)
+    assert feature_std(torch.ones(100, 64)) == pytest.approx(0.0, abs=1e-6)
+
+
+@pytest.mark.parametrize("rank", [1, 3, 8])
+def test_rank_of_equal_singular_values_is_their_number(rank):
+    basis = torch.linalg.qr(torch.randn(32, rank))[0]
+    assert rank_me(basis @ torch.linalg.qr(torch.randn(16, rank))[0].T) == pytest.approx(rank, rel=1e-3)
+
+
+def test_rank_follows_the_definition():
+    x = np.random.default_rng(0).normal(size=(20, 7))
+    p = np.linalg.svd(x, compute_uv=False)
+    p /= p.sum()
+    assert rank_me(torch.tensor(x)) == pytest.approx(math.exp(-(p * np.log(p)).sum()), rel=1e-3)
+
+
+def test_neighbours_vote_as_defined():
+    torch.manual_seed(1)
+    known, asked = torch.randn(40, 5), torch.randn(15, 5)
+    labels, truth = torch.randint(0, 4, (40,)), torch.randint(0, 4, (15,))
+    expected = nearest_by_loops(known.numpy(), labels.numpy(), asked.numpy(), truth.numpy(), 7, 0.07)
+    assert k_nearest(known, labels, asked, truth, 7) == pytest.approx(expected)
+
+
+def test_a_linear_probe_finds_a_linear_rule():
+    torch.manual_seed(2)
+    x = torch.randn(400, 10)
+    y = (x[:, 3] > 0).long()
+    assert ridge(x[:200], y[:200], x[200:], y[200:]) > 0.9
+
+
+def test_a_linear_probe_is_ridge_regression():
+    rng = np.random.default_rng(5)
+    x, y, asked, truth = (
+        rng.normal(size=(30, 4)),
+        rng.integers(0, 3, 30),
+        rng.normal(size=(20, 4)),
+        rng.integers(0, 3, 20),
+    )
+    mean, std = x.mean(0), x.std(0, ddof=1)
+    one_hot = np.eye(3)[y]
+    tall = np.concatenate([(x - mean) / std, np.sqrt(2.5) * np.eye(4)])
+    weights = np.linalg.lstsq(
+        tall, np.concatenate([one_hot - one_hot.mean(0), np.zeros((4, 3))]), rcond=None
+    )[0]
+    expected = (((asked - mean) / std @ weights + one_hot.mean(0)).argmax(1) == truth).mean()
+    tensors = [torch.tensor(each) for each in (x, y, asked, truth)]
+    assert ridge(*tensors, penalty=2.5) == pytest.approx(expected)
+
+
+def test_recent_features_are_the_last_ones():
+    recent = Recent(4)
+    assert recent.figures() == {}
+    for value in range(3):
+        recent.add(torch.full((2, 3), float(value)))
+    assert recent.features[:, 0].tolist() == [1, 1, 2, 2]
+
+
+@pytest.mark.parametrize(
+    ("figures", "cause"),
+    [
+        ({"teacher_entropy": 0.01, "feature_std": 0.9}, "one prototype"),
+        ({"teacher_entropy": math.log(64) * 0.99, "feature_std": 0.9}, "uniform"),
+        ({"feature_std": 0.01}, "same feature"),
+        ({"feature_std": 0.5, "rank": 1.1}, "one line"),
+    ],
+)
+def test_a_collapse_is_named(figures, cause):
+    assert cause in diagnosis(figures, 64)
+
+
+def test_health_is_no_collapse():
+    assert diagnosis({"feature_std": 0.8, "rank": 20.0, "teacher_entropy": 2.0}, 64) is None

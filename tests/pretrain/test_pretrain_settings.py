@@ -1,0 +1,68 @@
+import tomllib
+
+import pytest
+
+from spectralearth_build.cli.pretrain_settings import load, template
+from spectralearth_build.errors import ConfigError
+from spectralearth_build.pretrain.config import PretrainConfig, recipe_of
+
+
+def test_the_template_is_the_default_with_every_setting_explained(tmp_path):
+    path = tmp_path / "default.toml"
+    path.write_text(template())
+    assert load(path, []) == PretrainConfig()
+    lines = template().splitlines()
+    settings = [i for i, line in enumerate(lines) if " = " in line and not line.startswith("#")]
+    assert len(settings) > 60
+    unexplained = [lines[i] for i in settings if not lines[i - 1].startswith("#")]
+    assert unexplained == ['objective = "moco"'] or unexplained == []
+
+
+def test_options_lie_over_the_file(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text('objective = "mae"\n[train]\nbatch = 8\n[mae.views]\nsize = 64\n')
+    config = load(
+        path, ["train.batch=16", "encoder.name=vit_b", "mae.views.scale=[0.5, 1.0]", "data.split=train"]
+    )
+    assert (config.objective, config.train.batch, config.encoder.name) == ("mae", 16, "vit_b")
+    assert (config.mae.views.size, config.mae.views.scale, config.data.split) == (64, (0.5, 1.0), "train")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("train.speed=9", "Unknown settings: train.speed"),
+        ("moco.views.colour=1", "Unknown settings: moco.views.colour"),
+        ("objective=jepa", "objective: .*'moco', 'dino', 'mae' or 'simclr'"),
+        ("train.batch=many", "train.batch"),
+        ("train.batch", "not section.key=value"),
+        ("objective.x=1", "Unknown|no section|objective"),
+    ],
+)
+def test_mistakes_are_named(text, message):
+    with pytest.raises(ConfigError, match=message):
+        load(None, [text])
+
+
+def test_a_broken_file_is_named(tmp_path):
+    path = tmp_path / "broken.toml"
+    path.write_text("objective = ")
+    with pytest.raises(ConfigError, match=r"broken.toml.*TOML"):
+        load(path, [])
+
+
+@pytest.mark.parametrize(
+    ("objective", "epochs", "optimiser", "rate"),
+    [("moco", 100, "sgd", 1e-3), ("dino", 100, "adamw", 1e-3), ("mae", 200, "adamw", 1e-4)],
+)
+def test_recipes_are_the_published_ones(objective, epochs, optimiser, rate):
+    recipe = recipe_of(load(None, [f"objective={objective}"]))
+    assert (recipe.epochs, recipe.optimiser, recipe.rate) == (epochs, optimiser, rate)
+    given = recipe_of(
+        load(None, [f"objective={objective}", "train.epochs=3", "train.optimiser=adamw", "train.rate=0.5"])
+    )
+    assert (given.epochs, given.optimiser, given.rate) == (3, "adamw", 0.5)
+
+
+def test_template_is_toml():
+    assert tomllib.loads(template())["moco"]["queue"] == 32768
