@@ -1,16 +1,16 @@
 """Strategies on the same components, in one process, one after the other.
 
 What all of them start from (the tiles' regions, datatakes joined, depth) is made once for each component and timed
-apart. SpectralEarth's Algorithm 1 sees tiles one by one, not joined. Its windows are counted twice: with the dates of
-the tuple that each was laid out in, as the paper does, and with all dates of the true cover, joined datatakes and all,
-which favours it.
+apart. SpectralEarth's Algorithm 1 sees tiles one by one, not joined. It takes part twice: on runs of pixels, each tuple
+packed as tightly as it can, and on polygons, each cut into a grid (see `bench.polygons`). Its windows are counted
+twice: with the dates of the tuple that each was laid out in, as the paper does, and with all dates of the true cover,
+joined datatakes and all, which favours it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import geopandas as gpd
@@ -18,18 +18,20 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from spectralearth_build.bench import polygons
 from spectralearth_build.bench.measure import FIRST, at_most, counts, timed
 from spectralearth_build.config import QualityConfig
 from spectralearth_build.overlap.graph import components
-from spectralearth_build.overlap.lattice import WINDOW, Box
+from spectralearth_build.overlap.lattice import Box
 from spectralearth_build.overlap.region import Points
 from spectralearth_build.overlap.view import Tile
 from spectralearth_build.overlap.zones import owned
 from spectralearth_build.plan.algorithm1 import laid_out
 from spectralearth_build.plan.bound import upper_bound
-from spectralearth_build.plan.component import Ground, blocked_by, grounds
+from spectralearth_build.plan.component import Ground, grounds
 from spectralearth_build.plan.fixed_lattice import fixed_lattice
 from spectralearth_build.plan.greedy import greedy
+from spectralearth_build.plan.lattices import Placed, place
 from spectralearth_build.plan.problem import Problem, Strategy
 from spectralearth_build.plan.shelves import shelves
 from spectralearth_build.progress import track
@@ -58,7 +60,8 @@ ENTRANTS = (
     Entrant("greedy by depth", greedy),
     *(Entrant(name, shelves, value) for value, name in OURS.items()),
 )
-KEPT = {"Algorithm 1, 20 kept": 20, "Algorithm 1, 100 kept": 100}
+ON_POLYGONS = "Algorithm 1 on polygons"
+KEPT = {f"{name}, {kept} kept": kept for name in ("Algorithm 1", ON_POLYGONS) for kept in (20, 100)}
 """Too slow for every component: these run on a sample, each component with a time limit."""
 IN_FULL = ", all dates"
 """Added to a name of `KEPT`: the same windows with all dates of the true cover."""
@@ -184,49 +187,47 @@ def _valid_pixels(ground: Ground) -> int:
 def _runs(members: Sequence[Ground], limit: float | None) -> Iterator[dict[str, Any]]:
     """All entrants on a component; the slow ones only if they have a time limit."""
     for entrant in ENTRANTS:
-        seconds, _, dates = _placed(members, entrant.value, _plainly(entrant.strategy))
-        yield _row(entrant.name, seconds, dates)
+        seconds, placed = _placed(members, entrant.value, entrant.strategy)
+        yield _row(entrant.name, seconds, _all_dates(members, placed))
     if limit is not None:
         for name, kept in KEPT.items():
             yield from _algorithm1(name, kept, members, limit)
 
 
-def _plainly(strategy: Strategy) -> Callable[[Problem], tuple[Points, Dates]]:
-    """A strategy that leaves counting dates to the cover."""
-    return lambda problem: (strategy(problem), _NONE)
-
-
 def _algorithm1(name: str, kept: int, members: Sequence[Ground], limit: float) -> Iterator[dict[str, Any]]:
+    own = [_NONE]
+    lattices = iter(members)  # placing takes them in this order
+
+    def strategy(problem: Problem) -> Points:
+        if name.startswith(ON_POLYGONS):
+            anchors, dates = polygons.laid_out(problem, polygons.footprints_of(next(lattices)), kept)
+        else:
+            anchors, dates = laid_out(problem, kept)
+        own.append(dates)
+        return anchors
+
     try:
         with timed() as clock, at_most(limit):
-            seconds, own, full = _placed(members, "patches", partial(laid_out, kept=kept))
+            seconds, placed = _placed(members, "patches", strategy)
     except TimeoutError:
         yield from (_row(label, clock.seconds, None) for label in (name, name + IN_FULL))
     else:
-        yield _row(name, seconds, own)
-        yield _row(name + IN_FULL, seconds, full)
+        yield _row(name, seconds, np.concatenate(own))
+        yield _row(name + IN_FULL, seconds, _all_dates(members, placed))
 
 
-def _placed(
-    members: Sequence[Ground], value: str, place: Callable[[Problem], tuple[Points, Dates]]
-) -> tuple[float, Dates, Dates]:
-    """Place windows on lattice after lattice, as planning does.
+def _placed(members: Sequence[Ground], value: str, strategy: Strategy) -> tuple[float, Placed]:
+    """Place windows on all lattices, as planning does; with the seconds it took."""
+    problems = {ground.epsg: _problem(ground, value) for ground in members}
+    with timed() as clock:
+        placed = place(problems, strategy)
+    return clock.seconds, placed
 
-    Returns:
-        Seconds of the strategy alone, the dates that it gives its windows itself, and all their dates.
-    """
-    done: dict[int, Points] = {}
-    seconds, own, full = 0.0, [_NONE], [_NONE]
-    for ground in members:
-        problem, blocked = _problem(ground, value), blocked_by(done, ground.epsg, WINDOW)
-        problem = problem.without(blocked) if blocked else problem
-        with timed() as clock:
-            anchors, dates = place(problem)
-        done[ground.epsg] = anchors
-        seconds += clock.seconds
-        own.append(dates)
-        full.append(ground.depth.members(anchors).sum(axis=1))
-    return seconds, np.concatenate(own), np.concatenate(full)
+
+def _all_dates(members: Sequence[Ground], placed: Placed) -> Dates:
+    """All dates of each window."""
+    found = [ground.depth.members(placed[ground.epsg]).sum(axis=1) for ground in members]
+    return np.concatenate([_NONE, *found])
 
 
 def _row(strategy: str, seconds: float, dates: Dates | None) -> dict[str, Any]:

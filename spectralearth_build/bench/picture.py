@@ -21,6 +21,8 @@ COLOURS = {
     "greedy by depth": "#c7a52b",
     "Algorithm 1, 20 kept": "#e0743c",
     "Algorithm 1, 100 kept": "#d4404f",
+    "Algorithm 1 on polygons, 20 kept": "#b07aa1",
+    "Algorithm 1 on polygons, 100 kept": "#7d4f8c",
     "ours (patches)": "#5b7fd6",
     "ours (series)": "#2f9fb4",
     "ours (pairs)": "#3fae6d",
@@ -79,7 +81,8 @@ def _draw_seconds(axes: Axes, runs: pd.DataFrame) -> None:
             axes.scatter(late["tiles"], late["seconds"], s=36, color=colour, marker="x")
     axes.set(xscale="log", yscale="log", xlabel="tiles in a component", ylabel="seconds (x: ran out of time)")
     axes.set_title("time of the strategy alone, by component", loc="left")
-    axes.legend(frameon=False, markerscale=2, loc="upper left")
+    axes.set_ylim(top=1e3 * axes.get_ylim()[1])  # room for the legend
+    axes.legend(frameon=False, markerscale=2, loc="upper left", ncols=2)
     _plain(axes)
 
 

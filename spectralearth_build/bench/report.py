@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -73,11 +74,20 @@ def _ratio_table(rows: pd.DataFrame) -> str:
             "| patches", ">= 2", "pairs", "faster")  # fmt: skip
     cells = [
         (r.strategy, r.preset, r.components, r.worse, r.patches, r.locations_2, r.pairs, r.seconds, r.seconds_in_all,
-         r.archive_patches, r.archive_locations_2, r.archive_pairs, r.archive_seconds)
+         *(_between(r, name) for name in ("patches", "locations_2", "pairs", "seconds")))
         for r in rows.itertuples()
     ]  # fmt: skip
-    title = "Ours over each other: on the components that both finished | over the archive (of a sample: estimated)"
+    title = (
+        "Ours over each other: on the components that both finished | over the archive "
+        "(of a sample: estimated, with the interval that holds 90 % of what other samples would give)"
+    )
     return table(title, head, cells)
+
+
+def _between(row: Any, name: str) -> str:  # noqa: ANN401
+    """A ratio over the whole archive, and its interval if it is an estimate."""
+    middle, low, high = (getattr(row, f"archive_{name}{end}") for end in ("", "_low", "_high"))
+    return f"{middle:.3g}" if low == high else f"{middle:.3g} ({low:.3g}-{high:.3g})"
 
 
 def _lost_table(rows: pd.DataFrame) -> str:

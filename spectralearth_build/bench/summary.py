@@ -5,11 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from spectralearth_build.bench.contest import OURS, Contest
 from spectralearth_build.bench.measure import COUNTS, FIRST
 from spectralearth_build.overlap.lattice import WINDOW
+
+RESAMPLED = 200
+"""Samples drawn again from the sample, to say how far off an estimate may be."""
 
 
 def totals(result: Contest) -> pd.DataFrame:
@@ -50,7 +54,8 @@ def ratios(result: Contest) -> pd.DataFrame:
     Columns: strategy, preset, components, worse (components where ours is worth less under its own preset), the counts
     (ours over theirs), seconds (theirs over ours: how many times faster), seconds_in_all (the same with what both
     share), and for the counts that presets put first and for seconds archive_<name>: the same over the whole archive.
-    Where only a sample ran, that is estimated class by class (see `estimated`).
+    Where only a sample ran, that is estimated class by class (see `estimated`), and between archive_<name>_low and
+    archive_<name>_high lie 90 % of what samples drawn again from the sample give.
     """
     runs = _with_common(result)
     runs["seconds_in_all"] = runs["seconds"] + runs["shared_seconds"]
@@ -63,7 +68,7 @@ def ratios(result: Contest) -> pd.DataFrame:
             theirs = theirs[theirs["finished"]]
             same = mine[mine["component"].isin(theirs["component"])]
             worse = same[f"value_{value}"].to_numpy() < theirs[f"value_{value}"].to_numpy()
-            whole = {name: estimated(mine, theirs, name) for name in (*FIRST.values(), "seconds")}
+            whole = _over_the_archive(mine, theirs)
             rows.append(
                 {
                     "strategy": strategy,
@@ -75,15 +80,24 @@ def ratios(result: Contest) -> pd.DataFrame:
                         name: _over(theirs[name].sum(), same[name].sum())
                         for name in ("seconds", "seconds_in_all")
                     },
-                    **{
-                        f"archive_{name}": _over(total, mine[name].sum())
-                        if name == "seconds"
-                        else _over(mine[name].sum(), total)
-                        for name, total in whole.items()
-                    },
+                    **whole,
                 }
             )
     return pd.DataFrame(rows)
+
+
+def _over_the_archive(mine: pd.DataFrame, theirs: pd.DataFrame) -> dict[str, float]:
+    """Ours over theirs (of seconds, theirs over ours) over the whole archive, with the interval of resampling."""
+    found = {}
+    for name in (*FIRST.values(), "seconds"):
+        ours = mine[name].sum()
+        totals = _estimates(mine, theirs, name, RESAMPLED)
+        shares = [_over(total, ours) if name == "seconds" else _over(ours, total) for total in totals]
+        found[f"archive_{name}"] = shares[0]
+        found[f"archive_{name}_low"], found[f"archive_{name}_high"] = np.percentile(
+            shares[1:], (5, 95)
+        ).tolist()
+    return found
 
 
 def estimated(mine: pd.DataFrame, theirs: pd.DataFrame, name: str) -> float:
@@ -97,15 +111,28 @@ def estimated(mine: pd.DataFrame, theirs: pd.DataFrame, name: str) -> float:
         theirs: finished runs of the other one.
         name: a count, or seconds.
     """
-    same = mine[mine["component"].isin(theirs["component"])]
-    total = 0.0
+    return float(_estimates(mine, theirs, name, 0)[0])
+
+
+def _estimates(mine: pd.DataFrame, theirs: pd.DataFrame, name: str, times: int) -> npt.NDArray[np.float64]:
+    """What `estimated` gives for the sample, and for ``times`` samples drawn with replacement from each class of it."""
+    random = np.random.default_rng(0)
+    same = mine.set_index("component").loc[theirs["component"]]
+    totals = np.zeros(times + 1)
     for number in mine["class"].unique():
-        whole, ours, other = (frame[frame["class"] == number] for frame in (mine, same, theirs))
+        whole = mine.loc[mine["class"] == number, name].to_numpy(np.float64)
+        here = (theirs["class"] == number).to_numpy()
+        ours, other = same[name].to_numpy(np.float64)[here], theirs[name].to_numpy(np.float64)[here]
         if len(other) == 0:
-            return float("nan")
-        scale = _over(whole[name].sum(), ours[name].sum(), len(whole) / len(ours))
-        total += other[name].sum() * scale
-    return total
+            return np.full(times + 1, np.nan)
+        drawn = np.tile(np.arange(len(other)), (times + 1, 1))
+        if len(other) < len(whole):
+            drawn[1:] = random.integers(len(other), size=(times, len(other)))
+        reached = ours[drawn].sum(axis=1)
+        scale = np.full(times + 1, len(whole) / len(other))
+        np.divide(whole.sum(), reached, out=scale, where=reached > 0)
+        totals += other[drawn].sum(axis=1) * scale
+    return totals
 
 
 def lost(result: Contest) -> pd.DataFrame:

@@ -7,7 +7,18 @@ from typing import Annotated
 import typer
 
 from spectralearth_build import __version__
-from spectralearth_build.cli import bench, building, checking, settings, synthetic, tuples
+from spectralearth_build.cli import (
+    bench,
+    building,
+    checking,
+    export,
+    pretraining,
+    settings,
+    splitting,
+    synthetic,
+    tuples,
+    unlocking,
+)
 from spectralearth_build.cli.codes import MEANING
 from spectralearth_build.cli.options import verb
 
@@ -44,7 +55,16 @@ def describe(
 for panel, functions in {
     "First steps": (synthetic.demo, synthetic.synthesize),
     "Build": (building.build, building.scan, building.plan, building.cut),
-    "Use": (checking.verify, checking.report, tuples.tuples),
+    "Use": (
+        checking.verify,
+        checking.repair,
+        checking.report,
+        tuples.tuples,
+        splitting.split,
+        export.export,
+        unlocking.unlock,
+    ),
+    "Train": (pretraining.pretrain, pretraining.pretrain_template, pretraining.embed),
 }.items():
     for function in functions:
         app.command(rich_help_panel=panel, epilog=EPILOG)(verb(function))

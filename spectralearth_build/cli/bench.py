@@ -1,4 +1,4 @@
-"""Verbs that measure: `bench plan`, `bench optimum`."""
+"""Verbs that measure: `bench plan`, `bench optimum`, `bench cut`, `bench load`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from spectralearth_build.cli.bench_cut import cut
+from spectralearth_build.cli.bench_pretrain import pretrain
+from spectralearth_build.cli.bench_store import store
 from spectralearth_build.cli.options import verb
 
 if TYPE_CHECKING:
@@ -76,6 +79,65 @@ def optimum(
         say(planes.line(gap))
 
 
+def load(
+    dataset: Annotated[
+        Path | None,
+        typer.Option(
+            help="A finished dataset to read; default: one is built of synthetic tiles.", file_okay=False
+        ),
+    ] = None,
+    tiles: Annotated[int, typer.Option(min=1, help="Full-size synthetic tiles.")] = 4,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same tiles and orders.")] = 0,
+    rounds: Annotated[int, typer.Option(min=1, help="How often each is measured warm; the best counts.")] = 5,
+    rows: Annotated[
+        int, typer.Option(min=1, help="Patches of the simulated tables for the first batch.")
+    ] = 1_000_000,
+    batches: Annotated[
+        int, typer.Option(min=10, help="Batches of one patch over which memory is watched.")
+    ] = 10_000,
+    work: Annotated[
+        Path,
+        typer.Option(help="Folder for what is read; what is there already is used again.", file_okay=False),
+    ] = Path("bench-data"),
+    out: Annotated[
+        Path, typer.Option(help="Folder for the table (Parquet) and the picture.", file_okay=False)
+    ] = Path("bench-results"),
+) -> None:
+    """Compare ways to get patches into a training loop, and with what the machine allows.
+
+    Our reader and loader beside zarr-python, one GeoTIFF a patch through torch's DataLoader, and tensorstore,
+    WebDataset and LitData where they are installed; copying memory and decoding alone as limits. Files in the page
+    cache (warm) and not (cold) are told apart. Also: where the time of a read goes, the first batch of a large dataset,
+    and memory over many batches.
+
+    Example: [bold]spectralearth-build bench load[/bold]
+
+    Next: docs/loading.md.
+    """
+    from importlib.util import find_spec
+
+    from spectralearth_build.errors import UsageError
+
+    if find_spec("torch") is None:
+        raise UsageError(
+            "Loaders are compared in torch.", None, "pip install 'spectralearth-build[train,bench]'"
+        )
+    from spectralearth_build.bench import loading, loading_data, loading_report
+    from spectralearth_build.bench.measure import cores
+    from spectralearth_build.bench.report import save
+
+    forms = loading_data.prepare(work.resolve(), dataset, tiles, seed)
+    grown = loading.memory(forms, batches, cores())
+    first = loading.first_batch(forms, rows, work.resolve() / f"simulated-{rows}", cores())
+    measured = loading.contest(forms, cores(), rounds, seed)
+    about = loading.about(forms, cores())
+    table = save(loading_report.rates(measured).assign(cores=cores(), seed=seed), out / "bench-load.parquet")
+    ratios = save(loading_report.ratios(measured), out / "bench-load-ratios.parquet")
+    picture = loading_report.draw(measured, out / "bench-load.png", about)
+    lines = loading_report.lines(measured, loading.parts(forms, seed), first, grown, about)
+    _say(lines, [table, ratios, picture])
+
+
 def _strategies(tiles: int, seed: int, sample: int, limit: float, out: Path) -> None:
     from spectralearth_build.bench import report
     from spectralearth_build.bench.contest import contest
@@ -135,3 +197,7 @@ def describe() -> None:
 
 app.command()(verb(plan))
 app.command()(verb(optimum))
+app.command()(verb(cut))
+app.command()(verb(store))
+app.command()(verb(load))
+app.command()(verb(pretrain))

@@ -7,16 +7,19 @@ from typing import Annotated
 import typer
 
 from spectralearth_build.cli.codes import DAMAGED, DONE, QUARANTINED
-from spectralearth_build.cli.options import Archive, Begun, Dataset, Manifest, Settings
+from spectralearth_build.cli.options import ArchivePlace, BegunPlace, DatasetPlace, Manifest, Settings
 
 
 def build(
-    archive: Archive,
-    dataset: Dataset,
+    archive: ArchivePlace,
+    dataset: DatasetPlace,
     settings: Settings,
     manifest: Manifest = "",
     compare: Annotated[
         bool, typer.Option("--compare", help="Also compare every patch with its source pixels at the end.")
+    ] = False,
+    retry_quarantined: Annotated[
+        bool, typer.Option("--retry-quarantined", help="Try products that were quarantined once more.")
     ] = False,
 ) -> int:
     """Build a dataset from an archive: scan, plan, cut, verify, report.
@@ -29,19 +32,17 @@ def build(
     Next: open dataset/report.html in a browser, and spectralearth_build.open_dataset("dataset") in Python.
     """
     from spectralearth_build import pipeline
-    from spectralearth_build.lock import alone
+    from spectralearth_build.places import both
 
-    archive, dataset = archive.resolve(), dataset.resolve()
     config = settings.load(scan_manifest=manifest)
-    pipeline.check_apart(archive, dataset)
-    with alone(dataset):
-        damages = pipeline.build(archive, dataset, config, compare)
+    with both(archive, dataset, config.run.staging) as (products, folder):
+        damages = pipeline.build(products, folder, config, compare, retry_quarantined)
         if damages:
             return DAMAGED
-        return QUARANTINED if pipeline.quarantined(dataset) else DONE
+        return QUARANTINED if pipeline.quarantined(folder) else DONE
 
 
-def scan(archive: Archive, dataset: Dataset, settings: Settings, manifest: Manifest = "") -> int:
+def scan(archive: ArchivePlace, dataset: DatasetPlace, settings: Settings, manifest: Manifest = "") -> int:
     """Find the products of an archive and read their metadata and masks into tiles.parquet.
 
     Folders, .zip and .tar.gz of zips are searched. Every product gets one row with its status and, if it cannot be
@@ -53,17 +54,15 @@ def scan(archive: Archive, dataset: Dataset, settings: Settings, manifest: Manif
     """
     from spectralearth_build import pipeline
     from spectralearth_build.cluster import connect
-    from spectralearth_build.lock import alone
+    from spectralearth_build.places import both
 
-    archive, dataset = archive.resolve(), dataset.resolve()
     config = settings.load(scan_manifest=manifest)
-    pipeline.check_apart(archive, dataset)
-    with alone(dataset), connect(config.run) as executor:
-        pipeline.Run(dataset, config, executor).scan(archive)
-        return QUARANTINED if pipeline.quarantined(dataset) else DONE
+    with both(archive, dataset, config.run.staging) as (products, folder), connect(config.run) as executor:
+        pipeline.Run(folder, config, executor).scan(products)
+        return QUARANTINED if pipeline.quarantined(folder) else DONE
 
 
-def plan(dataset: Begun, settings: Settings) -> None:
+def plan(dataset: BegunPlace, settings: Settings) -> None:
     """Decide where patches go and which row of the store each will have; print what cutting will cost.
 
     Writes overlaps, tuples, locations and patches (.parquet), plan.json and a map, plan.png. Until something is cut,
@@ -75,14 +74,14 @@ def plan(dataset: Begun, settings: Settings) -> None:
     """
     from spectralearth_build import pipeline
     from spectralearth_build.cluster import connect
-    from spectralearth_build.lock import alone
+    from spectralearth_build.places import at_work
 
-    config, dataset = settings.load(), dataset.resolve()
-    with alone(dataset), connect(config.run) as executor:
-        pipeline.Run(dataset, config, executor).plan()
+    config = settings.load()
+    with at_work(dataset, config.run.staging) as folder, connect(config.run) as executor:
+        pipeline.Run(folder, config, executor).plan()
 
 
-def cut(archive: Archive, dataset: Begun, settings: Settings) -> int:
+def cut(archive: ArchivePlace, dataset: BegunPlace, settings: Settings) -> int:
     """Cut the planned patches out of the products, into store.zarr, and publish the dataset.
 
     Each tile is read once. A tile that turns out to be damaged is quarantined; the others are not concerned.
@@ -93,9 +92,12 @@ def cut(archive: Archive, dataset: Begun, settings: Settings) -> int:
     """
     from spectralearth_build import pipeline
     from spectralearth_build.cluster import connect
-    from spectralearth_build.lock import alone
+    from spectralearth_build.places import both
 
-    config, dataset = settings.load(), dataset.resolve()
-    with alone(dataset), connect(config.run, pipeline.planned_memory(dataset)) as executor:
-        pipeline.Run(dataset, config, executor).cut(archive.resolve())
-        return QUARANTINED if pipeline.quarantined(dataset) else DONE
+    config = settings.load()
+    with (
+        both(archive, dataset, config.run.staging) as (products, folder),
+        connect(config.run, pipeline.planned_memory(folder)) as executor,
+    ):
+        pipeline.Run(folder, config, executor).cut(products)
+        return QUARANTINED if pipeline.quarantined(folder) else DONE

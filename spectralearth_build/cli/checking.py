@@ -1,27 +1,21 @@
-"""Verbs for a dataset that is finished: `verify` and `report`."""
+"""Verbs for a dataset that is finished: `verify`, `repair` and `report`."""
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from spectralearth_build.cli.codes import DAMAGED, DONE
-from spectralearth_build.cli.options import Begun, Settings
+from spectralearth_build.cli.options import Against, Begun, BegunPlace, Settings
 
 
 def verify(
-    dataset: Begun,
+    dataset: BegunPlace,
     settings: Settings,
-    archive: Annotated[
-        Path | None,
-        typer.Option(
-            help="Also compare every patch with its source pixels in this archive.",
-            exists=True,
-            file_okay=False,
-        ),
-    ] = None,
+    archive: Against = None,
 ) -> int:
     """Read the whole dataset again and list all damage: exit code 1 if there is any.
 
@@ -29,20 +23,50 @@ def verify(
 
     Example: [bold]spectralearth-build verify dataset/ --archive enmap/[/bold]
 
-    Next: delete the files that it names and run [bold]build[/bold] again, which writes what is missing.
+    Next: [bold]repair DATASET --archive ARCHIVE[/bold], where there is damage.
+    """
+    from spectralearth_build import pipeline
+    from spectralearth_build.cluster import connect
+    from spectralearth_build.places import at_hand, at_work
+
+    config = settings.load()
+    staging = config.run.staging
+    with ExitStack() as stack:
+        folder = stack.enter_context(at_work(dataset, staging, write=False))
+        products = stack.enter_context(at_hand(archive, folder, staging)) if archive else None
+        needed = pipeline.planned_memory(folder) if archive else 0
+        executor = stack.enter_context(connect(config.run, needed))
+        found = pipeline.Run(folder, config, executor).verify(products)
+    return DAMAGED if found else DONE
+
+
+def repair(
+    dataset: Begun,
+    settings: Settings,
+    archive: Annotated[
+        Path, typer.Option(help="The archive that the dataset was built from.", exists=True, file_okay=False)
+    ],
+) -> int:
+    """Cut damaged shards again, and only those: exit code 1 if something cannot be repaired.
+
+    Finds the damage as [bold]verify[/bold] does. What is cut, planned or computed again takes its place only if it is,
+    to the bit, what was published; the rest is listed with the reason.
+
+    Example: [bold]spectralearth-build repair dataset/ --archive enmap/[/bold]
+
+    Next: nothing; the dataset has been verified.
     """
     from spectralearth_build import pipeline
     from spectralearth_build.cluster import connect
     from spectralearth_build.lock import alone
 
     config, dataset = settings.load(), dataset.resolve()
-    needed = pipeline.planned_memory(dataset) if archive else 0
-    with alone(dataset), connect(config.run, needed) as executor:
-        found = pipeline.Run(dataset, config, executor).verify(archive.resolve() if archive else None)
-    return DAMAGED if found else DONE
+    with alone(dataset), connect(config.run, pipeline.planned_memory(dataset)) as executor:
+        left = pipeline.Run(dataset, config, executor).repair(archive.resolve())
+    return DAMAGED if left else DONE
 
 
-def report(dataset: Begun) -> None:
+def report(dataset: BegunPlace, settings: Settings) -> None:
     """Write report.html: maps, depths, dates, samples and what was left out, in one page that needs no network.
 
     Example: [bold]spectralearth-build report dataset/[/bold]
@@ -50,8 +74,7 @@ def report(dataset: Begun) -> None:
     Next: open dataset/report.html in a browser.
     """
     from spectralearth_build import pipeline
-    from spectralearth_build.lock import alone
+    from spectralearth_build.places import at_work
 
-    dataset = dataset.resolve()
-    with alone(dataset):
-        pipeline.report(dataset)
+    with at_work(dataset, settings.load().run.staging) as folder:
+        pipeline.report(folder)

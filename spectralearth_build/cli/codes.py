@@ -10,6 +10,7 @@ from spectralearth_build.errors import (
     OutOfSpaceError,
     PlanChangedError,
     StoppedError,
+    StorageError,
     UsageError,
 )
 
@@ -18,15 +19,17 @@ DAMAGED = 1
 USAGE = 2
 QUARANTINED = 4
 NO_SPACE = 28
+NO_STORE = 69
 FAILED = 70
 STOPPED = 75
 
 MEANING = {
     DONE: "done",
-    DAMAGED: "verify found damage",
+    DAMAGED: "verify found damage, or split --check a leak",
     USAGE: "wrong usage or configuration",
     QUARANTINED: "done, but some tiles were quarantined",
     NO_SPACE: "no space left",
+    NO_STORE: "an object store refuses or does not answer",
     FAILED: "something unexpected went wrong",
     STOPPED: "stopped by a signal, run again to go on",
 }
@@ -38,6 +41,7 @@ _OF_ERROR: dict[type[BuildError], int] = {
     PlanChangedError: USAGE,
     OutOfSpaceError: NO_SPACE,
     StoppedError: STOPPED,
+    StorageError: NO_STORE,
     DamagedError: DAMAGED,
 }
 

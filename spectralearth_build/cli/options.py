@@ -15,12 +15,38 @@ import typer
 
 from spectralearth_build.cli.codes import code_of, message_of
 from spectralearth_build.cluster.signals import stop_on_signals
+from spectralearth_build.errors import UsageError
 from spectralearth_build.progress import set_quiet
+from spectralearth_build.storage.url import Remote, parse
 
 if TYPE_CHECKING:
     from spectralearth_build.config import Config
 
 PANEL = "Options of every verb"
+
+
+def place(text: str) -> Path | Remote:
+    """What an argument names: a local folder, or a place on an object store.
+
+    Raises:
+        BadParameter: it is a file, or no URL of ours, which is then not repeated.
+    """
+    try:
+        found = parse(str(text))
+    except UsageError as error:
+        raise typer.BadParameter(str(error)) from None
+    if isinstance(found, Path) and found.is_file():
+        raise typer.BadParameter(f"Directory '{found}' is a file.")
+    return found
+
+
+def existing_place(text: str) -> Path | Remote:
+    """The same, of something that must be there; of object stores this shows later."""
+    found = place(text)
+    if isinstance(found, Path) and not found.exists():
+        raise typer.BadParameter(f"Directory '{found}' does not exist.")
+    return found
+
 
 Archive = Annotated[
     Path, typer.Argument(metavar="ARCHIVE", help="Folder of EnMAP products.", exists=True, file_okay=False)
@@ -30,6 +56,38 @@ Dataset = Annotated[
 ]
 Begun = Annotated[
     Path, typer.Argument(metavar="DATASET", help="Folder of the dataset.", exists=True, file_okay=False)
+]
+ArchivePlace = Annotated[
+    Any,
+    typer.Argument(
+        metavar="ARCHIVE",
+        help="Folder of EnMAP products, or s3://, gs://, az:// with bucket and prefix.",
+        parser=existing_place,
+    ),
+]
+DatasetPlace = Annotated[
+    Any,
+    typer.Argument(
+        metavar="DATASET",
+        help="Folder of the dataset, made if need be, or s3://, gs://, az:// with bucket and prefix.",
+        parser=place,
+    ),
+]
+BegunPlace = Annotated[
+    Any,
+    typer.Argument(
+        metavar="DATASET",
+        help="Folder of the dataset, or s3://, gs://, az:// with bucket and prefix.",
+        parser=existing_place,
+    ),
+]
+Against = Annotated[
+    Any,
+    typer.Option(
+        metavar="ARCHIVE",
+        help="Also compare every patch with its source pixels in this archive.",
+        parser=existing_place,
+    ),
 ]
 Manifest = Annotated[
     str, typer.Option(help="CSV list of tiles: take exactly these. Short for --set scan.manifest=FILE.")

@@ -30,7 +30,7 @@ def test_masks_are_valid_in_the_footprint_and_the_same_each_time(cloudy):
     assert (mask != clouds.mask_of(tile, 1)).any()
 
 
-def test_clouds_are_those_of_the_sky_to_a_pixel_or_two(cloudy):
+def test_clouds_are_those_of_the_sky_to_three_pixels(cloudy):
     tile, mask = cloudy
     number = int(tile.datatake[2:])
     cover = np.random.default_rng([0, number]).beta(0.5, 1.5)
@@ -40,7 +40,7 @@ def test_clouds_are_those_of_the_sky_to_a_pixel_or_two(cloudy):
     expected, _, _ = Sky((0, number), float(cover)).veil(*lonlat).flags
     found = (mask[400:600, 400:600] & masks.CLOUD) > 0
     assert 0.02 < expected.mean() < 0.98
-    square = np.ones((5, 5), bool)
+    square = np.ones((7, 7), bool)  # the sky is drawn on a coarser grid
     assert (found <= ndimage.binary_dilation(expected, square)).all()
     assert (found >= ndimage.binary_erosion(expected, square)).all()
 

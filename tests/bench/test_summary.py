@@ -84,6 +84,20 @@ def test_ratios_are_of_the_same_components(made):
     # class 0: none of ours, none of theirs; class 1: 4 x 2/2
     assert slow["archive_locations_2"] == pytest.approx(4 / 4)
     assert slow["archive_seconds"] == pytest.approx(30)
+    assert lattice["archive_patches_low"] == lattice["archive_patches_high"] == lattice["archive_patches"]
+
+
+def test_the_interval_is_that_of_samples_of_the_sample(made):
+    runs = made.runs.copy()
+    extra = runs[runs["component"] == 0].assign(component=4)
+    extra.loc[extra["strategy"] == "Algorithm 1, 20 kept", "patches"] = 3
+    components = pd.concat([made.components, made.components.iloc[:1].assign(component=4)])
+    wide = ratios(Contest(components, pd.concat([runs, extra]))).set_index(["strategy", "preset"])
+    slow = wide.loc[("Algorithm 1, 20 kept", "patches")]
+    # class 0: of 11 patches of ours, theirs are 1/3 or 3/3 of ours, or between; class 1: 9 x 4/4
+    assert slow["archive_patches_low"] == pytest.approx(20 / (11 + 9))
+    assert slow["archive_patches"] == pytest.approx(20 / (11 * 4 / 6 + 9))
+    assert slow["archive_patches_high"] == pytest.approx(20 / (11 / 3 + 9))
 
 
 def test_what_ours_lacks_is_scaled_by_components(made):

@@ -1,0 +1,34 @@
+"""One task of cut in a process of its own, so that memory is its own.
+
+``python -m spectralearth_build.bench.cut_stage JOB`` cuts what the file holds and prints one line of JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import sys
+from pathlib import Path
+
+from spectralearth_build.bench.measure import peak_mb
+from spectralearth_build.cluster.environment import WORKER_ENVIRONMENT
+
+
+def run(job: Path) -> dict[str, float]:
+    """Cut a tile; returns peak_mb (ru_maxrss of this process).
+
+    Args:
+        job: pickled arguments of `cut_tile`, written by `bench.cut`.
+    """
+    os.environ.update(WORKER_ENVIRONMENT)
+    from spectralearth_build.cluster import dask_executor  # a worker has loaded it
+    from spectralearth_build.store.cut import cut_tile
+
+    assert dask_executor
+    cut_tile(*pickle.loads(job.read_bytes()))
+    return {"peak_mb": peak_mb()}
+
+
+if __name__ == "__main__":
+    print(json.dumps(run(Path(sys.argv[1]))))

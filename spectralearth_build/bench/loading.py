@@ -1,0 +1,282 @@
+"""How fast patches are read and batches loaded: ours, others', and what the machine allows, in one run.
+
+Everything is measured in turn, round after round, and the best round counts: on a shared machine that is the one that
+was disturbed least. Orders are random; worker processes are started before, and warm.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numcodecs
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import psutil
+import zarr
+
+from spectralearth_build.bench import rivals
+from spectralearth_build.bench.loading_data import PLAIN, Forms, drop, simulate
+from spectralearth_build.bench.measure import timed
+from spectralearth_build.bench.rivals import BATCH
+from spectralearth_build.errors import UsageError
+from spectralearth_build.loader.loader import Loader
+from spectralearth_build.loader.reader import ShardedReader, open_reader
+from spectralearth_build.progress import track
+from spectralearth_build.store.codec import (
+    CHECKSUM_BYTES,
+    PATCH_BYTES,
+    PATCH_SHAPE,
+    Patch,
+    decode_into,
+    verified,
+)
+
+FORMS_OF = {"geotiff": "GeoTIFF (deflate)", "webdataset": "WebDataset", "litdata": "LitData"}
+RAW, BLOSC, MEMCPY = "codec in memory", "blosc alone in memory", "memcpy"
+READER, LOADER = "ours: reader", "ours: Loader"
+ZARR, ZARR_PLAIN = "zarr-python, our store", f"zarr-python, codec {PLAIN}"
+
+Patches = npt.NDArray[np.int16]
+Action = Callable[[int, Patch], object]
+"""Does something for a patch of that number, into the array."""
+
+
+@dataclass
+class Contestant:
+    """One way to get patches."""
+
+    kind: str
+    """limit, reader or loader."""
+    name: str
+    how: str
+    """Threads or processes."""
+    run: Callable[[], int]
+    """Gets all patches once; returns their number."""
+    files: list[Path] = field(default_factory=list)
+    """Folders that it reads, to measure it cold; empty: it reads none."""
+
+    @property
+    def apart(self) -> bool:
+        """Whether other processes do the work."""
+        return self.how.endswith("processes")
+
+
+def contest(forms: Forms, cores: int, rounds: int, seed: int) -> pd.DataFrame:
+    """Measure everything.
+
+    Args:
+        forms: the patches.
+        cores: threads and processes of what has several.
+        rounds: how often each is measured warm; cold once.
+        seed: of the orders.
+
+    Returns:
+        kind, name, how, state (warm or cold), patches, seconds and cpu_seconds (each the least of all rounds; the
+        latter of work in this process only), one row each.
+    """
+    everyone = [*_limits(forms, cores, seed), *_readers(forms, seed), *_loaders(forms, cores, seed)]
+    for one in track(everyone, "warm up", len(everyone)):
+        one.run()
+    rows = []
+    turns = [(one, "warm") for _ in range(rounds) for one in everyone]
+    turns += [(one, "cold") for one in everyone if one.files]
+    for one, state in track(turns, "load", len(turns)):
+        if state == "cold":
+            drop(one.files)
+        cpu = time.process_time()
+        with timed() as clock:
+            patches = one.run()
+        cpu = np.nan if one.apart else time.process_time() - cpu
+        rows.append((one.kind, one.name, one.how, state, patches, clock.seconds, cpu))
+    names = ["kind", "name", "how", "state", "patches"]
+    return (
+        pd.DataFrame(rows, columns=[*names, "seconds", "cpu_seconds"])
+        .groupby(names, as_index=False, sort=False)
+        .min()
+    )
+
+
+def about(forms: Forms, cores: int) -> str:
+    """What is read, and where."""
+    raw = len(forms.rows) * PATCH_BYTES
+    stored = sum(path.stat().st_size for path in forms.array.glob("c.*"))
+    codec = _reader(forms).layout.codec
+    return (
+        f"{len(forms.rows)} patches, codec {codec}, {raw / stored:.2f} times smaller than raw; {cores} cores"
+    )
+
+
+def _limits(forms: Forms, cores: int, seed: int) -> Iterator[Contestant]:
+    reader = _reader(forms)
+    encoded = [bytes(data) for row in forms.rows if (data := reader.encoded(row)) is not None]
+    codec, blosc, own = str(reader.layout.codec), numcodecs.Blosc(), threading.local()
+    order = np.random.default_rng(seed).permutation(len(encoded)).tolist()
+    source = np.random.default_rng(seed).integers(0, 9999, PATCH_SHAPE, np.int16)
+    batch = np.ones((BATCH, *PATCH_SHAPE), np.int16)
+
+    def decoded(number: int, out: Patch) -> None:
+        decode_into(encoded[number], out, codec)
+
+    def decompressed(number: int, _: Patch) -> None:
+        data = memoryview(encoded[number])[:-CHECKSUM_BYTES]
+        size = int.from_bytes(
+            data[4:8], "little"
+        )  # blosc's header: what comes out, which is not always a patch
+        if getattr(own, "buffer", None) is None or len(own.buffer) != size:
+            own.buffer = np.ones(size, np.uint8)
+        blosc.decode(data, own.buffer)
+
+    def copied(_: int, out: Patch) -> None:
+        np.copyto(out, source)
+
+    for name, action in ((MEMCPY, copied), (BLOSC, decompressed), (RAW, decoded)):
+        for threads in dict.fromkeys((1, cores)):
+            out = (
+                batch[:1] if threads == 1 else batch
+            )  # like a reader into one patch, or a loader into a batch
+            yield Contestant("limit", name, _threads(threads), _spread(action, order, out, threads))
+
+
+def _readers(forms: Forms, seed: int) -> Iterator[Contestant]:
+    order = np.random.default_rng(seed).permutation(len(forms.rows)).tolist()
+    reader, out = _reader(forms), np.ones(PATCH_SHAPE, np.int16)
+    ours, plain = zarr.open_array(forms.array, mode="r"), zarr.open_array(forms.plain, mode="r")
+
+    def all_of(read: Callable[[int], object]) -> Callable[[], int]:
+        return lambda: sum(1 for number in order if read(number) is not None)
+
+    for name, read, files in (
+        (READER, lambda k: reader.read_into(forms.rows[k], out), forms.array),
+        (ZARR, lambda k: ours[forms.rows[k]], forms.array),
+        (ZARR_PLAIN, lambda k: plain[k], forms.plain),
+    ):
+        yield Contestant("reader", name, "1 thread", all_of(read), [files])
+    if find_spec("tensorstore"):
+        opened = rivals.opened_with_tensorstore(forms.plain)
+        yield Contestant("reader", f"tensorstore, codec {PLAIN}", "its own threads",
+                         all_of(lambda k: opened[k].read().result()), [forms.plain])  # fmt: skip
+
+
+def _loaders(forms: Forms, cores: int, seed: int) -> Iterator[Contestant]:
+    loader = Loader(forms.dataset, BATCH, threads=cores, seed=seed)
+    yield Contestant("loader", LOADER, _threads(cores), _all(loader), [forms.array])
+    every = tuple(range(len(forms.rows)))
+    sets = [
+        ("ours: PatchDataset in a DataLoader", rivals.Pixels(forms.dataset), forms.array),
+        (f"{ZARR}, DataLoader", rivals.ZarrPatches(forms.array, forms.rows), forms.array),
+        (f"{ZARR_PLAIN}, DataLoader", rivals.ZarrPatches(forms.plain, every), forms.plain),
+        (
+            f"{FORMS_OF['geotiff']}, DataLoader",
+            rivals.GeoTiffs(forms.exports["geotiff"]),
+            forms.exports["geotiff"],
+        ),
+    ]
+    if find_spec("tensorstore"):
+        patches = rivals.TensorStorePatches(forms.plain, every)
+        sets.append((f"tensorstore, codec {PLAIN}, DataLoader", patches, forms.plain))
+    made = [(name, rivals.in_workers(patches, cores), files) for name, patches, files in sets]
+    for name, start in (("webdataset", rivals.webdataset), ("litdata", rivals.litdata)):
+        if find_spec(name):
+            made.append((FORMS_OF[name], start(forms.exports[name], cores), forms.exports[name]))
+    for name, batches, files in made:
+        yield Contestant("loader", name, f"{cores} processes", _all(batches), [files])
+
+
+def _all(batches: Iterable[Any]) -> Callable[[], int]:
+    """Go through a loader once and count the samples."""
+    return lambda: sum(len(batch["pixels"] if isinstance(batch, dict) else batch) for batch in batches)
+
+
+def _spread(action: Action, order: list[int], out: Patches, threads: int) -> Callable[[], int]:
+    """Do something for each number, by threads that take the next one, into changing places of ``out``."""
+
+    def run() -> int:
+        left, lock = iter(enumerate(order)), threading.Lock()
+
+        def work() -> None:
+            while True:
+                with lock:
+                    task = next(left, None)
+                if task is None:
+                    return
+                action(task[1], out[task[0] % len(out)])
+
+        workers = [threading.Thread(target=work) for _ in range(threads)]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+        return len(order)
+
+    return run
+
+
+def _reader(forms: Forms) -> ShardedReader:
+    reader = open_reader(forms.array)
+    if not isinstance(reader, ShardedReader):
+        raise UsageError("This store has no codec of ours.", forms.array, "Name another dataset.")
+    return reader
+
+
+def _decoded(data: memoryview, out: Patch, codec: str) -> Patch:
+    decode_into(data, out, codec)
+    return out
+
+
+def _threads(number: int) -> str:
+    return "1 thread" if number == 1 else f"{number} threads"
+
+
+def parts(forms: Forms, seed: int) -> dict[str, float]:
+    """Milliseconds a patch that the parts of a read take, one after the other in one thread; best of five rounds."""
+    reader, out = _reader(forms), np.ones(PATCH_SHAPE, np.int16)
+    codec = str(reader.layout.codec)
+    rows = np.random.default_rng(seed).permutation(forms.rows)[:64].tolist()
+    encoded = [memoryview(bytes(data)) for row in rows if (data := reader.encoded(row)) is not None]
+    steps: dict[str, Callable[[], object]] = {
+        "find and read the bytes": lambda: [reader.encoded(row) for row in rows],
+        "decode them: all": lambda: [_decoded(data, out, codec) for data in encoded],
+        "decode them: crc32c alone": lambda: [verified(data) for data in encoded],
+        "all together": lambda: [reader.read_into(row, out) for row in rows],
+    }
+    best = dict.fromkeys(steps, np.inf)
+    for name, step in list(steps.items()) * 5:
+        with timed() as clock:
+            step()
+        best[name] = min(best[name], 1000 * clock.seconds / len(rows))
+    return best
+
+
+def first_batch(forms: Forms, rows: int, folder: Path, cores: int) -> dict[str, float]:
+    """Seconds from nothing to the first batch, on tables of so many rows; best of three.
+
+    Returns:
+        Seconds by kind of sample: each patch, or two dates of each location.
+    """
+    dataset, found = simulate(forms, rows, folder), {}
+    for name, dates in (("patches", None), ("two dates", 2)):
+        times = []
+        for seed in range(3):
+            with timed() as clock:
+                next(iter(Loader(dataset, BATCH, dates=dates, threads=cores, seed=seed)))
+            times.append(clock.seconds)
+        found[name] = min(times)
+    return found
+
+
+def memory(forms: Forms, batches: int, cores: int) -> tuple[float, float]:
+    """Resident memory after a tenth of so many batches of one patch, and at their end, MB."""
+    loader, process, sizes = Loader(forms.dataset, 1, threads=cores), psutil.Process(), []
+    endless = itertools.chain.from_iterable(loader for _ in itertools.count())
+    for number, _ in enumerate(track(itertools.islice(endless, batches), "memory", batches), 1):
+        if number in (max(1, batches // 10), batches):
+            sizes.append(process.memory_info().rss / 1e6)
+    return sizes[0], sizes[-1]

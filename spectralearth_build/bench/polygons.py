@@ -1,0 +1,112 @@
+"""Algorithm 1 of SpectralEarth written the obvious way: footprints are polygons, and windows are cut from a grid.
+
+The one in `plan` intersects runs of pixels and packs each tuple as tightly as it can, line by line. The paper's
+setting is plainer: polygons are intersected, and each intersection is cut into a grid from its upper left corner,
+leaving out what is not wholly inside or meets an earlier window. What the paper did exactly is not published; the two
+stand for the most and the least that can be read into it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import shapely
+from shapely.geometry.base import BaseGeometry
+
+from spectralearth_build.overlap.lattice import ORIGIN, PIXEL
+from spectralearth_build.overlap.region import Points
+from spectralearth_build.overlap.resample import transformer
+from spectralearth_build.plan.component import Ground
+from spectralearth_build.plan.problem import Problem
+
+Geometries = npt.NDArray[np.object_]
+
+
+@dataclass(frozen=True, eq=False)
+class Tuple:
+    """Tiles of different datatakes, and the ground that all of them show, in pixels of a lattice."""
+
+    tiles: tuple[int, ...]
+    shape: BaseGeometry
+
+
+def laid_out(problem: Problem, shapes: Geometries, kept: int) -> tuple[Points, npt.NDArray[np.int64]]:
+    """Windows of a lattice, and the n of the tuple that each was laid out in: the dates that the paper would give it.
+
+    Args:
+        problem: of the lattice.
+        shapes: the footprints of its tiles (see `footprints_of`).
+        kept: how many tuples of each n are kept.
+    """
+    placed, dates = np.empty((0, 2), np.int32), [np.empty(0, np.int64)]
+    worthy = problem.worthy().region()
+    for level in reversed(grow(shapes, problem.tile_datatakes, kept, problem.size)):
+        for each in sorted(level, key=_by_area):
+            grid = _grid(each.shape, problem.size)
+            free = grid[worthy.contains(grid) & ~_meets(grid, placed, problem.size)]
+            placed = np.concatenate([placed, free])
+            dates.append(np.full(len(free), len(each.tiles), np.int64))
+    return placed, np.concatenate(dates)
+
+
+def grow(shapes: Geometries, datatakes: Sequence[str], kept: int, size: int) -> list[list[Tuple]]:
+    """For n = 1, 2, ...: the n-tuples that share at least a window's area, the ``kept`` largest (all for n = 1)."""
+    level = [Tuple((i,), shape) for i, shape in enumerate(shapes)]
+    levels = []
+    while level:
+        levels.append(level)
+        level = sorted(_grown(level, shapes, datatakes, size), key=_by_area)[:kept]
+    return levels
+
+
+def _grown(level: list[Tuple], shapes: Geometries, datatakes: Sequence[str], size: int) -> list[Tuple]:
+    found: dict[tuple[int, ...], Tuple] = {}
+    for each in level:
+        taken = {datatakes[i] for i in each.tiles}
+        others = [
+            i
+            for i, name in enumerate(datatakes)
+            if name not in taken and tuple(sorted((*each.tiles, i))) not in found
+        ]
+        common = shapely.intersection(each.shape, shapes[others])
+        for i, shape in zip(others, common, strict=True):
+            if shape.area >= size**2:
+                tiles = tuple(sorted((*each.tiles, i)))
+                found[tiles] = Tuple(tiles, shape)
+    return list(found.values())
+
+
+def _by_area(each: Tuple) -> tuple[float, tuple[int, ...]]:
+    return -each.shape.area, each.tiles
+
+
+def footprints_of(ground: Ground) -> Geometries:
+    """The footprints of the tiles on a lattice, x and y counted in its pixels, y down."""
+
+    def project(points: npt.NDArray[np.float64]) -> npt.NDArray[Any]:
+        x, y = transformer(4326, ground.epsg).transform(points[:, 0], points[:, 1])
+        return np.stack([(np.asarray(x) - ORIGIN) / PIXEL, (ORIGIN - np.asarray(y)) / PIXEL], axis=1)
+
+    footprints = np.array([v.tile.footprint for v, _ in ground.inside], object)
+    return np.asarray(shapely.transform(footprints, project), object)
+
+
+def _grid(shape: BaseGeometry, size: int) -> Points:
+    """Windows side by side from the upper left corner of the box around a shape, those wholly inside."""
+    left, top, right, bottom = shape.bounds
+    cols = np.arange(np.ceil(left), right - size + 1, size)
+    lines = np.arange(np.ceil(top), bottom - size + 1, size)
+    line, col = (each.ravel() for each in np.meshgrid(lines, cols, indexing="ij"))
+    shapely.prepare(shape)
+    inside = shapely.contains(shape, shapely.box(col, line, col + size, line + size))
+    return np.asarray(np.stack([line, col], axis=1)[inside], np.int32)
+
+
+def _meets(grid: Points, placed: Points, size: int) -> npt.NDArray[np.bool_]:
+    """Which windows overlap any of those that are placed."""
+    apart = np.abs(grid[:, np.newaxis].astype(np.int64) - placed[np.newaxis])
+    return np.asarray((apart < size).all(axis=2).any(axis=1), np.bool_)

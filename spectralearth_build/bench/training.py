@@ -1,0 +1,221 @@
+"""How fast objectives train, and how near that is to what the device can do: samples, arithmetic, waiting, memory."""
+
+from __future__ import annotations
+
+import resource
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from spectralearth_build.bench.measure import peak_mb
+from spectralearth_build.errors import UsageError
+from spectralearth_build.pretrain.config import (
+    RECIPES,
+    EncoderConfig,
+    PretrainConfig,
+    TrainConfig,
+    recipe_of,
+)
+from spectralearth_build.pretrain.cost import step_flops
+from spectralearth_build.pretrain.encoders import NAMES
+from spectralearth_build.pretrain.feed import Feed
+from spectralearth_build.pretrain.objectives.base import Objective
+from spectralearth_build.pretrain.optimiser import optimiser_of
+from spectralearth_build.pretrain.setup import loader_of, objective_of, spectra_of
+from spectralearth_build.pretrain.spectra import Spectra, Standardise
+from spectralearth_build.pretrain.trainer import compile_blocks
+
+BANDS = 202
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is trained."""
+
+    objective: str
+    encoder: str
+    patch: int = 4
+
+    @property
+    def name(self) -> str:
+        """For tables: ``moco vit_s/4``."""
+        return f"{self.objective} {self.encoder}" + (
+            f"/{self.patch}" if self.encoder.startswith("vit") else ""
+        )
+
+
+CASES = (
+    Case("moco", "resnet50"),
+    Case("moco", "vit_s"),
+    Case("dino", "vit_s"),
+    Case("mae", "vit_s"),
+    Case("mae", "vit_l"),
+    Case("simclr", "swin_t"),
+)
+
+
+def case_of(text: str) -> Case:
+    """Undo `Case.name`.
+
+    Raises:
+        UsageError: no such form.
+    """
+    objective, _, encoder = text.strip().partition(" ")
+    name, _, patch = encoder.partition("/")
+    if objective not in RECIPES or name not in NAMES or not (patch or "4").isdigit():
+        known = f"objectives: {', '.join(RECIPES)}; encoders: {', '.join(NAMES)}"
+        raise UsageError(
+            f"'{text}' is not an objective and an encoder.", None, f"Such as 'mae vit_l/4'; {known}."
+        )
+    return Case(objective, name, int(patch or 4))
+
+
+def matrix_rate(device: torch.device, seconds: float = 2.0) -> float:
+    """Measured rate of square bfloat16 matrix products on the device, FLOP/s: the limit of what follows."""
+    edge = 8192 if device.type == "cuda" else 1536
+    a, b = (torch.randn(edge, edge, device=device, dtype=torch.bfloat16) for _ in range(2))
+    best, begin = 0.0, time.perf_counter()
+    while time.perf_counter() - begin < seconds:
+        start = time.perf_counter()
+        for _ in range(4):
+            a @ b
+        synchronise(device)
+        best = max(best, 4 * 2 * edge**3 / (time.perf_counter() - start))
+    return best
+
+
+def copy_rate(device: torch.device) -> float:
+    """Measured bytes per second of copying memory on the device, read and written counted."""
+    held = torch.empty(2**28 if device.type == "cuda" else 2**26, dtype=torch.float32, device=device)
+    other, best = torch.empty_like(held), 0.0
+    for _ in range(8):
+        synchronise(device)
+        start = time.perf_counter()
+        other.copy_(held)
+        synchronise(device)
+        best = max(best, 8 * held.numel() / (time.perf_counter() - start))
+    return best
+
+
+def measure(
+    case: Case,
+    device: torch.device,
+    batch: int,
+    steps: int,
+    precision: str = "bf16",
+    compiled: bool = False,
+    dataset: Path | None = None,
+) -> dict[str, object]:
+    """Train a few steps and say how fast it went.
+
+    Args:
+        case: objective and encoder.
+        device: where.
+        batch: samples of a step.
+        steps: steps measured, after two to warm up.
+        precision: bf16 or fp32.
+        compiled: whether blocks are compiled.
+        dataset: read from it; None: from a batch that is on the device already.
+
+    Returns:
+        A row: samples_per_s, flops (of a sample), flops_per_s, waiting, memory_mb.
+    """
+    train = TrainConfig(batch=batch, precision=precision, device=str(device), compile=compiled)  # type: ignore[arg-type]
+    config = PretrainConfig(case.objective, encoder=EncoderConfig(case.encoder, case.patch), train=train)  # type: ignore[arg-type]
+    config = replace(config, moco=replace(config.moco, batch_splits=min(4, max(1, batch // 2))))
+    torch.manual_seed(0)
+    objective = objective_of(config, BANDS).to(device)
+    dates = 1 if case.objective == "mae" else 2
+    example = torch.randn(
+        1 if config.moco.batch_splits == 1 else config.moco.batch_splits, dates, BANDS, 128, 128
+    )
+    flops = step_flops(
+        objective, example.to(device), torch.zeros(len(example), dtype=torch.long, device=device)
+    )
+    flops //= len(example)
+    if compiled:
+        compile_blocks(objective)
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    source, waited = _source(config, dataset, device, batch, dates)
+    seconds, waiting = _timed(objective, config, source, waited, steps, device)
+    speed = batch * steps / seconds
+    return {
+        "case": case.name,
+        "input": "resident" if dataset is None else "dataset",
+        "batch": batch,
+        "precision": precision,
+        "compiled": compiled,
+        "samples_per_s": speed,
+        "gflop_per_sample": flops / 1e9,
+        "flops_per_s": flops * speed,
+        "waiting": waiting / seconds,
+        "memory_mb": _memory_mb(device),
+    }
+
+
+def _source(
+    config: PretrainConfig, dataset: Path | None, device: torch.device, batch: int, dates: int
+) -> tuple[Iterator[tuple[torch.Tensor, torch.Tensor]], Callable[[], float]]:
+    """Standardised batches with their places, and the seconds waited for them so far."""
+    if dataset is None:
+        flat = Spectra((0.0,) * BANDS, (2000.0,) * BANDS, (800.0,) * BANDS)
+        counts = torch.randint(0, 6000, (batch, dates, BANDS, 128, 128), dtype=torch.int16, device=device)
+        standardise, places = Standardise(flat).to(device), torch.arange(batch, device=device)
+        return ((standardise(counts), places) for _ in iter(int, 1)), lambda: 0.0
+    feed = Feed(loader_of(dataset, config), device)
+    standardise = Standardise(spectra_of(dataset)).to(device)
+    steps = (next(feed) for _ in iter(int, 1))
+    return ((standardise(step.counts), step.places) for step in steps), lambda: feed.waited
+
+
+def _timed(
+    objective: Objective,
+    config: PretrainConfig,
+    source: Iterator[tuple[torch.Tensor, torch.Tensor]],
+    waited: Callable[[], float],
+    steps: int,
+    device: torch.device,
+) -> tuple[float, float]:
+    """Seconds of the measured steps, and how many of them were spent waiting for input."""
+    optimiser = optimiser_of(objective, recipe_of(config))
+    draw = torch.Generator().manual_seed(0)
+    begin, before = 0.0, 0.0
+    for number, (series, places) in enumerate(islice(source, steps + 2)):
+        if number == 2:  # two steps to warm up; this batch has been waited for already
+            synchronise(device)
+            begin, before = time.perf_counter(), waited()
+        with torch.autocast(device.type, torch.bfloat16, enabled=config.train.precision == "bf16"):
+            loss = objective(series, places, draw)
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+        optimiser.zero_grad(set_to_none=True)
+        objective.after_step(0.5)
+    synchronise(device)
+    return time.perf_counter() - begin, waited() - before
+
+
+def synchronise(device: torch.device) -> None:
+    """Wait for a GPU to finish what it was given."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def _memory_mb(device: torch.device) -> float:
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 1e6
+    return peak_mb(resource.RUSAGE_SELF)
+
+
+def table(rows: list[dict[str, object]], limit: float, copies: float) -> pd.DataFrame:
+    """The rows with their share of the measured matrix rate."""
+    frame = pd.DataFrame(rows)
+    frame["share_of_limit"] = frame["flops_per_s"].astype(float) / limit
+    frame["matrix_flops_per_s"] = limit
+    frame["copy_bytes_per_s"] = copies
+    return frame

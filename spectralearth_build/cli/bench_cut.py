@@ -1,0 +1,58 @@
+"""The verb that measures cutting: `bench cut`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def cut(
+    edge: Annotated[
+        int, typer.Option(min=0, help="Edge of the synthetic tile in pixels; 1240 is real, 0: images only.")
+    ] = 1240,
+    image: Annotated[
+        list[Path] | None,
+        typer.Option(help="Also this image as it is, such as a product's SPECTRAL_IMAGE.TIF.", exists=True),
+    ] = None,
+    codec: Annotated[str, typer.Option(help="Codec of the patches; see store.codec.")] = "spectral",
+    threads: Annotated[int, typer.Option(min=0, help="Threads of every step; 0: as many as cores.")] = 0,
+    rounds: Annotated[int, typer.Option(min=1, help="How often each step runs; the fastest counts.")] = 3,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same tile.")] = 0,
+    out: Annotated[
+        Path, typer.Option(help="Folder for the table (Parquet) and the picture.", file_okay=False)
+    ] = Path("bench-results"),
+) -> None:
+    """Cut a full-size tile, in several file layouts, and compare with what its steps take alone.
+
+    Decoding the tile and encoding the patches alone are the limit; reading window by window with rasterio and a cache
+    of 64 MB is the usual way. Also: bytes read and decoded, files that are not in the page cache, memory.
+
+    Example: [bold]spectralearth-build bench cut --image tile/...-SPECTRAL_IMAGE.TIF[/bold]
+
+    Next: [bold]bench store[/bold] and [bold]bench load[/bold]; docs/benchmarks.md says what to expect.
+    """
+    from spectralearth_build.bench import cut as bench
+    from spectralearth_build.bench import cut_report
+    from spectralearth_build.bench.cut_cases import synthetic_tile
+    from spectralearth_build.bench.measure import cores
+    from spectralearth_build.bench.report import save
+    from spectralearth_build.errors import UsageError
+    from spectralearth_build.progress import say
+    from spectralearth_build.store.codec import PRESETS
+
+    if codec not in PRESETS:
+        raise UsageError(f"--codec is one of {', '.join(PRESETS)}, got '{codec}'.")
+    if not edge and not image:
+        raise UsageError("There is nothing to cut.", None, "Give --edge or --image.")
+    tile = synthetic_tile(edge, seed) if edge else None
+    measured = bench.measure(tile, image or [], codec, threads or cores(), rounds)
+    machine: dict[str, object] = {"cores": cores(), "seed": seed, "rounds": rounds, "codec": codec}
+    for line in cut_report.lines(measured, machine):
+        say(line)
+    written = [
+        save(cut_report.rates(measured).assign(**machine), out / "bench-cut.parquet"),
+        cut_report.draw(measured, out / "bench-cut.png", machine),
+    ]
+    say(f"bench: written {', '.join(map(str, written))}")

@@ -1,0 +1,72 @@
+"""`bench pretrain`."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from spectralearth_build.errors import UsageError
+
+
+def pretrain(
+    dataset: Annotated[
+        Path | None,
+        typer.Option(help="Also train from this dataset, to see the wait for input.", file_okay=False),
+    ] = None,
+    cases: Annotated[
+        str, typer.Option(help="Which, such as 'moco vit_s/4,mae vit_l/4'; empty: a set of six.")
+    ] = "",
+    batch: Annotated[int, typer.Option(min=0, help="Samples of a step; 0: 64 on a GPU, 2 elsewhere.")] = 0,
+    steps: Annotated[
+        int, typer.Option(min=0, help="Steps measured, after two to warm up; 0: 20 on a GPU, 3 elsewhere.")
+    ] = 0,
+    device: Annotated[str, typer.Option(help="cuda, cpu, ...; empty: cuda where there is one.")] = "",
+    compiled: Annotated[bool, typer.Option("--compile", help="Compile the blocks.")] = False,
+    out: Annotated[
+        Path, typer.Option(help="Folder for the table (Parquet) and the picture.", file_okay=False)
+    ] = Path("bench-results"),
+) -> None:
+    """Measure how fast objectives train, against the rate of matrix products that the device reaches.
+
+    Samples and operations per second, the share of time spent waiting for input, and memory, for each objective and
+    encoder, from a batch that lies on the device and, with [bold]--dataset[/bold], from a dataset.
+
+    Example: [bold]spectralearth-build bench pretrain --dataset dataset/[/bold]
+    """
+    if importlib.util.find_spec("torch") is None:
+        raise UsageError("Training needs torch.", remedy="pip install 'spectralearth-build[train]'.")
+    import torch
+
+    from spectralearth_build.bench import training, training_report
+    from spectralearth_build.bench.measure import cores
+    from spectralearth_build.bench.report import save
+    from spectralearth_build.progress import say, track
+
+    where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    gpu = where.type == "cuda"
+    chosen = [training.case_of(text) for text in cases.split(",")] if cases else list(training.CASES)
+    sources: list[Path | None] = [None] if dataset is None else [None, dataset]
+    plan = [(case, source) for case in chosen for source in sources]
+    limit, copies = training.matrix_rate(where), training.copy_rate(where)
+    rows = [
+        training.measure(
+            case,
+            where,
+            batch or (64 if gpu else 2),
+            steps or (20 if gpu else 3),
+            compiled=compiled,
+            dataset=source,
+        )
+        for case, source in track(plan, "bench pretrain", len(plan))
+    ]
+    frame = training.table(rows, limit, copies)
+    name = torch.cuda.get_device_name(where) if gpu else f"CPU, {cores()} cores"
+    about = f"{name}, torch {torch.__version__}"
+    for line in training_report.lines(frame, about):
+        say(line)
+    written = save(frame.assign(device=name), out / "bench-pretrain.parquet")
+    picture = training_report.draw(frame, out / "bench-pretrain.png", about)
+    say(f"bench: written {written}, {picture}")

@@ -1,0 +1,103 @@
+"""Verbs that train: `pretrain` and `embed`. torch is imported only when one of them runs."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from spectralearth_build.errors import UsageError
+
+Source = Annotated[str, typer.Argument(metavar="DATASET", help="Folder or URL of a finished dataset.")]
+
+
+def pretrain(
+    dataset: Source,
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of the run: checkpoints, log, encoder.")],
+    config: Annotated[
+        Path | None, typer.Option(help="TOML file of settings; see `pretrain-template`.", dir_okay=False)
+    ] = None,
+    setting: Annotated[
+        list[str] | None, typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Override one setting.")
+    ] = None,
+) -> None:
+    """Pretrain a spectral encoder on a dataset: MoCo-v2, DINO, MAE or SimCLR.
+
+    Goes on from the newest checkpoint when run again. SIGTERM saves one and exits with 75. Several processes:
+    [bold]torchrun --nproc-per-node 4 -m spectralearth_build pretrain ...[/bold]
+
+    Example: [bold]spectralearth-build pretrain dataset/ run/ --set objective=mae --set encoder.name=vit_b[/bold]
+
+    Next: [bold]embed[/bold] a dataset with run/encoder.safetensors, or load it in Python.
+    """
+    _need_torch()
+    from spectralearth_build.cli.loss_picture import draw_log
+    from spectralearth_build.cli.pretrain_settings import load
+    from spectralearth_build.cluster.signals import is_stopped
+    from spectralearth_build.pretrain.objectives.across import world
+    from spectralearth_build.pretrain.setup import finish, prepare
+    from spectralearth_build.progress import counting, say
+
+    made = prepare(dataset, run, load(config, setting or []))
+    first = world()[0] == 0
+    with counting(f"pretrain {made.config.objective}", made.total, first) as advance:
+
+        def report(step: int, total: int, figures: dict[str, float]) -> None:
+            advance(step, line(figures))
+            if warning := made.warning(figures):
+                say(f"Step {step}: {warning}")
+
+        made.train(report, is_stopped)
+    encoder = finish(made)
+    if first:
+        say(f"Encoder: {encoder}. Losses: {draw_log(run)}.")
+
+
+def pretrain_template() -> None:
+    """Print all settings of [bold]pretrain[/bold] with comments, as TOML.
+
+    Example: [bold]spectralearth-build pretrain-template > pretrain.toml[/bold]
+    """
+    _need_torch()
+    from spectralearth_build.cli.pretrain_settings import template
+
+    print(template(), end="")
+
+
+def embed(
+    dataset: Source,
+    encoder: Annotated[
+        Path,
+        typer.Argument(metavar="ENCODER", help="encoder.safetensors of a run.", exists=True, dir_okay=False),
+    ],
+    output: Annotated[Path, typer.Option(help="Parquet file to write.")] = Path("embeddings.parquet"),
+    batch: Annotated[int, typer.Option(min=1, help="Patches at a time.")] = 64,
+    device: Annotated[str, typer.Option(help="cuda, cpu, ...; where there is a GPU, that.")] = "",
+    split: Annotated[str, typer.Option(help="Only this part of the dataset.")] = "",
+) -> None:
+    """Write the vectors of all patches of a dataset to a Parquet file: patch_id, location_id, acquired, vector.
+
+    Example: [bold]spectralearth-build embed dataset/ run/encoder.safetensors[/bold]
+    """
+    _need_torch()
+    import torch
+
+    from spectralearth_build.pretrain.embed import write_embeddings
+    from spectralearth_build.pretrain.weights import load_encoder
+    from spectralearth_build.progress import say
+
+    where = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    count = write_embeddings(dataset, load_encoder(encoder, where), output, batch, where, split or None)
+    say(f"{count} vectors in {output}.")
+
+
+def line(figures: dict[str, float]) -> str:
+    """The figures that a progress bar has room for."""
+    return f"loss {figures['loss']:.4f}, {figures['samples_per_s']:.1f} samples/s, waiting {figures['waiting']:.0%}"
+
+
+def _need_torch() -> None:
+    if importlib.util.find_spec("torch") is None:
+        raise UsageError("Training needs torch.", remedy="pip install 'spectralearth-build[train]'.")

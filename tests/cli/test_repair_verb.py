@@ -1,0 +1,39 @@
+"""`repair` and `build --retry-quarantined`, as users call them."""
+
+import shutil
+
+from tiny_archive import tree, write_tile
+
+INLINE = ("--scheduler", "inline")
+
+
+def test_repair_cuts_again_what_is_damaged(call, archive, built, tmp_path):
+    dataset = shutil.copytree(built, tmp_path / "d")
+    shard = dataset / "store.zarr/reflectance/c.1.0.0.0"
+    shard.write_bytes(shard.read_bytes()[:-100])
+    (dataset / "report.html").write_text("gone")
+    done = call("repair", dataset, "--archive", archive, *INLINE)
+    assert done.exit_code == 0, done.output
+    assert "Patches hit: " in done.output
+    assert "repair: made again: store.zarr/reflectance/c.1.0.0.0" in done.output
+    assert tree(dataset) == tree(built)
+    assert "all is sound" in call("repair", dataset, "--archive", archive, *INLINE).output
+
+
+def test_repair_is_1_where_the_product_is_gone(call, archive, built, tmp_path):
+    dataset = shutil.copytree(built, tmp_path / "d")
+    (tmp_path / "empty").mkdir()
+    (dataset / "store.zarr/reflectance/c.0.0.0.0").unlink()
+    done = call("repair", dataset, "--archive", tmp_path / "empty", *INLINE)
+    assert done.exit_code == 1
+    assert "cannot be repaired: DT0000000001_001" in done.output
+
+
+def test_what_was_quarantined_is_tried_again_when_asked_to(call, archive, tmp_path):
+    own = shutil.copytree(archive, tmp_path / "archive")
+    image = next(write_tile(own, 4).glob("*SPECTRAL_IMAGE.TIF"))
+    image.write_bytes(b"")
+    assert call("build", own, tmp_path / "d", *INLINE).exit_code == 4
+    done = call("build", own, tmp_path / "d", *INLINE, "--retry-quarantined")
+    assert done.exit_code == 4
+    assert "1 verdicts on products forgotten" in done.output
