@@ -6,6 +6,7 @@ vectors = program(counts)  # int16 [batch, band, y, x] as stored
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 
 import torch
@@ -44,13 +45,9 @@ def export_onnx(encoder: CountsEncoder, path: Path, edge: int = EDGE) -> None:
     Raises:
         UsageError: onnx or onnxscript is not installed.
     """
-    try:
-        import onnx  # noqa: F401
-        import onnxscript  # noqa: F401
-    except ImportError as error:
-        raise UsageError(
-            f"ONNX export needs {error.name}.", remedy="pip install 'spectralearth-build[onnx]'."
-        ) from error
+    for needed in ("onnx", "onnxscript"):
+        if importlib.util.find_spec(needed) is None:
+            raise UsageError(f"ONNX export needs {needed}.", remedy="pip install 'spectralearth-build[onnx]'.")
     program = torch.onnx.export(
         encoder,
         (_example(encoder, edge),),
