@@ -18,6 +18,7 @@ from spectralearth_build.files import replacing
 from spectralearth_build.pipeline import build
 from spectralearth_build.pretrain.augment import Augmentation
 from spectralearth_build.pretrain.config import DataConfig, EncoderConfig, PretrainConfig, TrainConfig
+from spectralearth_build.pretrain.log import CSV, read
 from spectralearth_build.pretrain.monitors import k_nearest
 from spectralearth_build.pretrain.probe import Probe, ridge
 from spectralearth_build.pretrain.setup import prepare
