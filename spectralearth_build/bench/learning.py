@@ -122,11 +122,9 @@ def learn(
         yield {"objective": objective, "seed": seed, "state": "random", "loss": float("nan")} | judged(
             run, probe
         )
-        losses: list[float] = []
-        run.train(lambda step, total, figures, losses=losses: losses.append(figures["loss"]))
-        yield {"objective": objective, "seed": seed, "state": "trained", "loss": losses[-1]} | judged(
-            run, probe
-        )
+        run.train(lambda step, total, figures: None)
+        loss = float(read(folder / CSV)[-1]["loss"])
+        yield {"objective": objective, "seed": seed, "state": "trained", "loss": loss} | judged(run, probe)
 
 
 def judged(run: Run, probe: Probe) -> dict[str, float]:
