@@ -47,7 +47,9 @@ def export_onnx(encoder: CountsEncoder, path: Path, edge: int = EDGE) -> None:
     """
     for needed in ("onnx", "onnxscript"):
         if importlib.util.find_spec(needed) is None:
-            raise UsageError(f"ONNX export needs {needed}.", remedy="pip install 'spectralearth-build[onnx]'.")
+            raise UsageError(
+                f"ONNX export needs {needed}.", remedy="pip install 'spectralearth-build[onnx]'."
+            )
     program = torch.onnx.export(
         encoder,
         (_example(encoder, edge),),
