@@ -1,13 +1,17 @@
-"""Tables for a terminal, as text."""
+"""Tables for a terminal, as text, and for others, as Parquet."""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
+import pandas as pd
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
+
+from spectralearth_build.files import replacing
 
 WIDTH = 240
 
@@ -39,3 +43,10 @@ def number(cell: object) -> str:
 def percent(share: float) -> str:
     """A share as percent."""
     return "-" if share != share else f"{100 * share:.1f} %"
+
+
+def save(frame: pd.DataFrame, path: Path) -> Path:
+    """Write a plain table as Parquet, atomically."""
+    with replacing(path) as temporary:
+        frame.to_parquet(temporary, index=False)
+    return path

@@ -72,7 +72,7 @@ def optimum(
 
     Next: [bold]bench plan[/bold], which bounds the optimum where it cannot be computed.
     """
-    from spectralearth_build.bench import optimum as planes
+    from spectralearth_build.bench.planning import optimum as planes
     from spectralearth_build.progress import say
 
     for gap in planes.gaps(planes.STRATEGIES, seed, limit):
@@ -122,9 +122,9 @@ def load(
         raise UsageError(
             "Loaders are compared in torch.", None, "pip install 'spectralearth-build[train,bench]'"
         )
-    from spectralearth_build.bench import loading, loading_data, loading_report
+    from spectralearth_build.bench.feeding import loading, loading_data, loading_report
     from spectralearth_build.bench.measure import cores
-    from spectralearth_build.bench.report import save
+    from spectralearth_build.bench.show import save
 
     forms = loading_data.prepare(work.resolve(), dataset, tiles, seed)
     grown = loading.memory(forms, batches, cores())
@@ -139,9 +139,9 @@ def load(
 
 
 def _strategies(tiles: int, seed: int, sample: int, limit: float, out: Path) -> None:
-    from spectralearth_build.bench import report
-    from spectralearth_build.bench.contest import contest
     from spectralearth_build.bench.measure import cores, peak_mb
+    from spectralearth_build.bench.planning import report
+    from spectralearth_build.bench.planning.contest import contest
     from spectralearth_build.synthetic.footprints import footprints
 
     result = contest(footprints(tiles, seed), sample, limit, seed)
@@ -150,9 +150,9 @@ def _strategies(tiles: int, seed: int, sample: int, limit: float, out: Path) -> 
 
 
 def _scale(sizes: list[int], seed: int, out: Path) -> None:
-    from spectralearth_build.bench import scale
     from spectralearth_build.bench.measure import cores
-    from spectralearth_build.bench.report import save
+    from spectralearth_build.bench.planning import scale
+    from spectralearth_build.bench.show import save
 
     runs = scale.scale(sizes, seed)
     table = save(runs.assign(cores=cores(), seed=seed), out / "bench-scale.parquet")
@@ -160,9 +160,9 @@ def _scale(sizes: list[int], seed: int, out: Path) -> None:
 
 
 def _masks(tiles: int, seed: int, out: Path) -> None:
-    from spectralearth_build.bench import clouds
     from spectralearth_build.bench.measure import cores, peak_mb
-    from spectralearth_build.bench.report import save
+    from spectralearth_build.bench.planning import clouds
+    from spectralearth_build.bench.show import save
     from spectralearth_build.synthetic.footprints import footprints
 
     measured = clouds.validity(footprints(tiles, seed), seed)

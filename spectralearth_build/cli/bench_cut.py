@@ -33,11 +33,11 @@ def cut(
 
     Next: [bold]bench store[/bold] and [bold]bench load[/bold]; docs/benchmarks.md says what to expect.
     """
-    from spectralearth_build.bench import cut as bench
-    from spectralearth_build.bench import cut_report
-    from spectralearth_build.bench.cut_cases import synthetic_tile
+    from spectralearth_build.bench.cutting import cut as bench
+    from spectralearth_build.bench.cutting import cut_report
+    from spectralearth_build.bench.cutting.cut_cases import synthetic_tile
     from spectralearth_build.bench.measure import cores
-    from spectralearth_build.bench.report import save
+    from spectralearth_build.bench.show import save
     from spectralearth_build.errors import UsageError
     from spectralearth_build.progress import say
     from spectralearth_build.store.codec import PRESETS

@@ -1,6 +1,6 @@
 import pytest
 
-from spectralearth_build.bench.contest import contest
+from spectralearth_build.bench.planning.contest import contest
 from spectralearth_build.config import QualityConfig
 from spectralearth_build.synthetic.footprints import footprints
 

@@ -5,9 +5,9 @@ import pytest
 import rasterio
 from matplotlib.image import imread
 
-from spectralearth_build.bench import cut as module
-from spectralearth_build.bench import cut_cases, cut_report
-from spectralearth_build.bench.cut_cases import Tile, cases, image_case
+from spectralearth_build.bench.cutting import cut as module
+from spectralearth_build.bench.cutting import cut_cases, cut_report
+from spectralearth_build.bench.cutting.cut_cases import Tile, cases, image_case
 from spectralearth_build.errors import UsageError
 from spectralearth_build.overlap.lattice import Box
 from spectralearth_build.store.codec import decode_patch

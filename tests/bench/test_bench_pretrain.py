@@ -2,7 +2,7 @@ import pandas as pd
 import pytest
 import torch
 
-from spectralearth_build.bench import training, training_report
+from spectralearth_build.bench.pretraining import training, training_report
 from spectralearth_build.errors import UsageError
 from spectralearth_build.pretrain.cost import step_flops
 from spectralearth_build.pretrain.encoders.vit import SIZES, SpectralViT

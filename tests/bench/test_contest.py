@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from spectralearth_build import config as settings
-from spectralearth_build.bench import contest as module
-from spectralearth_build.bench.contest import (
+from spectralearth_build.bench.measure import counts
+from spectralearth_build.bench.planning import contest as module
+from spectralearth_build.bench.planning.contest import (
     IN_FULL,
     KEPT,
     OURS,
@@ -15,7 +16,6 @@ from spectralearth_build.bench.contest import (
     sampled,
     tiles_of,
 )
-from spectralearth_build.bench.measure import counts
 from spectralearth_build.cluster.inline import InlineExecutor
 from spectralearth_build.overlap.graph import components
 from spectralearth_build.overlap.polygon import region_of_footprint

@@ -1,7 +1,7 @@
 from matplotlib.image import imread
 
-from spectralearth_build.bench.contest import Contest
-from spectralearth_build.bench.picture import draw
+from spectralearth_build.bench.planning.contest import Contest
+from spectralearth_build.bench.planning.picture import draw
 
 
 def test_it_is_drawn_without_a_sample_too_and_the_same_each_time(result, tmp_path):

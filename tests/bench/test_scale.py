@@ -2,7 +2,7 @@ import pandas as pd
 import pytest
 from matplotlib.image import imread
 
-from spectralearth_build.bench import scale as module
+from spectralearth_build.bench.planning import scale as module
 from spectralearth_build.errors import BuildError
 from spectralearth_build.tables import TILES
 

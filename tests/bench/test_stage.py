@@ -11,7 +11,14 @@ from spectralearth_build.tables import LOCATIONS, TILES
 @pytest.mark.parametrize("workers", [0, 2])
 def test_the_plan_stage_is_run_and_measured(tiles, tmp_path, workers):
     TILES.write(tiles, tmp_path)
-    command = [sys.executable, "-m", "spectralearth_build.bench.stage", str(tmp_path), str(workers), "pairs"]
+    command = [
+        sys.executable,
+        "-m",
+        "spectralearth_build.bench.planning.stage",
+        str(tmp_path),
+        str(workers),
+        "pairs",
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
     (line,) = done.stdout.splitlines()
     said = json.loads(line)

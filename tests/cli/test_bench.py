@@ -1,7 +1,7 @@
 import pandas as pd
 import pytest
 
-from spectralearth_build.bench import clouds, scale
+from spectralearth_build.bench.planning import clouds, scale
 
 
 def test_bench_plan_is_one_command(call, tmp_path):

@@ -7,8 +7,8 @@ import zarr
 from loader_data import pixels_of
 
 pytest.importorskip("torch")
-from spectralearth_build.bench import loading, loading_data, loading_report, rivals
-from spectralearth_build.bench.loading_data import Forms
+from spectralearth_build.bench.feeding import loading, loading_data, loading_report, rivals
+from spectralearth_build.bench.feeding.loading_data import Forms
 from spectralearth_build.store.codec import PATCH_BYTES
 
 

@@ -2,7 +2,7 @@
 
 What all of them start from (the tiles' regions, datatakes joined, depth) is made once for each component and timed
 apart. SpectralEarth's Algorithm 1 sees tiles one by one, not joined. It takes part twice: on runs of pixels, each tuple
-packed as tightly as it can, and on polygons, each cut into a grid (see `bench.polygons`). Its windows are counted
+packed as tightly as it can, and on polygons, each cut into a grid (see `polygons`). Its windows are counted
 twice: with the dates of the tuple that each was laid out in, as the paper does, and with all dates of the true cover,
 joined datatakes and all, which favours it.
 """
@@ -18,8 +18,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from spectralearth_build.bench import polygons
 from spectralearth_build.bench.measure import FIRST, at_most, counts, timed
+from spectralearth_build.bench.planning import polygons
 from spectralearth_build.config import QualityConfig
 from spectralearth_build.overlap.graph import components
 from spectralearth_build.overlap.lattice import Box

@@ -1,6 +1,6 @@
 """One run of the plan stage in a process of its own, so that time and memory are its own.
 
-``python -m spectralearth_build.bench.stage DATASET WORKERS PRESET`` plans and prints one line of JSON.
+``python -m spectralearth_build.bench.planning.stage DATASET WORKERS PRESET`` plans and prints one line of JSON.
 """
 
 from __future__ import annotations

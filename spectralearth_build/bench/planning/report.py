@@ -8,12 +8,11 @@ from typing import Any
 
 import pandas as pd
 
-from spectralearth_build.bench.contest import IN_FULL, KEPT, Contest
 from spectralearth_build.bench.measure import FIRST
-from spectralearth_build.bench.picture import draw
-from spectralearth_build.bench.show import percent, table
-from spectralearth_build.bench.summary import lost, ratios, totals
-from spectralearth_build.files import replacing
+from spectralearth_build.bench.planning.contest import IN_FULL, KEPT, Contest
+from spectralearth_build.bench.planning.picture import draw
+from spectralearth_build.bench.planning.summary import lost, ratios, totals
+from spectralearth_build.bench.show import percent, save, table
 
 LISTED = 10
 """Lost components that are printed; all are in the Parquet."""
@@ -110,10 +109,3 @@ def write(result: Contest, folder: Path, machine: dict[str, float]) -> list[Path
     }
     written = [save(frame, folder / f"{name}.parquet") for name, frame in frames.items()]
     return [*written, draw(result, folder / "bench-plan.png", machine)]
-
-
-def save(frame: pd.DataFrame, path: Path) -> Path:
-    """Write a plain table as Parquet, atomically."""
-    with replacing(path) as temporary:
-        frame.to_parquet(temporary, index=False)
-    return path

@@ -11,10 +11,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from spectralearth_build.bench.coders import LIMIT
-from spectralearth_build.bench.picture import INK, MUTED
+from spectralearth_build.bench.planning.picture import INK, MUTED
 from spectralearth_build.bench.show import percent, table
-from spectralearth_build.bench.store import REFERENCE_BANDS
+from spectralearth_build.bench.storing.coders import LIMIT
+from spectralearth_build.bench.storing.store import REFERENCE_BANDS
 from spectralearth_build.files import replacing
 
 OURS, THEIRS = "#3fae6d", "#9aa5b5"

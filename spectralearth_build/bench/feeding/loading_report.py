@@ -10,7 +10,16 @@ import matplotlib as mpl
 import pandas as pd
 from matplotlib.figure import Figure
 
-from spectralearth_build.bench.loading import BLOSC, FORMS_OF, LOADER, MEMCPY, RAW, READER, ZARR, ZARR_PLAIN
+from spectralearth_build.bench.feeding.loading import (
+    BLOSC,
+    FORMS_OF,
+    LOADER,
+    MEMCPY,
+    RAW,
+    READER,
+    ZARR,
+    ZARR_PLAIN,
+)
 from spectralearth_build.bench.show import table
 from spectralearth_build.files import replacing
 from spectralearth_build.store.codec import PATCH_BYTES

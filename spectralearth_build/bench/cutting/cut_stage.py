@@ -1,6 +1,6 @@
 """One task of cut in a process of its own, so that memory is its own.
 
-``python -m spectralearth_build.bench.cut_stage JOB`` cuts what the file holds and prints one line of JSON.
+``python -m spectralearth_build.bench.cutting.cut_stage JOB`` cuts what the file holds and prints one line of JSON.
 """
 
 from __future__ import annotations

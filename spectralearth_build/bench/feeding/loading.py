@@ -22,10 +22,10 @@ import pandas as pd
 import psutil
 import zarr
 
-from spectralearth_build.bench import rivals
-from spectralearth_build.bench.loading_data import PLAIN, Forms, drop, simulate
+from spectralearth_build.bench.feeding import rivals
+from spectralearth_build.bench.feeding.loading_data import PLAIN, Forms, drop, simulate
+from spectralearth_build.bench.feeding.rivals import BATCH
 from spectralearth_build.bench.measure import timed
-from spectralearth_build.bench.rivals import BATCH
 from spectralearth_build.errors import UsageError
 from spectralearth_build.loader.loader import Loader
 from spectralearth_build.loader.reader import ShardedReader, open_reader

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from spectralearth_build.bench.coders import LIMIT, Coder
+from spectralearth_build.bench.storing.coders import LIMIT, Coder
 from spectralearth_build.progress import track
 from spectralearth_build.store.codec import PATCH_BYTES, PATCH_SHAPE, Patch
 

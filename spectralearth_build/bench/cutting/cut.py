@@ -21,7 +21,7 @@ import pandas as pd
 import rasterio
 
 from spectralearth_build.archive.raster import CACHE
-from spectralearth_build.bench.cut_cases import LAYOUTS, Case, Tile, cases, image_case
+from spectralearth_build.bench.cutting.cut_cases import LAYOUTS, Case, Tile, cases, image_case
 from spectralearth_build.bench.measure import APART, timed
 from spectralearth_build.errors import BuildError
 from spectralearth_build.plan.estimates import PATCH_BYTES, projected_memory

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from spectralearth_build.bench.contest import OURS, Contest
 from spectralearth_build.bench.measure import COUNTS, FIRST
+from spectralearth_build.bench.planning.contest import OURS, Contest
 from spectralearth_build.overlap.lattice import WINDOW
 
 RESAMPLED = 200

@@ -18,9 +18,9 @@ import pandas as pd
 from scipy import ndimage
 
 from spectralearth_build.archive import mask as masks
-from spectralearth_build.bench.contest import rehearsal, tiles_of
 from spectralearth_build.bench.measure import timed
-from spectralearth_build.bench.scale import ARCHIVE
+from spectralearth_build.bench.planning.contest import rehearsal, tiles_of
+from spectralearth_build.bench.planning.scale import ARCHIVE
 from spectralearth_build.bench.show import table
 from spectralearth_build.config import QualityConfig
 from spectralearth_build.overlap.graph import components

@@ -1,0 +1,1 @@
+"""Cutting tiles, against what its steps take alone and against windows one by one."""

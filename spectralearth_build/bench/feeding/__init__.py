@@ -1,0 +1,1 @@
+"""Ways to get patches into a training loop."""

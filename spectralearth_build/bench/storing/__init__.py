@@ -1,0 +1,1 @@
+"""Codecs: size and speed."""
