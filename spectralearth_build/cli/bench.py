@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from spectralearth_build.cli.bench_cut import cut
+from spectralearth_build.cli.bench_learn import learn
 from spectralearth_build.cli.bench_pretrain import pretrain
 from spectralearth_build.cli.bench_store import store
 from spectralearth_build.cli.options import verb
@@ -201,3 +202,4 @@ app.command()(verb(cut))
 app.command()(verb(store))
 app.command()(verb(load))
 app.command()(verb(pretrain))
+app.command()(verb(learn))

@@ -1,0 +1,56 @@
+"""`bench learn`."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from spectralearth_build.errors import UsageError
+
+
+def learn(
+    seeds: Annotated[int, typer.Option(min=1, help="Random starts of each objective.")] = 3,
+    steps: Annotated[int, typer.Option(min=1, help="Steps of the optimiser, of 32 samples.")] = 120,
+    work: Annotated[
+        Path,
+        typer.Option(
+            help="Folder for archive, dataset and runs; what is there is used again.", file_okay=False
+        ),
+    ] = Path("bench-data"),
+    out: Annotated[Path, typer.Option(help="Folder for the table (Parquet).", file_okay=False)] = Path(
+        "bench-results"
+    ),
+) -> None:
+    """Train small encoders on a synthetic archive with known land cover, and compare with their random starts.
+
+    Nearest neighbours and a linear probe tell the land cover of locations whose labels they were not told, before and
+    after training, for every objective.
+
+    Example: [bold]spectralearth-build bench learn[/bold]
+
+    Next: [bold]bench pretrain[/bold], which measures speed.
+    """
+    if importlib.util.find_spec("torch") is None:
+        raise UsageError("Training needs torch.", remedy="pip install 'spectralearth-build[train]'.")
+    import pandas as pd
+
+    from spectralearth_build.bench.pretraining import learning
+    from spectralearth_build.bench.show import save, table
+    from spectralearth_build.progress import say
+
+    dataset, labels = learning.dataset_of(work.resolve())
+    rows = pd.DataFrame(learning.learn(dataset, labels, work.resolve(), seeds, steps))
+    head = (
+        "objective",
+        "random k-NN",
+        "trained k-NN",
+        "random linear",
+        "trained linear",
+        "worst gain, k-NN",
+        "linear",
+    )
+    say(table(f"accuracy on held-out locations, mean of {seeds} starts", head, learning.gains(rows)))
+    say(f"bench: written {save(rows, out / 'bench-learn.parquet')}")
