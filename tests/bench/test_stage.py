@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from spectralearth_build.bench.measure import counts
+from spectralearth_build.bench.measure import APART, counts
 from spectralearth_build.tables import LOCATIONS, TILES
 
 
@@ -12,6 +12,7 @@ from spectralearth_build.tables import LOCATIONS, TILES
 def test_the_plan_stage_is_run_and_measured(tiles, tmp_path, workers):
     TILES.write(tiles, tmp_path)
     command = [
+        *APART,  # its memory is its own, not that of the tests before
         sys.executable,
         "-m",
         "spectralearth_build.bench.planning.stage",

@@ -59,7 +59,7 @@ def test_patches_are_the_real_pixels(tmp_path, halves, mosaic, codec):
         for row, shift in enumerate(shifts)
     )
     task = TileTask({0: "plan"}, codec, 4, names[0], sources, {0: patches})
-    assert cut_tile(PAIR, tmp_path, task) == 3
+    assert cut_tile(PAIR, tmp_path, task).patches == 3
     reader = ShardReader(shard_path(tmp_path, 0), 4)
     for row, shift in enumerate(shifts):
         assert np.array_equal(reader.patch(row, codec), mosaic[KEPT][:, :, shift : shift + 128])
