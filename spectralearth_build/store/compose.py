@@ -43,15 +43,21 @@ Sources = Callable[[str], Pixels]
 """Gives the pixels of a tile by name, or raises a ProductError."""
 
 
-def compose(patch: PlannedPatch, sources: Sources) -> tuple[Patch, str]:
+def compose(patch: PlannedPatch, sources: Sources, out: Patch | None = None) -> tuple[Patch, str]:
     """Put a patch together.
 
     Each pixel comes from the first source that is valid there.
 
+    Args:
+        patch: the patch.
+        sources: gives the pixels of its tiles.
+        out: int16 [202, 128, 128] to write into: new memory costs as much as the pixels.
+
     Returns:
         int16 [202, 128, 128], and why it cannot be used; empty if it can.
     """
-    out = np.full(PATCH_SHAPE, NODATA, np.int16)
+    out = np.empty(PATCH_SHAPE, np.int16) if out is None else out
+    out.fill(NODATA)
     missing = np.ones(PATCH_SHAPE[1:], bool)
     for name in patch.sources:
         try:
@@ -64,7 +70,7 @@ def compose(patch: PlannedPatch, sources: Sources) -> tuple[Patch, str]:
             _resample(pixels, patch, out, missing)
     if missing.any():
         return out, f"{int(missing.sum())} pixels have no data any more"
-    if (out == NODATA).any():
+    if out.min() == NODATA:  # the least of all values
         return out, "pixels that scan found valid have no data in some bands"
     return out, ""
 

@@ -6,6 +6,7 @@ What was done is decided by the commit records alone, so a run may stop anywhere
 from __future__ import annotations
 
 import shutil
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -13,6 +14,8 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
+
+import numpy as np
 
 from spectralearth_build.archive.product import is_packed
 from spectralearth_build.archive.shelf import Shelf
@@ -24,7 +27,7 @@ from spectralearth_build.journal import recover
 from spectralearth_build.plan.fingerprint import inputs_of, tile_changes
 from spectralearth_build.progress import track
 from spectralearth_build.store import publish, statistics
-from spectralearth_build.store.codec import encode_patch
+from spectralearth_build.store.codec import PATCH_SHAPE, Patch, encode_patch
 from spectralearth_build.store.commit import Commit, Skipped, read_all
 from spectralearth_build.store.compose import SCRATCH, compose
 from spectralearth_build.store.failures import FailedTile, failed_path, read_failed, stamp
@@ -188,10 +191,21 @@ def _neighbour(sources: SourceCache, name: str) -> Iterator[Callable[[], None]]:
 
 
 def _make(planned: PlannedPatch, sources: SourceCache, codec: str) -> _Made:
-    pixels, reason = compose(planned, sources)
+    pixels, reason = compose(planned, sources, _own_patch())
     if reason:
         return _Made(planned, b"", BandStatistics(), reason)
     return _Made(planned, encode_patch(pixels, codec), statistics.of_patch(pixels), "")
+
+
+_held = threading.local()
+
+
+def _own_patch() -> Patch:
+    """Memory of this thread for one patch; what is made of it does not outlive the next one."""
+    patch: Patch | None = getattr(_held, "patch", None)
+    if patch is None:
+        patch = _held.patch = np.empty(PATCH_SHAPE, np.int16)
+    return patch
 
 
 def _outstanding(archive: Path, dataset: Path, planned: Planned) -> dict[str, list[int]]:
