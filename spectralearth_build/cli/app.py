@@ -64,7 +64,12 @@ for panel, functions in {
         export.export,
         unlocking.unlock,
     ),
-    "Train": (pretraining.pretrain, pretraining.pretrain_template, pretraining.embed),
+    "Train": (
+        pretraining.pretrain,
+        pretraining.pretrain_template,
+        pretraining.embed,
+        pretraining.export_encoder,
+    ),
 }.items():
     for function in functions:
         app.command(rich_help_panel=panel, epilog=EPILOG)(verb(function))

@@ -93,6 +93,30 @@ def embed(
     say(f"{count} vectors in {output}.")
 
 
+def export_encoder(
+    encoder: Annotated[
+        Path,
+        typer.Argument(metavar="ENCODER", help="encoder.safetensors of a run.", exists=True, dir_okay=False),
+    ],
+    target: Annotated[Path, typer.Argument(metavar="TARGET", help="File to write: .pt2 or .onnx.")],
+    edge: Annotated[int, typer.Option(min=1, help="Edge of its images, pixels.")] = 128,
+) -> None:
+    """Write an encoder for other programs: a torch program (.pt2), which needs no code of this package, or ONNX.
+
+    Both take counts as they are stored, int16 [batch, band, y, x], and carry wavelengths and statistics.
+
+    Example: [bold]spectralearth-build export-encoder run/encoder.safetensors encoder.onnx[/bold]
+    """
+    _need_torch()
+    from spectralearth_build.pretrain.export import export_onnx, export_program
+    from spectralearth_build.pretrain.weights import load_encoder
+
+    forms = {".pt2": export_program, ".onnx": export_onnx}
+    if target.suffix not in forms:
+        raise UsageError(f"Its name ends in {' or '.join(forms)}.", target, "Choose one of them.")
+    forms[target.suffix](load_encoder(encoder), target, edge)
+
+
 def line(figures: dict[str, float]) -> str:
     """The figures that a progress bar has room for."""
     return f"loss {figures['loss']:.4f}, {figures['samples_per_s']:.1f} samples/s, waiting {figures['waiting']:.0%}"

@@ -6,7 +6,6 @@ A checkpoint is a folder that appears by one rename, so there is never half of o
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from spectralearth_build.errors import UsageError
-from spectralearth_build.files import PARTIAL, make_folder, move
+from spectralearth_build.files import PARTIAL, move, replacing, write_bytes
 
 NETWORKS, STATE = "networks.safetensors", "state.pt"
 KEPT = 2
@@ -37,12 +36,10 @@ def save(folder: Path, step: int, networks: nn.Module, state: dict[str, Any]) ->
     target = folder / f"step-{step:09d}"
     partial = target.with_name(target.name + PARTIAL)
     shutil.rmtree(partial, ignore_errors=True)
-    make_folder(partial)
-    save_file(tensors_of(networks), partial / NETWORKS)
-    torch.save(state, partial / STATE)
-    for name in (NETWORKS, STATE):
-        with (partial / name).open("rb") as file:
-            os.fsync(file.fileno())
+    with replacing(partial / NETWORKS) as temporary:
+        save_file(tensors_of(networks), temporary)
+    with replacing(partial / STATE) as temporary:
+        torch.save(state, temporary)
     shutil.rmtree(target, ignore_errors=True)
     move(partial, target)
     for old in found(folder)[:-KEPT]:
@@ -84,8 +81,7 @@ def settings(folder: Path, document: dict[str, Any]) -> None:
     """
     path, text = folder / "settings.json", json.dumps(document, indent=1, sort_keys=True)
     if not path.is_file():
-        make_folder(folder)
-        path.write_text(text, encoding="utf-8")
+        write_bytes(path, text.encode())
         return
     before = json.loads(path.read_text(encoding="utf-8"))
     changed = [

@@ -85,6 +85,7 @@ class PretrainConfig:
     """All settings of a run."""
 
     objective: ObjectiveName = "moco"
+    """moco, dino, mae or simclr."""
     data: DataConfig = field(default_factory=DataConfig)
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
     train: TrainConfig = field(default_factory=TrainConfig)

@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from spectralearth_build.dataset.access import open_dataset
 from spectralearth_build.errors import UsageError
 from spectralearth_build.loader import Loader
 from spectralearth_build.pretrain.feed import place_number
@@ -42,9 +43,8 @@ class Probe:
         most: int = 2048,
     ) -> None:
         self.label_of = read_labels(labels)
-        loader = Loader(dataset, BATCH, dates=1, shuffle=False)
-        known = loader.samples.patches["location_id"].isin(list(self.label_of)[:most])
-        chosen = loader.samples.patches[known]
+        patches = open_dataset(dataset).query()
+        chosen = patches[patches["location_id"].isin(list(self.label_of)[:most])]
         if chosen["location_id"].nunique() < 4:
             raise UsageError("Fewer than four labelled locations are in the dataset.", labels, "Label more.")
         self.loader = Loader(dataset, BATCH, dates=1, shuffle=False, patches=chosen)

@@ -19,7 +19,11 @@ def cosine(step: int, total: int, start: float, end: float, warmup: int = 0) -> 
     """
     if step < warmup:
         return start * (step + 1) / warmup
-    done = (step - warmup) / max(1, total - 1 - warmup)
+    return half_cosine((step - warmup) / max(1, total - 1 - warmup), start, end)
+
+
+def half_cosine(done: float, start: float, end: float) -> float:
+    """From ``start`` at 0 to ``end`` at 1 and behind it."""
     return end + 0.5 * (start - end) * (1 + math.cos(math.pi * min(1.0, done)))
 
 

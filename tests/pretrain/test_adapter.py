@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from spectralearth_build.pretrain.encoders.adapter import SpectralAdapter, folded
+from spectralearth_build.pretrain.encoders.adapter import SpectralAdapter
 
 
 def as_3d(adapter: SpectralAdapter) -> nn.Sequential:
@@ -48,14 +48,3 @@ def test_too_few_bands_and_other_bands_are_refused():
         SpectralAdapter(74)
     with pytest.raises(ValueError, match="made for 100 bands, the input has 99"):
         SpectralAdapter(100)(torch.zeros(1, 99, 4, 4))
-
-
-def test_a_folded_adapter_is_the_same_function():
-    adapter = SpectralAdapter(90)
-    for _ in range(3):
-        adapter(torch.randn(4, 90, 3, 3) * 2 + 1)  # statistics other than those at the start
-    adapter.eval()
-    x = torch.randn(2, 90, 4, 4)
-    short = folded(adapter)
-    assert not any(isinstance(m, nn.BatchNorm2d) for m in short.modules())
-    torch.testing.assert_close(short(x), adapter(x), rtol=1e-5, atol=1e-5)

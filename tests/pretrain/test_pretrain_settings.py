@@ -15,7 +15,7 @@ def test_the_template_is_the_default_with_every_setting_explained(tmp_path):
     settings = [i for i, line in enumerate(lines) if " = " in line and not line.startswith("#")]
     assert len(settings) > 60
     unexplained = [lines[i] for i in settings if not lines[i - 1].startswith("#")]
-    assert unexplained == ['objective = "moco"'] or unexplained == []
+    assert unexplained == []
 
 
 def test_options_lie_over_the_file(tmp_path):

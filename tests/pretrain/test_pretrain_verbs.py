@@ -8,6 +8,7 @@ import time
 
 import pandas as pd
 import pytest
+import torch
 
 from spectralearth_build.pretrain import checkpoint
 from spectralearth_build.pretrain.log import read
@@ -69,6 +70,14 @@ def test_a_run_ends_with_encoder_picture_and_embeddings(dataset, tmp_path):
     assert done.returncode == 0, done.stderr
     assert "9 vectors" in done.stdout
     assert len(pd.read_parquet(output)["vector"][0]) == 512
+    program = tmp_path / "encoder.pt2"
+    done = run("export-encoder", folder / "encoder.safetensors", program, "--edge", 32)
+    assert done.returncode == 0, done.stderr
+    vectors = torch.export.load(program).module()(torch.zeros(3, 202, 32, 32, dtype=torch.int16))
+    assert vectors.shape == (3, 512)
+    done = run("export-encoder", folder / "encoder.safetensors", tmp_path / "encoder.h5")
+    assert done.returncode == 2
+    assert ".pt2 or .onnx" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -2,31 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from torch import nn
 
-from torch import Tensor, nn
-
-from spectralearth_build.pretrain.encoders.adapter import SpectralAdapter
 from spectralearth_build.pretrain.encoders.resnet import SpectralResNet
 from spectralearth_build.pretrain.encoders.swin import SpectralSwin
 from spectralearth_build.pretrain.encoders.vit import SIZES, SpectralViT
 
 NAMES = ("resnet18", "resnet50", *(f"vit_{size}" for size in SIZES), "swin_t")
 """What `make` knows."""
-
-
-class Encoder(Protocol):
-    """What every encoder offers."""
-
-    adapter: SpectralAdapter
-    dim: int
-    """Length of the vector, channels of the maps."""
-    stride: int
-    """Pixels of the image for one of the maps."""
-
-    def features(self, x: Tensor) -> Tensor:
-        """[batch, band, y, x] to [batch, dim, y / stride, x / stride]."""
-        ...
 
 
 def make(name: str, bands: int, patch: int = 4, image: int = 128, dense: bool = False) -> nn.Module:

@@ -8,7 +8,6 @@ paper gives, without the slow and, in bfloat16, unreliable paths of 3-D kernels.
 from __future__ import annotations
 
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 CHANNELS = 128
 """Channels that come out."""
@@ -58,16 +57,3 @@ class SpectralAdapter(nn.Module):
             raise ValueError(f"The encoder was made for {self.bands} bands, the input has {bands}.")
         out: Tensor = self.layers(pixels.reshape(batch, 1, bands, -1))
         return out.mean(2).reshape(batch, CHANNELS, *shape)
-
-
-def folded(adapter: SpectralAdapter) -> SpectralAdapter:
-    """A copy for inference with batch normalisation folded into the convolutions: the same function, less traffic."""
-    result = SpectralAdapter(adapter.bands).to(next(adapter.parameters()).device)
-    result.load_state_dict(adapter.state_dict())
-    result.eval()
-    layers: list[nn.Module] = []
-    for layer in result.layers:
-        convolution, norm, relu = layer.children()
-        layers += [fuse_conv_bn_eval(convolution, norm), relu]  # type: ignore[arg-type, type-var]
-    result.layers = nn.Sequential(*layers)
-    return result

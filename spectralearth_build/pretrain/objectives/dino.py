@@ -14,7 +14,7 @@ from spectralearth_build.pretrain.objectives.base import Objective, two_views
 from spectralearth_build.pretrain.objectives.ema import follow, follower
 from spectralearth_build.pretrain.objectives.heads import DinoHead
 from spectralearth_build.pretrain.objectives.losses import dino
-from spectralearth_build.pretrain.schedule import cosine
+from spectralearth_build.pretrain.schedule import half_cosine
 
 
 @dataclass(frozen=True)
@@ -104,9 +104,8 @@ class Dino(Objective):
 
     def momentum_at(self, done: float) -> float:
         """The teacher's momentum after a share of all steps."""
-        steps = 1_000_000
-        total = steps * 0.09 if self.config.official else steps
-        return cosine(int(min(1.0, done * steps / total) * steps), steps + 1, self.config.momentum, 1.0)
+        stops = 0.09 if self.config.official else 1.0
+        return half_cosine(done / stops, self.config.momentum, 1.0)
 
     def monitors(self) -> dict[str, Tensor]:
         """The entropy of the teacher's distributions, nats; log(prototypes) or 0 is a collapse."""
