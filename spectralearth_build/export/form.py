@@ -75,6 +75,21 @@ class Format(Protocol):
         ...
 
 
+class OneFile:
+    """What formats with one file a part have in common."""
+
+    pattern: str
+    """Path of the file below the target, with ``{part}`` for the part."""
+
+    def name(self, part: Part) -> str:
+        """The file of a part."""
+        return self.pattern.format(part=part)
+
+    def files(self, selection: Selection, part: Part) -> list[str]:
+        """The same for each patch."""
+        return [self.name(part)] * len(part)
+
+
 def compact(value: object) -> bytes:
     """JSON in one line, keys in order."""
     return json.dumps(value, sort_keys=True, allow_nan=False, separators=(",", ":")).encode()

@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from spectralearth_build.export.form import Contents, Cube, compact
+from spectralearth_build.export.form import Contents, Cube, OneFile, compact
 from spectralearth_build.export.selection import FRACTIONS, Part, Selection
 from spectralearth_build.files import replacing
 
@@ -38,23 +38,20 @@ _NAMES = {pa.float64(): "float64", _TIME: "timestamp[us, tz=UTC]"}
 _LEAF = "image.list.element.list.element.list.element"
 
 
-class HuggingFace:
+class HuggingFace(OneFile):
     """``data/<split>-<number>-of-<count>.parquet`` and README.md."""
 
+    pattern = "data/{part.split}-{part.number:05d}-of-{part.of:05d}.parquet"
     per_file = 64
     most_per_file = 4096
     raw = False
-
-    def files(self, selection: Selection, part: Part) -> list[str]:
-        """One file a part."""
-        return [_name(part)] * len(part)
 
     def write(self, selection: Selection, part: Part, cubes: Iterator[Cube], folder: Path) -> None:
         """Write one Parquet file, a few patches at a time."""
         indices = iter(range(part.start, part.stop))
         first = table(selection, [next(indices)], [next(cubes)])
         with (
-            replacing(folder / _name(part)) as temporary,
+            replacing(folder / self.name(part)) as temporary,
             pq.ParquetWriter(
                 temporary,
                 first.schema,
@@ -70,10 +67,6 @@ class HuggingFace:
     def indices(self, contents: Contents) -> dict[str, bytes]:
         """The card."""
         return {"README.md": card(contents).encode()}
-
-
-def _name(part: Part) -> str:
-    return f"data/{part.split}-{part.number:05d}-of-{part.of:05d}.parquet"
 
 
 def table(selection: Selection, indices: list[int], cubes: list[Cube]) -> pa.Table:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from spectralearth_build.export.form import Contents, Cube, compact
+from spectralearth_build.export.form import Contents, Cube, OneFile, compact
 from spectralearth_build.export.selection import Part, Selection
 from spectralearth_build.files import replacing
 
@@ -23,21 +23,18 @@ _INT16 = 1
 _LEAF: dict[str, Any] = {"type": None, "context": None, "children_spec": []}
 
 
-class LitData:
+class LitData(OneFile):
     """Samples ``{"image": int16 [band, y, x], "metadata": JSON text}``."""
 
+    pattern = "{part.split}/chunk-0-{part.number}.bin"
     per_file = 16
     most_per_file = 512  # offsets inside a chunk are uint32
     raw = True
 
-    def files(self, selection: Selection, part: Part) -> list[str]:
-        """One chunk a part."""
-        return [_name(part)] * len(part)
-
     def write(self, selection: Selection, part: Part, cubes: Iterator[Cube], folder: Path) -> None:
         """Write one chunk, patch by patch."""
         texts = [compact(selection.plain(index)) for index in range(part.start, part.stop)]
-        with replacing(folder / _name(part)) as temporary, temporary.open("wb") as file:
+        with replacing(folder / self.name(part)) as temporary, temporary.open("wb") as file:
             first = next(cubes)
             file.write(header([leaf_bytes(first.shape) + len(text) for text in texts]))
             file.write(sample(first, texts[0]))
@@ -48,14 +45,10 @@ class LitData:
         """index.json of each split, without which litdata opens nothing."""
         return {
             f"{split}/index.json": index(
-                [(contents.files[_name(p)], Path(_name(p)).name, len(p)) for p in parts]
+                [(contents.files[self.name(p)], Path(self.name(p)).name, len(p)) for p in parts]
             )
             for split, parts in contents.splits().items()
         }
-
-
-def _name(part: Part) -> str:
-    return f"{part.split}/chunk-0-{part.number}.bin"
 
 
 def leaf_bytes(shape: Sequence[int]) -> int:

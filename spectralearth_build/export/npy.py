@@ -8,25 +8,22 @@ from pathlib import Path
 
 import numpy as np
 
-from spectralearth_build.export.form import Contents, Cube
+from spectralearth_build.export.form import Contents, Cube, OneFile
 from spectralearth_build.export.selection import Part, Selection
 from spectralearth_build.files import replacing
 
 
-class Npy:
+class Npy(OneFile):
     """One array a file; patches.parquet says which patch is where."""
 
+    pattern = "{part.name}.npy"
     per_file = 256
     most_per_file = 1_000_000
     raw = True
 
-    def files(self, selection: Selection, part: Part) -> list[str]:
-        """One file a part."""
-        return [f"{part.name}.npy"] * len(part)
-
     def write(self, selection: Selection, part: Part, cubes: Iterator[Cube], folder: Path) -> None:
         """Write one array, patch by patch."""
-        with replacing(folder / f"{part.name}.npy") as temporary, temporary.open("wb") as file:
+        with replacing(folder / self.name(part)) as temporary, temporary.open("wb") as file:
             first = next(cubes)
             head = {"descr": "<i2", "fortran_order": False, "shape": (len(part), *first.shape)}
             np.lib.format.write_array_header_1_0(file, head)

@@ -10,8 +10,8 @@ from spectralearth_build.dataset.access import Dataset
 from spectralearth_build.errors import DamagedError
 from spectralearth_build.export.form import Cube
 from spectralearth_build.loader.reader import open_reader
+from spectralearth_build.loader.samples import array_of
 from spectralearth_build.store.codec import PATCH_SHAPE
-from spectralearth_build.store.schema import REFLECTANCE, STORE
 
 
 class Pixels:
@@ -23,7 +23,7 @@ class Pixels:
     """
 
     def __init__(self, dataset: Dataset, bands: npt.NDArray[np.intp]) -> None:
-        self._reader = open_reader(dataset.path / STORE / REFLECTANCE)
+        self._reader = open_reader(array_of(str(dataset.remote or dataset.path)))
         self._bands = None if len(bands) == PATCH_SHAPE[0] else bands
         self.shape = (len(bands), *PATCH_SHAPE[1:])
         """Bands, lines and columns of a patch."""

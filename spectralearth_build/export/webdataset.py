@@ -12,26 +12,23 @@ from pathlib import Path
 
 import numpy as np
 
-from spectralearth_build.export.form import Contents, Cube, compact, readable
+from spectralearth_build.export.form import Contents, Cube, OneFile, compact, readable
 from spectralearth_build.export.selection import Part, Selection
 from spectralearth_build.files import replacing
 
 
-class WebDataset:
+class WebDataset(OneFile):
     """Tar files; ``index.json`` lists them with their number of samples."""
 
+    pattern = "{part.name}.tar"
     per_file = 64
     most_per_file = 1_000_000
     raw = True
 
-    def files(self, selection: Selection, part: Part) -> list[str]:
-        """One file a part."""
-        return [f"{part.name}.tar"] * len(part)
-
     def write(self, selection: Selection, part: Part, cubes: Iterator[Cube], folder: Path) -> None:
         """Write one tar file, patch by patch."""
         with (
-            replacing(folder / f"{part.name}.tar") as temporary,
+            replacing(folder / self.name(part)) as temporary,
             tarfile.open(temporary, "w", format=tarfile.USTAR_FORMAT) as tar,
         ):
             for index, cube in zip(range(part.start, part.stop), cubes, strict=True):
@@ -45,7 +42,7 @@ class WebDataset:
             split: [
                 {"file": name, "samples": len(part), **contents.files[name]}
                 for part in parts
-                for name in (f"{part.name}.tar",)
+                for name in (self.name(part),)
             ]
             for split, parts in contents.splits().items()
         }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, Unpack
 
@@ -78,7 +79,7 @@ class GeoPatches(TorchDataset[dict[str, Any]]):
             raise UsageError(
                 f"No patch of EPSG:{zone} meets the conditions.", place, "Relax them, or omit epsg."
             )
-        self._arguments = (place, epsg, bands, query)
+        self._anew = partial(GeoPatches, place, epsg, bands, **query)
         self.samples = Samples(opened, bands=bands, patches=patches[here])
         self.crs = pyproj.CRS.from_epsg(zone)
         self._col, self._row = (
@@ -142,7 +143,7 @@ class GeoPatches(TorchDataset[dict[str, Any]]):
         }
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _made, self._arguments
+        return self._anew, ()
 
     def _locations(self) -> npt.NDArray[np.object_]:
         names: npt.NDArray[np.object_] = self.samples.patches["location_id"].to_numpy(object)
@@ -187,7 +188,3 @@ def _naive(moment: Any) -> np.datetime64:  # noqa: ANN401
     """A moment in UTC without a zone, as the table of times has it."""
     stamp = pd.Timestamp(moment)
     return np.datetime64((stamp.tz_convert(None) if stamp.tz is not None else stamp).to_datetime64())
-
-
-def _made(place: str, epsg: int | None, bands: Sequence[int] | None, query: Query) -> GeoPatches:
-    return GeoPatches(place, epsg, bands, **query)

@@ -75,7 +75,7 @@ class Samples:
             raise UsageError(f"There is no rule '{rule}'.", remedy=f"There are: {', '.join(RULES)}.")
         opened = dataset if isinstance(dataset, Dataset) else open_dataset(dataset)
         place = str(opened.remote or opened.path)
-        self._arguments = (place, dates, rule, bands, seed, patches, query)
+        self._anew = partial(Samples, place, dates, rule, bands, seed, patches, **query)
         self.place, self.dates, self.rule, self.seed = place, dates, rule, seed
         self.patches = opened.query(**query, columns=COLUMNS) if patches is None else patches[list(COLUMNS)]
         if self.patches.empty:
@@ -93,8 +93,8 @@ class Samples:
     def __len__(self) -> int:
         return len(self._row) if self.dates is None else len(self._begins) - 1
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _made, self._arguments
+    def __reduce__(self) -> tuple[Any, ...]:  # only the arguments travel
+        return self._anew, ()
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
@@ -170,19 +170,6 @@ class Samples:
         if held is None:
             held = self._scratch.patch = np.empty(self.reader.layout.shape, np.int16)
         return held
-
-
-def _made(
-    place: str,
-    dates: int | None,
-    rule: Rule,
-    bands: Sequence[int] | None,
-    seed: int,
-    patches: pd.DataFrame | None,
-    query: Query,
-) -> Samples:
-    """A pickled object anew: only its arguments travel."""
-    return Samples(place, dates, rule, bands, seed, patches, **query)
 
 
 def array_of(place: str | Path) -> str:

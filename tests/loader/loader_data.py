@@ -1,5 +1,6 @@
 """A small finished dataset whose every pixel is known: written by zarr-python, its tables row by row."""
 
+import itertools
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ import pandas as pd
 import shapely
 import zarr
 
+from spectralearth_build.loader import Loader
 from spectralearth_build.overlap.geography import to_lonlat
 from spectralearth_build.store import index, schema
 from spectralearth_build.store.codec import PATCH_SHAPE
@@ -108,3 +110,29 @@ def flip(path: Path, byte: int) -> None:
     data = bytearray(path.read_bytes())
     data[byte] ^= 0x55
     path.write_bytes(bytes(data))
+
+
+def made(known: Known, batch_size: int = 4, **options) -> Loader:
+    """A loader of such a dataset: numpy, two threads."""
+    return Loader(known.folder, batch_size, **{"as_numpy": True, "threads": 2, **options})
+
+
+def rows_of(batches) -> list:
+    """Store rows of each batch."""
+    return [batch["row"].tolist() for batch in batches]
+
+
+def flat(batches) -> list:
+    """What all of them hold."""
+    return list(itertools.chain.from_iterable(batches))
+
+
+def truth(known: Known, batch: dict) -> None:
+    """Check that pixels and labels of a batch are those of its rows."""
+    table = known.patches.set_index("store_row")
+    for k, row in np.ndenumerate(batch["row"]):
+        expected = table.loc[row]
+        assert np.array_equal(batch["pixels"][k], pixels_of(row))
+        assert batch["location"][k[0]] == expected["location_id"]
+        assert known.patches.loc[batch["index"][k], "store_row"] == row
+        assert pd.Timestamp(int(batch["acquired"][k]), unit="us", tz="UTC") == expected["acquired"]

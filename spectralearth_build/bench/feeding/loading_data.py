@@ -30,7 +30,6 @@ SIZE = 1240
 PLAIN = "portable"
 """Codec of the plain Zarr store: standard codecs, which every library can read."""
 SHARD_ROWS = 64
-COLUMNS = ("patch_id", "location_id", "acquired", "store_row", "status", "cloud_fraction")
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
@@ -118,12 +117,6 @@ def litdata(folder: Path, workers: int) -> Any:  # noqa: ANN401
         dataset, batch_size=BATCH, num_workers=workers, persistent_workers=True, multiprocessing_context="spawn",
         collate_fn=_images,
     )  # fmt: skip
-
-
-def count(batches: Any) -> Iterator[int]:  # noqa: ANN401
-    """The samples of each batch."""
-    for batch in batches:
-        yield len(batch)
 
 
 def _first(sample: tuple[Any, ...]) -> TENSOR:

@@ -66,17 +66,15 @@ def parse_fractions(text: str) -> dict[str, float]:
     return found
 
 
-def write_splits(dataset: Path, splits: pd.DataFrame, recipe: Recipe | None) -> Path:
+def write_splits(dataset: Path, splits: pd.DataFrame, recipe: Recipe) -> Path:
     """Write splits.parquet, atomically, each page with a checksum.
 
     Args:
         dataset: the folder.
         splits: the columns of `tables.SPLITS`.
-        recipe: how they were made; None: they were imported.
+        recipe: how they were made, or what holds of them if they were imported.
     """
-    table = SPLITS.arrow(splits)
-    if recipe is not None:
-        table = table.replace_schema_metadata({_KEY: json.dumps(asdict(recipe)).encode()})
+    table = SPLITS.arrow(splits).replace_schema_metadata({_KEY: json.dumps(asdict(recipe)).encode()})
     path = dataset / SPLITS.file
     with replacing(path) as temporary:
         pq.write_table(table, temporary, compression="zstd", write_page_checksum=True)
@@ -103,7 +101,7 @@ def read_splits(dataset: Path) -> pd.DataFrame | None:
 
 
 def read_recipe(dataset: Path) -> Recipe | None:
-    """How the splits of a dataset were made; None if there are none, or they were imported."""
+    """How the splits of a dataset were made; None if there are none, or they do not say."""
     path = dataset / SPLITS.file
     about = (pq.read_schema(path).metadata or {}).get(_KEY) if path.is_file() else None
     if about is None:
