@@ -32,7 +32,7 @@ KINDS = ("Point", "LineString", "LinearRing", "Polygon", "MultiPoint", "MultiLin
          "GeometryCollection")  # fmt: skip
 """What GeoParquet calls the types that shapely numbers."""
 GEOMETRY = None
-"""Stands for the type of a geometry column, which geopandas writes itself."""
+"""Stands for the type of a geometry column: WKB, described as GeoParquet asks."""
 
 
 @dataclass(frozen=True)
@@ -276,7 +276,7 @@ LOCATIONS = Table(
         Column(
             "lattice_row", pa.int32(), "y = 15 + 30 lattice_row metres at its north edge; grows to the north."
         ),
-        Column("n", pa.int32(), "Number of dates (patches that are not retired)."),
+        Column("n", pa.int32(), "Number of dates (patches that are planned or written)."),
         Column("component", pa.int64(), "Component of the overlap graph."),
         Column("geometry", GEOMETRY, "The window on the ground."),
     ),

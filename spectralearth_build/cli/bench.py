@@ -124,8 +124,8 @@ def load(
             "Loaders are compared in torch.", None, "pip install 'spectralearth-build[train,bench]'"
         )
     from spectralearth_build.bench.feeding import loading, loading_data, loading_report
-    from spectralearth_build.bench.measure import cores
     from spectralearth_build.bench.show import save
+    from spectralearth_build.store.threads import cores
 
     forms = loading_data.prepare(work.resolve(), dataset, tiles, seed)
     grown = loading.memory(forms, batches, cores())
@@ -140,9 +140,10 @@ def load(
 
 
 def _strategies(tiles: int, seed: int, sample: int, limit: float, out: Path) -> None:
-    from spectralearth_build.bench.measure import cores, peak_mb
+    from spectralearth_build.bench.measure import peak_mb
     from spectralearth_build.bench.planning import report
     from spectralearth_build.bench.planning.contest import contest
+    from spectralearth_build.store.threads import cores
     from spectralearth_build.synthetic.footprints import footprints
 
     result = contest(footprints(tiles, seed), sample, limit, seed)
@@ -151,9 +152,9 @@ def _strategies(tiles: int, seed: int, sample: int, limit: float, out: Path) -> 
 
 
 def _scale(sizes: list[int], seed: int, out: Path) -> None:
-    from spectralearth_build.bench.measure import cores
     from spectralearth_build.bench.planning import scale
     from spectralearth_build.bench.show import save
+    from spectralearth_build.store.threads import cores
 
     runs = scale.scale(sizes, seed)
     table = save(runs.assign(cores=cores(), seed=seed), out / "bench-scale.parquet")
@@ -161,9 +162,10 @@ def _scale(sizes: list[int], seed: int, out: Path) -> None:
 
 
 def _masks(tiles: int, seed: int, out: Path) -> None:
-    from spectralearth_build.bench.measure import cores, peak_mb
+    from spectralearth_build.bench.measure import peak_mb
     from spectralearth_build.bench.planning import clouds
     from spectralearth_build.bench.show import save
+    from spectralearth_build.store.threads import cores
     from spectralearth_build.synthetic.footprints import footprints
 
     measured = clouds.validity(footprints(tiles, seed), seed)

@@ -36,11 +36,11 @@ def cut(
     from spectralearth_build.bench.cutting import cut as bench
     from spectralearth_build.bench.cutting import cut_report
     from spectralearth_build.bench.cutting.cut_cases import synthetic_tile
-    from spectralearth_build.bench.measure import cores
     from spectralearth_build.bench.show import save
     from spectralearth_build.errors import UsageError
     from spectralearth_build.progress import say
     from spectralearth_build.store.codec import PRESETS
+    from spectralearth_build.store.threads import cores
 
     if codec not in PRESETS:
         raise UsageError(f"--codec is one of {', '.join(PRESETS)}, got '{codec}'.")

@@ -40,10 +40,10 @@ def pretrain(
         raise UsageError("Training needs torch.", remedy="pip install 'spectralearth-build[train]'.")
     import torch
 
-    from spectralearth_build.bench.measure import cores
     from spectralearth_build.bench.pretraining import training, training_report
     from spectralearth_build.bench.show import save
     from spectralearth_build.progress import say, track
+    from spectralearth_build.store.threads import cores
 
     where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     gpu = where.type == "cuda"

@@ -31,13 +31,13 @@ def store(
 
     Next: [bold]export --codec[/bold] writes a dataset anew with another codec.
     """
-    from spectralearth_build.bench.measure import cores
     from spectralearth_build.bench.show import save
     from spectralearth_build.bench.storing import store as bench
     from spectralearth_build.bench.storing import store_report
     from spectralearth_build.bench.storing.coders import coders
     from spectralearth_build.bench.storing.pixels import image_patches, synthetic_land
     from spectralearth_build.progress import say
+    from spectralearth_build.store.threads import cores
 
     sets = {
         "synthetic land": synthetic_land(patches),

@@ -10,12 +10,13 @@ from spectralearth_build.archive.bands import BANDS
 from spectralearth_build.overlap.lattice import WINDOW
 
 PATCH_BYTES = 2 * BANDS * WINDOW**2
-STORED_SHARE = {"spectral": 0.47, "fast": 0.50, "portable": 0.58, "dense": 0.42}
+STORED_SHARE = {"spectral": 0.47, "fast": 0.50, "portable": 0.58, "dense": 0.43}
 """Stored bytes per raw byte of synthetic land, about; `bench store` measures it. Water compresses better."""
-DECODE_BYTES_PER_SECOND = 250e6
-ENCODE_BYTES_PER_SECOND = 400e6
-"""Of one core, in CPU seconds of `bench cut` on deflated strips: decoding; and all that follows it for each patch
-(composing, encoding, statistics, hashing, writing), which is what cutting takes beyond decoding alone."""
+DECODE_BYTES_PER_SECOND = 330e6
+ENCODE_BYTES_PER_SECOND = 750e6
+"""Of one core, in CPU seconds of `bench cut --rounds 2` on a quiet machine (docs/benchmarks.md), strips of 3 lines,
+deflate: kept bands over `decode_cpu`; and raw patches over `cut_cpu - decode_cpu`, which is all that follows decoding
+(composing, encoding, statistics, hashing, writing)."""
 WORKER_BYTES = 450 << 20
 """A worker with its libraries and GDAL's cache, measured."""
 

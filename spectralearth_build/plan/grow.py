@@ -18,6 +18,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
+import shapely
 
 from spectralearth_build.overlap.graph import components
 from spectralearth_build.plan.assemble import NO_TABLES, Known, PlanTables, by_component, replaced
@@ -91,8 +92,7 @@ def touched(
     stale = frozenset(number_of[name] for name in changed if name in number_of)
     following = 1 + max((pc.max(table["component"]).as_py() for table in _numbered(tables)), default=-1)
     found = []
-    for members in _groups(candidates, number_of):
-        old = frozenset(number_of[names[i]] for i in members if names[i] in number_of)
+    for members, old in _groups(candidates, number_of, tables.locations):
         if old.isdisjoint(stale) and not any(names[i] in changed for i in members):
             continue
         if not old:
@@ -209,20 +209,27 @@ def _numbered(tables: PlanTables) -> list[pa.Table]:
     return [table for table in (tables.tuples, tables.locations) if len(table)]
 
 
-def _groups(candidates: gpd.GeoDataFrame, number_of: Mapping[str, int]) -> list[list[int]]:
-    """Tiles that touch or were together, in order of the first."""
-    found = components(candidates.geometry.to_numpy())
-    names = candidates["tile_id"].tolist()
+def _groups(
+    candidates: gpd.GeoDataFrame, number_of: Mapping[str, int], locations: pa.Table
+) -> list[tuple[list[int], frozenset[int]]]:
+    """Tiles that touch or were together, in order of the first, and the numbers of the components that they hold.
+
+    A location without a date may lie on no tile any more; it holds its place, and belongs to whatever touches it.
+    """
+    bare = locations.filter(pc.equal(locations["n"], 0))
+    tiles = len(candidates)
+    numbers = [*map(number_of.get, candidates["tile_id"]), *bare["component"].to_pylist()]
+    windows = shapely.from_wkb(bare["geometry"].to_numpy())
     graph = nx.Graph()
-    graph.add_nodes_from(("now", k) for k in range(len(found)))
-    for k, group in enumerate(found):
-        graph.add_edges_from(
-            (("now", k), ("before", number_of[names[i]])) for i in group if names[i] in number_of
-        )
-    return sorted(
-        sorted(i for kind, k in part if kind == "now" for i in found[k])
-        for part in nx.connected_components(graph)
-    )
+    for k, group in enumerate(components([*candidates.geometry, *windows])):
+        graph.add_node(("now", k), tiles=[i for i in group if i < tiles])
+        graph.add_edges_from((("now", k), ("before", numbers[i])) for i in group if numbers[i] is not None)
+    found = []
+    for part in nx.connected_components(graph):
+        members = sorted(i for node in part for i in graph.nodes[node].get("tiles", ()))
+        if members:
+            found.append((members, frozenset(number for kind, number in part if kind == "before")))
+    return sorted(found, key=lambda each: each[0])
 
 
 def _renewed(before: pa.Table, new: pa.Table, gone: Collection[int]) -> pa.Table:

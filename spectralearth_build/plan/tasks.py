@@ -59,7 +59,8 @@ def run_tasks(
     """
     needed = candidates.iloc[sorted(i for group in groups for i in group.members)]
     _check_masks(needed, dataset)
-    members = dict(zip(needed.index, _members(needed), strict=True))
+    paths = [path or "" for path in needed["mask"]]
+    members = dict(zip(needed.index, zip(tiles_of(needed), paths, strict=True), strict=True))
     jobs = [
         Job(group.number, [members[i] for i in group.members], held)
         for group, held in zip(groups, windows, strict=True)
@@ -115,14 +116,15 @@ def _check_masks(tiles: pd.DataFrame, dataset: Path) -> None:
         )
 
 
-def _members(tiles: gpd.GeoDataFrame) -> list[tuple[Tile, str]]:
-    columns = ["tile_id", "datatake", "tile", "epsg", "lattice_row", "lattice_col", "height", "width", "mask"]
-    days = (tiles["acquired"] - pd.Timestamp(0, tz="UTC")).dt.days
+def tiles_of(table: gpd.GeoDataFrame) -> list[Tile]:
+    """The rows of a tile table as planning sees them."""
+    columns = ["tile_id", "datatake", "tile", "epsg", "lattice_row", "lattice_col", "height", "width"]
+    days = (table["acquired"] - pd.Timestamp(0, tz="UTC")).dt.days
     found = []
-    for (name, datatake, number, epsg, row, col, height, width, mask), shape, day in zip(
-        tiles[columns].itertuples(index=False), tiles.geometry, days, strict=True
+    for (name, datatake, number, epsg, row, col, height, width), shape, day in zip(
+        table[columns].itertuples(index=False), table.geometry, days, strict=True
     ):
         box = Box(-int(row), int(col), int(height), int(width))
         footprint: BaseGeometry = shape
-        found.append((Tile(name, datatake, int(number), int(epsg), box, footprint, int(day)), mask or ""))
+        found.append(Tile(name, datatake, int(number), int(epsg), box, footprint, int(day)))
     return found

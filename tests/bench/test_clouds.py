@@ -5,9 +5,9 @@ from scipy import ndimage
 
 from spectralearth_build.archive import mask as masks
 from spectralearth_build.bench.planning import clouds
-from spectralearth_build.bench.planning.contest import tiles_of
 from spectralearth_build.bench.show import number
 from spectralearth_build.overlap.polygon import region_of_footprint
+from spectralearth_build.plan.tasks import tiles_of
 from spectralearth_build.synthetic.sky import Sky
 
 

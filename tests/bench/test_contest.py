@@ -14,12 +14,12 @@ from spectralearth_build.bench.planning.contest import (
     contest,
     rehearsal,
     sampled,
-    tiles_of,
 )
 from spectralearth_build.cluster.inline import InlineExecutor
 from spectralearth_build.overlap.graph import components
 from spectralearth_build.overlap.polygon import region_of_footprint
 from spectralearth_build.plan.planner import plan
+from spectralearth_build.plan.tasks import tiles_of
 from spectralearth_build.synthetic.footprints import footprints
 from spectralearth_build.tables import LOCATIONS, TILES
 

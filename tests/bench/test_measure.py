@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spectralearth_build.bench.measure import APART, COUNTS, at_most, cores, counts, peak_mb, timed
+from spectralearth_build.bench.measure import APART, COUNTS, at_most, counts, peak_mb, timed
 from spectralearth_build.overlap.runs import joined
+from spectralearth_build.store.threads import cores
 
 
 @given(st.lists(st.integers(1, 9), max_size=6))

@@ -7,11 +7,11 @@ import pytest
 import shapely
 from placements import overlapping
 
-from spectralearth_build.bench.planning.contest import tiles_of
 from spectralearth_build.bench.planning.polygons import footprints_of, grow, laid_out
 from spectralearth_build.config import QualityConfig
 from spectralearth_build.overlap.graph import components
 from spectralearth_build.plan.component import grounds
+from spectralearth_build.plan.tasks import tiles_of
 from spectralearth_build.worth import worth_of
 
 SIZE = 128

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyproj import Transformer
 
+from spectralearth_build.config import PlanConfig
 from spectralearth_build.overlap.geography import to_lonlat
 from spectralearth_build.overlap.lattice import WINDOW, Box
 from spectralearth_build.plan import tasks
@@ -52,13 +54,14 @@ PIECES = st.builds(
 )
 
 
-@settings(max_examples=20, deadline=None)
-@given(st.lists(st.lists(PIECES, min_size=1, max_size=3), min_size=1, max_size=4))
-def test_growing_in_steps(steps):
+@pytest.mark.parametrize("strategy", get_args(PlanConfig.model_fields["strategy"].annotation))
+@settings(max_examples=8, deadline=None)
+@given(steps=st.lists(st.lists(PIECES, min_size=1, max_size=3), min_size=1, max_size=4))
+def test_growing_in_steps(strategy, steps):
     count = 0
     rows = []
     with TemporaryDirectory() as place:
-        grown = Folder(Path(place) / "d")
+        grown = Folder(Path(place) / "d", **{"plan.strategy": strategy})
         before = None
         for generation, step in enumerate(steps):
             new = []

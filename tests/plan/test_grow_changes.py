@@ -89,6 +89,26 @@ def test_windows_that_the_newer_version_does_not_have(folder):
     assert set(folder.locations["component"]) == {0}
 
 
+@pytest.mark.parametrize("meanwhile", [False, True])
+def test_a_location_without_dates_keeps_its_place(folder, meanwhile):
+    """A version without any window leaves locations on no tile; whatever comes there joins them, and places around."""
+    folder.overrides["plan.replace_versions"] = True
+    first, other = tile(1, 0, 0), tile(2, -60, -60, shape=(400, 400))
+    folder.add(first)
+    old = folder.locations
+    folder.add(newer(first, sun_elevation=0.0))
+    assert set(folder.locations["n"]) == {0}
+    back = newer(first, product_id="third", fingerprint="third")
+    for row in (other, back) if meanwhile else (back, other):
+        folder.add(row)
+    locations = folder.locations
+    assert locations["location_id"].head(len(old)).tolist() == old["location_id"].tolist()
+    assert (locations["n"].head(len(old)) == 2).all()
+    assert set(locations["component"]) == {0}
+    anchors = locations[["lattice_row", "lattice_col"]].to_numpy()
+    assert (np.abs(anchors[:, None] - anchors[None]) < 128).all(axis=2).sum() == len(anchors)
+
+
 def test_a_patch_is_cut_again_if_any_of_its_sources_is_replaced(folder):
     upper, lower = tile(1, 0, 0, shape=(100, 128)), tile(1, 80, 0, shape=(100, 128), number=2)
     folder.add(upper, lower)

@@ -19,7 +19,7 @@ def run(job: Path) -> dict[str, float]:
     """Cut a tile; returns peak_mb (ru_maxrss of this process).
 
     Args:
-        job: pickled arguments of `cut_tile`, written by `bench.cut`.
+        job: pickled arguments of `cut_tile`, written by `bench.cutting.cut`.
     """
     os.environ.update(WORKER_ENVIRONMENT)
     from spectralearth_build.cluster import dask_executor  # a worker has loaded it

@@ -19,7 +19,7 @@ from scipy import ndimage
 
 from spectralearth_build.archive import mask as masks
 from spectralearth_build.bench.measure import timed
-from spectralearth_build.bench.planning.contest import rehearsal, tiles_of
+from spectralearth_build.bench.planning.contest import rehearsal
 from spectralearth_build.bench.planning.scale import ARCHIVE
 from spectralearth_build.bench.show import table
 from spectralearth_build.config import QualityConfig
@@ -29,6 +29,7 @@ from spectralearth_build.overlap.polygon import region_of_footprint
 from spectralearth_build.overlap.resample import transformer
 from spectralearth_build.overlap.view import Tile
 from spectralearth_build.plan.component import Ground, grounds
+from spectralearth_build.plan.tasks import tiles_of
 from spectralearth_build.progress import track
 from spectralearth_build.synthetic.sky import Sky, Veil
 

@@ -22,7 +22,6 @@ from spectralearth_build.bench.measure import FIRST, at_most, counts, timed
 from spectralearth_build.bench.planning import polygons
 from spectralearth_build.config import QualityConfig
 from spectralearth_build.overlap.graph import components
-from spectralearth_build.overlap.lattice import Box
 from spectralearth_build.overlap.region import Points
 from spectralearth_build.overlap.view import Tile
 from spectralearth_build.overlap.zones import owned
@@ -34,6 +33,7 @@ from spectralearth_build.plan.greedy import greedy
 from spectralearth_build.plan.lattices import Placed, place
 from spectralearth_build.plan.problem import Problem, Strategy
 from spectralearth_build.plan.shelves import shelves
+from spectralearth_build.plan.tasks import tiles_of
 from spectralearth_build.progress import track
 from spectralearth_build.worth import worth_of
 
@@ -106,21 +106,6 @@ def contest(tiles: gpd.GeoDataFrame, sample: int, limit: float, seed: int = 0) -
         found.append(about | _common(members) | {"sampled": number in chosen, "seconds": shared.seconds})
         runs += [about | run for run in _runs(members, limit if number in chosen else None)]
     return Contest(pd.DataFrame(found), pd.DataFrame(runs))
-
-
-def tiles_of(table: gpd.GeoDataFrame) -> list[Tile]:
-    """The rows of a tile table as planning sees them."""
-    return [
-        Tile(
-            row.tile_id,
-            row.datatake,
-            int(row.tile),
-            int(row.epsg),
-            Box(-int(row.lattice_row), int(row.lattice_col), int(row.height), int(row.width)),
-            row.geometry,
-        )
-        for row in table.itertuples()
-    ]
 
 
 def rehearsal(groups: Sequence[list[int]], most: int = 12) -> list[int]:

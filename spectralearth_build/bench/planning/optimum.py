@@ -61,7 +61,7 @@ class Gap:
 
 
 def gaps(strategies: dict[str, Strategy], seed: int = 0, time_limit: float = 60.0) -> Iterator[Gap]:
-    """Solve nine problems on planes of one to five tiles, with the values `PATCHES` and `PAIRS`.
+    """Solve nine problems on planes of one to three tiles, with the values `PATCHES` and `PAIRS`.
 
     Args:
         strategies: what to compare, by name.
