@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from spectralearth_build.archive import container
 from spectralearth_build.archive.container import Listing, is_tar, is_zip
 from spectralearth_build.archive.group import group_files
-from spectralearth_build.errors import OutOfSpaceError, ProductError, UnreadableFileError
+from spectralearth_build.errors import OutOfSpaceError, ProductError, StorageError, UnreadableFileError
 from spectralearth_build.progress import say
 from spectralearth_build.storage import attach
 from spectralearth_build.storage.url import Remote
@@ -88,6 +88,15 @@ class StandIn:
 
     def _stand_in(self, meta: Meta) -> None:
         """Put an empty file in place of an object; a zip gets its end, where its table of contents is."""
+        from obstore.exceptions import PreconditionError
+
+        try:
+            self._write_stub(meta)
+        except (PreconditionError, FileNotFoundError):
+            where = str(self.remote / meta.name)
+            raise StorageError("It changed while the archive was listed.", where, "Run again.") from None
+
+    def _write_stub(self, meta: Meta) -> None:
         from spectralearth_build.storage.mirror import stub
 
         with stub(self.folder / meta.name, meta) as temporary:
@@ -123,8 +132,8 @@ def fetched(root: Path, path: str, scratch: Path | None, layers: Collection[str]
         scratch.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix="fetched-", dir=scratch) as name:
         folder = Path(name)
-        _fetch(source.client, path.split(INSIDE), folder, layers)
         try:
+            _fetch(source.client, path.split(INSIDE), folder, layers)
             yield folder
         except ProductError as error:
             here, there = str(folder), str(root)
@@ -157,7 +166,7 @@ def _fetch(client: Client, parts: Sequence[str], folder: Path, layers: Collectio
         if meta is not None and (is_zip(whole) or is_tar(whole)):
             _download(client, meta, folder / whole)
             return
-        parent = whole if meta is None else PurePosixPath(whole).parent.as_posix().removeprefix(".")
+        parent = whole if meta is None else "/".join(PurePosixPath(whole).parts[:-1])
         folders, objects = client.children(parent)
         if folders or objects:
             (folder / parent).mkdir(parents=True, exist_ok=True)

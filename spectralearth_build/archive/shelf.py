@@ -83,10 +83,6 @@ class Shelf:
         shutil.rmtree(self._place(path), ignore_errors=True)
         self._zip(path).unlink(missing_ok=True)
 
-    def clear(self) -> None:
-        """Delete everything."""
-        shutil.rmtree(self.folder, ignore_errors=True)
-
     def _place(self, key: str) -> Path:
         return self.folder / hashlib.sha256(key.encode()).hexdigest()[:32]
 

@@ -229,7 +229,10 @@ class _Job:
         return (self.dataset / commit_name(shard)).is_file()
 
     def _put(self, shard: int) -> None:
-        """Move a shard and its commit record into place, if they are what they must be."""
+        """Move a shard and its commit record into place, if they are what they must be.
+
+        Where manifest and commit record are both damaged nothing says what that is: the plan alone vouches then.
+        """
         record, file = commit_name(shard), schema.shard_name(shard)
         wanted = self.expected.get(file, {}).get("sha256") or _committed(self.dataset / record)
         if wanted not in (None, entry_of_file(self.folder / file)["sha256"]):

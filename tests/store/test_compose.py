@@ -50,6 +50,19 @@ def test_each_pixel_is_of_the_first_tile_that_is_valid_there(places):
     assert np.array_equal(found, expected)
 
 
+def test_what_the_memory_held_before_does_not_count():
+    tiles = {"t0": pixels(-5, -5, 0, 3), "t1": pixels(-9, -20, 1000)}
+    memory = np.full((202, 128, 128), 7, np.int16)
+    for names in (("t0",), ("t0", "t1"), ("t1",)):  # the first one leaves gaps
+        patch = PlannedPatch("p", 0, ZONE, WINDOW, names)
+        found, reason = compose(patch, tiles.__getitem__, memory)
+        expected, same = compose(patch, tiles.__getitem__)
+        assert found is memory
+        assert reason == same
+        assert np.array_equal(found, expected)
+        assert bool(reason) == (names == ("t0",))
+
+
 def test_a_source_that_cannot_be_read():
     def broken(name: str) -> Pixels:
         raise BrokenRasterError("broken", name)
