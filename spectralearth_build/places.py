@@ -45,14 +45,13 @@ def at_work(dataset: Place, staging: str = "", write: bool = True) -> Iterator[P
 
 
 @contextmanager
-def at_hand(archive: Place, dataset: Path, staging: str = "", refresh: bool = True) -> Iterator[Path]:
+def at_hand(archive: Place, dataset: Path, staging: str = "") -> Iterator[Path]:
     """Yield the folder of an archive: its own, or one that stands in for it while ``dataset`` is at work.
 
     Args:
         archive: where the archive lies.
         dataset: folder of the dataset; each has a stand-in of its own.
         staging: as of `at_work`.
-        refresh: look what the store has now.
 
     Raises:
         StorageError: the object store refuses or does not answer.
@@ -66,19 +65,16 @@ def at_hand(archive: Place, dataset: Path, staging: str = "", refresh: bool = Tr
     folder = staging_folder(staging) / f"{archive.key}-{of_dataset}" / "archive"
     stand_in = StandIn(folder, archive)
     with attached(stand_in):
-        if refresh:
-            stand_in.refresh()
+        stand_in.refresh()
         yield folder
 
 
 @contextmanager
-def both(
-    archive: Place, dataset: Place, staging: str = "", write: bool = True
-) -> Iterator[tuple[Path, Path]]:
+def both(archive: Place, dataset: Place, staging: str = "") -> Iterator[tuple[Path, Path]]:
     """Yield the folders of an archive and a dataset, as `at_hand` and `at_work` do."""
     check_apart(archive, dataset)
     with ExitStack() as stack:
-        folder = stack.enter_context(at_work(dataset, staging, write))
+        folder = stack.enter_context(at_work(dataset, staging))
         yield stack.enter_context(at_hand(archive, folder, staging)), folder
 
 

@@ -43,6 +43,7 @@ OWN_FAULT = tuple(
     if hasattr(signal, name)
 )
 """Signals that a process brings upon itself. SIGKILL is not one: operators and the kernel send it too."""
+_NEVER = TRIES + 1
 _POLL = 0.2
 _START_LIMIT = 600
 """Seconds that a process may need to start."""
@@ -125,7 +126,7 @@ def _ask(request: bytes, time_limit: float, memory_limit: int | None) -> Any:  #
 def _receive(reader: Connection, process: Any, time_limit: float, memory_limit: int | None) -> Any:  # noqa: ANN401
     """What the process answers. Its time begins when it has started, which on a busy machine may take long."""
     try:
-        _wait(reader, process, _START_LIMIT, memory_limit)
+        _wait(reader, process, _START_LIMIT, memory_limit, convicts_after=_NEVER)
         reader.recv_bytes()
         _wait(reader, process, time_limit, memory_limit)
         return loads(reader.recv_bytes())
@@ -134,18 +135,23 @@ def _receive(reader: Connection, process: Any, time_limit: float, memory_limit: 
         code = process.exitcode
         if code >= 0:
             raise _LostError(f"ended with exit status {code}", convicts_after=2) from None
-        never = TRIES + 1
         what = f"was killed by {signal.Signals(-code).name}"
-        raise _LostError(what, convicts_after=1 if -code in OWN_FAULT else never) from None
+        raise _LostError(what, convicts_after=1 if -code in OWN_FAULT else _NEVER) from None
 
 
-def _wait(reader: Connection, process: Any, time_limit: float, memory_limit: int | None) -> None:  # noqa: ANN401
-    """Until there is something to read, or the process is to be given up."""
+def _wait(
+    reader: Connection,
+    process: Any,  # noqa: ANN401
+    time_limit: float,
+    memory_limit: int | None,
+    convicts_after: int = 1,
+) -> None:
+    """Until there is something to read, or the process is to be given up; too late so often convicts the task."""
     deadline = time.monotonic() + time_limit
     while not reader.poll(_POLL):
         raise_if_stopped()
         if time.monotonic() > deadline:
-            raise _LostError(f"did not come back in {time_limit:g} seconds", TimeLimitError)
+            raise _LostError(f"did not come back in {time_limit:g} seconds", TimeLimitError, convicts_after)
         used = _resident(process.pid)
         if memory_limit is not None and used > memory_limit:
             what = f"took {format_bytes(used)} of memory, more than {format_bytes(memory_limit)}"

@@ -7,8 +7,10 @@ All stages work on folders. A dataset on an object store has one here that mirro
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -53,7 +55,15 @@ class Attachment(Protocol):
         ...
 
 
-_attached: dict[Path, Attachment] = {}
+@dataclass
+class _Use:
+    attachment: Attachment
+    threads: list[int] = field(default_factory=list)
+    """Those inside `attached`, by identity: a worker may run several tasks at a time."""
+
+
+_attached: dict[Path, _Use] = {}
+_guard = threading.Lock()
 
 
 @contextmanager
@@ -61,24 +71,40 @@ def attached(*attachments: Attachment) -> Iterator[None]:
     """Inside, folders stand for what is attached to them; those that do already are left as they are."""
     with ExitStack() as stack:
         for each in attachments:
-            if each.folder not in _attached:
-                each.settle()
-                _attached[each.folder] = each
-                stack.callback(_attached.pop, each.folder)
-            stack.callback(_attached[each.folder].release)
+            _enter(each)
+            stack.callback(_leave, each.folder)
         yield
+
+
+def _enter(attachment: Attachment) -> None:
+    with _guard:
+        if attachment.folder not in _attached:
+            attachment.settle()
+            _attached[attachment.folder] = _Use(attachment)
+        _attached[attachment.folder].threads.append(threading.get_ident())
+
+
+def _leave(folder: Path) -> None:
+    """Give up what was fetched, unless another thread may be reading it; the last one to leave detaches."""
+    with _guard:
+        use = _attached[folder]
+        use.threads.remove(threading.get_ident())
+        if set(use.threads) <= {threading.get_ident()}:
+            use.attachment.release()
+        if not use.threads:
+            del _attached[folder]
 
 
 def current() -> tuple[Attachment, ...]:
     """What is attached in this process."""
-    return tuple(_attached.values())
+    return tuple(use.attachment for use in list(_attached.values()))
 
 
 def at(path: Path) -> Attachment | None:
     """What the folder of a path stands for, if anything."""
-    for folder, attachment in _attached.items():
+    for folder, use in list(_attached.items()):  # other threads attach and detach meanwhile
         if path.is_relative_to(folder):
-            return attachment
+            return use.attachment
     return None
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -142,18 +142,6 @@ class Client:
         """
         agreement = Agreement()
         return self._insist(name, lambda: self._read(name, start, stop, etag, agreement))
-
-    def read_ranges(self, name: str, starts: Sequence[int], stops: Sequence[int]) -> list[bytes]:
-        """Several ranges of one object, fetched in parallel, neighbours together."""
-
-        def action() -> list[bytes]:
-            found = obstore.get_ranges(self.store, name, starts=starts, ends=stops)
-            pieces = [bytes(piece) for piece in found]
-            if [len(piece) for piece in pieces] != [b - a for a, b in zip(starts, stops, strict=True)]:
-                raise SpoiltError("ranges came short")
-            return pieces
-
-        return self._insist(name, action)
 
     def download(self, meta: Meta, target: Path) -> None:
         """Fetch an object into a file, in parts, all of one version.

@@ -6,6 +6,7 @@ import time
 import pytest
 import worker_tasks as tasks
 
+from spectralearth_build.cluster import isolate
 from spectralearth_build.cluster.isolate import run_alone
 from spectralearth_build.cluster.signals import stop_on_signals
 from spectralearth_build.cluster.task import Failure
@@ -34,6 +35,12 @@ def test_a_machine_that_kills_every_time_stops_the_run_and_convicts_nobody(tmp_p
     with pytest.raises(StoppedError, match="SIGKILL; then was killed by SIGKILL"):
         run_alone("k", tasks.killed_the_first_times, (str(tmp_path), 99), 60)
     assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_a_machine_too_busy_to_start_a_process_convicts_nobody(monkeypatch):
+    monkeypatch.setattr(isolate, "_START_LIMIT", 0)
+    with pytest.raises(StoppedError, match="did not come back in 0 seconds; then"):
+        run_alone("k", tasks.square, (3,), 60)
 
 
 def test_ending_by_itself_twice_convicts(tmp_path):

@@ -70,6 +70,7 @@ def test_every_flipped_bit_is_seen(dataset, every_point):
     """One flip in every file at random places; in manifest and report, which vouch for themselves, many."""
     dice = random.Random(5)
     names = list(tree(dataset))
+    print(f"one bit in each of {len(names)} files")
     assert len(names) > 35
     for name in names * (5 if every_point else 1):
         path = dataset / name

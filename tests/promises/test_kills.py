@@ -38,6 +38,7 @@ def test_the_whole_build_killed_again_and_again(archive, undisturbed, tmp_path):
         killed_at(archive, tmp_path / "d", how, seconds * share)
         for how, share in ((INLINE, 0.4), (TWO_WORKERS, 0.9), (INLINE, 0.6))
     )
+    print(f"{kills} builds killed")
     assert kills
     assert finished(archive, tmp_path / "d") == 0
     assert tree(tmp_path / "d") == expected
@@ -48,6 +49,7 @@ def test_single_workers_killed_while_the_build_runs_on(archive, undisturbed, tmp
     status, kills, said = finished_among_kills(
         archive, tmp_path / "d", random.Random(3), (seconds * 0.15, seconds * 0.3), 4
     )
+    print(f"{kills} workers killed")
     assert kills
     assert status in (0, STOPPED), said
     assert status == 0 or finished(archive, tmp_path / "d") == 0

@@ -27,7 +27,6 @@ def test_what_is_written_is_listed_and_read(place, tmp_path):
     assert place.read("a", 5, 6) == b"a"
     assert place.read("a", 7) == b"file"
     assert place.read("a", 3, 3) == b""
-    assert place.read_ranges("a", [0, 7], [4, 11]) == [b"from", b"file"]
     assert place.head("a") == put[1]
     place.delete("a")
     place.delete("a")

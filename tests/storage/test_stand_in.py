@@ -149,6 +149,24 @@ def test_an_object_that_changes_while_it_is_read(bucket, tmp_path, monkeypatch):
         pass
 
 
+def test_a_zip_that_changes_while_the_archive_is_listed(bucket, tmp_path, monkeypatch):
+    place = Client(bucket)
+    place.put("order.zip", b"old")
+    listing = Client.listing
+
+    def then_changed(self, prefix=""):
+        found = listing(self, prefix)
+        self.put("order.zip", b"new")
+        return found
+
+    monkeypatch.setattr(Client, "listing", then_changed)
+    with (
+        pytest.raises(StorageError, match=r"order\.zip: It changed"),
+        standing_in(bucket, tmp_path / "in"),
+    ):
+        pass
+
+
 def test_no_room_for_a_product(stand_in, tmp_path, monkeypatch):
     path = next(item.path for item in find_products(stand_in) if item.kind == "folder")
     usage = shutil.disk_usage(tmp_path)._replace(free=10)
