@@ -3,9 +3,17 @@
 import pytest
 from hypothesis import settings
 
+from spectralearth_build.progress import set_quiet
+
 # Kernels compile on their first call, which no deadline should judge.
 settings.register_profile("default", deadline=None)
 settings.load_profile("default")
+
+
+@pytest.fixture(autouse=True)
+def _aloud() -> None:
+    """Every test begins with a program that speaks, whatever the one before it silenced."""
+    set_quiet(False)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
