@@ -33,9 +33,18 @@ def within(locations: gpd.GeoDataFrame, folder: Path, bbox: Bounds) -> pd.Series
     Raises:
         UsageError: not four degrees in that order.
     """
-    asked = shapely.union_all([shapely.box(*part) for part in halves(bbox)])
+    boxes = [_shape(part) for part in halves(bbox)]
     proposed = locations.iloc[query_index(folder, bbox)]
-    return proposed.loc[proposed.intersects(asked), "location_id"]
+    touched = [proposed.intersects(box) for box in boxes]
+    return proposed.loc[np.logical_or.reduce(touched), "location_id"]
+
+
+def _shape(box: Bounds) -> shapely.Geometry:
+    """A box as a polygon, or as the line or the point that it is: polygons without area get lost in predicates."""
+    west, south, east, north = box
+    if west < east and south < north:
+        return shapely.box(*box)
+    return shapely.Point(west, south) if box[:2] == box[2:] else shapely.LineString([box[:2], box[2:]])
 
 
 def halves(bbox: Bounds) -> list[Bounds]:
