@@ -6,14 +6,17 @@ Run ``python docs/generate.py`` after a change there; a test refuses pages that 
 from __future__ import annotations
 
 import inspect
+import json
 import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import get_args
 
 import numpy as np
+from pydantic.fields import FieldInfo
 
-from spectralearth_build import errors, tables
+from spectralearth_build import columns, errors, tables
+from spectralearth_build.benchmark.config import BenchmarkConfig, Encoder, Grid, Published, Task, Training
 from spectralearth_build.cli.codes import MEANING
 from spectralearth_build.config import Config, Section
 from spectralearth_build.store import schema
@@ -42,7 +45,7 @@ def table_columns() -> str:
     parts = []
     for table in tables.ALL:
         rows = [
-            (f"`{c.name}`", "geometry" if c.type is tables.GEOMETRY else f"`{c.type}`", c.meaning)
+            (f"`{c.name}`", "geometry" if c.type is columns.GEOMETRY else f"`{c.type}`", c.meaning)
             for c in table.columns
         ]
         parts.append(
@@ -88,6 +91,32 @@ def settings() -> str:
             )
         parts.append(f"## [{name}]\n\n{section.__doc__}\n\n{markdown(('key', 'default', 'meaning'), rows)}")
     return "\n\n".join(parts)
+
+
+def benchmark_settings() -> str:
+    """Every table of a benchmark's configuration with its keys; [run] is that of every configuration."""
+    kinds = {
+        "": BenchmarkConfig,
+        "[[tasks]]": Task,
+        "[[encoders]]": Encoder,
+        "[[grid]]": Grid,
+        "[evaluate], [evaluate.frozen], ... and [[tasks]]": Training,
+        "[[published]]": Published,
+    }
+    parts = []
+    for title, section in kinds.items():
+        inherited = Training.model_fields if section is Task else {}
+        plain = [(f"`{key}`", _default(leaf), leaf.description or "") for key, leaf in section.model_fields.items()
+                 if key not in inherited and leaf.description]  # fmt: skip
+        heading = f"**{title}** {section.__doc__}" if title else "At the top:"
+        parts.append(f"{heading}\n\n{markdown(('key', 'default', 'meaning'), plain)}")
+    return "\n\n".join(parts)
+
+
+def _default(leaf: FieldInfo) -> str:
+    if leaf.is_required():
+        return "needed"
+    return "absent" if leaf.default is None or leaf.default == "" else f"`{json.dumps(leaf.default)}`"
 
 
 def product_errors() -> str:
@@ -140,6 +169,7 @@ PARTS = {
     "tables": table_columns,
     "store": store_arrays,
     "settings": settings,
+    "benchmark": benchmark_settings,
     "product_errors": product_errors,
     "run_errors": run_errors,
     "exit_codes": exit_codes,

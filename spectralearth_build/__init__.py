@@ -6,15 +6,20 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from spectralearth_build.dataset.access import open_dataset
+    from spectralearth_build.labels.read import open_labels
 
 __version__ = "0.1.0.dev0"
-__all__ = ["__version__", "open_dataset"]
+__all__ = ["__version__", "open_dataset", "open_labels"]
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401
-    """Import `open_dataset` when it is asked for, because all that it needs takes a second."""
+    """Import what opens datasets when it is asked for, because all that it needs takes a second."""
     if name == "open_dataset":
         from spectralearth_build.dataset.access import open_dataset
 
         return open_dataset
+    if name == "open_labels":
+        from spectralearth_build.labels.read import open_labels
+
+        return open_labels
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -72,6 +72,8 @@ class Run:
         if self.config.run.check_space:
             check_space(self.dataset)
         result = cut(archive, self.dataset, self.config, self.executor)
+        for label, count in unlabelled(self.dataset).items():
+            say(f"cut: {count:,} patches lack labels of {label}: run `pair` again, with the same rasters")
         if not result.tiles_cut and not result.published:
             say(f"cut: nothing to do, {result.written} patches are there")
             return
@@ -170,6 +172,14 @@ def summary(dataset: Path) -> list[str]:
         "report": str(dataset / REPORT),
     }
     return [f"{name:<10} {text}" for name, text in rows.items()]
+
+
+def unlabelled(dataset: Path) -> dict[str, int]:
+    """How many written patches of a finished dataset `pair` has not looked at yet, by label, where there are any."""
+    numbers = json.loads((dataset / MANIFEST).read_bytes())["counts"]
+    written = numbers["patches"]["written"]
+    left = {label: written - sum(fates.values()) for label, fates in numbers.get("labels", {}).items()}
+    return {label: count for label, count in left.items() if count}
 
 
 def fits(executor: Executor, needed: int) -> bool:

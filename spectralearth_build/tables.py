@@ -1,175 +1,17 @@
 """The tables of a dataset: names, columns, types and meaning, each said once.
 
-Documentation, validation and the files themselves all come from here. Tables with a ``geometry`` are GeoParquet
-in EPSG:4326 (longitude, latitude), split where they cross the antimeridian.
+How they are written and read is the matter of `columns`.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
-
-import geopandas as gpd
-import numpy as np
-import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
-import shapely
-from pyproj import CRS
 
-from spectralearth_build.errors import UsageError
-from spectralearth_build.files import replacing
+from spectralearth_build.columns import GEOMETRY, Column, Table
 
 _TIME = pa.timestamp("us", tz="UTC")
 _TEXTS = pa.list_(pa.string())
 _DOUBLES = pa.list_(pa.float64())
-ROW_GROUP = 1 << 17
-"""Rows that are written, and can be read, together."""
-KINDS = ("Point", "LineString", "LinearRing", "Polygon", "MultiPoint", "MultiLineString", "MultiPolygon",
-         "GeometryCollection")  # fmt: skip
-"""What GeoParquet calls the types that shapely numbers."""
-GEOMETRY = None
-"""Stands for the type of a geometry column: WKB, described as GeoParquet asks."""
-
-
-@dataclass(frozen=True)
-class Column:
-    """One column of a table."""
-
-    name: str
-    type: pa.DataType | None
-    """Arrow type; None for the geometry."""
-    meaning: str
-    """What it says, with unit."""
-
-
-@dataclass(frozen=True)
-class Table:
-    """One Parquet file of a dataset."""
-
-    file: str
-    """File name inside the dataset folder."""
-    meaning: str
-    columns: tuple[Column, ...]
-
-    @property
-    def spatial(self) -> bool:
-        """Whether the table has a geometry."""
-        return any(column.type is GEOMETRY for column in self.columns)
-
-    def frame(
-        self, rows: list[dict[str, Any]] | dict[str, Any] | pd.DataFrame
-    ) -> gpd.GeoDataFrame | pd.DataFrame:
-        """A (geo) data frame with exactly this table's columns and types; absent values become nulls."""
-        data = pd.DataFrame(rows)
-        plain = [c for c in self.columns if c.type is not GEOMETRY]
-        arrays = {c.name: _array(data[c.name] if c.name in data else [None] * len(data), c) for c in plain}
-        result = pa.table(arrays).to_pandas(timestamp_as_object=False)
-        if not self.spatial:
-            return result
-        shapes = data["geometry"] if "geometry" in data else [None] * len(data)
-        framed = gpd.GeoDataFrame(result, geometry=gpd.GeoSeries(list(shapes), crs="EPSG:4326"))
-        return framed[[c.name for c in self.columns]]
-
-    def arrow(self, rows: pd.DataFrame | Mapping[str, Any]) -> pa.Table:
-        """An Arrow table with exactly this table's columns and types; absent columns are null.
-
-        Args:
-            rows: columns of values; the geometry as shapes, or as WKB in an Arrow array.
-        """
-        count = len(next(iter(rows.values()))) if isinstance(rows, Mapping) and rows else len(rows)
-        columns = [
-            _array(rows[c.name], c) if c.name in rows else pa.nulls(count, c.type or pa.binary())
-            for c in self.columns
-        ]
-        return pa.table(columns, schema=self.schema)
-
-    @property
-    def schema(self) -> pa.Schema:
-        """Names and Arrow types of the columns; a geometry is WKB."""
-        return pa.schema([(c.name, c.type or pa.binary()) for c in self.columns])
-
-    def write(self, rows: pd.DataFrame | pa.Table, folder: Path) -> Path:
-        """Write the table into ``folder``, atomically and with the same bytes for the same rows.
-
-        Args:
-            rows: a data frame, or a table as of `arrow`.
-            folder: where the file goes.
-        """
-        path = folder / self.file
-        table = rows if isinstance(rows, pa.Table) else self.arrow(rows)
-        schema = self.schema.with_metadata(_geo(table["geometry"]) if self.spatial else None)
-        with (
-            replacing(path) as temporary,
-            pq.ParquetWriter(temporary, schema, compression="zstd") as writer,
-        ):
-            for part in _parts(table):
-                writer.write_table(part.cast(schema), row_group_size=ROW_GROUP)
-        return path
-
-    def read(self, folder: Path, columns: list[str] | None = None) -> gpd.GeoDataFrame | pd.DataFrame:
-        """Read the table from ``folder``.
-
-        Raises:
-            UsageError: the file is missing or lacks columns.
-        """
-        path = folder / self.file
-        if not path.is_file():
-            raise UsageError(
-                f"There is no {self.file}.", folder, "Run the stage that writes it, or `build`, first."
-            )
-        frame = (
-            gpd.read_parquet(path, columns=columns)
-            if self.spatial and (columns is None or "geometry" in columns)
-            else pd.read_parquet(path, columns=columns)
-        )
-        missing = [
-            c.name for c in self.columns if c.name not in frame and (columns is None or c.name in columns)
-        ]
-        if missing:
-            raise UsageError(f"Columns are missing: {', '.join(missing)}.", path)
-        return frame
-
-
-def _array(values: Any, column: Column) -> pa.Array | pa.ChunkedArray:  # noqa: ANN401
-    if isinstance(values, pa.Array | pa.ChunkedArray):
-        return values.cast(column.type or pa.binary())
-    if column.type is GEOMETRY:
-        return pa.array(shapely.to_wkb(np.asarray(values, object)), pa.binary())
-    if isinstance(values, pd.Series) and isinstance(values.dtype, pd.DatetimeTZDtype | pd.StringDtype):
-        return pa.Array.from_pandas(values).cast(column.type)  # no detour over Python objects
-    if isinstance(values, np.ndarray) and values.dtype != object:
-        return pa.array(values).cast(column.type)
-    return pa.array(list(values), type=column.type, from_pandas=True)
-
-
-def _parts(table: pa.Table) -> Iterator[pa.Table]:
-    """The table in pieces of one row group each, so that little more than one is copied; at least one."""
-    for start in range(0, max(1, len(table)), ROW_GROUP):
-        yield table.slice(start, ROW_GROUP).combine_chunks()
-
-
-def _geo(geometry: pa.ChunkedArray) -> dict[str, str]:
-    """What GeoParquet 1.0 wants to know of a column of WKB."""
-    kinds, boxes = set[str](), list[Any]()
-    for start in range(0, len(geometry), ROW_GROUP):
-        shapes = shapely.from_wkb(geometry.slice(start, ROW_GROUP).drop_null().to_numpy())
-        kinds.update(KINDS[kind] for kind in np.unique(shapely.get_type_id(shapes)))
-        if shapes.size:  # some versions of shapely refuse to bound nothing
-            boxes.append(shapely.box(*shapely.total_bounds(shapes)))
-    crs = CRS(4326).to_json_dict()
-    for member in crs["datum_ensemble"]["members"]:
-        member.pop("id", None)  # as geopandas does: older PROJ cannot read it
-    about: dict[str, Any] = {"encoding": "WKB", "crs": crs, "geometry_types": sorted(kinds)}
-    bounds = shapely.total_bounds(boxes).tolist() if boxes else [np.nan]
-    if np.isfinite(bounds).all():
-        about["bbox"] = bounds
-    geo = {"version": "1.0.0", "primary_column": "geometry", "columns": {"geometry": about}}
-    return {"geo": json.dumps(geo)}
-
 
 STATUSES = ("used", "unused", "superseded", "duplicate", "rejected", "quarantined")
 """Fates of a product; every product found has exactly one."""
@@ -341,4 +183,30 @@ SPLITS = Table(
     ),
 )
 
-ALL = (TILES, OVERLAPS, TUPLES, LOCATIONS, PATCHES, QUARANTINE, SPLITS)
+LABELS = Table(
+    "labels.parquet",
+    "What `pair` found for each patch, one row a label and patch.",
+    (
+        Column("label", pa.string(), "Name of the label; its map is label_<name> in store.zarr."),
+        Column("patch_id", pa.string(), "The patch, of those that are written."),
+        Column("location_id", pa.string(), "Its location."),
+        Column("store_row", pa.int64(), "Row in store.zarr."),
+        Column("year", pa.int32(), "Year of the raster; 0: the raster was given without one."),
+        Column(
+            "source", pa.string(), "File name of the raster; of several, all that reach the patch, in order."
+        ),
+        Column(
+            "labelled_fraction", pa.float64(), "Share of the patch's pixels that have a class or value, 0-1."
+        ),
+        Column(
+            "classes",
+            pa.list_(pa.int32()),
+            "Indices of the classes with at least the threshold's share of the labelled pixels, ascending.",
+        ),
+        Column("majority", pa.int32(), "Index of the most frequent class; -1: none."),
+        Column("status", pa.string(), "written, or skipped: there is no map of it."),
+        Column("reason", pa.string(), "Why it was skipped; empty otherwise."),
+    ),
+)
+
+ALL = (TILES, OVERLAPS, TUPLES, LOCATIONS, PATCHES, QUARANTINE, SPLITS, LABELS)

@@ -19,6 +19,8 @@ PUBLISHED = {
     "patches.parquet": "patch_id location_id tile_id datatake acquired store_row shard cloud_fraction resampled",
     "quarantine.parquet": "error_class cause stage tile_id path reason remedy",
     "splits.parquet": "patch_id location_id split reason",
+    "labels.parquet": "label patch_id location_id store_row year source labelled_fraction classes majority status "
+    "reason",
 }
 
 
@@ -29,7 +31,7 @@ def test_the_published_columns_are_there():
         assert set(PUBLISHED[table.file].split()) <= set(names)
         assert len(names) == len(set(names))
         assert all(column.meaning.endswith(".") for column in table.columns)
-    assert [table.spatial for table in ALL] == [True, False, True, True, False, False, False]
+    assert [table.spatial for table in ALL] == [True, False, True, True, False, False, False, False]
     assert STATUSES == ("used", "unused", "superseded", "duplicate", "rejected", "quarantined")
 
 

@@ -9,9 +9,12 @@ import typer
 from spectralearth_build import __version__
 from spectralearth_build.cli import (
     bench,
+    benchmark,
     building,
     checking,
+    evaluating,
     export,
+    labelling,
     pretraining,
     settings,
     splitting,
@@ -53,7 +56,7 @@ def describe(
 
 
 for panel, functions in {
-    "First steps": (synthetic.demo, synthetic.synthesize),
+    "First steps": (synthetic.demo, synthetic.synthesize, synthetic.land_cover),
     "Build": (building.build, building.scan, building.plan, building.cut),
     "Use": (
         checking.verify,
@@ -61,6 +64,7 @@ for panel, functions in {
         checking.report,
         tuples.tuples,
         splitting.split,
+        labelling.pair,
         export.export,
         unlocking.unlock,
     ),
@@ -69,6 +73,8 @@ for panel, functions in {
         pretraining.pretrain_template,
         pretraining.embed,
         pretraining.export_encoder,
+        evaluating.evaluate,
+        benchmark.benchmark,
     ),
 }.items():
     for function in functions:

@@ -27,7 +27,7 @@ MEANING = {
     DONE: "done",
     DAMAGED: "verify found damage, or split --check a leak",
     USAGE: "wrong usage or configuration",
-    QUARANTINED: "done, but some tiles were quarantined",
+    QUARANTINED: "done, but some tiles were quarantined, or cells of a benchmark failed",
     NO_SPACE: "no space left",
     NO_STORE: "an object store refuses or does not answer",
     FAILED: "something unexpected went wrong",

@@ -8,13 +8,14 @@ import inspect
 import json
 import tomllib
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, TypeVar, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
 from spectralearth_build.errors import ConfigError
 from spectralearth_build.pretrain.config import PretrainConfig
 
+T = TypeVar("T")
 REMEDY = "See `spectralearth-build pretrain-template`."
 
 
@@ -24,30 +25,45 @@ def load(path: Path | None, overrides: list[str]) -> PretrainConfig:
     Raises:
         ConfigError: naming each unknown key or bad value.
     """
-    tree: dict[str, Any] = {}
+    return load_as(PretrainConfig, {}, path, overrides, REMEDY)
+
+
+def load_as(kind: type[T], tree: dict[str, Any], path: Path | None, overrides: list[str], remedy: str) -> T:
+    """Lay a TOML file and then ``section.key=value`` over settings, and make a dataclass of them.
+
+    Args:
+        kind: the dataclass.
+        tree: settings; changed.
+        path: the file, if there is one.
+        overrides: what was given one by one.
+        remedy: what to do about mistakes.
+
+    Raises:
+        ConfigError: naming each unknown key or bad value.
+    """
     if path is not None:
         try:
-            tree = tomllib.loads(path.read_text(encoding="utf-8"))
+            tree |= tomllib.loads(path.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise ConfigError(f"Not a readable TOML file: {error}.", path, REMEDY) from error
+            raise ConfigError(f"Not a readable TOML file: {error}.", path, remedy) from error
     for text in overrides:
         name, equals, value = text.partition("=")
         if not equals:
-            raise ConfigError(f"'{text}' is not section.key=value.", remedy=REMEDY)
+            raise ConfigError(f"'{text}' is not section.key=value.", remedy=remedy)
         *sections, key = name.strip().split(".")
         branch = tree
         for section in sections:
             branch = branch.setdefault(section, {})
             if not isinstance(branch, dict):
-                raise ConfigError(f"'{name}': {section} is no section.", path, REMEDY)
+                raise ConfigError(f"'{name}': {section} is no section.", path, remedy)
         branch[key] = _value(value.strip())
-    if wrong := [*_unknown(tree, PretrainConfig, "")]:
-        raise ConfigError(f"Unknown settings: {', '.join(wrong)}.", path, REMEDY)
+    if wrong := [*_unknown(tree, kind, "")]:
+        raise ConfigError(f"Unknown settings: {', '.join(wrong)}.", path, remedy)
     try:
-        return TypeAdapter(PretrainConfig).validate_python(tree)
+        return TypeAdapter(kind).validate_python(tree)
     except ValidationError as error:
         mistakes = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
-        raise ConfigError(f"{mistakes}.", path, REMEDY) from error
+        raise ConfigError(f"{mistakes}.", path, remedy) from error
 
 
 def template() -> str:

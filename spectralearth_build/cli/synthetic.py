@@ -1,4 +1,4 @@
-"""Verbs on made-up archives: `demo` and `synthesize`."""
+"""Verbs on made-up archives: `demo`, `synthesize` and `land_cover`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from spectralearth_build.cli.codes import DAMAGED, DONE
-from spectralearth_build.cli.options import Dataset, Settings
+from spectralearth_build.cli.options import Begun, Dataset, Settings
 
 if TYPE_CHECKING:
     from spectralearth_build.config import Config
@@ -89,6 +89,34 @@ def synthesize(
     with connect(config.run) as executor:
         made = write(archive.resolve(), options, executor)
     say(f"synthesize: {len(made)} products in {archive}")
+
+
+def land_cover(
+    dataset: Begun,
+    folder: Annotated[
+        Path,
+        typer.Argument(metavar="FOLDER", help="Where the rasters go.", file_okay=False, resolve_path=True),
+    ],
+    seed: Annotated[
+        int, typer.Option(min=0, help="That of the synthetic archive: the same ground. The demo's is 0.")
+    ] = 0,
+) -> None:
+    """Write land-cover rasters that are true of the ground in a synthetic archive, to pair with its patches.
+
+    Codes and projections are those of CORINE (EPSG:3035, 100 m), of the Cropland Data Layer for several years and the
+    National Land Cover Database (EPSG:5070, 30 m); tree_cover.tif is continuous (degrees, about 10 m). They are filled
+    around the tiles of DATASET, which scan has found; the same command writes the same bytes.
+
+    Example: [bold]spectralearth-build land-cover demo-dataset cover/[/bold]
+
+    Next: [bold]pair[/bold] with cover/corine.tif, or with all years of cover/cdl_*.tif.
+    """
+    from spectralearth_build.progress import say
+    from spectralearth_build.synthetic.land_cover import areas_of_dataset
+    from spectralearth_build.synthetic.land_cover import land_cover as write
+
+    written = write(folder, areas_of_dataset(dataset), seed)
+    say(f"land-cover: {', '.join(path.name for path in written)} in {folder}")
 
 
 def _write_footprints(dataset: Path, tiles: int, seed: int) -> None:

@@ -16,6 +16,7 @@ from spectralearth_build.loader.source import source_of
 from spectralearth_build.pretrain import checkpoint
 from spectralearth_build.pretrain.config import ObjectiveName, PretrainConfig
 from spectralearth_build.pretrain.encoders import make
+from spectralearth_build.pretrain.memory import keep_memory
 from spectralearth_build.pretrain.objectives.across import world
 from spectralearth_build.pretrain.objectives.base import Objective
 from spectralearth_build.pretrain.objectives.dino import Dino
@@ -47,6 +48,7 @@ def prepare(dataset: str | Path, folder: Path, config: PretrainConfig) -> Run:
         UsageError: settings that make no sense or differ from those of the run in the folder.
     """
     device = join() or torch.device(config.train.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    keep_memory(device)
     if world()[0] == 0:
         checkpoint.settings(folder, json.loads(json.dumps(config.document())))
     torch.manual_seed(config.train.seed)

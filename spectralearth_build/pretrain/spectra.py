@@ -86,5 +86,5 @@ class Standardise(nn.Module):
 
     def forward(self, counts: Tensor) -> Tensor:
         """int16 [..., band, y, x] to float32; pixels without data become 0, the mean."""
-        values = (counts.float() - self.mean) * self.factor
+        values = torch.sub(counts, self.mean).mul_(self.factor)  # in place: on a CPU memory sets the pace
         return values.masked_fill_(counts == self.nodata, 0.0)

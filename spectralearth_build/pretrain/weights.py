@@ -38,10 +38,17 @@ class CountsEncoder(nn.Module):
         self.standardise = Standardise(spectra)
         self.encoder = encoder
         self.dim: int = encoder.dim  # type: ignore[assignment]
+        self.stride: int = encoder.stride  # type: ignore[assignment]
+        self.levels: tuple[tuple[int, int], ...] = encoder.levels  # type: ignore[assignment]
 
     def features(self, counts: Tensor) -> Tensor:
         """int16 [batch, band, y, x] to maps [batch, dim, y / stride, x / stride]."""
         out: Tensor = self.encoder.features(self.standardise(counts))  # type: ignore[operator]
+        return out
+
+    def pyramid(self, counts: Tensor) -> list[Tensor]:
+        """int16 [batch, band, y, x] to maps of all ``levels`` (channels, stride), fine to coarse."""
+        out: list[Tensor] = self.encoder.pyramid(self.standardise(counts))  # type: ignore[operator]
         return out
 
     def forward(self, counts: Tensor) -> Tensor:
@@ -73,27 +80,44 @@ def save_encoder(
         save_file(tensors, temporary, header)
 
 
-def load_encoder(path: str | Path, device: str = "cpu", dense: bool = False) -> CountsEncoder:
+def load_encoder(path: str | Path, device: str = "cpu", dense: bool = False, stem: str = "") -> CountsEncoder:
     """Read an encoder, in evaluation mode.
 
     Args:
         path: file of `save_encoder`.
         device: where to.
         dense: ResNets: dilation instead of stride, for segmentation.
+        stem: ResNets: "full" for a first stage without stride.
 
     Raises:
         UsageError: not such a file, or one that is damaged.
     """
+    header, tensors = _read(path, device)
+    encoder = make(**json.loads(header["encoder"]), dense=dense, stem=stem)
+    encoder.load_state_dict(tensors)
+    return CountsEncoder(encoder, Spectra.from_json(header["spectra"])).to(device).eval()
+
+
+def options_of(path: str | Path) -> dict[str, Any]:
+    """The arguments of `encoders.make` that an encoder was made with.
+
+    Raises:
+        UsageError: as of `load_encoder`.
+    """
+    options: dict[str, Any] = json.loads(_read(path, None)[0]["encoder"])
+    return options
+
+
+def _read(path: str | Path, device: str | None) -> tuple[dict[str, str], dict[str, Tensor]]:
+    """Header and tensors of a file; no tensors without a device."""
     try:
-        with safe_open(path, "pt", device) as file:
+        with safe_open(path, "pt", device or "cpu") as file:
             header = file.metadata() or {}
             if header.get("format") != FORMAT:
                 raise UsageError("Not an encoder of this package.", path, "Use encoder.safetensors of a run.")
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+            names = file.keys() if device else ()
+            return header, {name: file.get_tensor(name) for name in names}
     except (OSError, SafetensorError) as error:
         raise UsageError(
             f"The encoder cannot be read: {error}.", path, "Use encoder.safetensors of a run."
         ) from error
-    encoder = make(**json.loads(header["encoder"]), dense=dense)
-    encoder.load_state_dict(tensors)
-    return CountsEncoder(encoder, Spectra.from_json(header["spectra"])).to(device).eval()

@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from spectralearth_build.errors import StorageError
@@ -35,7 +36,7 @@ class Rules:
     """How names below a dataset are treated."""
 
     bulk: tuple[str, ...]
-    """Beginnings of names that are kept as empty files here."""
+    """Patterns of names that are kept as empty files here; * stands for anything."""
     once: tuple[str, ...]
     """Beginnings of names that are made by conditional create, and only while the lock is held."""
     own: tuple[str, ...]
@@ -151,7 +152,7 @@ class Mirror:
         return {**vars(self), "fetched": set()}
 
     def _bulk(self, name: str) -> bool:
-        return name.startswith(self.rules.bulk)
+        return any(fnmatchcase(name, pattern) for pattern in self.rules.bulk)
 
     def _name(self, path: Path) -> str:
         return path.relative_to(self.folder).as_posix()

@@ -19,6 +19,7 @@ import shapely
 
 import spectralearth_build
 from spectralearth_build.store.commit import Commit
+from spectralearth_build.store.labels import StoredLabel
 from spectralearth_build.store.schema import shard_name
 from spectralearth_build.store.task import Planned
 from spectralearth_build.tables import LOCATIONS, PATCHES, STATUSES, TILES
@@ -56,7 +57,10 @@ def versions() -> dict[str, str]:
 
 
 def counts(
-    planned: Planned, tables: Mapping[str, pd.DataFrame], commits: Collection[Commit]
+    planned: Planned,
+    tables: Mapping[str, pd.DataFrame],
+    commits: Collection[Commit],
+    labels: Collection[StoredLabel] = (),
 ) -> dict[str, Any]:
     """Numbers that balance: every product has one status, every planned patch is written, skipped or retired.
 
@@ -64,12 +68,13 @@ def counts(
         planned: the plan.
         tables: tiles, locations and patches with their final status, by file name.
         commits: the records of all shards.
+        labels: the labels; without any, nothing is said of them.
     """
     tiles, locations, patches = (tables[table.file] for table in (TILES, LOCATIONS, PATCHES))
     status = tiles["status"].value_counts()
     fate = patches["status"].value_counts()
     dates = locations["n"].value_counts().sort_index()
-    return {
+    found: dict[str, Any] = {
         "tiles": {"found": len(tiles), **{name: int(status.get(name, 0)) for name in STATUSES}},
         "patches": {
             "planned": len(patches),
@@ -83,6 +88,9 @@ def counts(
             "shard_bytes": sum(commit.size for commit in commits),
         },
     }
+    if labels:
+        found["labels"] = _labelled(labels, set(patches["store_row"][patches["status"] == "written"]))
+    return found
 
 
 def manifest_document(
@@ -91,6 +99,7 @@ def manifest_document(
     files: Mapping[str, bytes],
     commits: Collection[Commit],
     dataset: Path,
+    labels: Collection[StoredLabel] = (),
 ) -> dict[str, Any]:
     """The manifest.
 
@@ -100,11 +109,15 @@ def manifest_document(
         files: small files by path below the dataset, as they are about to be published.
         commits: the records of all shards; they know the shards' hashes.
         dataset: the dataset, for the records themselves.
+        labels: the labels; their records know their shards' hashes.
     """
     entries = {name: entry(data) for name, data in files.items()}
     for commit in commits:
         entries[commit.name] = entry((dataset / commit.name).read_bytes())
         entries[shard_name(commit.shard)] = {"bytes": commit.size, "sha256": commit.sha256}
+    for record in (record for label in labels for record in label.records.values()):
+        entries[record.name] = entry((dataset / record.name).read_bytes())
+        entries[record.shard_name] = {"bytes": record.size, "sha256": record.sha256}
     return {
         "format": FORMAT,
         "plan": planned.id,
@@ -128,6 +141,15 @@ def entry_of_file(path: Path) -> Entry:
             digest.update(block)
             size += len(block)
     return {"bytes": size, "sha256": digest.hexdigest()}
+
+
+def _labelled(labels: Collection[StoredLabel], rows: Collection[int]) -> dict[str, dict[str, int]]:
+    """Of each label, for how many of the written patches there is a map, and how many were left out."""
+    found = {}
+    for label in labels:
+        fates = [not p.reason for r in label.records.values() for p in r.patches if p.row in rows]
+        found[label.definition.label] = {"written": sum(fates), "skipped": len(fates) - sum(fates)}
+    return found
 
 
 def _version(package: str) -> str:

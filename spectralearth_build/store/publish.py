@@ -6,7 +6,7 @@ alone; otherwise the root metadata goes first and comes back last, so that no re
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,6 +15,7 @@ from typing import Any
 import pandas as pd
 
 from spectralearth_build.archive.bands import nominal
+from spectralearth_build.columns import Table
 from spectralearth_build.files import delete_partials, remove, write_bytes
 from spectralearth_build.store import schema, statistics
 from spectralearth_build.store.commit import FOLDER, Commit, json_bytes, read_all
@@ -22,12 +23,14 @@ from spectralearth_build.store.coordinates import coordinates_of
 from spectralearth_build.store.failures import read_failed
 from spectralearth_build.store.fates import final_tables, given_up
 from spectralearth_build.store.index import boxes, encode_index
+from spectralearth_build.store.label_arrays import label_document
+from spectralearth_build.store.labels import PREFIX, StoredLabel, definition_name, frame, read_labels
 from spectralearth_build.store.manifest import FORMAT, MANIFEST, counts, manifest_document
 from spectralearth_build.store.quarantine import quarantine
 from spectralearth_build.store.seal import sealed
 from spectralearth_build.store.shard import ShardReader
 from spectralearth_build.store.task import PLAN, Planned, load_plan
-from spectralearth_build.tables import LOCATIONS, OVERLAPS, PATCHES, QUARANTINE, TILES, TUPLES, Table
+from spectralearth_build.tables import LABELS, LOCATIONS, OVERLAPS, PATCHES, QUARANTINE, TILES, TUPLES
 
 STATISTICS = "statistics.json"
 BY_PLAN = (OVERLAPS.file, TUPLES.file, PLAN, "plan.png")
@@ -51,17 +54,19 @@ class Published:
 
 
 def publish(dataset: Path) -> Published:
-    """Make a dataset whose shards are all committed ready for readers.
+    """Make a dataset whose shards are all committed ready for readers, with the labels that it has.
 
     Raises:
         UsageError: there are shards neither committed nor given up.
         PlanChangedError: a commit record belongs to another plan.
+        DamagedError: the definition of a label is damaged.
     """
     delete_partials(dataset)
     planned = load_plan(dataset)
     commits = read_all(dataset, planned.plan_of)
     failed = given_up(planned, commits, read_failed(dataset, planned.first_id))
     tables = final_tables(planned, commits, failed)
+    labels = read_labels(dataset, planned.plan_of)
     held = [commits[shard] for shard in sorted(commits)]
     files = _table_files(dataset, planned, tables)
     files[QUARANTINE.file] = _encoded(QUARANTINE, quarantine(tables[TILES.file]))
@@ -69,11 +74,11 @@ def publish(dataset: Path) -> Published:
     whole = statistics.total(_live_statistics(dataset, planned, commit) for commit in held)
     files[STATISTICS] = json_bytes(statistics_document(whole))
     files |= encode_index(boxes(list(tables[LOCATIONS.file].geometry)))
-    files |= store_files(planned, tables[PATCHES.file])
-    numbers = counts(planned, tables, held)
-    manifest = json_bytes(sealed(manifest_document(planned, numbers, files, held, dataset)))
+    files |= store_files(planned, tables[PATCHES.file], labels)
+    numbers = counts(planned, tables, held, labels)
+    manifest = json_bytes(sealed(manifest_document(planned, numbers, files, held, dataset, labels)))
     root = files.pop(schema.ROOT)
-    swept = _sweep(dataset, held)
+    swept = _sweep(dataset, held, labels)
     changed = _replace(dataset, {**files, MANIFEST: manifest, schema.ROOT: root}) or swept
     fate = numbers["patches"]
     return Published(changed, fate["written"], fate["skipped"], tuple(sorted(failed)))
@@ -95,8 +100,10 @@ def statistics_document(whole: statistics.BandStatistics) -> dict[str, Any]:
     }
 
 
-def store_files(planned: Planned, patches: pd.DataFrame) -> dict[str, bytes]:
-    """Metadata and coordinate arrays of the store, by path below the dataset."""
+def store_files(
+    planned: Planned, patches: pd.DataFrame, labels: Sequence[StoredLabel] = ()
+) -> dict[str, bytes]:
+    """Metadata and coordinate arrays of the store, definitions and table of the labels, by path below the dataset."""
     coordinates = coordinates_of(planned, patches)
     reflectance = schema.reflectance_document(planned.shards, planned.shard_rows, planned.codec)
     arrays = {schema.REFLECTANCE: reflectance}
@@ -104,7 +111,13 @@ def store_files(planned: Planned, patches: pd.DataFrame) -> dict[str, bytes]:
     for name, coordinate in coordinates.items():
         arrays[name], parts = schema.coordinate_files(name, coordinate)
         files |= parts
-    files[f"{schema.STORE}/{schema.REFLECTANCE}/zarr.json"] = schema.metadata_bytes(reflectance)
+    for definition in (each.definition for each in labels):
+        arrays[definition.array] = label_document(definition, planned.shards, planned.shard_rows)
+        files[definition_name(definition.label)] = definition.data
+    if labels:
+        files[LABELS.file] = _encoded(LABELS, frame(labels, patches))
+    for name in (schema.REFLECTANCE, *(each.definition.array for each in labels)):
+        files[f"{schema.STORE}/{name}/zarr.json"] = schema.metadata_bytes(arrays[name])
     attributes = schema.root_attributes(planned.id, planned.codec, FORMAT, list(coordinates))
     files[schema.ROOT] = schema.metadata_bytes(schema.root_document(attributes, arrays))
     return files
@@ -148,12 +161,16 @@ def _encoded(table: Table, frame: pd.DataFrame) -> bytes:
         return table.write(frame, Path(folder)).read_bytes()
 
 
-def _sweep(dataset: Path, commits: list[Commit]) -> bool:
-    """Delete shards that no commit record vouches for, and records without a shard; whether there were any."""
+def _sweep(dataset: Path, commits: list[Commit], labels: list[StoredLabel]) -> bool:
+    """Delete shards that no record vouches for, records without a shard, and what is left of labels that are gone."""
     known = {name for commit in commits for name in (commit.name, schema.shard_name(commit.shard))}
+    known = known.union(*(label.names for label in labels))
+    known |= {f"{schema.STORE}/{label.definition.array}/zarr.json" for label in labels}
     present = [
         *(dataset / FOLDER).glob("*"),
         *(dataset / schema.STORE / schema.REFLECTANCE).glob(f"{schema.CHUNK_PREFIX}*"),
+        *(dataset / schema.STORE).glob(f"{PREFIX}*/*"),
+        *([] if labels else dataset.glob(LABELS.file)),
     ]
     stale = [path for path in present if path.relative_to(dataset).as_posix() not in known]
     if stale:

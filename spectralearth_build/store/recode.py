@@ -26,6 +26,8 @@ from spectralearth_build.progress import track
 from spectralearth_build.store import schema
 from spectralearth_build.store.codec import PATCH_SHAPE, PRESETS, decode_into, encode_patch
 from spectralearth_build.store.commit import FOLDER, Commit, decode, json_bytes, read_all
+from spectralearth_build.store.label_arrays import hash_of
+from spectralearth_build.store.labels import MEND, label_of, read_labels
 from spectralearth_build.store.manifest import MANIFEST, counts, entry, manifest_document
 from spectralearth_build.store.publish import store_files
 from spectralearth_build.store.seal import sealed
@@ -74,6 +76,7 @@ def recode(dataset: Path, target: Path, codec: str, executor: Executor | None = 
             write_bytes(target / SPLITS.file, (dataset / SPLITS.file).read_bytes())
         planned = load_plan(target)
         _copy_masks(dataset, target, planned)
+        _copy_labels(dataset, target, planned)
         before = [decode((dataset / name).read_bytes()) for name in manifest["files"] if _is_commit(name)]
         there = read_all(target, planned.plan_of)
         waiting = {f"shard-{c.shard}": c for c in before if c.shard not in there}
@@ -176,15 +179,13 @@ def _check_target(dataset: Path, target: Path, plan: bytes) -> None:
 
 
 def _is_commit(name: str) -> bool:
-    return name.startswith(f"{FOLDER}/")
+    return name.startswith(f"{FOLDER}/") and not label_of(name)
 
 
 def _kept(manifest: dict[str, Any]) -> list[str]:
     """Files that stay as they are: tables, statistics, index, map."""
     return [
-        n
-        for n in manifest["files"]
-        if n != PLAN and not _is_commit(n) and not n.startswith(f"{schema.STORE}/")
+        n for n in manifest["files"] if n != PLAN and not n.startswith((f"{FOLDER}/", f"{schema.STORE}/"))
     ]
 
 
@@ -202,13 +203,29 @@ def _copy_masks(dataset: Path, target: Path, planned: Planned) -> None:
             write_bytes(target / name, (dataset / name).read_bytes())
 
 
+def _copy_labels(dataset: Path, target: Path, planned: Planned) -> None:
+    """Labels stay as they are; only their records bear other names of generations.
+
+    Raises:
+        DamagedError: one is not what its record says.
+    """
+    for label in read_labels(dataset, load_plan(dataset).plan_of):
+        for record in label.records.values():
+            if hash_of(dataset / record.shard_name) != record.sha256:
+                raise DamagedError("It is not what its record says.", dataset / record.shard_name, MEND)
+            again = replace(record, plan=planned.plan_of(record.shard))
+            write_bytes(target / record.shard_name, (dataset / record.shard_name).read_bytes())
+            again.write(target)
+
+
 def _publish(target: Path, planned: Planned, old: dict[str, Any]) -> int:
     """Metadata, manifest and, last, the root; returns the bytes of all shards."""
     commits = list(read_all(target, planned.plan_of).values())
     files = {name: (target / name).read_bytes() for name in [*_kept(old), PLAN]}
-    files |= store_files(planned, planned.tables[PATCHES.file])
-    numbers = counts(planned, planned.tables, commits)
-    manifest = json_bytes(sealed(manifest_document(planned, numbers, files, commits, target)))
+    labels = read_labels(target, planned.plan_of)
+    files |= store_files(planned, planned.tables[PATCHES.file], labels)
+    numbers = counts(planned, planned.tables, commits, labels)
+    manifest = json_bytes(sealed(manifest_document(planned, numbers, files, commits, target, labels)))
     root = files.pop(schema.ROOT)
     for name, data in {**files, MANIFEST: manifest, schema.ROOT: root}.items():
         write_bytes(target / name, data)

@@ -19,13 +19,14 @@ from spectralearth_build.storage.url import Remote
 from spectralearth_build.store.commit import FOLDER as COMMITS
 from spectralearth_build.store.commit import decode
 from spectralearth_build.store.compose import SCRATCH
+from spectralearth_build.store.labels import PREFIX, decode_record, label_of
 from spectralearth_build.store.manifest import MANIFEST
 from spectralearth_build.store.schema import CHUNK_PREFIX, REFLECTANCE, ROOT, STORE
 from spectralearth_build.store.task import PLAN
 from spectralearth_build.tables import TILES
 
 RULES = Rules(
-    bulk=(f"{STORE}/{REFLECTANCE}/{CHUNK_PREFIX}",),
+    bulk=(f"{STORE}/{REFLECTANCE}/{CHUNK_PREFIX}*", f"{STORE}/{PREFIX}*/{CHUNK_PREFIX}*"),
     once=(f"{COMMITS}/", ROOT),
     own=(LOCK, PROBE, f"{SCRATCH}/"),
 )
@@ -68,11 +69,12 @@ def mirrored(remote: Remote, staging: Path, write: bool = True) -> Iterator[Path
 def tidy(dataset: Path) -> None:
     """Delete what an earlier run left half-done: on a disk it would be replaced, here it would be in the way.
 
-    Those are commit records that cannot be read or have no shard, and pending tables without their list.
+    Those are records that cannot be read or have no shard, and pending tables without their list.
     """
     for path in sorted((dataset / COMMITS).glob("*")):
         try:
-            whole = decode(path.read_bytes()).holds(dataset)
+            record = (decode_record if label_of(f"{COMMITS}/{path.name}") else decode)(path.read_bytes())
+            whole = record.holds(dataset)
         except ValueError:
             whole = False
         if not whole:

@@ -26,6 +26,7 @@ from spectralearth_build.store.commit import commit_name, decode, read_all
 from spectralearth_build.store.damage import Damage
 from spectralearth_build.store.failures import read_failed
 from spectralearth_build.store.fates import final_tables, given_up
+from spectralearth_build.store.labels import MEND, definition_name, label_of
 from spectralearth_build.store.manifest import MANIFEST, Entry, entry, entry_of_file
 from spectralearth_build.store.publish import encoded_tables, publish
 from spectralearth_build.store.rebuild import cut_again, planned_again, workshop
@@ -80,6 +81,7 @@ def repair(
             job.map(draw)
     finally:
         shutil.rmtree(job.folder, ignore_errors=True)
+    job.labels()
     job.unknown()
     job.derived()
     result.left = verify(dataset, None, executor)
@@ -100,7 +102,7 @@ def _found(dataset: Path, manifest: Mapping[str, Any], executor: Executor) -> li
     if manifest:
         return verify(dataset, None, executor)
     found = [Damage("FileChanged", MANIFEST, "It is missing, or not as it was written.")]
-    for path in sorted((dataset / COMMITS).glob("*.json")):
+    for path in sorted((dataset / COMMITS).glob("shard-*.json")):
         name = path.relative_to(dataset).as_posix()
         try:
             commit = decode(path.read_bytes())
@@ -197,9 +199,17 @@ class _Job:
             draw(self.folder / MAP)
             self._accept(MAP, (self.folder / MAP).read_bytes())
 
+    def labels(self) -> None:
+        """Labels need their rasters, which only `pair` is given."""
+        self.result.refused += [
+            f"labels of {label}: their rasters are not here. {MEND}" for label in sorted(self._labels())
+        ]
+
     def unknown(self) -> None:
         """Delete what does not belong into store and commits; what lies elsewhere may be somebody's."""
         for name in (damage.path for damage in self.result.found if damage.kind == "FileUnknown"):
+            if label_of(name) in self._labels():
+                continue
             if name.startswith((f"{schema.STORE}/", f"{COMMITS}/")):
                 remove(self.dataset / name)
                 self.result.repaired.append(name)
@@ -208,7 +218,7 @@ class _Job:
 
     def derived(self) -> None:
         """Compute again what follows from plan and commit records, unless one of these is still damaged."""
-        derived = {name for name in self.names if not _SHARD.fullmatch(name)} - {
+        derived = {name for name in self.names if not _SHARD.fullmatch(name) and not label_of(name)} - {
             *PLANNED,
             *FINAL,
             MAP,
@@ -221,6 +231,15 @@ class _Job:
         self.result.repaired += [
             name for name in sorted(derived) if _entry(self.dataset / name) != before[name]
         ]
+
+    def _labels(self) -> set[str]:
+        """Labels of the dataset that have damaged files."""
+        hit = {label_of(name) for name in self.names} - {""}
+        return {
+            label
+            for label in hit
+            if definition_name(label) in self.expected or (self.dataset / definition_name(label)).is_file()
+        }
 
     def _known(self, shard: int) -> bool:
         """Whether it is known what a shard must be."""

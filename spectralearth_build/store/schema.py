@@ -18,8 +18,9 @@ import numpy as np
 import numpy.typing as npt
 
 from spectralearth_build.archive.bands import BANDS
+from spectralearth_build.errors import DamagedError
 from spectralearth_build.overlap.lattice import PIXEL, WINDOW
-from spectralearth_build.store.codec import NODATA, PATCH_SHAPE, checksum, described, documents
+from spectralearth_build.store.codec import NODATA, PATCH_SHAPE, checksum, described, documents, verified
 
 STORE = "store.zarr"
 ROOT = f"{STORE}/zarr.json"
@@ -37,6 +38,7 @@ Document = dict[str, Any]
 _CHECKSUM: Document = {"name": "crc32c"}
 _LITTLE: Document = {"name": "bytes", "configuration": {"endian": "little"}}
 _TEXT: Document = {"name": "vlen-utf8", "configuration": {}}
+_ZSTD: Document = {"name": "zstd", "configuration": {"level": _ZSTD_LEVEL, "checksum": False}}
 
 
 @dataclass(frozen=True)
@@ -74,12 +76,6 @@ def reflectance_document(shards: int, shard_rows: int, codec: str) -> Document:
         shard_rows: rows of a shard.
         codec: name of a preset of `codec.PRESETS`.
     """
-    sharding: Document = {
-        "chunk_shape": [1, *PATCH_SHAPE],
-        "codecs": documents(codec),
-        "index_codecs": [_LITTLE, _CHECKSUM],
-        "index_location": "end",
-    }
     attributes = {
         "long_name": "surface reflectance",
         "scale": SCALE,
@@ -87,15 +83,65 @@ def reflectance_document(shards: int, shard_rows: int, codec: str) -> Document:
         "nodata": NODATA,
         "comment": "reflectance = scale * value + offset; values are stored raw and may be negative",
     }
-    return _array_document(
-        (shards * shard_rows, *PATCH_SHAPE),
-        (shard_rows, *PATCH_SHAPE),
-        "int16",
-        NODATA,
-        [{"name": "sharding_indexed", "configuration": sharding}],
-        ("row", "band", "y", "x"),
-        attributes,
-    )
+    dims = ("row", "band", "y", "x")
+    content = documents(codec), "int16", NODATA, dims, attributes
+    return sharded_document(shards, shard_rows, PATCH_SHAPE, *content)
+
+
+def sharded_document(
+    shards: int,
+    shard_rows: int,
+    patch: tuple[int, ...],
+    codecs: list[Document],
+    data_type: str,
+    fill: int | str,
+    dims: tuple[str, ...],
+    attributes: Document,
+) -> Document:
+    """Metadata of an array along the rows of the store, with the shards of the pixels.
+
+    Args:
+        shards: number of shards; the array has ``shards * shard_rows`` rows.
+        shard_rows: rows of a shard.
+        patch: shape of what is stored of a patch, which is one chunk.
+        codecs: those of a chunk.
+        data_type: its type.
+        fill: value of rows that do not exist.
+        dims: names of the dimensions, the row first.
+        attributes: those of the array.
+    """
+    sharding: Document = {
+        "chunk_shape": [1, *patch],
+        "codecs": codecs,
+        "index_codecs": [_LITTLE, _CHECKSUM],
+        "index_location": "end",
+    }
+    coding = [{"name": "sharding_indexed", "configuration": sharding}]
+    shape, shard = (shards * shard_rows, *patch), (shard_rows, *patch)
+    return _array_document(shape, shard, data_type, fill, coding, dims, attributes)
+
+
+def plain_codecs() -> list[Document]:
+    """What chunks of everything but the pixels go through: zstd and a checksum, which every reader of Zarr knows."""
+    return [_LITTLE, _ZSTD, _CHECKSUM]
+
+
+def encode_plain(values: npt.NDArray[Any]) -> bytes:
+    """A chunk of numbers as `plain_codecs` say."""
+    return _compressed(np.ascontiguousarray(values, dtype=values.dtype.newbyteorder("<")))
+
+
+def decode_plain(data: bytes, shape: tuple[int, ...], data_type: str) -> npt.NDArray[Any]:
+    """The numbers of such a chunk.
+
+    Raises:
+        DamagedError: its checksum or content is wrong.
+    """
+    try:
+        plain = numcodecs.Zstd().decode(bytes(verified(data)))
+        return np.frombuffer(plain, np.dtype(data_type).newbyteorder("<")).reshape(shape)
+    except (RuntimeError, ValueError) as error:
+        raise DamagedError(f"A chunk cannot be decoded: {error}.") from error
 
 
 def coordinate_files(name: str, coordinate: Coordinate) -> tuple[Document, dict[str, bytes]]:
@@ -109,15 +155,13 @@ def coordinate_files(name: str, coordinate: Coordinate) -> tuple[Document, dict[
         plain = np.ascontiguousarray(values, dtype=values.dtype.newbyteorder("<"))
         data_type = values.dtype.name
         fill = "NaN" if values.dtype.kind == "f" else coordinate.attributes.get("_FillValue", 0)
-    zstd: Document = {"name": "zstd", "configuration": {"level": _ZSTD_LEVEL, "checksum": False}}
-    codecs: list[Document] = [first, zstd, _CHECKSUM]
+    codecs: list[Document] = [first, _ZSTD, _CHECKSUM]
     document = _array_document(
         values.shape, chunk, data_type, fill, codecs, coordinate.dims, dict(coordinate.attributes)
     )
     files = {f"{STORE}/{name}/zarr.json": metadata_bytes(document)}
     if values.size:
-        body = bytes(numcodecs.Zstd(_ZSTD_LEVEL).encode(plain))
-        files[f"{STORE}/{name}/c.{'.'.join('0' * values.ndim)}"] = body + checksum(body)
+        files[f"{STORE}/{name}/c.{'.'.join('0' * values.ndim)}"] = _compressed(plain)
     return document, files
 
 
@@ -213,6 +257,11 @@ def tile_coordinates(
 def metadata_bytes(document: Document) -> bytes:
     """A metadata document as it is written."""
     return (json.dumps(document, indent=1, sort_keys=True, allow_nan=False) + "\n").encode()
+
+
+def _compressed(plain: npt.NDArray[Any] | bytes) -> bytes:
+    body = bytes(numcodecs.Zstd(_ZSTD_LEVEL).encode(plain))
+    return body + checksum(body)
 
 
 def _array_document(

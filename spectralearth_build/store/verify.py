@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,8 @@ from spectralearth_build.store.compare import compare_tile
 from spectralearth_build.store.coordinates import coordinates_of
 from spectralearth_build.store.damage import Damage
 from spectralearth_build.store.index import FILES, boxes, opened_index
+from spectralearth_build.store.label_check import check_labels
+from spectralearth_build.store.labels import MEND, StoredLabel, is_shard, label_of, read_labels, shard_name
 from spectralearth_build.store.manifest import MANIFEST, Entry, counts, entry_of_file
 from spectralearth_build.store.publish import STATISTICS, statistics_document
 from spectralearth_build.store.seal import is_sealed, is_sealed_page
@@ -74,9 +77,11 @@ def verify(dataset: Path, archive: Path | None = None, executor: Executor | None
     found += wrong
     found += check_splits(dataset, planned.patches)
     commits = _commits(dataset, manifest["files"])
-    found += _balance(manifest, planned, commits)
+    labels = read_labels(dataset, planned.plan_of, lenient=True)
+    found += _balance(manifest, planned, commits, labels)
     found = [_with_patches(damage, planned) for damage in found]
     found += _shards(dataset, planned, commits, manifest["files"], runner)
+    found += check_labels(dataset, planned, labels, manifest["files"], changed, runner)
     if not changed & set(FILES):
         found += _index(dataset, planned)
     if wrong:
@@ -122,13 +127,13 @@ def _files(dataset: Path, files: Files) -> Iterator[Damage]:
         elif path.stat().st_size != expected["bytes"]:
             size = path.stat().st_size
             yield Damage("FileChanged", name, f"It has {size} bytes, the manifest says {expected['bytes']}.")
-        elif not _is_shard(name) and entry_of_file(path) != expected:
+        elif not _is_shard(name) and not is_shard(name) and entry_of_file(path) != expected:
             yield Damage("FileChanged", name, "Its SHA-256 is not that of the manifest.")
     for path in sorted(dataset.rglob("*")):
         name = path.relative_to(dataset).as_posix()
         if path.is_file() and name not in files and name not in UNHASHED and not name.startswith(f"{WORK}/"):
-            yield Damage("FileUnknown", name, "The manifest does not list it.")
-
+            stopped = f" If `pair` was stopped: {MEND}" if label_of(name) else ""
+            yield Damage("FileUnknown", name, f"The manifest does not list it.{stopped}")
     if (dataset / REPORT).is_file() and not is_sealed_page((dataset / REPORT).read_bytes()):
         yield Damage("FileChanged", REPORT, "It is not as it was written.")
 
@@ -139,9 +144,13 @@ def _is_shard(name: str) -> bool:
 
 def _with_patches(damage: Damage, planned: Planned) -> Damage:
     """Damage of a shard as a whole (missing, of another length) with the patches in it."""
-    if not _is_shard(damage.path) or damage.kind == "FileUnknown":
+    label = label_of(damage.path) if is_shard(damage.path) else ""
+    if not (_is_shard(damage.path) or label) or damage.kind == "FileUnknown":
         return damage
-    of_shard = planned.patches["shard"].map(schema.shard_name) == damage.path
+    of_shard = (
+        planned.patches["shard"].map(partial(shard_name, label) if label else schema.shard_name)
+        == damage.path
+    )
     hit = planned.patches[of_shard & planned.patches["status"].isin(["written", "retired"])]
     return replace(damage, patches=tuple(hit["patch_id"]))
 
@@ -150,7 +159,7 @@ def _commits(dataset: Path, files: Files) -> list[Commit]:
     """The readable records that the manifest lists; what is wrong with their files is reported elsewhere."""
     commits = []
     for name in files:
-        if name.startswith(f"{FOLDER}/"):
+        if name.startswith(f"{FOLDER}/") and not label_of(name):
             try:
                 commits.append(decode((dataset / name).read_bytes()))
             except (OSError, ValueError):
@@ -158,11 +167,13 @@ def _commits(dataset: Path, files: Files) -> list[Commit]:
     return commits
 
 
-def _balance(manifest: Mapping[str, Any], planned: Planned, commits: list[Commit]) -> Iterator[Damage]:
+def _balance(
+    manifest: Mapping[str, Any], planned: Planned, commits: list[Commit], labels: list[StoredLabel]
+) -> Iterator[Damage]:
     """Whether plan, manifest, tables and commit records tell the same numbers."""
     if manifest.get("plan") != planned.id or any(c.plan != planned.plan_of(c.shard) for c in commits):
         yield Damage("PlanWrong", MANIFEST, "Manifest, plan and commit records are not of one plan.")
-    if manifest["counts"] != counts(planned, planned.tables, commits):
+    if manifest["counts"] != counts(planned, planned.tables, commits, labels):
         yield Damage("CountsWrong", MANIFEST, "Its counts are not those of tables and commit records.")
     written = planned.patches.loc[planned.patches["status"] == "written", "store_row"]
     rows = [row for commit in commits for row in commit.rows if row not in planned.retired_rows]

@@ -88,16 +88,29 @@ class Scene:
 
     def abundances(self, lon: npt.ArrayLike, lat: npt.ArrayLike, moment: datetime) -> Weights:
         """Shares of the surfaces of `spectra.SURFACES`, float32 [6, *shape]; they add up to 1."""
-        plant, soil, water, urban, drift = self._fields(lon, lat)
-        field, crop = np.tanh(1.5 * self._parcels(lon, lat))
+        shares, (_, crop), drift = self._ground(lon, lat)
         north = np.asarray(lat, dtype=np.float32)
-        logits = np.stack([plant + 0.9, soil + 0.5 * field, 1.6 * water - 1.6, 1.4 * urban - 1.9])
-        shares = np.exp(_CONTRAST * (logits - logits.max(axis=0)))
-        shares /= shares.sum(axis=0)
         green = shares[0] * vigour(moment, north, crop)
         cover = _sigmoid(9 * (winter(moment, north) * np.abs(north) / 55 - 0.9 + 0.12 * drift))
         land = np.stack([green, shares[0] - green, shares[1], shares[3]]) * (1 - cover)
         return np.stack([*land[:3], shares[2], land[3], cover * (1 - shares[2])])
+
+    def cover(self, lon: npt.ArrayLike, lat: npt.ArrayLike) -> tuple[Weights, Weights]:
+        """What stands on the ground at any date.
+
+        Returns:
+            Shares of plants, soil, water and built-up land, float32 [4, *shape], which add up to 1; and the fields of
+            the parcels' soil and of their crop, which decides when plants are green, float32 [2, *shape], -1 to 1.
+        """
+        return self._ground(lon, lat)[:2]
+
+    def _ground(self, lon: npt.ArrayLike, lat: npt.ArrayLike) -> tuple[Weights, Weights, Weights]:
+        plant, soil, water, urban, drift = self._fields(lon, lat)
+        parcels = np.tanh(1.5 * self._parcels(lon, lat))
+        logits = np.stack([plant + 0.9, soil + 0.5 * parcels[0], 1.6 * water - 1.6, 1.4 * urban - 1.9])
+        shares = np.exp(_CONTRAST * (logits - logits.max(axis=0)))
+        shares /= shares.sum(axis=0)
+        return shares, parcels, drift
 
     def reflectance(
         self, lon: npt.ArrayLike, lat: npt.ArrayLike, moment: datetime, wavelength_nm: npt.ArrayLike

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from disk import State
 
 from spectralearth_build.store.commit import FOLDER, decode
+from spectralearth_build.store.labels import decode_record, label_of
 from spectralearth_build.store.manifest import MANIFEST
 from spectralearth_build.store.schema import ROOT, STORE, shard_name
 
@@ -32,9 +33,15 @@ def violations(state: State, content: Mapping[str, bytes], growing: bool = False
 
 
 def _record(path: str, state: State, content: Mapping[str, bytes]) -> Iterator[str]:
-    """A commit record proves that its shard is there."""
-    commit = decode(content[state.files[path]])
-    if state.files.get(shard_name(commit.shard)) != commit.sha256:
+    """A record proves that its shard is there, of pixels or of labels."""
+    data = content[state.files[path]]
+    if label_of(path):
+        label = decode_record(data)
+        name, expected = label.shard_name, label.sha256
+    else:
+        commit = decode(data)
+        name, expected = shard_name(commit.shard), commit.sha256
+    if state.files.get(name) != expected:
         yield f"{path} vouches for a shard that is not there"
 
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import replace
 from datetime import UTC, datetime
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import torch
+from torch import nn
 
 from spectralearth_build.config import load
 from spectralearth_build.dataset.access import open_dataset
@@ -21,15 +25,18 @@ from spectralearth_build.pretrain.config import DataConfig, EncoderConfig, Pretr
 from spectralearth_build.pretrain.log import CSV, read
 from spectralearth_build.pretrain.monitors import k_nearest
 from spectralearth_build.pretrain.probe import Probe, ridge
-from spectralearth_build.pretrain.setup import prepare
-from spectralearth_build.pretrain.trainer import Run
+from spectralearth_build.pretrain.setup import prepare, spectra_of
+from spectralearth_build.pretrain.spectra import Standardise
 from spectralearth_build.progress import track
 from spectralearth_build.store.schema import ROOT
+from spectralearth_build.store.threads import cores
 from spectralearth_build.synthetic.archive import ArchiveOptions, synthesize
 from spectralearth_build.synthetic.scene import Scene
 
 OBJECTIVES = ("moco", "dino", "mae", "simclr")
-VIEW = Augmentation(scale=(0.1, 0.6), size=32, blur=0.5)
+VIEW = Augmentation(scale=(0.1, 0.6), size=16, blur=0.5)
+COARSE = 4
+"""Patches are judged at a quarter of their resolution, about that of the views."""
 TILES, EDGE = 48, 560
 """Of the archive: tiles, and edge of a tile in pixels."""
 
@@ -77,10 +84,10 @@ def land_cover(locations: pd.DataFrame, seed: int) -> npt.NDArray[np.int64]:
 
 
 def settings(objective: str, seed: int, steps: int, batch: int) -> PretrainConfig:
-    """A small run: views of 32 pixels, ResNet-18 (MAE: ViT-S with patches of 8)."""
+    """A small run: views of 16 pixels, ResNet-18 (MAE: of 32, ViT-S with patches of 8)."""
     base = PretrainConfig(
         objective,  # type: ignore[arg-type]
-        DataConfig(),
+        DataConfig(threads=1),
         EncoderConfig("vit_s" if objective == "mae" else "resnet18", patch=8),
         TrainConfig(
             steps=steps,
@@ -97,7 +104,7 @@ def settings(objective: str, seed: int, steps: int, batch: int) -> PretrainConfi
         base,
         moco=replace(base.moco, queue=1024, momentum=0.99, views=VIEW),
         dino=replace(base.dino, momentum=0.98, views=replace(VIEW, scale=(0.2, 0.8))),
-        mae=replace(base.mae, mask=0.75, views=replace(VIEW, scale=(0.2, 0.6))),
+        mae=replace(base.mae, mask=0.75, views=replace(VIEW, scale=(0.2, 0.6), size=32, blur=0.0)),
         simclr=replace(base.simclr, temperature=0.1, views=VIEW),
     )
 
@@ -105,27 +112,47 @@ def settings(objective: str, seed: int, steps: int, batch: int) -> PretrainConfi
 def learn(
     dataset: Path, labels: Path, work: Path, seeds: int, steps: int, batch: int = 32
 ) -> Iterator[dict[str, object]]:
-    """Train every objective from several random starts.
+    """Train every objective from several random starts, one process a core, each with one thread.
 
     Yields:
-        Rows: objective, seed, state (random or trained), knn and linear (accuracy on held-out locations), loss.
+        Rows: objective, seed, state (random or trained), knn and linear (accuracy on held-out locations), loss,
+        seconds.
     """
-    plan = [(objective, seed) for objective in OBJECTIVES for seed in range(seeds)]
-    for objective, seed in track(plan, "learn", len(plan)):
-        folder = work / f"learn-run-{objective}-{seed}-{steps}"
-        run = prepare(dataset, folder, settings(objective, seed, steps, batch))
-        probe = Probe(dataset, labels, run.standardise, torch.device("cpu"))
-        yield {"objective": objective, "seed": seed, "state": "random", "loss": float("nan")} | judged(
-            run, probe
-        )
-        run.train(lambda step, total, figures: None)
-        loss = float(read(folder / CSV)[-1]["loss"])
-        yield {"objective": objective, "seed": seed, "state": "trained", "loss": loss} | judged(run, probe)
+    starts = [(objective, seed) for seed in range(seeds) for objective in OBJECTIVES]
+    with ProcessPoolExecutor(cores(), get_context("spawn")) as pool:
+        jobs = [pool.submit(start, dataset, labels, work, *one, steps, batch) for one in starts]
+        for job in track(as_completed(jobs), "learn", len(jobs)):
+            yield from job.result()
 
 
-def judged(run: Run, probe: Probe) -> dict[str, float]:
-    """Accuracy of the encoder on locations whose labels it is not told."""
-    features, labels, held = probe.features(run.objective.encoder)
+def start(
+    dataset: Path, labels: Path, work: Path, objective: str, seed: int, steps: int, batch: int
+) -> list[dict[str, object]]:
+    """Train one objective from one random start; its two rows."""
+    torch.set_num_threads(1)
+    begin, folder = time.perf_counter(), work / f"learn-run-{objective}-{seed}-{steps}"
+    run = prepare(dataset, folder, settings(objective, seed, steps, batch))
+    probe = Probe(dataset, labels, run.standardise, torch.device("cpu"))
+    random = judged(run.objective.encoder, probe)
+    run.train(lambda step, total, figures: None)
+    trained = {"loss": float(read(folder / CSV)[-1]["loss"])} | judged(run.objective.encoder, probe)
+    about: dict[str, object] = {"objective": objective, "seed": seed}
+    seconds = time.perf_counter() - begin
+    return [
+        about | {"state": state, "seconds": seconds} | figures
+        for state, figures in (("random", random), ("trained", trained))
+    ]
+
+
+def baseline(dataset: Path, labels: Path) -> dict[str, float]:
+    """Accuracy of the mean spectrum of a patch, without any network."""
+    probe = Probe(dataset, labels, Standardise(spectra_of(dataset)), torch.device("cpu"))
+    return judged(nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()), probe)
+
+
+def judged(encoder: nn.Module, probe: Probe) -> dict[str, float]:
+    """Accuracy of an encoder on locations whose labels it is not told."""
+    features, labels, held = probe.features(nn.Sequential(nn.AvgPool2d(COARSE), encoder))
     parts = features[~held], labels[~held], features[held], labels[held]
     return {"knn": k_nearest(*parts), "linear": ridge(*parts, penalty=10.0)}
 

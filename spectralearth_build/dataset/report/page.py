@@ -13,7 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from spectralearth_build.dataset import maps
 from spectralearth_build.dataset.access import Dataset, open_dataset
-from spectralearth_build.dataset.report import figures, pictures, summary
+from spectralearth_build.dataset.report import figures, labels, pictures, summary
 from spectralearth_build.errors import printable
 from spectralearth_build.files import write_bytes
 from spectralearth_build.store.codec import PATCH_BYTES
@@ -102,6 +102,7 @@ def _tables(dataset: Dataset) -> dict[str, Any]:
         "tuples": summary.tuples_by_size(TUPLES.read(dataset.path), dataset.locations),
         "band_sets": list(zip_longest(sets, list(figures.SET_COLOURS)[: len(sets)])),
         "deviations": figures.deviations(nominal, [one.wavelength_nm for one in sets]),
+        "labels": labels.labels(dataset),
         "tile_deviations": [(row.tile_id, row.acquired, row.band_deviation_nm) for row in worst.itertuples()],
     }
 

@@ -44,17 +44,17 @@ def chart(title: str, size: tuple[float, float] = (3.8, 2.2)) -> tuple[Figure, A
     return figure, axes
 
 
-def finish(axes: Axes, xlabel: str = "", ylabel: str = "", grid: str = "y") -> None:
+def finish(axes: Axes, xlabel: str = "", ylabel: str = "", grid: str = "y", theme: Theme = THEME) -> None:
     """Quiet axes: no box, faint grid, small muted text."""
-    axes.set_xlabel(xlabel, fontsize=8, color=THEME.muted)
-    axes.set_ylabel(ylabel, fontsize=8, color=THEME.muted)
-    axes.tick_params(labelsize=8, colors=THEME.muted, length=2)
-    axes.grid(axis=grid, color=THEME.line, linewidth=0.6)  # type: ignore[arg-type]
+    axes.set_xlabel(xlabel, fontsize=8, color=theme.muted)
+    axes.set_ylabel(ylabel, fontsize=8, color=theme.muted)
+    axes.tick_params(labelsize=8, colors=theme.muted, length=2)
+    axes.grid(axis=grid, color=theme.line, linewidth=0.6)  # type: ignore[arg-type]
     axes.set_axisbelow(True)
     axes.set_facecolor("none")
     for side, spine in axes.spines.items():
         spine.set_visible(side == "bottom")
-        spine.set_color(THEME.line)
+        spine.set_color(theme.line)
 
 
 def legend(axes: Axes, columns: int = 1) -> None:

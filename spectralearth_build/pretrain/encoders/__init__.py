@@ -12,7 +12,9 @@ NAMES = ("resnet18", "resnet50", *(f"vit_{size}" for size in SIZES), "swin_t")
 """What `make` knows."""
 
 
-def make(name: str, bands: int, patch: int = 4, image: int = 128, dense: bool = False) -> nn.Module:
+def make(
+    name: str, bands: int, patch: int = 4, image: int = 128, dense: bool = False, stem: str = ""
+) -> nn.Module:
     """Make an encoder with new weights.
 
     Args:
@@ -21,6 +23,7 @@ def make(name: str, bands: int, patch: int = 4, image: int = 128, dense: bool = 
         patch: edge of a ViT's patches, pixels.
         image: edge of the images that a ViT's positions are made for.
         dense: ResNets: dilation instead of stride, for segmentation.
+        stem: ResNets: "full" for a first stage without stride.
 
     Raises:
         ValueError: an unknown name, or numbers that do not fit.
@@ -28,7 +31,7 @@ def make(name: str, bands: int, patch: int = 4, image: int = 128, dense: bool = 
     if name not in NAMES:
         raise ValueError(f"There is no encoder '{name}'; there are {', '.join(NAMES)}.")
     if name.startswith("resnet"):
-        return SpectralResNet(bands, int(name.removeprefix("resnet")), dense)
+        return SpectralResNet(bands, int(name.removeprefix("resnet")), dense, stem)
     if name.startswith("vit_"):
         return SpectralViT(bands, name.removeprefix("vit_"), patch, image)
     return SpectralSwin(bands)

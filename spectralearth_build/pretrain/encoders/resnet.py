@@ -10,6 +10,8 @@ WIDTHS = (64, 128, 256, 512)
 DEPTHS = {18: (2, 2, 2, 2), 50: (3, 4, 6, 3)}
 DILATIONS = (1, 2, 4, 8)
 """Of the four stages where strides are turned into dilation."""
+STEMS = ("", "full")
+"""full: no stride in the first stage."""
 
 
 def _conv(inputs: int, outputs: int, kernel: int, stride: int = 1, dilation: int = 1) -> nn.Conv2d:
@@ -76,34 +78,49 @@ class SpectralResNet(nn.Module):
         bands: number of bands, 75 or more.
         depth: 18 or 50. 50 has 24.2 million parameters with the adapter; its first block is 128 -> 256 -> 256.
         dense: turn the four strides into dilation 1, 2, 4, 8, for segmentation; the weights are the same.
+        stem: "full": the first stage, which stands for stem and pooling of other ResNets, has no stride either, so
+            the map is twice as fine; the weights are the same.
 
     Raises:
-        ValueError: too few bands.
+        ValueError: too few bands, or an unknown stem.
     """
 
-    def __init__(self, bands: int, depth: int = 50, dense: bool = False) -> None:
+    def __init__(self, bands: int, depth: int = 50, dense: bool = False, stem: str = "") -> None:
         super().__init__()
+        if stem not in STEMS:
+            raise ValueError(f"There is no stem '{stem}'; there is full.")
         self.adapter = SpectralAdapter(bands)
         block, expansion = (bottleneck, 4) if depth == 50 else (basic, 1)
         stages: list[nn.Module] = []
-        inputs = CHANNELS
+        inputs, pixels = CHANNELS, 1
+        levels = [(inputs, pixels)]
         for width, blocks, dilation in zip(WIDTHS, DEPTHS[depth], DILATIONS, strict=True):
             stride, dilation = (1, dilation) if dense else (2, 1)
+            if stem == "full" and not stages:
+                stride = 1
             first = (
                 bottleneck(inputs, 256, stride, dilation, 256)
                 if depth == 50 and not stages
                 else block(inputs, width, stride, dilation)
             )
-            inputs = expansion * width
+            inputs, pixels = expansion * width, pixels * stride
+            levels.append((inputs, pixels))
             stages.append(
                 nn.Sequential(first, *(block(inputs, width, 1, dilation) for _ in range(blocks - 1)))
             )
         self.stages = nn.Sequential(*stages)
-        self.dim = inputs
-        self.stride = 1 if dense else 16
+        self.dim, self.stride = inputs, pixels
+        self.levels = tuple(levels)
         for module in self.stages.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+    def pyramid(self, x: Tensor) -> list[Tensor]:
+        """Maps of the adapter and the four stages; channels and strides are ``levels``."""
+        maps = [self.adapter(x)]
+        for stage in self.stages:
+            maps.append(stage(maps[-1]))
+        return maps
 
     def features(self, x: Tensor) -> Tensor:
         """Maps: [batch, band, y, x] to [batch, dim, y / stride, x / stride]."""

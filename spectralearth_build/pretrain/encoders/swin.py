@@ -113,6 +113,7 @@ class SpectralSwin(nn.Module):
 
     stride = 32
     dim = 8 * WIDTH
+    levels = ((CHANNELS, 1), *((WIDTH << stage, 4 << stage) for stage in range(4)))
 
     def __init__(self, bands: int) -> None:
         super().__init__()
@@ -131,16 +132,17 @@ class SpectralSwin(nn.Module):
                     nn.init.zeros_(module.bias)
 
     def pyramid(self, x: Tensor) -> list[Tensor]:
-        """Maps of the four stages, [batch, channel, y, x] at strides 4, 8, 16, 32."""
+        """Maps of the adapter and the four stages, [batch, channel, y, x] at strides 1, 4, 8, 16, 32."""
         height, width = x.shape[2] // 4, x.shape[3] // 4
-        out = self.embed_norm(self.embed(to_patches(self.adapter(x), 4).flatten(2)))
+        adapted = self.adapter(x)
+        out = self.embed_norm(self.embed(to_patches(adapted, 4).flatten(2)))
         out = out.unflatten(1, (height, width))
         maps = []
         for merge, stage in zip(self.merges, self.stages, strict=True):
             out = stage(merge(out))
             maps.append(out)
         maps[-1] = self.norm(maps[-1])
-        return [each.permute(0, 3, 1, 2) for each in maps]
+        return [adapted, *(each.permute(0, 3, 1, 2) for each in maps)]
 
     def features(self, x: Tensor) -> Tensor:
         """Maps of the last stage: [batch, band, y, x] to [batch, 768, y / 32, x / 32]."""

@@ -34,6 +34,7 @@ class SpectralViT(nn.Module):
             raise ValueError(f"Patches of {patch} pixels do not divide an image of {image}.")
         self.dim, depth, heads = SIZES[size] if isinstance(size, str) else size
         self.patch = self.stride = patch
+        self.levels = ((self.dim, patch),)
         self.grid = image // patch
         self.adapter = SpectralAdapter(bands)
         self.embed = nn.Linear(CHANNELS * patch * patch, self.dim)
@@ -104,6 +105,10 @@ class SpectralViT(nn.Module):
         """Maps: [batch, band, y, x] to [batch, dim, y / patch, x / patch], without the class token."""
         grid = (x.shape[2] // self.patch, x.shape[3] // self.patch)
         return self.tokens(x)[:, 1:].transpose(1, 2).reshape(x.shape[0], self.dim, *grid)
+
+    def pyramid(self, x: Tensor) -> list[Tensor]:
+        """`features` alone: every block has the same resolution."""
+        return [self.features(x)]
 
     def forward(self, x: Tensor) -> Tensor:
         """One vector an image: [batch, band, y, x] to [batch, dim], the class token."""

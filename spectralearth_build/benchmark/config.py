@@ -1,0 +1,246 @@
+"""The settings of a benchmark: what is compared with what, on which tasks, and how each cell is trained."""
+
+from __future__ import annotations
+
+import tomllib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, ValidationError, model_validator
+
+from spectralearth_build.config import RunConfig, Section
+from spectralearth_build.errors import ConfigError
+
+Protocol = Literal["frozen", "finetune", "adapter", "scratch"]
+Kind = Literal["multilabel", "segmentation", "single"]
+RANDOM = "random"
+"""The initialisation that needs no file."""
+METRICS: dict[Kind, str] = {"multilabel": "map_macro", "segmentation": "iou_macro", "single": "f1_macro"}
+"""The figure that tables and pictures show of a task, unless it names another; `evaluate` chooses epochs by it."""
+REMEDY = "docs/downstream.md explains each key; workflows/benchmark.toml is a complete example."
+
+
+def _unique(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    if not values or len(set(values)) < len(values):
+        raise ValueError("at least one value is needed, and each only once")
+    return values
+
+
+def _shares(values: tuple[float, ...]) -> tuple[float, ...]:
+    if not all(0 < value <= 1 for value in values):
+        raise ValueError("fractions of the labels lie above 0 and are at most 1")
+    return _unique(values)
+
+
+Protocols = Annotated[tuple[Protocol, ...], AfterValidator(_unique)]
+Fractions = Annotated[tuple[float, ...], AfterValidator(_shares)]
+Seeds = Annotated[tuple[int, ...], AfterValidator(_unique)]
+
+
+class Training(Section):
+    """How a cell is trained; what is absent has the default of `evaluate`."""
+
+    head: str | None = Field(default=None, description="Network on top of the encoder; or knn, ridge.")
+    epochs: int | None = Field(default=None, ge=1, description="Passes over the training patches.")
+    batch: int | None = Field(default=None, ge=1, description="Patches at a time.")
+    rate: float | None = Field(default=None, gt=0, description="Learning rate at the start.")
+    weight_decay: float | None = Field(default=None, ge=0, description="Of weights, not of biases and norms.")
+    warmup: float | None = Field(
+        default=None, ge=0, lt=1, description="Share of the steps with a rising rate."
+    )
+    size: int | None = Field(default=None, ge=8, le=128, description="Edge of the crops in pixels.")
+    dense: bool | None = Field(default=None, description="ResNets: dilation instead of stride.")
+    stem: str | None = Field(default=None, description="full: first stages of a ResNet without stride.")
+    boundary: float | None = Field(
+        default=None, ge=0, description="Extra weight of pixels at class boundaries."
+    )
+    precision: Literal["bf16", "fp32"] | None = Field(
+        default=None, description="Of the networks; parameters and losses are fp32 always."
+    )
+    device: str | None = Field(default=None, description="cuda, cpu, ...; absent: cuda where there is one.")
+    memory_gb: float | None = Field(
+        default=None, gt=0, description="Most memory for features of a frozen encoder."
+    )
+
+    def given(self) -> dict[str, Any]:
+        """The settings that are not absent."""
+        found = {name: getattr(self, name) for name in Training.model_fields}
+        return {name: value for name, value in found.items() if value is not None}
+
+
+class Evaluate(Training):
+    """How all cells are trained; what one protocol has different stands in a table of its name."""
+
+    frozen: Training = Training()
+    finetune: Training = Training()
+    adapter: Training = Training()
+    scratch: Training = Training()
+
+
+class Task(Training):
+    """Something to predict; its own settings go before those of [evaluate]."""
+
+    name: str = Field(min_length=1, description="What tables call it.")
+    labels: str = Field(min_length=1, description="Name of the labels in the dataset, see `pair`.")
+    task: Kind = Field(description="multilabel, segmentation or single.")
+    nomenclature: str = Field(default="", description="Class table; absent: that of the labels.")
+    metric: str = Field(default="", description="Figure to show, such as iou_micro.")
+
+    @property
+    def shown(self) -> str:
+        """The figure that tables and pictures show."""
+        return self.metric or METRICS[self.task]
+
+
+class Encoder(Section):
+    """A network, and the weights that it may start from."""
+
+    name: str = Field(min_length=1, description="What tables call it.")
+    network: str = Field(min_length=1, description="resnet18, resnet50, vit_s, ..., as `pretrain` names it.")
+    patch: int = Field(default=4, ge=1, description="Edge of a ViT's patches in pixels.")
+    image: int = Field(default=0, ge=0, description="Edge of the images that a ViT's positions are made for.")
+    random: bool = Field(default=True, description="Whether random weights are compared too.")
+    pretrained: dict[str, str] = Field(
+        default={},
+        description="Files of weights by objective; {seed} in a path stands for the seed of the cell.",
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> Encoder:
+        if RANDOM in self.pretrained:
+            raise ValueError("'random' needs no file; set random = true")
+        if not self.random and not self.pretrained:
+            raise ValueError("neither random nor pretrained weights are asked for")
+        return self
+
+    @property
+    def initialisations(self) -> tuple[str, ...]:
+        """What it may start from, random weights last."""
+        return (*self.pretrained, *((RANDOM,) if self.random else ()))
+
+
+class Published(Section):
+    """A number that others have published; shown beside ours and marked as theirs."""
+
+    task: str = Field(description="Name of a task.")
+    encoder: str = Field(description="What they call the network.")
+    initialisation: str = Field(description="What they call its pretraining.")
+    protocol: Protocol = Field(description="Which of ours theirs is.")
+    fraction: float = Field(default=1.0, gt=0, le=1, description="Share of the labels.")
+    value: float = Field(ge=0, le=1, description="As a share, not in percent.")
+    source: str = Field(min_length=1, description="Where it stands: paper, version, table.")
+
+
+class Grid(Section):
+    """What is crossed with what; from random weights, fine-tuning is training from scratch, so there it is that."""
+
+    tasks: tuple[str, ...] = Field(default=(), description="Names of tasks; absent: all.")
+    encoders: tuple[str, ...] = Field(default=(), description="Names of encoders; absent: all.")
+    protocols: Protocols = Field(
+        default=("frozen", "finetune", "adapter", "scratch"), description="What is trained beside the head."
+    )
+    fractions: Fractions = Field(default=(1.0,), description="Shares of the labels of train, above 0 to 1.")
+    seeds: Seeds = Field(
+        default=(0, 1, 2), description="Of heads, random weights, choice of labels and order."
+    )
+
+
+class BenchmarkRun(RunConfig):
+    """Where the cells run: as [run] of every configuration, with more time for a task."""
+
+    task_timeout: int = Field(default=172_800, ge=1, description="Seconds after which a cell counts as hung.")
+
+
+class BenchmarkConfig(Section):
+    """A whole benchmark."""
+
+    dataset: str = Field(min_length=1, description="Folder or URL of a dataset with splits and labels.")
+    title: str = Field(default="Downstream benchmark", description="Heading of the page.")
+    tasks: tuple[Task, ...] = Field(min_length=1)
+    encoders: tuple[Encoder, ...] = Field(min_length=1)
+    grid: tuple[Grid, ...] = Field(default=(Grid(),), min_length=1)
+    evaluate: Evaluate = Evaluate()
+    published: tuple[Published, ...] = ()
+    run: BenchmarkRun = BenchmarkRun()
+
+    @model_validator(mode="after")
+    def _check(self) -> BenchmarkConfig:
+        for kind, names in (("tasks", [task.name for task in self.tasks]),
+                            ("encoders", [encoder.name for encoder in self.encoders])):  # fmt: skip
+            if twice := [name for name, count in Counter(names).items() if count > 1]:
+                raise ValueError(f"{kind}: two are called '{twice[0]}'")
+        tasks, encoders = {task.name for task in self.tasks}, {encoder.name for encoder in self.encoders}
+        _known("published: there is no task", [one.task for one in self.published], tasks)
+        _known("grid: there is no task", [name for grid in self.grid for name in grid.tasks], tasks)
+        _known("grid: there is no encoder", [name for grid in self.grid for name in grid.encoders], encoders)
+        return self
+
+    def grids(self, task: Task, encoder: Encoder) -> Iterator[Grid]:
+        """The grids that hold a task and an encoder."""
+        for grid in self.grid:
+            if task.name in (grid.tasks or (task.name,)) and encoder.name in (
+                grid.encoders or (encoder.name,)
+            ):
+                yield grid
+
+
+def _known(what: str, names: Sequence[str], known: set[str]) -> None:
+    if strange := [name for name in names if name not in known]:
+        raise ValueError(f"{what} '{strange[0]}'; there are: {', '.join(sorted(known))}")
+
+
+def load(path: Path, **run: object) -> BenchmarkConfig:
+    """Read a benchmark's TOML file.
+
+    Args:
+        path: the file.
+        run: settings of [run] that go before those of the file, where they are not empty.
+
+    Raises:
+        ConfigError: it cannot be read, or naming each unknown key, bad value or file that is missing.
+    """
+    try:
+        tree = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"Not a readable TOML file: {error}.", path, REMEDY) from error
+    if given := {name: value for name, value in run.items() if value not in (None, "")}:
+        tree["run"] = {**tree.get("run", {}), **given}
+    try:
+        config = BenchmarkConfig.model_validate(tree)
+    except ValidationError as error:
+        mistakes = "; ".join(_explain(item, tree) for item in error.errors())
+        raise ConfigError(f"{mistakes}.", path, REMEDY) from error
+    if missing := [*_missing(config)]:
+        raise ConfigError(f"{'; '.join(missing)}.", path, "Pretrain them first, or mend the paths.")
+    return config
+
+
+def _missing(config: BenchmarkConfig) -> Iterator[str]:
+    """Files of weights that are not there."""
+    for encoder in config.encoders:
+        for name, pattern in encoder.pretrained.items():
+            key = f"encoders.{encoder.name}.pretrained.{name}"
+            try:
+                files = sorted({pattern.format(seed=seed) for grid in config.grid for seed in grid.seeds})
+            except (KeyError, IndexError, ValueError):
+                yield f"{key}: only {{seed}} may stand in braces, got '{pattern}'"
+                continue
+            yield from (f"{key}: there is no {file}" for file in files if not Path(file).is_file())
+
+
+def _explain(item: Any, tree: dict[str, Any]) -> str:  # noqa: ANN401
+    """A mistake with the key where it stands; entries of lists by their name."""
+    words: list[str] = []
+    place: Any = tree
+    for part in item["loc"]:
+        place = place[part] if isinstance(place, dict) and part in place else (
+            place[part] if isinstance(place, list) and isinstance(part, int) and part < len(place) else None
+        )  # fmt: skip
+        named = isinstance(part, int) and isinstance(place, dict) and "name" in place
+        words.append(str(place["name"] if named else part))
+    where, what = ".".join(words), str(item["msg"]).removeprefix("Value error, ")
+    if item["type"] == "extra_forbidden":
+        return f"unknown setting '{where}'"
+    return f"{where}: {what}" if where else what

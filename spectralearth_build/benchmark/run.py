@@ -1,0 +1,134 @@
+"""From a configuration to finished cells: what is done stays, what fails costs only itself."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from spectralearth_build.benchmark.config import BenchmarkConfig
+from spectralearth_build.benchmark.grid import Inputs, Job, jobs, weight_files
+from spectralearth_build.benchmark.job import Place, Refusal, is_done, run_cell, share
+from spectralearth_build.cluster import Executor, Failure, connect
+from spectralearth_build.errors import UsageError
+from spectralearth_build.evaluate.result import FILE as RESULT
+from spectralearth_build.files import delete_partials, remove, write_bytes
+from spectralearth_build.loader.source import Source, source_of
+from spectralearth_build.progress import say, track
+from spectralearth_build.store.labels import label_of
+from spectralearth_build.store.manifest import MANIFEST
+from spectralearth_build.store.publish import STATISTICS
+from spectralearth_build.store.schema import REFLECTANCE, STORE
+from spectralearth_build.store.threads import cores
+from spectralearth_build.tables import SPLITS
+
+CELLS, CACHE = "cells", "cache"
+_PIXELS = f"{STORE}/{REFLECTANCE}/"
+FAILED = "failed.json"
+
+
+def planned(config: BenchmarkConfig) -> list[Job]:
+    """All cells of a benchmark, with the digests of what they read.
+
+    Raises:
+        UsageError: the dataset is not finished or has no splits.
+    """
+    return list(jobs(config, inputs_of(config)))
+
+
+def inputs_of(config: BenchmarkConfig) -> Inputs:
+    """Digests of what the cells read: pixels and labels as the manifest tells them, splits, weights.
+
+    Raises:
+        UsageError: the dataset is not finished or has no splits.
+    """
+    source = source_of(config.dataset)
+    files = json.loads(_whole(source, MANIFEST, "Run `build`."))["files"]
+    pixels = {name: entry for name, entry in files.items() if name == STATISTICS or name.startswith(_PIXELS)}
+    labels = {
+        task.labels: _digest({name: entry for name, entry in files.items() if label_of(name) == task.labels})
+        for task in config.tasks
+    }
+    weights = {}
+    for name in sorted(weight_files(config)):
+        with Path(name).open("rb") as file:
+            weights[name] = hashlib.file_digest(file, "sha256").hexdigest()
+    splits = hashlib.sha256(_whole(source, SPLITS.file, "Run `split`.")).hexdigest()
+    return Inputs(_digest({"splits": splits, "pixels": pixels}), labels, weights)
+
+
+def _whole(source: Source, name: str, remedy: str) -> bytes:
+    try:
+        return source.whole(name)
+    except FileNotFoundError as error:
+        raise UsageError(f"The dataset has no {name}.", source.where(""), remedy) from error
+
+
+def _digest(document: object) -> str:
+    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
+
+
+def run(config: BenchmarkConfig, out: Path) -> list[Job]:
+    """Run the cells that are not done.
+
+    Args:
+        config: the benchmark.
+        out: its folder; a cell's lies below ``cells``.
+
+    Returns:
+        All cells, done or failed; see `results.collect`.
+
+    Raises:
+        UsageError: dataset or scheduler cannot be used.
+        StoppedError: a signal came; what was done is kept.
+    """
+    every = planned(config)
+    folder = out.resolve() / CELLS
+    delete_partials(folder)
+    delete_partials(out.resolve() / CACHE)
+    left = [job for job in every if not is_done(folder / job.key)]
+    say(f"benchmark: {len(every)} cells, {len(every) - len(left)} of them done")
+    for job in left:
+        remove(folder / job.key / RESULT)  # it is none
+    if left:
+        with connect(config.run) as executor:
+            failed = _work(config, left, out.resolve(), executor)
+        say(f"benchmark: {len(left) - failed} cells finished, {failed} failed")
+    return every
+
+
+def _work(config: BenchmarkConfig, left: Sequence[Job], out: Path, executor: Executor) -> int:
+    """Run cells; how many failed."""
+    alone = config.run.scheduler == "inline"
+    place = Place(_place(config.dataset), out / CACHE, threads_of(config, executor.workers), quiet=not alone)
+    by_key = {job.key: job for job in left}
+    tasks = {
+        key: (place, job.weights and str(Path(job.weights).resolve()), job.settings, out / CELLS / key)
+        for key, job in by_key.items()
+    }
+    failed = 0
+    for key, outcome in track(executor.run("cell", run_cell, tasks), "cells", len(tasks)):
+        note = out / CELLS / key / FAILED
+        if isinstance(outcome, Failure | Refusal):
+            failed += 1
+            say(f"benchmark: {by_key[key].cell.name} failed: {outcome.error_class}: {outcome.message}")
+            record = {"error_class": outcome.error_class, "message": outcome.message}
+            write_bytes(note, json.dumps(record).encode())
+        else:
+            remove(note)
+    return failed
+
+
+def threads_of(config: BenchmarkConfig, workers: int) -> int:
+    """Threads of a cell: as set, else the cores of this machine shared among local workers, one on a scheduler's."""
+    if config.run.threads:
+        return config.run.threads
+    elsewhere = config.run.scheduler not in ("", "inline")
+    return 1 if elsewhere else share(cores(), workers)
+
+
+def _place(dataset: str) -> str:
+    """The dataset's place as workers with another working directory understand it."""
+    path = Path(dataset)
+    return str(path.resolve()) if path.is_dir() else dataset

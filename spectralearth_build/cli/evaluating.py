@@ -1,0 +1,116 @@
+"""The verb that judges an encoder by labels: `evaluate`. torch is imported only when it runs."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from spectralearth_build.errors import UsageError
+
+if TYPE_CHECKING:
+    from spectralearth_build.evaluate.result import Result
+
+REMEDY = "See `spectralearth-build evaluate --help`."
+
+
+def evaluate(
+    dataset: Annotated[
+        str, typer.Argument(metavar="DATASET", help="Folder or URL of a dataset with labels and splits.")
+    ],
+    labels: Annotated[str, typer.Option(help="Name of the labels, as `pair` made them.")],
+    task: Annotated[str, typer.Option(help="multilabel, segmentation or single.")],
+    encoder: Annotated[
+        Path | None,
+        typer.Option(help="encoder.safetensors of a run; none: random weights.", exists=True, dir_okay=False),
+    ] = None,
+    protocol: Annotated[str, typer.Option(help="frozen, adapter, finetune or scratch.")] = "frozen",
+    head: Annotated[
+        str, typer.Option(help="linear, knn, ridge; conv, fcn, unet, deeplab, upconv, ridge.")
+    ] = "",
+    classes: Annotated[str, typer.Option(help="Table of classes, if not that of the labels.")] = "",
+    fraction: Annotated[float, typer.Option(help="Share of the labels of train.")] = 1.0,
+    epochs: Annotated[int | None, typer.Option(help="Passes over them; 100.")] = None,
+    batch: Annotated[int | None, typer.Option(help="Samples of a step; 64.")] = None,
+    rate: Annotated[float | None, typer.Option(help="Learning rate at first; 1e-3.")] = None,
+    size: Annotated[int | None, typer.Option(help="Edge of the images, pixels; 128.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of weights, choice of labels, order.")] = 0,
+    seeds: Annotated[int, typer.Option(min=1, help="Do it so often, with seeds one after the other.")] = 1,
+    device: Annotated[str, typer.Option(help="cuda, cpu, ...; where there is a GPU, that.")] = "",
+    output: Annotated[Path, typer.Option(help="Folder for the results.", file_okay=False)] = Path(
+        "evaluation"
+    ),
+    cache: Annotated[
+        Path | None, typer.Option(help="Folder where features of frozen encoders are kept.", file_okay=False)
+    ] = None,
+    setting: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="dense, stem, boundary, encoder.name, ...: see the docs."
+        ),
+    ] = None,
+) -> None:
+    """Judge an encoder by labels: train a head, choose the epoch on val, report test, micro and macro.
+
+    frozen trains the head alone, adapter also the spectral adapter, finetune everything, scratch everything from random
+    weights. knn and ridge answer without epochs. What is finished is not done again.
+
+    Example: [bold]spectralearth-build evaluate dataset/ --labels corine --task multilabel --encoder
+    run/encoder.safetensors[/bold]
+
+    Next: [bold]benchmark[/bold] compares encoders, protocols and shares of labels in one table.
+    """
+    if importlib.util.find_spec("torch") is None:
+        raise UsageError("Evaluation needs torch.", remedy="pip install 'spectralearth-build[train]'.")
+    from spectralearth_build.cli.pretrain_settings import load_as
+    from spectralearth_build.evaluate.config import EvaluateConfig
+    from spectralearth_build.evaluate.run import evaluate as judge
+    from spectralearth_build.progress import say
+
+    given: dict[str, Any] = {
+        "labels": labels, "task": task, "protocol": protocol, "head": head, "nomenclature": classes,
+        "fraction": fraction, "epochs": epochs, "batch": batch, "rate": rate, "size": size, "seed": seed,
+        "device": device,
+    }  # fmt: skip
+    given = {name: value for name, value in given.items() if value is not None}
+    first = load_as(EvaluateConfig, given, None, setting or [], REMEDY)
+    kept = cache or (output / "features" if seeds > 1 and encoder else None)
+    results = []
+    for number in range(seeds):
+        config = dataclasses.replace(first, seed=first.seed + number)
+        folder = output / f"seed-{config.seed}" if seeds > 1 else output
+        results.append(judge(dataset, encoder, config, folder, kept))
+    say(samples(results[0]))
+    say(summary(results))
+    for note in dict.fromkeys(note for result in results for note in result.notes):
+        say(note)
+    say(f"Results: {output}")
+
+
+def summary(results: list[Result]) -> str:
+    """A table of the figures: val and test, and how far seeds lie apart."""
+    from statistics import fmean, stdev
+
+    from spectralearth_build.bench.show import table
+
+    first = results[0]
+    names = [name.removeprefix("test_") for name in first.figures if name.startswith("test_")]
+    rows = []
+    for name in names:
+        found = {part: [each.figures[f"{part}_{name}"] for each in results] for part in ("val", "test")}
+        row = [name, *(f"{fmean(values):.3f}" for values in found.values())]
+        rows.append(row + ([f"{stdev(found['test']):.3f}"] if len(results) > 1 else []))
+    spread = [f"+- ({len(results)} seeds)"] if len(results) > 1 else []
+    return table("Figures", ["figure", "val", "test", *spread], rows)
+
+
+def samples(result: Result) -> str:
+    """What was learned from and judged by, in a line."""
+    count = result.samples
+    return (
+        f"{count['train']} patches of {count['locations']} locations to learn from, {count['val']} val, "
+        f"{count['test']} test, {count['unlabelled']} without labels; {result.trainable:,} parameters trained"
+    )

@@ -1,0 +1,153 @@
+"""The verb that gives patches labels from land-cover rasters: `pair`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from spectralearth_build.cli.codes import DONE
+from spectralearth_build.cli.options import BegunPlace, Settings
+
+if TYPE_CHECKING:
+    from spectralearth_build.cluster import Executor
+    from spectralearth_build.labels.define import Request
+
+
+Rasters = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME=RASTER[:YEAR]",
+        help="A raster and the label it makes; several of one NAME are years or tiles. * stands for anything.",
+    ),
+]
+Classes = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="[NAME=]CLASSES",
+        help="What the codes mean: corine44, corine19, cdl, cdl14, nlcd, or a CSV of codes,name,colour.",
+    ),
+]
+Rules = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="[NAME=]RULE",
+        help="nearest, majority, mean (of quantities), or auto: majority of pixels below 20 m, else nearest.",
+    ),
+]
+
+
+def pair(
+    dataset: BegunPlace,
+    settings: Settings,
+    labels: Rasters = None,
+    classes: Classes = None,
+    rule: Rules = None,
+    year: Annotated[
+        str, typer.Option(metavar="RULE", help="Which raster a patch gets: nearest year, before, or same.")
+    ] = "nearest",
+    threshold: Annotated[
+        float,
+        typer.Option(min=0, max=1, help="Share of the labelled area that makes a class one of the patch."),
+    ] = 0.02,
+    least_labelled: Annotated[
+        float, typer.Option(min=0, max=1, help="Patches of which less is labelled are left out.")
+    ] = 0.5,
+    anew: Annotated[bool, typer.Option("--anew", help="Make labels of these names anew.")] = False,
+    drop: Annotated[str, typer.Option(metavar="NAME", help="Take this label out; nothing else.")] = "",
+) -> int:
+    """Give each patch a map of classes or quantities on its own pixels, from rasters of any projection.
+
+    Maps go into store.zarr as label_NAME, what they hold into labels.parquet. Codes are stored as they are, so other
+    classes may be asked for when reading. The same command goes on after a stop, adds what a grown dataset lacks, and
+    makes damaged labels anew; with nothing to do it changes nothing.
+
+    Examples: [bold]spectralearth-build pair dataset/ --labels corine=U2018_CLC2018.tif:2018 --classes corine19[/bold];
+    [bold]pair dataset/ --labels cdl=cdl_2022.tif:2022 --labels cdl=cdl_2023.tif:2023 --classes cdl14[/bold];
+    [bold]pair dataset/ --labels trees=tree_cover.tif --rule mean[/bold]
+
+    Next: spectralearth_build.open_labels("dataset", "corine") in Python, or [bold]evaluate[/bold].
+    """
+    from spectralearth_build.errors import UsageError
+    from spectralearth_build.places import at_work
+
+    if bool(labels) == bool(drop):
+        raise UsageError("Either rasters or a label to drop are needed.", remedy="Give --labels or --drop.")
+    config = settings.load()
+    if drop:
+        with at_work(dataset, config.run.staging) as folder:
+            return _drop(folder, drop)
+    from spectralearth_build.cluster import connect
+
+    requests = _requests(labels or [], classes or [], rule or [], (year, threshold, least_labelled))
+    with at_work(dataset, config.run.staging) as folder, connect(config.run) as executor:
+        return _pair(folder, requests, executor, anew)
+
+
+def _requests(
+    labels: list[str], classes: list[str], rules: list[str], how: tuple[str, float, float]
+) -> list[Request]:
+    """What is asked for, label by label."""
+    from spectralearth_build.labels.define import AUTO, Request, parse_rasters
+
+    rasters = parse_rasters(labels)
+    named = _by_label(classes, rasters, "", "--classes")
+    ruled = _by_label(rules, rasters, AUTO, "--rule")
+    return [Request(name, given, named[name], ruled[name], *how) for name, given in rasters.items()]
+
+
+def _by_label(texts: list[str], labels: Iterable[str], default: str, option: str) -> dict[str, str]:
+    """Values of an option by label; those without a name are for all of them."""
+    from spectralearth_build.errors import UsageError
+
+    found = dict.fromkeys(labels, default)
+    for text in sorted(texts, key=lambda each: "=" in each):
+        name, equals, value = text.partition("=")
+        if equals and name not in found:
+            raise UsageError(
+                f"{option} {text} is for a label that no --labels names.", remedy="Mend the name."
+            )
+        found |= {name: value} if equals else dict.fromkeys(found, text)
+    return found
+
+
+def _pair(folder: Path, requests: list[Request], executor: Executor, anew: bool) -> int:
+    from spectralearth_build.dataset.report.page import REPORT
+    from spectralearth_build.labels.pair import pair as run
+    from spectralearth_build.pipeline import report
+    from spectralearth_build.progress import say
+
+    done = run(folder, requests, executor, anew)
+    if any(done.shards.values()) and (folder / REPORT).is_file():
+        report(folder)
+    for name, shards in done.shards.items():
+        mine = done.table[done.table["label"] == name]
+        written = mine[mine["status"] == "written"]
+        years = ", ".join(
+            f"{n:,} of {y}" for y, n in written["year"].value_counts().sort_index().items() if y
+        )
+        say(f"pair: {name}: {shards:,} shards made{'' if shards else ', nothing to do'}")
+        say(
+            f"pair: {name}: {len(written):,} of {len(mine):,} patches have a map{f': {years}' if years else ''}"
+        )
+        left = mine.loc[mine["status"] == "skipped", "reason"].str.replace(
+            r"^[\d.]+%", "too little", regex=True
+        )
+        for reason, count in left.value_counts().items():
+            say(f"pair: {name}: {count:,} left out: {reason}")
+    return DONE
+
+
+def _drop(folder: Path, label: str) -> int:
+    from spectralearth_build.dataset.report.page import REPORT
+    from spectralearth_build.labels.pair import drop
+    from spectralearth_build.pipeline import report
+    from spectralearth_build.progress import say
+
+    drop(folder, label)
+    if (folder / REPORT).is_file():
+        report(folder)
+    say(f"pair: {label} is gone")
+    return DONE

@@ -1,0 +1,158 @@
+"""An evaluation while it runs: model, streams of samples, figures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from spectralearth_build.errors import UsageError
+from spectralearth_build.evaluate.cache import features
+from spectralearth_build.evaluate.config import CHOOSES, EvaluateConfig
+from spectralearth_build.evaluate.data import PARTS, Labelled
+from spectralearth_build.evaluate.examples import write_examples
+from spectralearth_build.evaluate.heads import Takes, make_head
+from spectralearth_build.evaluate.instant import THRESHOLD, solve
+from spectralearth_build.evaluate.protocol import Model, digest, encoder_of
+from spectralearth_build.evaluate.result import Result
+from spectralearth_build.evaluate.scoring import Scorer
+from spectralearth_build.evaluate.stream import Kept, RandomCrops, Reading, Stream, WholeCrops
+from spectralearth_build.evaluate.train import Learned, Learner
+from spectralearth_build.pretrain.encoders.resnet import SpectralResNet
+from spectralearth_build.pretrain.encoders.swin import SpectralSwin
+from spectralearth_build.pretrain.setup import spectra_of
+
+
+class Cell:
+    """One encoder, one label set, one protocol, one share of the labels, one seed.
+
+    Args:
+        data: the labelled patches.
+        dataset: their folder or URL.
+        encoder: file of weights; None: random ones.
+        config: the settings.
+        device: where to compute.
+
+    Raises:
+        UsageError: they do not go together.
+    """
+
+    def __init__(
+        self,
+        data: Labelled,
+        dataset: str | Path,
+        encoder: Path | None,
+        config: EvaluateConfig,
+        device: torch.device,
+    ) -> None:
+        self.data, self.config, self.device = data, config, device
+        self.spectra = spectra_of(dataset)
+        counts = encoder_of(encoder, config, self.spectra, str(dataset))
+        check_size(counts.encoder, config)
+        classes = len(data.classes)
+        head = None if config.instant else make_head(head_of(counts.encoder, config), counts.encoder, classes)
+        takes: Takes = "features" if config.task == "segmentation" else "vector"
+        self.model = Model(counts, head, config.protocol, takes).to(device)
+        half = (config.precision or ("bf16" if device.type == "cuda" else "fp32")) == "bf16"
+        self.learner = Learner(self.model, config, classes, device, half)
+        self.reading = Reading(data.dataset, config.batch, device, config.threads, config.seed)
+
+    def run(self, folder: Path, cache: Path | None) -> Result:
+        """Train, choose on val, judge by test once, and write examples.
+
+        Args:
+            folder: for the examples.
+            cache: folder of features that evaluations share.
+
+        Returns:
+            The result, but for settings and seconds.
+        """
+        config, learner, data = self.config, self.learner, self.data
+        train, val, test = self.streams(cache)
+        notes, threshold = list(data.notes), 0.0
+        if config.instant:
+            answer, found, said = solve(learner, train, val)
+            learned, threshold = Learned([], 0, found), THRESHOLD
+            notes.append(f"{config.head}: {said}, the best on val.")
+        else:
+            learned, answer = learner.learn(train, val), learner.answer
+        scorer = learner.judge(test, answer, threshold)
+        part, nm = data.parts["test"], self.spectra.wavelength_nm
+        write_examples(folder, part, self.reading, answer, nm, config.task, threshold)
+        trainable, encoder_trainable = self.model.trainable()
+        return Result(
+            {**named("val", learned.figures), **named("test", scorer.figures())},
+            learned.curve,
+            trainable,
+            encoder_trainable,
+            data.samples,
+            0.0,
+            learned.epoch,
+            CHOOSES[config.task],
+            self.by_class(scorer),
+            notes,
+        )
+
+    def streams(self, cache: Path | None) -> list[Stream]:
+        """Train, val and test: out of memory where the encoder is frozen and there is room, else from the store."""
+        train, val, test = (self.data.parts[name] for name in PARTS)
+        config, reading = self.config, self.reading
+        judged: list[Stream] = [WholeCrops(part, reading) for part in (val, test)]
+        if config.protocol != "frozen":
+            return [RandomCrops(train, reading), *judged]
+        maps = self.kept(cache)
+        if maps is None:
+            return [WholeCrops(train, reading, shuffle=True), *judged]
+        found: list[Stream] = []
+        begin = 0
+        for part, seed in ((train, config.seed), (val, None), (test, None)):
+            own = [each[begin : begin + len(part)] for each in maps]
+            found.append(Kept(part, own, config.batch, seed))
+            begin += len(part)
+        return found
+
+    def kept(self, cache: Path | None) -> list[Tensor] | None:
+        """What the frozen encoder sees of all parts, one behind the other; None where it would take too much room."""
+        patches = pd.concat([self.data.parts[name].patches for name in PARTS])
+        half, size = self.learner.half, self.config.size
+        file = None
+        if cache is not None:
+            kind = f"{self.model.takes}-{size}-{'bf16' if half else 'fp32'}"
+            of = f"{self.data.plan[:12]}-{digest(self.model.encoder)[:16]}"
+            file = cache / f"features-{of}-{kind}.safetensors"
+        return features(self.model, patches, size, self.reading, half, self.config.memory_gb * 1e9, file)
+
+    def by_class(self, scorer: Scorer) -> list[dict[str, object]]:
+        """See `Result.per_class`."""
+        rows = zip(self.data.classes, scorer.per_class(), strict=True)
+        return [{"name": known.name, "colour": known.colour, **row} for known, row in rows]
+
+
+def named(part: str, figures: dict[str, float]) -> dict[str, float]:
+    """Figures with the name of their part."""
+    return {f"{part}_{name}": value for name, value in figures.items()}
+
+
+def head_of(encoder: nn.Module, config: EvaluateConfig) -> str:
+    """The name of the head: what the settings say, or what suits the encoder."""
+    if config.head or config.task != "segmentation":
+        return config.head or "linear"
+    return "fcn" if isinstance(encoder, SpectralResNet) else "upconv"
+
+
+def check_size(encoder: nn.Module, config: EvaluateConfig) -> None:
+    """Check that the encoder can see images of that size.
+
+    Raises:
+        UsageError: its patches do not divide it.
+    """
+    whole = 4 if isinstance(encoder, SpectralSwin) else int(getattr(encoder, "patch", 1))
+    if config.task == "segmentation" and config.head == "ridge":
+        whole = int(encoder.stride)  # type: ignore[arg-type]
+    if config.size % whole:
+        raise UsageError(
+            f"Images of {config.size} pixels are no multiple of {whole}, which this network needs.",
+            remedy="Choose another --size.",
+        )

@@ -1,0 +1,106 @@
+"""A few patches of test with image, truth and answer, to be looked at; the same ones in all evaluations of a task."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from spectralearth_build.evaluate.config import Task
+from spectralearth_build.evaluate.crops import cut, tiles
+from spectralearth_build.evaluate.data import Part
+from spectralearth_build.evaluate.metrics import IGNORE
+from spectralearth_build.evaluate.result import PREDICTIONS
+from spectralearth_build.evaluate.stream import Reading
+from spectralearth_build.evaluate.train import Answer
+from spectralearth_build.files import replacing
+
+COUNT = 8
+RGB_NM = (640.0, 550.0, 460.0)
+"""Wavelengths of red, green and blue."""
+
+
+def write_examples(
+    folder: Path,
+    part: Part,
+    reading: Reading,
+    answer: Answer,
+    nm: tuple[float, ...],
+    task: Task,
+    threshold: float,
+) -> None:
+    """Write ``predictions.npz``.
+
+    It holds ``patch_id``, ``rgb`` uint8 [n, size, size, 3], and ``truth`` and ``prediction``, which are class indices
+    uint8 [n, size, size] (255: none) for segmentation, bool [n, class] for multilabel, int64 [n] for single.
+
+    Args:
+        folder: where to.
+        part: test.
+        reading: how pixels are read.
+        answer: scores of counts.
+        nm: wavelengths of the bands.
+        task: what scores mean.
+        threshold: multilabel: above it a class is said to be there.
+    """
+    at = picked(part)
+    patches = part.patches.iloc[at.tolist()]
+    middle = tiles(part.size)[[len(tiles(part.size)) // 2]].expand(len(at), 2)
+    batch = next(iter(reading.of(patches, len(at), shuffle=False)))
+    counts = cut(batch["pixels"], middle, part.size)
+    truth, _ = part.crop(at, middle)
+    with torch.no_grad():
+        scores = answer(counts.to(reading.device))
+    held = {
+        "patch_id": patches["patch_id"].to_numpy(str),
+        "rgb": np.stack([colours(each, nm) for each in counts.numpy()]),
+        "truth": truth.numpy(),
+        "prediction": decided(scores, task, threshold).cpu().numpy(),
+    }
+    with replacing(folder / PREDICTIONS) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, **held)
+
+
+def picked(part: Part) -> Tensor:
+    """Positions of the patches: those of most classes, one a location, ties by a hash of the name."""
+    truth, _ = part.every(torch.arange(len(part)))
+    truth = truth.view(len(part), -1)
+    if truth.dtype == torch.bool:
+        rich = truth.sum(1).tolist()
+    else:
+        rich = [len(set(each.unique().tolist()) - {IGNORE}) for each in truth]
+    names = part.patches["patch_id"].tolist()
+    order = sorted(range(len(part)), key=lambda i: (-rich[i], hashlib.blake2b(names[i].encode()).digest()))
+    seen: set[str] = set()
+    chosen: list[int] = []
+    for i in order:
+        place = str(part.patches["location_id"].iloc[i])
+        if place not in seen and len(chosen) < COUNT:
+            chosen.append(i)
+            seen.add(place)
+    return torch.tensor(chosen)
+
+
+def decided(scores: Tensor, task: Task, threshold: float) -> Tensor:
+    """Scores as classes."""
+    if task == "multilabel":
+        return scores > threshold
+    return scores.argmax(1).to(torch.uint8 if task == "segmentation" else torch.int64)
+
+
+def colours(counts: npt.NDArray[np.int16], nm: tuple[float, ...]) -> npt.NDArray[np.uint8]:
+    """A picture of a patch, uint8 [y, x, 3], stretched from the 2nd to the 98th percentile of its values.
+
+    Args:
+        counts: int16 [band, y, x].
+        nm: wavelengths of the bands.
+    """
+    bands = [int(np.argmin(np.abs(np.asarray(nm) - wanted))) for wanted in RGB_NM]
+    image = counts[bands].astype(np.float32)
+    low, high = np.percentile(image, (2, 98))
+    stretched = np.clip((image - low) / max(float(high - low), 1.0), 0, 1)
+    return np.asarray((255 * stretched).round().astype(np.uint8).transpose(1, 2, 0))

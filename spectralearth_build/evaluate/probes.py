@@ -1,0 +1,151 @@
+"""What an encoder knows, without epochs: ridge regression in closed form and nearest neighbours, for any targets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize, one_hot, pad
+
+from spectralearth_build.evaluate.heads.layers import resize
+from spectralearth_build.evaluate.metrics import IGNORE
+
+AT_ONCE = 4096
+"""Rows of cosines in memory."""
+ADDED_AT_ONCE = 1 << 16
+"""Rows of float64 features in memory."""
+
+
+@dataclass(frozen=True)
+class LinearProbe:
+    """A solved ridge regression."""
+
+    weights: Tensor
+    """float64 [dim, class], of features as they come."""
+    bias: Tensor
+    """float64 [class]."""
+
+    def __call__(self, features: Tensor) -> Tensor:
+        """Features [..., dim] to scores float64 [..., class]: about 1 for a class that is there, 0 for others."""
+        return features.double() @ self.weights + self.bias
+
+    def maps(self, features: Tensor, size: tuple[int, int]) -> Tensor:
+        """Maps [batch, dim, y, x] to scores float32 [batch, class, *size], upsampled."""
+        scores = torch.einsum("bdyx,dc->bcyx", features.float(), self.weights.float())
+        return resize(scores + self.bias.float()[:, None, None], size)
+
+
+class Ridge:
+    """Ridge regression to the shares (or presence) of classes, of any number of samples in batches.
+
+    Only sums are kept, dim x (dim + classes) numbers, so every pixel of a data set may take part. Features are
+    standardised by their own mean and deviation, so the penalty means the same for all encoders.
+
+    Args:
+        dim: length of a feature.
+        classes: number of classes.
+        device: where features lie; it must know float64.
+    """
+
+    def __init__(self, dim: int, classes: int, device: torch.device | str = "cpu") -> None:
+        self.dim = dim
+        # Around the first batch's mean, so that large means cost no digits: the sums of [1, feature, target].
+        self.origin: Tensor | None = None
+        size = 1 + dim
+        self.left = torch.zeros(size, size, dtype=torch.float64, device=device)
+        self.right = torch.zeros(size, classes, dtype=torch.float64, device=device)
+
+    @torch.no_grad()
+    def add(self, features: Tensor, targets: Tensor, weights: Tensor | None = None) -> None:
+        """Add samples. Never waits for the device.
+
+        Args:
+            features: [sample, dim].
+            targets: [sample, class], 0 to 1.
+            weights: [sample], such as the labelled share of a place; 0 leaves a sample out. None: all 1.
+        """
+        if self.origin is None:
+            self.origin = features.double().mean(0)
+        if weights is None:
+            weights = torch.ones_like(features[:, 0])
+        columns = [torch.split(each, ADDED_AT_ONCE) for each in (features, targets, weights)]
+        for x, y, weight in zip(*columns, strict=True):
+            row = pad(x.double() - self.origin, (1, 0), value=1.0)
+            heavy = row * weight.double()[:, None]
+            self.left += heavy.T @ row
+            self.right += heavy.T @ y.double()
+
+    def solve(self, penalty: float = 1.0) -> LinearProbe:
+        """The minimum of the squared errors' sum + penalty x squared weights (of standardised features).
+
+        Raises:
+            ValueError: fewer than two samples.
+        """
+        count = float(self.left[0, 0])
+        if self.origin is None or count <= 1:
+            raise ValueError("A ridge regression needs at least two samples.")
+        mean, centre = self.left[0, 1:] / count, self.right[0] / count
+        gram = self.left[1:, 1:] - count * mean.outer(mean)
+        std = (gram.diagonal() / (count - 1)).clamp(min=0).sqrt().clamp(min=1e-6)
+        moment = (self.right[1:] - count * mean.outer(centre)) / std[:, None]
+        gram = gram / std.outer(std)
+        gram.diagonal().add_(penalty)
+        weights = torch.linalg.solve(gram, moment) / std[:, None]
+        return LinearProbe(weights, centre - (mean + self.origin) @ weights)
+
+
+def presence(labels: Tensor, classes: int) -> Tensor:
+    """Targets of single labels: int64 [sample] to float32 [sample, class], 0 and 1."""
+    return one_hot(labels.long(), classes).float()
+
+
+def places(
+    features: Tensor, truth: Tensor, classes: int, ignore: int = IGNORE
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Samples for `Ridge.add` of maps: each place of the map with the classes of the pixels below it.
+
+    Args:
+        features: [batch, dim, y, x].
+        truth: whole numbers [batch, lines, columns], multiples of y and x.
+        classes: number of classes.
+        ignore: of pixels without a class.
+
+    Returns:
+        Features [place, dim], shares of classes of the labelled pixels float32 [place, class], and the labelled share
+        float32 [place].
+    """
+    batch, dim, height, width = features.shape
+    tall, wide = truth.shape[1] // height, truth.shape[2] // width
+    below = truth.view(batch, height, tall, width, wide).transpose(2, 3).reshape(-1, tall * wide).long()
+    counts = torch.zeros(len(below), classes + 1, device=truth.device)
+    counts.scatter_add_(
+        1, below.masked_fill(below == ignore, classes), torch.ones_like(below, dtype=torch.float32)
+    )
+    counts = counts[:, :classes]
+    labelled = counts.sum(1)
+    shares = counts / labelled.clamp(min=1)[:, None]
+    return features.permute(0, 2, 3, 1).reshape(-1, dim), shares, labelled / (tall * wide)
+
+
+def neighbour_votes(
+    known: Tensor, targets: Tensor, asked: Tensor, k: int = 20, temperature: float = 0.07
+) -> Tensor:
+    """Scores of nearest neighbours by cosine, weighted as in DINO (arXiv 2104.14294): the share of votes for a class.
+
+    Args:
+        known: features [n, dim].
+        targets: [n, class], 0 to 1: one or several labels each.
+        asked: features [m, dim].
+        k: neighbours that vote.
+        temperature: divides the cosines; votes are their exponentials.
+
+    Returns:
+        float32 [m, class], 0 to 1; above 0.5 most of the votes have the label.
+    """
+    base, values = normalize(known.float(), dim=1), targets.float()
+    out = []
+    for part in torch.split(normalize(asked.float(), dim=1), AT_ONCE):
+        cosine, index = (part @ base.T).topk(min(k, len(base)), dim=1)
+        out.append(torch.einsum("mk,mkc->mc", (cosine / temperature).softmax(1), values[index]))
+    return torch.cat(out)

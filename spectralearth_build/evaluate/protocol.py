@@ -1,0 +1,125 @@
+"""Protocols: what of an encoder is trained, and a network that keeps everything else as it is."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+
+from spectralearth_build.errors import UsageError
+from spectralearth_build.evaluate.config import EvaluateConfig, Protocol
+from spectralearth_build.evaluate.heads import Head, Takes, see
+from spectralearth_build.pretrain.encoders import make
+from spectralearth_build.pretrain.spectra import Spectra, Standardise
+from spectralearth_build.pretrain.weights import CountsEncoder, load_encoder, options_of
+
+
+class Model(nn.Module):
+    """An encoder and a head. ``train()`` reaches only what the protocol trains.
+
+    Args:
+        encoder: takes counts.
+        head: of `heads.make_head`; None: only what a head would see is asked for.
+        protocol: see `EvaluateConfig.protocol`.
+        takes: what of the encoder is seen; the head says it if there is one.
+    """
+
+    def __init__(
+        self, encoder: CountsEncoder, head: Head | None, protocol: Protocol, takes: Takes = "vector"
+    ) -> None:
+        super().__init__()
+        self.standardise: Standardise = encoder.standardise
+        self.encoder, self.head = encoder.encoder, head
+        self.takes: Takes = takes if head is None else head.takes
+        self.protocol = protocol
+        self.encoder.requires_grad_(protocol in ("finetune", "scratch"))
+        if protocol == "adapter":
+            self._adapter.requires_grad_(True)
+
+    @property
+    def _adapter(self) -> nn.Module:
+        found = self.encoder.adapter
+        assert isinstance(found, nn.Module)
+        return found
+
+    def train(self, mode: bool = True) -> Self:
+        """Set the mode; what is not trained stays in evaluation mode, so its statistics stay what they are."""
+        super().train(mode)
+        if self.protocol in ("frozen", "adapter"):
+            self.encoder.eval()
+        if self.protocol == "adapter":
+            self._adapter.train(mode)
+        return self
+
+    def see(self, counts: Tensor) -> list[Tensor]:
+        """What the head takes, of counts int16 [batch, band, y, x]."""
+        with torch.set_grad_enabled(torch.is_grad_enabled() and self.protocol != "frozen"):
+            return see(self.encoder, self.takes, self.standardise(counts))
+
+    def forward(self, seen: Tensor | list[Tensor], size: int) -> Tensor:
+        """Scores.
+
+        Args:
+            seen: counts, or what `see` made of them.
+            size: edge of the images in pixels.
+
+        Returns:
+            [batch, class] or [batch, class, size, size].
+        """
+        assert self.head is not None
+        maps = seen if isinstance(seen, list) else self.see(seen)
+        scores: Tensor = self.head(maps, (size, size))
+        return scores
+
+    def trainable(self) -> tuple[int, int]:
+        """Parameters that are trained: all, and those of the encoder."""
+        everything, encoder = (
+            sum(value.numel() for value in module.parameters() if value.requires_grad)
+            for module in (self, self.encoder)
+        )
+        return everything, encoder
+
+
+def encoder_of(path: Path | None, config: EvaluateConfig, spectra: Spectra, dataset: str) -> CountsEncoder:
+    """The encoder to start from.
+
+    Args:
+        path: file of weights, of which protocol scratch takes the network alone; None: a new one of
+            ``config.encoder``.
+        config: the settings.
+        spectra: bands and statistics of the dataset, which new weights are given.
+        dataset: for messages.
+
+    Raises:
+        UsageError: not an encoder, or settings that make no network.
+        WavelengthError: data and encoder have different bands.
+    """
+    if path is not None and config.protocol != "scratch":
+        loaded = load_encoder(path, dense=config.dense, stem=config.stem)
+        loaded.spectra.check(spectra, dataset)
+        return loaded
+    options: dict[str, Any] = {
+        "name": config.encoder.name,
+        "bands": len(spectra.mean),
+        "patch": config.encoder.patch,
+        "image": config.encoder.image or config.size,
+    }
+    if path is not None:
+        load_encoder(path).spectra.check(spectra, dataset)
+        options = options_of(path)
+    try:
+        return CountsEncoder(make(**options, dense=config.dense, stem=config.stem), spectra)
+    except (TypeError, ValueError) as error:
+        raise UsageError(str(error), remedy="Mend the settings of the encoder.") from error
+
+
+def digest(module: nn.Module) -> str:
+    """A hash of all parameters and buffers: equal only if each is bit for bit."""
+    found = hashlib.sha256()
+    for name, value in sorted(module.state_dict().items()):
+        found.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+        found.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return found.hexdigest()

@@ -1,0 +1,111 @@
+"""One evaluation, from an encoder and labels to figures."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from spectralearth_build.errors import UsageError
+from spectralearth_build.evaluate.cell import Cell
+from spectralearth_build.evaluate.config import EvaluateConfig
+from spectralearth_build.evaluate.data import PARTS, Labelled, labelled
+from spectralearth_build.evaluate.result import Result, read_result
+from spectralearth_build.pretrain.checkpoint import differences
+from spectralearth_build.pretrain.memory import keep_memory
+
+__all__ = ["Result", "evaluate", "read_result"]
+
+
+def evaluate(
+    dataset: str | Path,
+    encoder: Path | None,
+    config: EvaluateConfig,
+    folder: Path,
+    cache: Path | None = None,
+) -> Result:
+    """Judge an encoder by a label set. A result that is there already, of the same settings, is returned.
+
+    Args:
+        dataset: folder or URL of a dataset with splits and labels.
+        encoder: file of weights; None: random weights of ``config.encoder``. Protocol scratch takes the network of the
+            file and new weights.
+        config: the settings.
+        folder: for result.json and predictions.npz.
+        cache: a folder that evaluations share: features of frozen encoders are kept there. None: nowhere.
+
+    Returns:
+        The result, test figures from the epoch that was best on val.
+
+    Raises:
+        UsageError: dataset, labels, splits and encoder do not go together, or the folder holds another result.
+        StoppedError: a signal came; there is no result.
+    """
+    begin = time.perf_counter()
+    data = labelled(dataset, config)
+    settings = settings_of(data, encoder, config)
+    before = read_result(folder)
+    if before is not None:
+        _compare(before.settings, settings, folder)
+        return before
+    device = torch.device(config.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    keep_memory(device)
+    with seeded(config.seed, device):
+        found = Cell(data, dataset, encoder, config, device).run(folder, cache)
+    result = replace(found, settings=settings, seconds=time.perf_counter() - begin)
+    result.write(folder)
+    return result
+
+
+def settings_of(data: Labelled, encoder: Path | None, config: EvaluateConfig) -> dict[str, Any]:
+    """What decides a result: settings, weights, and which patches have which labels."""
+    hashed = hashlib.sha256()
+    for name in PARTS:
+        part = data.parts[name]
+        hashed.update("\n".join([name, *part.patches["patch_id"]]).encode())
+        for truth in (part.whole, part.maps):
+            hashed.update(b"" if truth is None else truth.numpy().tobytes())
+    about = {
+        "encoder_sha256": "" if encoder is None else hashlib.sha256(_bytes(encoder)).hexdigest(),
+        "plan": data.plan,
+        "classes": [each.name for each in data.classes],
+        "labels_sha256": hashed.hexdigest(),
+    }
+    document: dict[str, Any] = json.loads(json.dumps(config.document() | about))
+    return document
+
+
+@contextmanager
+def seeded(seed: int, device: torch.device) -> Iterator[None]:
+    """Torch's random numbers begin with the seed inside, and go on as before behind it."""
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        yield
+
+
+def _bytes(encoder: Path) -> bytes:
+    try:
+        return encoder.read_bytes()
+    except OSError as error:
+        raise UsageError(
+            f"The encoder cannot be read: {error}.", encoder, "Use encoder.safetensors of a run."
+        ) from error
+
+
+def _compare(before: dict[str, Any], now: dict[str, Any], folder: Path) -> None:
+    """Refuse a folder that holds another result.
+
+    Raises:
+        UsageError: naming what differs.
+    """
+    changed = [f"{name}: {old!r} became {new!r}" for name, old, new in differences(before, now)]
+    if changed:
+        remedy = "Choose another folder, or delete this one."
+        raise UsageError(f"It holds the result of something else: {'; '.join(changed)}.", folder, remedy)

@@ -1,0 +1,72 @@
+"""What a task is trained for and judged by: its loss, and its figures from one global count."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
+
+from spectralearth_build.evaluate.boundary import boundary_loss
+from spectralearth_build.evaluate.config import Task
+from spectralearth_build.evaluate.metrics import IGNORE, Confusion, MultiLabel
+
+
+def loss_of(scores: Tensor, truth: Tensor, task: Task, boundary: float = 0.0) -> Tensor:
+    """The loss of a batch, float32.
+
+    Args:
+        scores: logits, [batch, class] or [batch, class, y, x].
+        truth: bool [batch, class], int64 [batch] or uint8 [batch, y, x] with 255 where there is no class.
+        task: multilabel: binary cross-entropy; others: cross-entropy, of pixels with a class.
+        boundary: how much more pixels at borders count, see `boundary.boundary_weights`.
+    """
+    scores = scores.float()
+    if task == "multilabel":
+        return binary_cross_entropy_with_logits(scores, truth.float())
+    if task == "single":
+        return cross_entropy(scores, truth)
+    if boundary > 0:
+        return boundary_loss(scores, truth, boundary)
+    total = cross_entropy(scores, truth.long(), ignore_index=IGNORE, reduction="sum")
+    return total / (truth != IGNORE).sum().clamp(min=1)
+
+
+class Scorer:
+    """Figures of a part, batch by batch.
+
+    Args:
+        task: what is judged.
+        classes: number of classes.
+        device: where scores and truth lie.
+        threshold: multilabel: a class is said to be there where its score is above: 0 for logits.
+    """
+
+    def __init__(self, task: Task, classes: int, device: torch.device, threshold: float = 0.0) -> None:
+        self.task = task
+        self._several = MultiLabel(classes, threshold) if task == "multilabel" else None
+        self._one = Confusion(classes, device)
+
+    def update(self, scores: Tensor, truth: Tensor) -> None:
+        """Count a batch; arguments as of `loss_of`."""
+        if self._several is not None:
+            self._several.update(scores.float(), truth)
+        else:
+            self._one.update(scores.argmax(1), truth)
+
+    def figures(self) -> dict[str, float]:
+        """Micro and macro figures; IoU of pixels only."""
+        found = (self._several or self._one).figures()
+        return {name: value for name, value in found.items() if self._shown(name)}
+
+    def per_class(self) -> list[dict[str, Any]]:
+        """The same of each class; None where it is not defined."""
+        return [
+            {name: None if math.isnan(value) else value for name, value in row.items() if self._shown(name)}
+            for row in (self._several or self._one).per_class()
+        ]
+
+    def _shown(self, name: str) -> bool:
+        return self.task == "segmentation" or not name.startswith("iou")

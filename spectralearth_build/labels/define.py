@@ -1,0 +1,201 @@
+"""From what a user asks for to the definition of a label: rasters opened, checked and hashed, classes written out."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import takewhile
+from pathlib import Path
+
+from spectralearth_build.errors import UsageError
+from spectralearth_build.labels.classes import NOMENCLATURES, LabelClass, Nomenclature, nomenclature
+from spectralearth_build.labels.resample import RULES
+from spectralearth_build.labels.source import Kind, Source, open_source
+from spectralearth_build.labels.years import YEAR_RULES
+from spectralearth_build.progress import track
+from spectralearth_build.store.labels import NAME, Definition, LabelSource
+from spectralearth_build.store.manifest import entry_of_file
+
+AUTO = "auto"
+"""The rule that suits each raster; see `resample.default_rule`."""
+_GIVEN = re.compile(r"(?P<name>[^=]+)=(?P<path>.+?)(:(?P<year>[12]\d{3}))?")
+
+
+@dataclass(frozen=True)
+class Given:
+    """A raster as a user names it."""
+
+    path: str
+    """File or URL, as rasterio takes it."""
+    year: int = 0
+    """Its year; 0: none."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """A label as a user asks for it."""
+
+    label: str
+    """Its name."""
+    rasters: tuple[Given, ...]
+    """Where it comes from."""
+    nomenclature: str = ""
+    """Name or CSV file of its classes; empty: it has none."""
+    rule: str = AUTO
+    """How values come onto the patches' grid."""
+    year_rule: str = "nearest"
+    """Which year a patch gets."""
+    threshold: float = 0.02
+    """Least share of the labelled pixels that makes a class one of the patch."""
+    least_labelled: float = 0.5
+    """Least share of labelled pixels; patches with less are left out."""
+
+    def __post_init__(self) -> None:
+        if not NAME.fullmatch(self.label):
+            raise UsageError(
+                f"'{self.label}' cannot be the name of a label.",
+                remedy="Use small letters, digits and underscores, a letter first, 32 at most.",
+            )
+        for given, known in ((self.rule, (AUTO, *RULES)), (self.year_rule, YEAR_RULES)):
+            if given not in known:
+                raise UsageError(f"There is no rule '{given}'.", remedy=f"Choose among {', '.join(known)}.")
+        if not (0 <= self.threshold <= 1 and 0 <= self.least_labelled <= 1):
+            raise UsageError("Shares lie between 0 and 1.", remedy="Write 5 percent as 0.05.")
+        years = [each.year for each in self.rasters]
+        names = [(each.year, Path(each.path).name) for each in self.rasters]
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise UsageError(
+                f"Several rasters of {self.label} are called {twice[0][1]}.", remedy="Rename all but one."
+            )
+        if 0 in years and any(years):
+            raise UsageError(
+                f"Some rasters of {self.label} have a year and some have none.",
+                remedy="Write NAME=RASTER:YEAR for all of them.",
+            )
+
+    @property
+    def ordered(self) -> tuple[Given, ...]:
+        """The rasters by year and name of the file, so that the order in which they are given changes nothing."""
+        return tuple(sorted(self.rasters, key=lambda each: (each.year, Path(each.path).name)))
+
+
+def parse_rasters(texts: Sequence[str]) -> dict[str, tuple[Given, ...]]:
+    """Rasters by label, as the command line has them: NAME=RASTER or NAME=RASTER:YEAR, RASTER with * for several.
+
+    Raises:
+        UsageError: it is not written like this, or no file is called so.
+    """
+    found: dict[str, tuple[Given, ...]] = {}
+    for text in texts:
+        parts = _GIVEN.fullmatch(text)
+        if parts is None:
+            raise UsageError(f"'{text}' names no label and raster.", remedy="Write NAME=RASTER[:YEAR].")
+        path = parts["path"]
+        paths = _matching(path) if "*" in path else [path]
+        if not paths:
+            raise UsageError("No file is called so.", path)
+        year = int(parts["year"] or 0)
+        found[parts["name"]] = (*found.get(parts["name"], ()), *(Given(_absolute(p), year) for p in paths))
+    return found
+
+
+def define(request: Request) -> Definition:
+    """Open and hash the rasters of a label and write out all that decides about it.
+
+    Raises:
+        UsageError: a raster is no raster of labels, they do not fit each other, or there is no such nomenclature.
+    """
+    kind = _kind(request)
+    classes = nomenclature(request.nomenclature) if request.nomenclature else None
+    sources, types = [], dict[tuple[Kind, str], str]()
+    for given in track(request.ordered, "hash rasters", len(request.rasters)):
+        with open_source(given.path, kind) as source:
+            types[source.kind, source.dtype.name] = source.name
+            sources.append(LabelSource(source.name, given.year, *_fingerprint(given.path, source)))
+            nodata = None if source.kind == "continuous" else int(source.nodata)
+            if len(sources) == 1:
+                first = source.kind, source.dtype.name, nodata
+    _check(request, types, classes)
+    return Definition(
+        request.label,
+        *first,
+        "" if classes is None else classes.name,
+        () if classes is None else tuple(map(_document, classes.classes)),
+        request.rule,
+        request.year_rule,
+        request.threshold,
+        request.least_labelled,
+        tuple(sources),
+    )
+
+
+def classes_of(definition: Definition) -> tuple[LabelClass, ...]:
+    """The classes that a definition writes out."""
+    return tuple(
+        LabelClass(int(c["index"]), str(c["name"]), str(c["colour"]), tuple(map(int, c["codes"])))
+        for c in definition.classes
+    )
+
+
+def nomenclature_of(definition: Definition) -> Nomenclature:
+    """The nomenclature as it was when the label was defined."""
+    return Nomenclature(definition.nomenclature, definition.nomenclature, "", classes_of(definition))
+
+
+def kind_of(definition: Definition) -> Kind:
+    """Codes or quantities."""
+    return "continuous" if definition.kind == "continuous" else "categorical"
+
+
+def _kind(request: Request) -> Kind | None:
+    """What the rasters must be; None: what their types say."""
+    if request.nomenclature:
+        return "categorical"
+    return "continuous" if request.rule == "mean" else None
+
+
+def _check(request: Request, types: Mapping[tuple[Kind, str], str], classes: Nomenclature | None) -> None:
+    if len(types) > 1:
+        listed = ", ".join(f"{name} is {kind} {dtype}" for (kind, dtype), name in types.items())
+        raise UsageError(
+            f"The rasters of {request.label} do not fit each other: {listed}.",
+            remedy="Give rasters of one kind and type, or make two labels of them.",
+        )
+    ((kind, _),) = types
+    if request.rule == ("majority" if kind == "continuous" else "mean"):
+        raise UsageError(
+            f"The rule {request.rule} makes no sense of the {kind} values of {request.label}.",
+            remedy="Use mean for quantities, without --classes, and majority for codes.",
+        )
+    if kind == "categorical" and classes is None:
+        raise UsageError(
+            f"{request.label} has codes, and nothing says what they mean.",
+            remedy=f"Give --classes: {', '.join(NOMENCLATURES)}, or a CSV file with the columns codes,name,colour. "
+            "For quantities, give --rule mean.",
+        )
+
+
+def _fingerprint(path: str, source: Source) -> tuple[int, str]:
+    """Size and hash of a file; of what is no file here, 0 and the hash of its georeference, size and type."""
+    if Path(path).is_file():
+        found = entry_of_file(Path(path))
+        return int(found["bytes"]), str(found["sha256"])
+    head = source.crs.to_wkt(), tuple(source.transform), source.shape, source.dtype.name, source.nodata
+    return 0, hashlib.sha256(repr(head).encode()).hexdigest()
+
+
+def _matching(pattern: str) -> list[str]:
+    """Files that a pattern with * names, in order."""
+    fixed = Path(*takewhile(lambda part: "*" not in part, Path(pattern).parts))
+    return sorted(str(path) for path in fixed.glob(str(Path(pattern).relative_to(fixed))))
+
+
+def _absolute(path: str) -> str:
+    """A file's path from anywhere, as workers may run elsewhere; URLs and /vsi paths as they are."""
+    return str(Path(path).absolute()) if "://" not in path and not path.startswith("/vsi") else path
+
+
+def _document(label: LabelClass) -> dict[str, object]:
+    return {**asdict(label), "codes": list(label.codes)}

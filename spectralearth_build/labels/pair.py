@@ -1,0 +1,279 @@
+"""The stage that gives the patches of a dataset labels: one task a tile, whole shards, a record after each.
+
+As with cutting, what was done is decided by the records alone, so a run may stop anywhere, and the same command goes
+on. It makes what is missing (because the dataset has grown) or not as its record says, and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import shapely
+
+from spectralearth_build.cluster import Executor, Failure
+from spectralearth_build.errors import DamagedError, UsageError
+from spectralearth_build.files import delete_partials, remove, write_bytes
+from spectralearth_build.journal import recover
+from spectralearth_build.labels.define import Given, Request, define, kind_of
+from spectralearth_build.labels.patch import PairTask, Place, pair_shards
+from spectralearth_build.labels.reach import reach
+from spectralearth_build.labels.source import Kind, open_source
+from spectralearth_build.overlap.lattice import ORIGIN, PIXEL
+from spectralearth_build.progress import track
+from spectralearth_build.store.commit import Commit, read_all
+from spectralearth_build.store.failures import read_failed
+from spectralearth_build.store.fates import given_up
+from spectralearth_build.store.label_arrays import is_whole
+from spectralearth_build.store.labels import (
+    Definition,
+    LabelRecord,
+    decode_definition,
+    definition_name,
+    made_of,
+    record_name,
+    records_of,
+    shard_name,
+)
+from spectralearth_build.store.manifest import MANIFEST
+from spectralearth_build.store.publish import publish
+from spectralearth_build.store.schema import ROOT
+from spectralearth_build.store.task import Planned, load_plan
+from spectralearth_build.tables import LABELS
+
+STAGE = "pair"
+FEW = 8
+"""So many rasters are opened by every task."""
+_TOGETHER = 64
+"""Shards whose hashes one task checks."""
+
+
+@dataclass(frozen=True)
+class Paired:
+    """What a run did, and what there is now."""
+
+    shards: dict[str, int]
+    """Shards that this run made, by label."""
+    table: pd.DataFrame
+    """labels.parquet, of all labels of the dataset."""
+
+
+def pair(dataset: Path, requests: Sequence[Request], executor: Executor, anew: bool = False) -> Paired:
+    """Make the labels that are asked for and not there yet, then publish.
+
+    Args:
+        dataset: the dataset, cut and published.
+        requests: the labels.
+        executor: runs the tasks.
+        anew: forget labels of the same names, whatever they were made from.
+
+    Raises:
+        UsageError: the dataset is not finished, a raster cannot be used, or a label of that name is of another making.
+        DamagedError: some patches could not be labelled; all others are.
+        OutOfSpaceError: the target is full.
+        StoppedError: a signal came.
+    """
+    dataset = dataset.absolute()  # workers may run elsewhere
+    work = _opened(dataset, executor)
+    definitions = [define(request) for request in requests]
+    for definition in definitions:  # all refusals come before the first change
+        if not anew:
+            work.refuse_others(definition)
+    shards, failed = {}, list[Failure]()
+    for request, definition in zip(requests, definitions, strict=True):
+        todo = work.outstanding(definition, anew)
+        work.prepare(definition, todo)
+        failed += work.run(definition, request.ordered, todo)
+        shards[definition.label] = len(todo)
+    publish(dataset)
+    if failed:
+        raise DamagedError(
+            f"{len(failed)} groups of patches could not be labelled; the first, {failed[0].key}: {failed[0].message}",
+            dataset,
+            "Mend the cause and run the same command again; what was done stays.",
+        )
+    return Paired(shards, LABELS.read(dataset))
+
+
+def drop(dataset: Path, label: str) -> None:
+    """Take a label out of a dataset.
+
+    Raises:
+        UsageError: there is none of that name, or the dataset is not finished.
+    """
+    path = dataset / definition_name(label)
+    if not path.is_file():
+        known = ", ".join(sorted(p.stem for p in path.parent.glob("*.json"))) or "none"
+        raise UsageError(f"There is no label '{label}'; there are: {known}.", dataset, "Name one of them.")
+    remove(dataset / ROOT)
+    remove(path)
+    publish(dataset)
+
+
+@dataclass(frozen=True)
+class _Work:
+    """A dataset that gets labels."""
+
+    dataset: Path
+    planned: Planned
+    commits: Mapping[int, Commit]
+    """Records of the pixels, by shard."""
+    executor: Executor
+
+    def refuse_others(self, definition: Definition) -> None:
+        """Refuse to mix labels of one name that are of different making."""
+        path = self.dataset / definition_name(definition.label)
+        try:
+            changed = definition.differences(decode_definition(path.read_bytes()))
+        except (FileNotFoundError, ValueError):  # missing or damaged: the records know its id
+            others = made_of(self.dataset, definition.label) - {definition.id}
+            changed = ["its rasters or options were others"] if others else []
+        if changed:
+            more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
+            raise UsageError(
+                f"There is a label {definition.label} already: {'; '.join(changed[:3])}{more}.",
+                path,
+                "Use the same rasters and options, or another name, or --anew to make it anew.",
+            )
+
+    def outstanding(self, definition: Definition, anew: bool) -> list[int]:
+        """Shards of which there is no whole one with these labels of all their patches."""
+        if anew:
+            return sorted(self.commits)
+        held = [
+            record
+            for record in records_of(self.dataset, definition, self.planned.plan_of)
+            if record.shard in self.commits
+            and [patch.row for patch in record.patches] == list(self.commits[record.shard].rows)
+        ]
+        whole = _whole(self.dataset, held, self.executor)
+        return [shard for shard in sorted(self.commits) if shard not in whole]
+
+    def prepare(self, definition: Definition, todo: list[int]) -> None:
+        """Write the definition and delete records that are to be made anew; the root is away while one is missing."""
+        path = self.dataset / definition_name(definition.label)
+        defined = path.is_file() and path.read_bytes() == definition.data
+        names = (f(definition.label, shard) for shard in todo for f in (record_name, shard_name))
+        stale = [self.dataset / name for name in names if (self.dataset / name).is_file()]
+        if stale or (path.is_file() and not defined):
+            remove(self.dataset / ROOT)
+        if not defined:
+            write_bytes(path, definition.data)
+        for each in stale:
+            if each.suffix == ".json":
+                remove(each)
+
+    def run(self, definition: Definition, rasters: tuple[Given, ...], todo: list[int]) -> list[Failure]:
+        """Make shards; what failed."""
+        reaches = _reaches(rasters, kind_of(definition)) if todo and len(rasters) > FEW else None
+        tasks = _Tasks(self, definition, rasters, self._by_tile(todo), reaches)
+        steps = track(self.executor.run(STAGE, pair_shards, tasks), f"{STAGE} {definition.label}", len(tasks))
+        return [outcome for _, outcome in steps if isinstance(outcome, Failure)]
+
+    def places(self, shard: int) -> tuple[Place, ...]:
+        """The patches of a shard, retired ones too, in order of their rows."""
+        rows = list(self.commits[shard].rows)
+        patches = self._patches.loc[rows]
+        windows = self._windows.loc[patches["location_id"]]
+        columns = windows["epsg"], windows["lattice_col"], windows["lattice_row"], patches["acquired"]
+        return tuple(
+            Place(row, int(epsg), ORIGIN + PIXEL * float(col), ORIGIN + PIXEL * float(line), acquired)
+            for row, epsg, col, line, acquired in zip(rows, *columns, strict=True)
+        )
+
+    def ground(self, shards: Sequence[int]) -> shapely.Geometry:
+        """What the patches of shards cover, in longitude and latitude."""
+        rows = [row for shard in shards for row in self.commits[shard].rows]
+        return shapely.union_all(
+            self._outlines.loc[self._patches.loc[rows, "location_id"].unique()].to_numpy()
+        )
+
+    @cached_property
+    def _outlines(self) -> pd.Series:
+        return self.planned.locations.set_index("location_id").geometry
+
+    @cached_property
+    def _patches(self) -> pd.DataFrame:
+        return self.planned.patches.set_index("store_row")[["location_id", "acquired"]]
+
+    @cached_property
+    def _windows(self) -> pd.DataFrame:
+        return self.planned.locations.set_index("location_id")[["epsg", "lattice_col", "lattice_row"]]
+
+    def _by_tile(self, shards: list[int]) -> dict[str, list[int]]:
+        """Shards by tile, which lie together on the ground."""
+        found: dict[str, list[int]] = {}
+        for shard in shards:
+            found.setdefault(self.commits[shard].tile_id, []).append(shard)
+        return found
+
+
+@dataclass(frozen=True)
+class _Tasks(Mapping[str, tuple[Path, PairTask]]):
+    """Arguments of `pair_shards` by tile; each made when it is asked for."""
+
+    work: _Work
+    definition: Definition
+    rasters: tuple[Given, ...]
+    shards: Mapping[str, list[int]]
+    reaches: npt.NDArray[np.object_] | None
+    """Where each raster may have pixels; None: each task looks at all of them."""
+
+    def __getitem__(self, tile_id: str) -> tuple[Path, PairTask]:
+        plans = {shard: self.work.planned.plan_of(shard) for shard in self.shards[tile_id]}
+        places = {shard: self.work.places(shard) for shard in plans}
+        rows = self.work.planned.shard_rows
+        rasters = self._reaching(list(places))
+        return self.work.dataset, PairTask(self.definition, rasters, plans, rows, places)
+
+    def _reaching(self, shards: list[int]) -> tuple[Given, ...]:
+        if self.reaches is None:
+            return self.rasters
+        near = shapely.intersects(self.reaches, self.work.ground(shards))
+        return tuple(raster for raster, may in zip(self.rasters, near, strict=True) if may)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.shards)
+
+    def __len__(self) -> int:
+        return len(self.shards)
+
+
+def _reaches(rasters: Sequence[Given], kind: Kind) -> npt.NDArray[np.object_]:
+    found = np.empty(len(rasters), object)
+    for number, raster in enumerate(rasters):
+        with open_source(raster.path, kind) as source:
+            found[number] = reach(source)
+    return found
+
+
+def whole_shards(dataset: Path, records: Sequence[LabelRecord]) -> list[int]:
+    """Shards that are there and have the hash of their record."""
+    return [record.shard for record in records if is_whole(dataset, record)]
+
+
+def _opened(dataset: Path, executor: Executor) -> _Work:
+    """A finished dataset, after what an interrupted run has left is cleared away."""
+    delete_partials(dataset)
+    recover(dataset)
+    if not (dataset / MANIFEST).is_file():
+        raise UsageError(
+            f"The dataset is unfinished: {MANIFEST} is missing.", dataset, "Run `build` (again)."
+        )
+    planned = load_plan(dataset)
+    commits = read_all(dataset, planned.plan_of)
+    given_up(planned, commits, read_failed(dataset, planned.first_id))  # refuses what is not wholly cut
+    return _Work(dataset, planned, commits, executor)
+
+
+def _whole(dataset: Path, records: Sequence[LabelRecord], executor: Executor) -> set[int]:
+    """The same, by tasks; what cannot be read is not whole."""
+    starts = range(0, len(records), _TOGETHER)
+    tasks = {f"{start}": (dataset, records[start : start + _TOGETHER]) for start in starts}
+    found = track(executor.run("hash", whole_shards, tasks), "check labels", len(tasks))
+    return {shard for _, part in found if not isinstance(part, Failure) for shard in part}

@@ -1,0 +1,134 @@
+"""The labels of one patch, and the task that makes those of some shards."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+
+from spectralearth_build.labels import summary
+from spectralearth_build.labels.classes import Nomenclature
+from spectralearth_build.labels.define import AUTO, Given, kind_of, nomenclature_of
+from spectralearth_build.labels.resample import Rule, default_rule, on_patch
+from spectralearth_build.labels.source import Source, open_source
+from spectralearth_build.labels.years import YearRule, year_for
+from spectralearth_build.store.label_arrays import LabelMap, write_label_shard
+from spectralearth_build.store.labels import Definition, Labelled, LabelRecord
+
+
+@dataclass(frozen=True)
+class Place:
+    """A patch that wants labels."""
+
+    row: int
+    """Its row in the store."""
+    epsg: int
+    """UTM zone of its window."""
+    west: float
+    """x of the upper-left corner, metres."""
+    north: float
+    """y of the upper-left corner, metres."""
+    acquired: datetime
+    """When it was seen."""
+
+
+@dataclass(frozen=True)
+class PairTask:
+    """All there is to know to make some shards of a label."""
+
+    definition: Definition
+    """What the label is."""
+    rasters: tuple[Given, ...]
+    """Those of its rasters that may reach the patches, in the order of the definition."""
+    plans: Mapping[int, str]
+    """Id of the generation of each shard."""
+    shard_rows: int
+    """Rows of a shard."""
+    shards: Mapping[int, tuple[Place, ...]]
+    """Patches by shard, in order of their rows."""
+
+
+def pair_shards(dataset: Path, task: PairTask) -> int:
+    """Write shards of labels, each with its record; returns how many patches have a map.
+
+    Raises:
+        UsageError: a raster cannot be read.
+    """
+    with ExitStack() as stack:
+        kind = kind_of(task.definition)
+        sources = [(stack.enter_context(open_source(r.path, kind)), r.year) for r in task.rasters]
+        return sum(_write(dataset, task, shard, sources) for shard in task.shards)
+
+
+def label_patch(
+    definition: Definition, sources: Sequence[tuple[Source, int]], place: Place, classes: Nomenclature
+) -> tuple[Labelled, LabelMap | None]:
+    """What became of a patch, and its map unless it was left out.
+
+    Args:
+        definition: what the label is.
+        sources: its rasters and their years, in the order of the definition.
+        place: the patch.
+        classes: the nomenclature of the definition.
+    """
+    where = place.epsg, place.west, place.north
+    reaching = [(source, year) for source, year in sources if source.covers(*where)]
+    if not reaching:
+        return Labelled(place.row, reason="no raster reaches it"), None
+    year = _year(definition, {year for _, year in reaching}, place.acquired)
+    if year is None:
+        tail = " or before" if definition.year_rule == "before" else ""
+        return Labelled(place.row, reason=f"no raster of {place.acquired.year}{tail} reaches it"), None
+    used = [source for source, of in reaching if of == year]
+    rule = default_rule(used[0]) if definition.rule == AUTO else cast("Rule", definition.rule)
+    values = on_patch(used, *where, rule)
+    found = place.row, year, " ".join(source.name for source in used)
+    return _described(definition, classes, found, values)
+
+
+def _year(definition: Definition, years: set[int], acquired: datetime) -> int | None:
+    """The year of the rasters to use; 0 where they have none."""
+    return 0 if 0 in years else year_for(years, acquired, cast("YearRule", definition.year_rule))
+
+
+def _described(
+    definition: Definition, classes: Nomenclature, found: tuple[int, int, str], values: LabelMap
+) -> tuple[Labelled, LabelMap | None]:
+    """What the pixels say of a patch."""
+    present: tuple[int, ...] = ()
+    best = -1
+    if definition.kind == "categorical":
+        indices, count = classes.indices(values), len(classes.classes)
+        fraction = float(summary.labelled_fraction(indices))
+        present = tuple(np.flatnonzero(summary.multi_hot(indices, count, definition.threshold)).tolist())
+        best = int(summary.majority(indices, count))
+    else:
+        fraction = float(np.isfinite(values).mean())
+    if fraction and fraction >= definition.least_labelled:
+        return Labelled(*found, fraction, present, best), values
+    wanted = f", {definition.least_labelled:.2%} is wanted" if fraction else ""
+    return Labelled(*found, fraction, present, best, f"{fraction:.2%} of it is labelled{wanted}"), None
+
+
+def _write(dataset: Path, task: PairTask, shard: int, sources: Sequence[tuple[Source, int]]) -> int:
+    """Write one shard and then its record; returns how many patches have a map."""
+    label, classes = task.definition.label, nomenclature_of(task.definition)
+    done: list[Labelled] = []
+
+    def maps() -> Iterator[tuple[int, LabelMap]]:
+        for place in task.shards[shard]:
+            fate, values = label_patch(task.definition, sources, place, classes)
+            done.append(fate)
+            if values is not None:
+                yield place.row - shard * task.shard_rows, values
+
+    written = write_label_shard(dataset, label, shard, task.shard_rows, maps())
+    named = label, task.definition.id, task.plans[shard], shard
+    record = LabelRecord(*named, tuple(done), written.size, written.sha256)
+    record.write(dataset)
+    return len(record.written)

@@ -1,0 +1,168 @@
+"""Labels of a finished dataset, opened for reading: maps of class indices, classes of whole patches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import zarr
+
+from spectralearth_build.dataset.access import Dataset, open_dataset
+from spectralearth_build.errors import DamagedError, UsageError
+from spectralearth_build.labels import summary
+from spectralearth_build.labels.classes import LabelClass, Nomenclature
+from spectralearth_build.labels.classes import nomenclature as named
+from spectralearth_build.labels.define import nomenclature_of
+from spectralearth_build.store.labels import MEND, PREFIX, Definition, decode_definition
+from spectralearth_build.tables import LABELS
+
+_TOGETHER = 256
+"""Maps that are summed up at once."""
+
+
+def open_labels(dataset: str | Path | Dataset, name: str, nomenclature: str | None = None) -> LabelSet:
+    """Open a label of a finished dataset.
+
+    Args:
+        dataset: the dataset, or its folder or URL.
+        name: name of the label.
+        nomenclature: name or CSV file of other classes than those it was made with; they gather the codes that
+            are stored, so any nomenclature of the same codes will do.
+
+    Raises:
+        UsageError: there is no such label or nomenclature, or the label has no classes.
+
+    Example:
+        >>> corine = open_labels(folder, "corine")
+        >>> rows = corine.table["store_row"].head(8)
+        >>> corine.maps(rows).shape, corine.multi_hot(rows).shape
+        ((8, 128, 128), (8, 19))
+    """
+    opened = dataset if isinstance(dataset, Dataset) else open_dataset(dataset)
+    array = opened.store.get(f"{PREFIX}{name}")
+    if not isinstance(array, zarr.Array):
+        known = sorted(
+            key.removeprefix(PREFIX) for key in opened.store.array_keys() if key.startswith(PREFIX)
+        )
+        listed = f"There are: {', '.join(known)}." if known else "Make labels with `pair`."
+        raise UsageError(f"There is no label '{name}'.", opened.path, listed)
+    definition = decode_definition(f"{array.attrs['definition']}\n".encode())
+    other = None if nomenclature is None else named(nomenclature)
+    if other is not None and definition.kind == "continuous":
+        raise UsageError(f"{name} has no classes.", opened.path, "Leave the nomenclature out.")
+    return LabelSet(opened, definition, array, other)
+
+
+@dataclass(frozen=True)
+class LabelSet:
+    """One label of a dataset; made by `open_labels`. Rows are rows of the store, in any order."""
+
+    dataset: Dataset
+    """The dataset."""
+    definition: Definition
+    """How the label was made."""
+    array: zarr.Array[Any]
+    """What is stored: source codes or quantities [row, 128, 128]."""
+    other: Nomenclature | None = None
+    """Classes to read it with; None: those it was made with."""
+
+    @property
+    def name(self) -> str:
+        """Name of the label."""
+        return self.definition.label
+
+    @property
+    def kind(self) -> Literal["categorical", "continuous"]:
+        """Whether it has classes or quantities."""
+        return "continuous" if self.definition.kind == "continuous" else "categorical"
+
+    @cached_property
+    def nomenclature(self) -> Nomenclature:
+        """The classes and their codes."""
+        return self.other or nomenclature_of(self.definition)
+
+    @property
+    def classes(self) -> tuple[LabelClass, ...]:
+        """The classes in order of their indices; none of quantities."""
+        return self.nomenclature.classes
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """The patches that have a map, in order of rows (columns: `spectralearth_build.tables.LABELS`)."""
+        found = LABELS.read(self.dataset.path)
+        mine = found[(found["label"] == self.name) & (found["status"] == "written")].reset_index(drop=True)
+        return mine if self.other is None else self._counted(mine)
+
+    def maps(self, rows: Sequence[int] | npt.ArrayLike) -> npt.NDArray[Any]:
+        """Maps of patches: class indices, uint8 [n, 128, 128], 255 where there is no class; of quantities float32.
+
+        Patches that were left out have no class, or NaN, everywhere.
+
+        Raises:
+            DamagedError: a shard is gone.
+        """
+        wanted = np.asarray(rows, np.int64)
+        values = np.asarray(self.array.oindex[wanted])
+        nodata = self.definition.nodata
+        empty = (np.isnan(values) if nodata is None else values == nodata).all(axis=(1, 2))
+        lost = np.intersect1d(wanted[empty], self.table["store_row"])
+        if lost.size:
+            raise DamagedError(
+                f"Labels of rows are gone: {', '.join(map(str, lost))}.", self.dataset.path, MEND
+            )
+        return values if self.kind == "continuous" else self.nomenclature.indices(values)
+
+    def multi_hot(self, rows: Sequence[int] | npt.ArrayLike) -> npt.NDArray[np.bool_]:
+        """Which classes take at least the threshold's share of the labelled pixels of patches, bool [n, class].
+
+        Raises:
+            UsageError: the label has no classes, or a patch has no map.
+        """
+        chosen = self._of(rows, "classes")
+        found = np.zeros((len(chosen), len(self.classes)), bool)
+        for each, present in zip(found, chosen, strict=True):
+            each[np.asarray(present, np.int64)] = True
+        return found
+
+    def majority(self, rows: Sequence[int] | npt.ArrayLike) -> npt.NDArray[np.int64]:
+        """The most frequent class of patches, int64 [n]; -1 where no pixel has a class.
+
+        Raises:
+            UsageError: the label has no classes, or a patch has no map.
+        """
+        return np.asarray(self._of(rows, "majority"), np.int64)
+
+    def _of(self, rows: Sequence[int] | npt.ArrayLike, column: str) -> list[Any]:
+        """A column of the table for rows of the store."""
+        if self.kind == "continuous":
+            raise UsageError(f"{self.name} has no classes.", self.dataset.path, "Use its maps.")
+        known = self._by_row[column]
+        wanted = np.asarray(rows, np.int64)
+        if missing := sorted(set(wanted.tolist()) - set(known.index)):
+            raise UsageError(
+                f"Row {missing[0]} has no map of {self.name}.", self.dataset.path, "Take rows of its table."
+            )
+        return list(known.loc[wanted])
+
+    @cached_property
+    def _by_row(self) -> pd.DataFrame:
+        return self.table.set_index("store_row")
+
+    def _counted(self, table: pd.DataFrame) -> pd.DataFrame:
+        """The table with what it says of classes counted anew."""
+        count, rows = len(self.classes), table["store_row"].to_numpy()
+        fractions, classes, best = [], [], []
+        for start in range(0, len(rows), _TOGETHER):
+            maps = self.nomenclature.indices(np.asarray(self.array.oindex[rows[start : start + _TOGETHER]]))
+            fractions += np.atleast_1d(summary.labelled_fraction(maps)).tolist()
+            classes += [
+                np.flatnonzero(each) for each in summary.multi_hot(maps, count, self.definition.threshold)
+            ]
+            best += np.atleast_1d(summary.majority(maps, count)).tolist()
+        return table.assign(labelled_fraction=fractions, classes=classes, majority=np.array(best, np.int32))

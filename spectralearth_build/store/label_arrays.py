@@ -1,0 +1,94 @@
+"""The arrays of labels in store.zarr: one patch a chunk, in shards of the same rows as the pixels."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
+
+from spectralearth_build.overlap.lattice import WINDOW
+from spectralearth_build.storage import attach
+from spectralearth_build.store import schema
+from spectralearth_build.store.labels import Definition, LabelRecord, shard_name
+from spectralearth_build.store.manifest import entry_of_file
+from spectralearth_build.store.shard import ShardReader, Written, write_shard
+
+SHAPE = (WINDOW, WINDOW)
+"""Lines and columns of a patch."""
+LabelMap = npt.NDArray[Any]
+"""[128, 128] in the type of its definition."""
+
+
+def label_document(definition: Definition, shards: int, shard_rows: int) -> schema.Document:
+    """Metadata of the array of a label.
+
+    Args:
+        definition: what the label is.
+        shards: shards of the store.
+        shard_rows: rows of a shard.
+    """
+    fill = "NaN" if definition.nodata is None else definition.nodata
+    attributes = {
+        "long_name": f"{definition.label}: {definition.nomenclature or definition.kind}",
+        "definition": definition.data.decode().strip(),  # as text: netCDF holds no trees
+        **_flags(definition),
+    }
+    codecs, dims = schema.plain_codecs(), ("row", "y", "x")
+    content = codecs, definition.dtype, fill, dims, attributes
+    return schema.sharded_document(shards, shard_rows, SHAPE, *content)
+
+
+def write_label_shard(
+    dataset: Path, label: str, shard: int, rows: int, maps: Iterable[tuple[int, LabelMap]]
+) -> Written:
+    """Write a shard of labels atomically; the same bytes for the same maps.
+
+    Args:
+        dataset: the dataset.
+        label: name of the label.
+        shard: number of the shard.
+        rows: rows of a shard.
+        maps: row inside the shard (ascending) and map, in the type of the definition.
+
+    Raises:
+        OutOfSpaceError: no space left; nothing remains of the shard.
+    """
+    encoded = ((row, schema.encode_plain(values)) for row, values in maps)
+    return write_shard(dataset / shard_name(label, shard), rows, encoded)
+
+
+def read_label(reader: ShardReader, row: int, dtype: str) -> LabelMap | None:
+    """The map in a row of a shard; None if there is none.
+
+    Raises:
+        DamagedError: its checksum or content is wrong.
+    """
+    data = reader.encoded(row)
+    return None if data is None else schema.decode_plain(data, SHAPE, dtype)
+
+
+def is_whole(dataset: Path, record: LabelRecord) -> bool:
+    """Whether the shard of a record is there and has its hash."""
+    path = dataset / record.shard_name
+    return path.is_file() and hash_of(path) == record.sha256
+
+
+def hash_of(path: Path) -> str:
+    """SHA-256 of a file that may have to be fetched."""
+    attach.present(path)
+    return str(entry_of_file(path)["sha256"])
+
+
+def _flags(definition: Definition) -> dict[str, Any]:
+    """What CF calls the meaning of codes, for tools that know it."""
+    words = [(code, each["name"]) for each in definition.classes for code in each["codes"]]
+    if not words:
+        return {}
+    ordered = sorted(words)
+    return {
+        "flag_values": [code for code, _ in ordered],
+        "flag_meanings": " ".join(re.sub(r"\W+", "_", name).strip("_").lower() for _, name in ordered),
+    }

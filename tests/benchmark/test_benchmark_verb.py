@@ -1,0 +1,64 @@
+import pytest
+from test_benchmark_run import TOML
+from typer.testing import CliRunner
+
+from spectralearth_build.cli.app import app
+from spectralearth_build.lock import alone
+
+
+@pytest.fixture
+def call():
+    return lambda *words: CliRunner().invoke(app, ["benchmark", *map(str, words)])
+
+
+@pytest.fixture
+def config(labelled, tmp_path):
+    path = tmp_path / "b.toml"
+    path.write_text(TOML.format(dataset=labelled))
+    return path
+
+
+def test_a_dry_run_lists_cells_and_runs_none(call, config, tmp_path):
+    done = call(config, tmp_path / "out", "--dry-run")
+    assert done.exit_code == 0, done.output
+    assert "to do  ridge.r-random.frozen.100pct.s0" in done.output
+    assert "2 cells, 0 of them done" in done.output
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_page_can_be_had_before_anything_is_done(call, config, tmp_path):
+    with alone(tmp_path / "out"):  # as while cells run
+        done = call(config, tmp_path / "out", "--page")
+    assert done.exit_code == 0, done.output
+    assert "1 missing" in done.output
+    assert (tmp_path / "out" / "benchmark.html").is_file()
+
+
+def test_a_failed_cell_is_told_by_page_and_exit_code(call, config, tmp_path):
+    config.write_text(
+        config.read_text().replace("epochs = 100000", 'head = "unet"').replace('"ridge"', '"knn"')
+    )
+    done = call(config, tmp_path / "out", "--scheduler", "inline")
+    assert done.exit_code == 4, done.output
+    assert "1 cells finished, 1 failed" in done.output
+    page = (tmp_path / "out" / "benchmark.html").read_text()
+    assert "The head &#39;unet&#39; does not go with single" in page
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [(("c.toml",), "Give CONFIG and OUT"), (("--demo", "a", "b"), "Give CONFIG and OUT"),
+     (("none.toml", "out"), "none.toml: Not a readable TOML file")],
+)  # fmt: skip
+def test_wrong_use_says_what_to_do(call, words, said):
+    done = call(*words)
+    assert done.exit_code == 2
+    assert said in done.output
+
+
+def test_labels_that_are_not_there_are_told_before_anything_runs(call, config, tmp_path):
+    config.write_text(config.read_text().replace('labels = "corine"', 'labels = "nothing"'))
+    done = call(config, tmp_path / "out")
+    assert done.exit_code == 2
+    assert "nothing" in done.output
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,204 @@
+import json
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from spectralearth_build.errors import ConfigError, UsageError
+from spectralearth_build.evaluate import cell, run
+from spectralearth_build.evaluate.config import EvaluateConfig
+from spectralearth_build.evaluate.data import labelled
+from spectralearth_build.evaluate.examples import picked
+from spectralearth_build.evaluate.protocol import digest
+from spectralearth_build.evaluate.result import Result, read_result
+from spectralearth_build.evaluate.run import evaluate
+from spectralearth_build.labels.read import open_labels
+from spectralearth_build.pretrain.config import EncoderConfig
+from spectralearth_build.pretrain.spectra import WavelengthError
+from spectralearth_build.pretrain.weights import load_encoder, save_encoder
+
+SIZE = 65
+"""One whole crop of a patch, a quarter of its pixels."""
+CONFIG = EvaluateConfig(
+    "corine",
+    "segmentation",
+    size=SIZE,
+    epochs=2,
+    batch=4,
+    device="cpu",
+    threads=1,
+    encoder=EncoderConfig("resnet18"),
+)
+
+
+def figures(result):
+    """All that may not differ between two runs."""
+    curve = [{name: value for name, value in row.items() if name != "seconds"} for row in result.curve]
+    return result.figures, curve, result.per_class, result.epoch, result.samples
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"task": "multilabel"},
+        {"task": "single", "head": "knn"},
+        {"task": "multilabel", "head": "ridge", "precision": "bf16"},
+        {"protocol": "adapter", "head": "conv", "boundary": 3.0, "epochs": 1},
+        {"task": "single", "protocol": "finetune"},
+    ],
+    ids=lambda changes: "-".join(map(str, changes.values())),
+)
+def test_the_same_seed_gives_the_same_figures(known, weights, tmp_path, changes):
+    config = replace(CONFIG, **changes)
+    first, second = (evaluate(known.folder, weights, config, tmp_path / name) for name in "ab")
+    assert figures(first) == figures(second)
+    assert first.settings == second.settings
+    kinds = {"multilabel": ["f1", "map"], "single": ["f1"], "segmentation": ["f1", "iou"]}[config.task]
+    for name in (
+        f"{part}_{kind}_{mean}" for part in ("val", "test") for kind in kinds for mean in ("micro", "macro")
+    ):
+        assert 0 <= first.figures[name] <= 1
+    assert not [name for name in first.figures if "miou" in name]
+    assert [row["epoch"] for row in first.curve] == ([] if config.instant else [1, 2][: config.epochs])
+    expected = {"frozen": 0, "adapter": 56_192, "finetune": 11_268_352}[config.protocol]
+    assert first.encoder_trainable == expected
+    assert [row["name"] for row in first.per_class] == [
+        c.name for c in open_labels(known.folder, "corine").classes
+    ]
+
+
+def test_another_seed_gives_another_start_and_the_caller_keeps_its_own_numbers(known, tmp_path):
+    torch.manual_seed(3)
+    expected = torch.rand(2)
+    torch.manual_seed(3)
+    one, two = (
+        evaluate(known.folder, None, replace(CONFIG, head="conv", seed=seed), tmp_path / str(seed))
+        for seed in (0, 1)
+    )
+    assert one.figures != two.figures
+    assert torch.equal(torch.rand(2), expected)
+
+
+def test_a_frozen_encoder_is_bit_equal_behind_an_evaluation(known, weights, tmp_path, monkeypatch):
+    seen = []
+    real = cell.Cell.run
+
+    def watched(self, *args):
+        seen.append(digest(self.model.encoder))
+        result = real(self, *args)
+        seen.append(digest(self.model.encoder))
+        return result
+
+    monkeypatch.setattr(cell.Cell, "run", watched)
+    evaluate(known.folder, weights, replace(CONFIG, head="conv", memory_gb=0.0), tmp_path / "a")
+    evaluate(known.folder, weights, replace(CONFIG, head="conv"), tmp_path / "b")
+    assert set(seen) == {digest(load_encoder(weights).encoder)}
+
+
+def test_features_in_memory_or_not_give_the_same(known, weights, tmp_path):
+    config = replace(CONFIG, head="conv", size=33)
+    kept, read = (
+        evaluate(known.folder, weights, replace(config, memory_gb=room), tmp_path / str(room))
+        for room in (1.0, 0.0)
+    )
+    assert kept.figures.keys() == read.figures.keys()
+    for one, other in zip(kept.curve, read.curve, strict=True):
+        assert one["loss"] == pytest.approx(other["loss"], rel=1e-3)
+        assert one["val_oa"] == pytest.approx(other["val_oa"], abs=0.01)
+
+
+def test_a_finished_result_is_given_back_and_another_refused(known, weights, tmp_path, monkeypatch):
+    config = replace(CONFIG, task="single", head="knn")
+    first = evaluate(known.folder, weights, config, tmp_path)
+    monkeypatch.setattr(run, "Cell", lambda *_: pytest.fail("computed again"))
+    assert evaluate(known.folder, weights, config, tmp_path) == first == read_result(tmp_path)
+    assert evaluate(known.folder, weights, replace(config, threads=2, memory_gb=1.0), tmp_path) == first
+    for changed, text in (
+        ((weights, replace(config, seed=1)), "seed: 0 became 1"),
+        ((None, config), "encoder_sha256"),
+        ((weights, replace(config, fraction=0.9)), "fraction: 1.0 became 0.9"),
+    ):
+        with pytest.raises(UsageError, match=f"{text}.*Choose another folder"):
+            evaluate(known.folder, changed[0], changed[1], tmp_path)
+
+
+def test_examples_show_image_truth_and_answer(known, weights, tmp_path, cache):
+    for task in ("segmentation", "multilabel", "single"):
+        config = replace(CONFIG, task=task, head="conv" if task == "segmentation" else "ridge", epochs=1)
+        evaluate(known.folder, weights, config, tmp_path / task, cache)
+        part = labelled(known.folder, config).parts["test"]
+        with np.load(tmp_path / task / "predictions.npz") as file:
+            held = dict(file)
+        at = part.patches["patch_id"].tolist()
+        order = [at.index(name) for name in held["patch_id"]]
+        assert sorted(order) == [0, 1]
+        assert held["rgb"].shape == (2, SIZE, SIZE, 3)
+        assert held["rgb"].std() > 10
+        truth = part.every(torch.tensor(order))[0].numpy()
+        assert np.array_equal(held["truth"], truth)
+        assert held["prediction"].shape == truth.shape
+        assert held["prediction"].dtype == truth.dtype
+
+
+def test_examples_are_the_patches_with_most_classes(known):
+    part = labelled(known.folder, replace(CONFIG, task="multilabel", size=128)).parts["train"]
+    counts = part.whole[picked(part)].sum(1).tolist()
+    assert len(counts) == 4
+    assert counts == sorted(counts, reverse=True)
+    twice = replace(part, patches=part.patches.assign(location_id="one place"))
+    assert len(picked(twice)) == 1
+
+
+def test_other_bands_are_refused(known, weights, tmp_path):
+    loaded = load_encoder(weights)
+    nm = list(loaded.spectra.wavelength_nm)
+    nm[100] -= 3
+    options = {"name": "resnet18", "bands": 202, "patch": 4, "image": 128}
+    moved = replace(loaded.spectra, wavelength_nm=tuple(nm))
+    save_encoder(tmp_path / "e.safetensors", loaded.encoder, options, moved, {})
+    with pytest.raises(WavelengthError, match=r"band 100: .* instead of"):
+        evaluate(known.folder, tmp_path / "e.safetensors", CONFIG, tmp_path / "a")
+    assert not (tmp_path / "a").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"task": "detection"}, "no task 'detection'"),
+        ({"protocol": "half"}, "no protocol 'half'"),
+        ({"task": "single", "head": "unet"}, "'unet' does not go with single.*linear, knn, ridge"),
+        ({"head": "ridge", "protocol": "finetune"}, "needs protocol frozen"),
+        ({"fraction": 0.0}, "share of 0.0"),
+        ({"epochs": 0}, "1 or more"),
+        ({"rate": math.inf}, "rate is above 0"),
+        ({"size": 129}, "Images of 129"),
+        ({"task": "single", "boundary": 1.0}, "for segmentation only"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(changes, message):
+    with pytest.raises(ConfigError, match=message):
+        replace(CONFIG, **changes)
+
+
+@pytest.mark.parametrize(("name", "size"), [("vit_s", 66), ("swin_t", 66)])
+def test_images_that_an_encoder_cannot_divide_are_refused(known, tmp_path, name, size):
+    config = replace(CONFIG, size=size, encoder=EncoderConfig(name, image=64))
+    with pytest.raises(UsageError, match="Images of 66 pixels are no multiple of 4"):
+        evaluate(known.folder, None, config, tmp_path)
+
+
+def test_a_result_survives_its_file(tmp_path):
+    figures = {"val_oa": 0.5, "test_oa": math.nan}
+    rows = [{"epoch": 1, "loss": 0.1, "val_oa": math.nan}]
+    result = Result(
+        figures, rows, 5, 0, {"train": 1}, 2.5, 1, "oa", [{"name": "a", "f1": None}], ["b"], {"c": 1}
+    )
+    result.write(tmp_path)
+    json.loads((tmp_path / "result.json").read_text(), parse_constant=lambda name: pytest.fail(name))
+    assert str(read_result(tmp_path)) == str(result)
+    assert read_result(tmp_path / "nothing") is None
+    (tmp_path / "result.json").write_text('{"figures": {}}')
+    with pytest.raises(Exception, match=r"Not a result.*Delete it"):
+        read_result(tmp_path)

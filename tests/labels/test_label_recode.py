@@ -1,0 +1,36 @@
+"""`export --codec` keeps labels."""
+
+from __future__ import annotations
+
+import pytest
+from pairing_site import inline, request, tree
+
+from spectralearth_build.errors import DamagedError
+from spectralearth_build.labels.pair import pair
+from spectralearth_build.labels.read import open_labels
+from spectralearth_build.store.labels import shard_name
+from spectralearth_build.store.recode import recode
+from spectralearth_build.store.verify import verify
+
+
+def test_labels_stay_as_they_are_with_another_codec(bare, corine, tmp_path):
+    pair(bare, [request("corine", corine)], inline())
+    recode(bare, tmp_path / "portable", "portable")
+    assert verify(tmp_path / "portable") == []
+    before, after = tree(bare), tree(tmp_path / "portable")
+    kept = [name for name in before if "label" in name and not name.startswith("commits/")]
+    assert len(kept) == 1 + 1 + 5
+    assert {name: after[name] for name in kept} == {name: before[name] for name in kept}
+    assert before.keys() == after.keys()
+    maps = [open_labels(each, "corine").maps([0, 4]) for each in (bare, tmp_path / "portable")]
+    assert (maps[0] == maps[1]).all()
+    assert pair(tmp_path / "portable", [request("corine", corine)], inline()).shards == {"corine": 0}
+    assert tree(tmp_path / "portable") == after
+
+
+def test_damaged_labels_are_not_passed_on(bare, corine, tmp_path):
+    pair(bare, [request("corine", corine)], inline())
+    path = bare / shard_name("corine", 1)
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    with pytest.raises(DamagedError, match="Run `pair` again"):
+        recode(bare, tmp_path / "portable", "portable")
