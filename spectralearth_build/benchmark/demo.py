@@ -41,9 +41,9 @@ class Sizes:
     tiles: int = 26
     edge: int = 400
     """Of a tile, pixels."""
-    steps: int = 200
+    steps: int = 120
     """Of the pretraining."""
-    batch: int = 24
+    batch: int = 48
     """Locations of a step."""
     seed: int = 0
 
@@ -132,14 +132,14 @@ def _encoder(out: Path, dataset: Path, sizes: Sizes) -> Path:
 
 
 def pretraining(sizes: Sizes) -> PretrainConfig:
-    """A small run: ResNet-18, views of 16 pixels that are 29 to 64 pixels wide on the ground."""
+    """A small run: ResNet-18, views of 16 pixels that are 16 to 36 pixels wide on the ground."""
     from spectralearth_build.pretrain.augment import Augmentation
     from spectralearth_build.pretrain.config import DataConfig, EncoderConfig, PretrainConfig, TrainConfig
 
     steps, batch = sizes.steps, sizes.batch
     train = TrainConfig(steps=steps, batch=batch, optimiser="adamw", rate=1e-3, warmup=0.1, precision="fp32")
     config = PretrainConfig(OBJECTIVE, DataConfig(split="train"), EncoderConfig("resnet18"), train)
-    view = Augmentation(scale=(0.05, 0.25), size=16)
+    view = Augmentation(scale=(0.015, 0.08), size=16)
     return replace(config, simclr=replace(config.simclr, temperature=0.1, views=view))
 
 

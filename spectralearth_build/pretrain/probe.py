@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -15,6 +16,8 @@ from spectralearth_build.pretrain.monitors import k_nearest
 from spectralearth_build.pretrain.spectra import Standardise
 
 BATCH = 32
+PENALTIES = tuple(10.0**power for power in range(-1, 6))
+"""Those that `ridge` chooses from."""
 
 
 class Probe:
@@ -90,21 +93,36 @@ def read_labels(path: Path) -> dict[str, int]:
         ) from error
 
 
-def ridge(known: Tensor, labels: Tensor, asked: Tensor, truth: Tensor, penalty: float = 1.0) -> float:
+def ridge(
+    known: Tensor, labels: Tensor, asked: Tensor, truth: Tensor, penalties: Sequence[float] = PENALTIES
+) -> float:
     """Accuracy of a linear probe in closed form: ridge regression to one-hot labels.
 
+    Features are centred and scaled by one number, so that none counts more than the encoder gives it. The penalty is
+    the one of the least squared error when each known sample is left out in turn, which needs no second fit.
+
     Args:
-        known: features [n, dim]; they are standardised by their own mean and deviation.
+        known: features [n, dim].
         labels: int64 [n].
         asked: features [m, dim].
         truth: int64 [m].
-        penalty: on the squared weights.
+        penalties: on the squared weights, to choose from.
     """
-    mean, std = known.mean(0), known.std(0).clamp(min=1e-6)
-    x, y = ((each - mean) / std for each in (known.double(), asked.double()))
+    mean = known.double().mean(0)
+    scale = (known.double() - mean).square().mean().sqrt().clamp(min=1e-12)
+    x, y = ((each.double() - mean) / scale for each in (known, asked))
     classes = int(torch.max(labels.max(), truth.max())) + 1
     target = nn.functional.one_hot(labels, classes).double()
     centre = target.mean(0)
-    gram = x.T @ x + penalty * torch.eye(x.shape[1], dtype=torch.float64, device=x.device)
-    weights = torch.linalg.solve(gram, x.T @ (target - centre))
+    left, values, right = torch.linalg.svd(x, full_matrices=False)
+    seen = left.T @ (target - centre)
+
+    def error(penalty: float) -> float:
+        kept = values.square() / (values.square() + penalty)
+        own = (left.square() * kept).sum(1) + 1 / len(x)  # how much a sample decides about its own answer
+        off = (target - centre - left @ (kept[:, None] * seen)) / (1 - own).clamp(min=1e-9)[:, None]
+        return float(off.square().mean())
+
+    best = min(penalties, key=error)
+    weights = right.T @ ((values / (values.square() + best))[:, None] * seen)
     return float(((y @ weights + centre).argmax(1) == truth).float().mean())

@@ -43,23 +43,40 @@ def test_a_linear_probe_finds_a_linear_rule():
     assert ridge(x[:200], y[:200], x[200:], y[200:]) > 0.9
 
 
-def test_a_linear_probe_is_ridge_regression():
-    rng = np.random.default_rng(5)
-    x, y, asked, truth = (
-        rng.normal(size=(30, 4)),
-        rng.integers(0, 3, 30),
-        rng.normal(size=(20, 4)),
-        rng.integers(0, 3, 20),
-    )
-    mean, std = x.mean(0), x.std(0, ddof=1)
-    one_hot = np.eye(3)[y]
-    tall = np.concatenate([(x - mean) / std, np.sqrt(2.5) * np.eye(4)])
-    weights = np.linalg.lstsq(
-        tall, np.concatenate([one_hot - one_hot.mean(0), np.zeros((4, 3))]), rcond=None
-    )[0]
-    expected = (((asked - mean) / std @ weights + one_hot.mean(0)).argmax(1) == truth).mean()
-    tensors = [torch.tensor(each) for each in (x, y, asked, truth)]
-    assert ridge(*tensors, penalty=2.5) == pytest.approx(expected)
+def solved(x, y, penalty):
+    """Ridge regression with a free intercept by least squares, as a function of features."""
+    mean, centre = x.mean(0), y.mean(0)
+    tall = np.vstack([x - mean, np.sqrt(penalty) * np.eye(x.shape[1])])
+    weights = np.linalg.lstsq(tall, np.vstack([y - centre, np.zeros((x.shape[1], y.shape[1]))]), rcond=None)[
+        0
+    ]
+    return lambda asked: (asked - mean) @ weights + centre
+
+
+@pytest.mark.parametrize("dim", [4, 60])
+@pytest.mark.parametrize("seed", range(4))
+def test_a_linear_probe_is_ridge_regression_with_the_penalty_that_errs_least_on_left_out_samples(seed, dim):
+    """Every sample left out in turn and everything solved anew; fewer samples than dimensions, too."""
+    rng = np.random.default_rng(seed)
+    labels, truth = rng.integers(0, 3, 30), rng.integers(0, 3, 200)
+    places = rng.normal(size=(3, dim))
+    known, asked = (places[each] + 1.5 * rng.normal(size=(len(each), dim)) for each in (labels, truth))
+    scale = np.sqrt(((known - known.mean(0)) ** 2).mean())
+    x, y, one_hot = (known - known.mean(0)) / scale, (asked - known.mean(0)) / scale, np.eye(3)[labels]
+    penalties = (0.1, 1.0, 10.0, 100.0, 1000.0)
+
+    def error(penalty):
+        rest = [np.arange(30) != out for out in range(30)]
+        return sum(
+            ((solved(x[kept], one_hot[kept], penalty)(x[~kept]) - one_hot[~kept]) ** 2).sum() for kept in rest
+        )
+
+    best = min(penalties, key=error)
+    expected = (solved(x, one_hot, best)(y).argmax(1) == truth).mean()
+    tensors = [torch.tensor(each) for each in (known, labels, asked, truth)]
+    assert ridge(*tensors, penalties) == pytest.approx(expected)
+    others = {ridge(*tensors, (penalty,)) for penalty in penalties}
+    assert len(others) > 1  # the choice matters
 
 
 def test_recent_features_are_the_last_ones():

@@ -154,7 +154,7 @@ def judged(encoder: nn.Module, probe: Probe) -> dict[str, float]:
     """Accuracy of an encoder on locations whose labels it is not told."""
     features, labels, held = probe.features(nn.Sequential(nn.AvgPool2d(COARSE), encoder))
     parts = features[~held], labels[~held], features[held], labels[held]
-    return {"knn": k_nearest(*parts), "linear": ridge(*parts, penalty=10.0)}
+    return {"knn": k_nearest(*parts), "linear": ridge(*parts)}
 
 
 def gains(rows: pd.DataFrame) -> Iterator[tuple[object, ...]]:
