@@ -200,7 +200,7 @@ def _bars(part: pd.DataFrame, colour: dict[str, str], metric: str, axes: Axes, t
                     x, 100 * row["mean"], 100 * row["spread"], color=theme.muted, linewidth=1, capsize=1.5
                 )
     axes.set_xticks(range(len(columns)), columns)
-    _percent(axes, 100 * part["mean"])
+    _percent(axes, 100 * (part["mean"] + part["spread"].fillna(0)))
     finish(axes, ylabel=f"{figure_title(metric)}, %", theme=theme)
 
 
@@ -239,5 +239,5 @@ def _label_curves(part: pd.DataFrame, colour: dict[str, str], metric: str, axes:
 
 
 def _percent(axes: Axes, values: pd.Series) -> None:
-    """From 0, so that bars may be compared, to a little above the highest."""
-    axes.set_ylim(0, min(100.0, 1.15 * float(np.nanmax(values))) or 1)
+    """From 0, so that bars may be compared, to a little above the highest with its spread."""
+    axes.set_ylim(0, 1.08 * float(np.nanmax(values)) or 1)
