@@ -106,6 +106,7 @@ def encoder_of(path: Path | None, config: EvaluateConfig, spectra: Spectra, data
         "bands": len(spectra.mean),
         "patch": config.encoder.patch,
         "image": config.encoder.image or config.size,
+        "pool": config.encoder.pool or "token",
     }
     if path is not None:
         load_encoder(path).spectra.check(spectra, dataset)

@@ -42,6 +42,9 @@ class EncoderConfig:
     """Edge of a ViT's patches in pixels: 4, 8, 16 or 32."""
     image: int = 0
     """Edge of the images that a ViT's positions are made for; 0: that of the views."""
+    pool: Literal["", "token", "mean"] = ""
+    """A ViT's vector of an image: its class token, or the mean of its patches. Empty: the mean for MAE, whose loss does
+    not ask the token for anything, else the token."""
 
 
 @dataclass(frozen=True)

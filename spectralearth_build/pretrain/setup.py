@@ -97,7 +97,14 @@ def encoder_options(config: PretrainConfig, bands: int) -> dict[str, Any]:
     """Arguments of `encoders.make`, which go into the encoder's file."""
     views = getattr(config, config.objective).views
     image = config.encoder.image or views.size or 128
-    return {"name": config.encoder.name, "bands": bands, "patch": config.encoder.patch, "image": image}
+    pool = config.encoder.pool or ("mean" if config.objective == "mae" else "token")
+    return {
+        "name": config.encoder.name,
+        "bands": bands,
+        "patch": config.encoder.patch,
+        "image": image,
+        "pool": pool,
+    }
 
 
 def spectra_of(dataset: str | Path) -> Spectra:

@@ -75,6 +75,19 @@ def test_leaving_patches_out_equals_encoding_the_others_alone():
     )
 
 
+def test_a_vit_pools_its_token_or_the_mean_of_its_patches():
+    torch.manual_seed(0)
+    mean = SpectralViT(80, (24, 2, 3), 8, 32, "mean").eval()
+    token = SpectralViT(80, (24, 2, 3), 8, 32).eval()
+    token.load_state_dict(mean.state_dict())
+    x = torch.randn(2, 80, 32, 32)
+    with torch.inference_mode():
+        torch.testing.assert_close(mean(x), mean.features(x).mean((2, 3)))
+        assert torch.equal(token(x), token.tokens(x)[:, 0])
+    with pytest.raises(ValueError, match="token or mean, not 'max'"):
+        SpectralViT(80, (24, 2, 3), 8, 32, "max")
+
+
 def test_positions_of_another_grid_are_interpolated():
     encoder = SpectralViT(80, (24, 1, 3), 4, 16)
     assert encoder.positions_for((4, 4)) is encoder.positions

@@ -106,6 +106,13 @@ def on_whole_images(objective):
     return loss
 
 
+@pytest.mark.parametrize(("objective", "pool"), [("mae", "mean"), ("dino", "token")])
+def test_the_encoder_of_mae_gives_the_mean_of_its_patches(dataset, settings, tmp_path, objective, pool):
+    run = prepare(dataset.folder, tmp_path, settings(objective, steps=1))
+    assert run.objective.encoder.pool == pool
+    assert load_encoder(finish(run)).encoder.pool == pool
+
+
 def test_other_settings_are_refused_with_what_changed(dataset, settings, tmp_path):
     prepare(dataset.folder, tmp_path, settings("mae"))
     with pytest.raises(UsageError, match=r"train.seed: 0 became 7.*choose a new folder"):

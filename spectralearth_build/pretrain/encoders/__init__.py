@@ -13,7 +13,13 @@ NAMES = ("resnet18", "resnet50", *(f"vit_{size}" for size in SIZES), "swin_t")
 
 
 def make(
-    name: str, bands: int, patch: int = 4, image: int = 128, dense: bool = False, stem: str = ""
+    name: str,
+    bands: int,
+    patch: int = 4,
+    image: int = 128,
+    dense: bool = False,
+    stem: str = "",
+    pool: str = "token",
 ) -> nn.Module:
     """Make an encoder with new weights.
 
@@ -24,6 +30,7 @@ def make(
         image: edge of the images that a ViT's positions are made for.
         dense: ResNets: dilation instead of stride, for segmentation.
         stem: ResNets: "full" for a first stage without stride.
+        pool: ViTs: "token" or "mean", see `SpectralViT`.
 
     Raises:
         ValueError: an unknown name, or numbers that do not fit.
@@ -33,5 +40,5 @@ def make(
     if name.startswith("resnet"):
         return SpectralResNet(bands, int(name.removeprefix("resnet")), dense, stem)
     if name.startswith("vit_"):
-        return SpectralViT(bands, name.removeprefix("vit_"), patch, image)
+        return SpectralViT(bands, name.removeprefix("vit_"), patch, image, pool)
     return SpectralSwin(bands)

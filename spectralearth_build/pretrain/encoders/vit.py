@@ -12,6 +12,8 @@ from spectralearth_build.pretrain.encoders.attention import Block, initialise, p
 SIZES = {"s": (384, 12, 6), "b": (768, 12, 12), "l": (1024, 24, 16), "h": (1280, 32, 16), "g": (1536, 40, 24)}
 """Width, depth, heads. With patches of 4 pixels: 22.5, 87.5, 305, 634 and 1,138 million parameters."""
 
+POOLS = ("token", "mean")
+
 
 class SpectralViT(nn.Module):
     """A vision transformer on the adapter's channels, with a class token and learned positions.
@@ -21,17 +23,26 @@ class SpectralViT(nn.Module):
         size: s, b, l, h or g, or (width, depth, heads).
         patch: edge of a patch: 4, 8, 16 or 32 pixels.
         image: edge of the images that the positions are made for; others are interpolated.
+        pool: what an image's vector is: the class "token", or the "mean" of its patches.
 
     Raises:
-        ValueError: too few bands, or a patch that does not divide the image.
+        ValueError: too few bands, a patch that does not divide the image, or another way to pool.
     """
 
     def __init__(
-        self, bands: int, size: str | tuple[int, int, int] = "s", patch: int = 4, image: int = 128
+        self,
+        bands: int,
+        size: str | tuple[int, int, int] = "s",
+        patch: int = 4,
+        image: int = 128,
+        pool: str = "token",
     ) -> None:
         super().__init__()
         if image % patch:
             raise ValueError(f"Patches of {patch} pixels do not divide an image of {image}.")
+        if pool not in POOLS:
+            raise ValueError(f"A ViT pools by {' or '.join(POOLS)}, not '{pool}'.")
+        self.pool = pool
         self.dim, depth, heads = SIZES[size] if isinstance(size, str) else size
         self.patch = self.stride = patch
         self.levels = ((self.dim, patch),)
@@ -111,5 +122,9 @@ class SpectralViT(nn.Module):
         return [self.features(x)]
 
     def forward(self, x: Tensor) -> Tensor:
-        """One vector an image: [batch, band, y, x] to [batch, dim], the class token."""
-        return self.tokens(x)[:, 0]
+        """One vector an image: [batch, band, y, x] to [batch, dim]."""
+        return self.pooled(self.tokens(x))
+
+    def pooled(self, tokens: Tensor) -> Tensor:
+        """The vector [batch, dim] of the tokens of some patches of an image."""
+        return tokens[:, 0] if self.pool == "token" else tokens[:, 1:].mean(1)

@@ -87,7 +87,7 @@ class Mae(Objective):
             tokens = self.encoder.encode(pick(cut, visible), visible)  # type: ignore[operator]
         else:
             tokens = self.encoder.tokens(image, visible)  # type: ignore[operator]
-        self.seen = tokens[:, 0].detach()
+        self.seen = self.encoder.pooled(tokens).detach()  # type: ignore[operator]
         target = pick(to_patches(image, int(self.encoder.patch)), hidden)  # type: ignore[arg-type]
         return masked_error(self.decode(tokens, visible, hidden), target.flatten(2), self.config.normalised)
 
