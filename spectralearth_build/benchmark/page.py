@@ -113,11 +113,6 @@ def _name(row: Any) -> str:  # noqa: ANN401
     return Cell(row.task, row.encoder, row.initialisation, row.protocol, row.fraction, row.seed).name
 
 
-def _fractions(table: pd.DataFrame) -> list[float]:
-    """The shares of labels, largest first."""
-    return sorted(table["fraction"].unique().tolist(), reverse=True)
-
-
 def _markdown(config: BenchmarkConfig, sheets: Sequence[tables.Sheet]) -> str:
     sources = "; ".join(dict.fromkeys(row.source for row in config.published))
     note = f"Published by others, for reference: {sources}." if sources else "No published numbers are named."

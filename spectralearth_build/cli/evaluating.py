@@ -78,16 +78,18 @@ def evaluate(
     given = {name: value for name, value in given.items() if value is not None}
     first = load_as(EvaluateConfig, given, None, setting or [], REMEDY)
     kept = cache or (output / "features" if seeds > 1 and encoder else None)
-    results = []
-    for number in range(seeds):
-        config = dataclasses.replace(first, seed=first.seed + number)
-        folder = output / f"seed-{config.seed}" if seeds > 1 else output
-        results.append(judge(dataset, encoder, config, folder, kept))
-    say(samples(results[0]))
-    say(summary(results))
-    for note in dict.fromkeys(note for result in results for note in result.notes):
-        say(note)
+    configs = [dataclasses.replace(first, seed=first.seed + number) for number in range(seeds)]
+    folders = [output / f"seed-{config.seed}" if seeds > 1 else output for config in configs]
+    pairs = zip(configs, folders, strict=True)
+    for line in told([judge(dataset, encoder, config, folder, kept) for config, folder in pairs]):
+        say(line)
     say(f"Results: {output}")
+
+
+def told(results: list[Result]) -> list[str]:
+    """What is said of evaluations that differ in their seed."""
+    notes = dict.fromkeys(note for result in results for note in result.notes)
+    return [samples(results[0]), summary(results), *notes]
 
 
 def summary(results: list[Result]) -> str:

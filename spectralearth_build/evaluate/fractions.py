@@ -6,9 +6,6 @@ import hashlib
 import math
 from collections.abc import Iterable, Mapping
 
-SHARES = (0.01, 0.05, 0.1, 0.5, 1.0)
-"""Those of label-efficiency curves."""
-
 
 def order(classes: Mapping[str, Iterable[int]], seed: int) -> list[str]:
     """Locations in the order in which their labels are used.

@@ -27,7 +27,6 @@ from spectralearth_build.files import replacing
 from spectralearth_build.overlap.lattice import ORIGIN, PIXEL, Box
 from spectralearth_build.overlap.resample import transformer
 from spectralearth_build.progress import track
-from spectralearth_build.synthetic.archive import ArchiveOptions, plan_archive
 from spectralearth_build.synthetic.cover import Cover, cdl, corine, cover_at, nlcd, tree_cover
 from spectralearth_build.synthetic.scene import Scene
 from spectralearth_build.tables import TILES
@@ -97,7 +96,7 @@ def land_cover(folder: Path, areas: Iterable[Area], seed: int = 0) -> list[Path]
 
     Args:
         folder: where to.
-        areas: where there are tiles; see `areas_of_archive` and `areas_of_dataset`.
+        areas: where there are tiles; see `areas_of_dataset`.
         seed: the archive's, which makes its ground.
 
     Raises:
@@ -109,11 +108,6 @@ def land_cover(folder: Path, areas: Iterable[Area], seed: int = 0) -> list[Path]
             "There are no tiles to make land cover for.", folder, "Name an archive that has some."
         )
     return [path for grid in GRIDS for path in _write(folder, grid, chosen, Scene(seed))]
-
-
-def areas_of_archive(options: ArchiveOptions) -> list[Area]:
-    """Where the tiles of a synthetic archive lie."""
-    return [(task.spec.epsg, task.spec.box) for task in plan_archive(options)]
 
 
 def areas_of_dataset(dataset: Path) -> list[Area]:

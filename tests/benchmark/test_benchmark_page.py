@@ -1,12 +1,12 @@
 import base64
 import io
 import re
-from html.parser import HTMLParser
 from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
+from html_reader import Reader
 from made_results import CLASSES, made
 from matplotlib.figure import Figure
 from matplotlib.image import imread
@@ -18,34 +18,8 @@ from spectralearth_build.benchmark.run import CELLS
 from spectralearth_build.dataset.maps import Theme
 from spectralearth_build.labels.classes import IGNORE
 
-VOID = {"meta", "img", "br", "link", "input", "hr"}
 PUBLISHED = [{"task": "NLCD", "encoder": "Theirs", "initialisation": "MoCo", "protocol": "frozen", "value": 0.123,
               "source": "A paper, table 9"}]  # fmt: skip
-
-
-class Reader(HTMLParser):
-    """Checks that elements nest, and collects text and attributes."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.open, self.attributes, self.text = [], [], []
-        self.feed(text)
-        self.close()
-
-    def handle_starttag(self, tag, attrs):
-        self.attributes += [(tag, name, value or "") for name, value in attrs]
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attrs):
-        self.attributes += [(tag, name, value or "") for name, value in attrs]
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        if "style" not in self.open:
-            self.text.append(data)
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,9 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spectralearth_build.evaluate.fractions import SHARES, chosen, order
+from spectralearth_build.evaluate.fractions import chosen, order
+
+SHARES = (0.01, 0.05, 0.1, 0.5, 1.0)
 
 locations = st.dictionaries(
     st.text("abcdef0123_", min_size=1, max_size=8), st.sets(st.integers(0, 6), max_size=4), max_size=60

@@ -12,9 +12,8 @@ from spectralearth_build.errors import UsageError
 from spectralearth_build.labels.resample import on_patch
 from spectralearth_build.labels.source import open_source
 from spectralearth_build.overlap.lattice import PIXEL, WINDOW, Box
-from spectralearth_build.synthetic.archive import ArchiveOptions
 from spectralearth_build.synthetic.cover import cdl, corine, cover_at, nlcd, tree_cover
-from spectralearth_build.synthetic.land_cover import areas_of_archive, areas_of_dataset, land_cover
+from spectralearth_build.synthetic.land_cover import areas_of_dataset, land_cover
 from spectralearth_build.synthetic.scene import Scene
 from spectralearth_build.tables import TILES
 
@@ -132,12 +131,6 @@ def test_nothing_is_filled_far_from_tiles(written):
     epsg, west, north = anchor("europe")
     with open_source(written / "cdl_2022.tif") as source:
         assert (on_patch(source, epsg, west + 60_000, north, "nearest") == 0).all()
-
-
-def test_areas_of_an_archive_are_its_products_boxes():
-    areas = areas_of_archive(ArchiveOptions(tiles=3, seed=1))
-    assert len(areas) == 4  # one tile in two versions
-    assert all(box.height >= 128 and epsg // 100 in (326, 327) for epsg, box in areas)
 
 
 def test_areas_of_a_dataset_are_its_sound_tiles(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Literal
 
@@ -17,6 +18,7 @@ class Head(nn.Module):
 
     takes: Takes = "features"
 
+    @abstractmethod
     def forward(self, maps: Sequence[Tensor], size: tuple[int, int]) -> Tensor:
         """Scores (logits).
 
@@ -27,7 +29,6 @@ class Head(nn.Module):
         Returns:
             [batch, class, *size]; of a head that takes a vector [batch, class].
         """
-        raise NotImplementedError
 
 
 def see(encoder: nn.Module, takes: Takes, pixels: Tensor) -> list[Tensor]:
