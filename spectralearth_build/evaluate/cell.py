@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import pandas as pd
@@ -120,7 +121,12 @@ class Cell:
         file = None
         if cache is not None:
             kind = f"{self.model.takes}-{size}-{'bf16' if half else 'fp32'}"
-            of = f"{self.data.plan[:12]}-{digest(self.model.encoder)[:16]}"
+            # Of one file of weights, these make networks that see otherwise.
+            built = f"{self.config.dense} {self.config.stem} {getattr(self.model.encoder, 'pool', '')}"
+            seen = hashlib.sha256(
+                f"{digest(self.model.standardise)} {digest(self.model.encoder)} {built}".encode()
+            )
+            of = f"{self.data.plan[:12]}-{seen.hexdigest()[:16]}"
             file = cache / f"features-{of}-{kind}.safetensors"
         return features(self.model, patches, size, self.reading, half, self.config.memory_gb * 1e9, file)
 

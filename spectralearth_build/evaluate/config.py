@@ -102,6 +102,7 @@ class EvaluateConfig:
                 f"The head '{self.head}' trains nothing, so it needs protocol frozen.",
                 "Choose another head or protocol.",
             ),
+            (self.stem not in ("", "full"), f"There is no stem '{self.stem}'.", "Give full, or nothing."),
             (
                 not 0 < self.fraction <= 1,
                 f"A share of {self.fraction} of the labels.",

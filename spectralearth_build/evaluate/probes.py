@@ -66,7 +66,7 @@ class Ridge:
             weights: [sample], such as the labelled share of a place; 0 leaves a sample out. None: all 1.
         """
         if self.origin is None:
-            self.origin = features.double().mean(0)
+            self.origin = features[:ADDED_AT_ONCE].double().mean(0)
         if weights is None:
             weights = torch.ones_like(features[:, 0])
         columns = [torch.split(each, ADDED_AT_ONCE) for each in (features, targets, weights)]

@@ -121,7 +121,7 @@ class Learner:
             losses.append(loss.detach())
         mean = float(torch.stack(losses).mean()) if losses else math.nan
         if not math.isfinite(mean):
-            remedy = "Lower --rate, or give --warmup 0.05."
+            remedy = "Lower --rate, or give --set warmup=0.05."
             raise UsageError(f"The loss is {mean} in epoch {number + 1}.", remedy=remedy)
         return mean, rate
 

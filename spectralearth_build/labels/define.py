@@ -109,18 +109,16 @@ def define(request: Request) -> Definition:
     """
     kind = _kind(request)
     classes = nomenclature(request.nomenclature) if request.nomenclature else None
-    sources, types = [], dict[tuple[Kind, str], str]()
+    sources, types = [], dict[tuple[Kind, str, int | None], str]()
     for given in track(request.ordered, "hash rasters", len(request.rasters)):
         with open_source(given.path, kind) as source:
-            types[source.kind, source.dtype.name] = source.name
-            sources.append(LabelSource(source.name, given.year, *_fingerprint(given.path, source)))
             nodata = None if source.kind == "continuous" else int(source.nodata)
-            if len(sources) == 1:
-                first = source.kind, source.dtype.name, nodata
+            types[source.kind, source.dtype.name, nodata] = source.name
+            sources.append(LabelSource(source.name, given.year, *_fingerprint(given.path, source)))
     _check(request, types, classes)
     return Definition(
         request.label,
-        *first,
+        *next(iter(types)),
         "" if classes is None else classes.name,
         () if classes is None else tuple(map(_document, classes.classes)),
         request.rule,
@@ -156,14 +154,20 @@ def _kind(request: Request) -> Kind | None:
     return "continuous" if request.rule == "mean" else None
 
 
-def _check(request: Request, types: Mapping[tuple[Kind, str], str], classes: Nomenclature | None) -> None:
+def _check(
+    request: Request, types: Mapping[tuple[Kind, str, int | None], str], classes: Nomenclature | None
+) -> None:
     if len(types) > 1:
-        listed = ", ".join(f"{name} is {kind} {dtype}" for (kind, dtype), name in types.items())
+        same = len({each[:2] for each in types}) == 1
+        listed = ", ".join(
+            f"{name} is {kind} {dtype}" + (f" with nodata {nodata}" if same else "")
+            for (kind, dtype, nodata), name in types.items()
+        )
         raise UsageError(
             f"The rasters of {request.label} do not fit each other: {listed}.",
-            remedy="Give rasters of one kind and type, or make two labels of them.",
+            remedy="Give rasters of one kind, type and nodata, or make two labels of them.",
         )
-    ((kind, _),) = types
+    ((kind, _, _),) = types
     if request.rule == ("majority" if kind == "continuous" else "mean"):
         raise UsageError(
             f"The rule {request.rule} makes no sense of the {kind} values of {request.label}.",

@@ -17,6 +17,7 @@ import pandas as pd
 import shapely
 
 from spectralearth_build.cluster import Executor, Failure
+from spectralearth_build.cluster.inline import InlineExecutor
 from spectralearth_build.errors import DamagedError, UsageError
 from spectralearth_build.files import delete_partials, remove, write_bytes
 from spectralearth_build.journal import recover
@@ -31,6 +32,7 @@ from spectralearth_build.store.failures import read_failed
 from spectralearth_build.store.fates import given_up
 from spectralearth_build.store.label_arrays import is_whole
 from spectralearth_build.store.labels import (
+    NAME,
     Definition,
     LabelRecord,
     decode_definition,
@@ -106,8 +108,10 @@ def drop(dataset: Path, label: str) -> None:
     Raises:
         UsageError: there is none of that name, or the dataset is not finished.
     """
+    _opened(dataset, InlineExecutor())
     path = dataset / definition_name(label)
-    if not path.is_file():
+    # Where an earlier run was stopped, the definition may be gone and its records not.
+    if not NAME.fullmatch(label) or not (path.is_file() or made_of(dataset, label)):
         known = ", ".join(sorted(p.stem for p in path.parent.glob("*.json"))) or "none"
         raise UsageError(f"There is no label '{label}'; there are: {known}.", dataset, "Name one of them.")
     remove(dataset / ROOT)

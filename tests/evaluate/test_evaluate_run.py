@@ -202,3 +202,13 @@ def test_a_result_survives_its_file(tmp_path):
     (tmp_path / "result.json").write_text('{"figures": {}}')
     with pytest.raises(Exception, match=r"Not a result.*Delete it"):
         read_result(tmp_path)
+
+
+def test_a_shared_cache_tells_networks_of_one_file_apart(known, weights, tmp_path):
+    config = replace(CONFIG, task="multilabel", head="ridge")
+    dense = replace(config, dense=True)
+    alone = evaluate(known.folder, weights, dense, tmp_path / "alone")
+    evaluate(known.folder, weights, config, tmp_path / "other", tmp_path / "cache")
+    shared = evaluate(known.folder, weights, dense, tmp_path / "shared", tmp_path / "cache")
+    assert shared.figures == alone.figures
+    assert len(list((tmp_path / "cache").glob("features-*"))) == 2

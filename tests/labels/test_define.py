@@ -108,6 +108,16 @@ def test_rasters_must_fit_each_other(tmp_path):
         define(request("corine", one, two))
 
 
+def test_rasters_must_have_one_nodata(tmp_path):
+    paths = [tmp_path / "one.tif", tmp_path / "two.tif"]
+    for path, nodata in zip(paths, (255, 0), strict=True):
+        write_raster(path, 3035, 100, CORINE, seed=1)
+        with rasterio.open(path, "r+") as raster:
+            raster.nodata = nodata
+    with pytest.raises(UsageError, match=r"one\.tif is .* with nodata 255, two\.tif is .* with nodata 0"):
+        define(request("corine", *paths))
+
+
 def test_differences_name_what_changed_classes_last(tmp_path):
     raster = write_raster(tmp_path / "r.tif", 3035, 100, CORINE, seed=1)
     a = define(request("corine", raster))

@@ -250,6 +250,24 @@ def test_several_labels_and_one_taken_out(bare, corine, tmp_path):
         drop(bare, "corine")
 
 
+def test_a_dropped_label_is_a_label_and_no_path(bare, corine):
+    pair(bare, [request("corine", corine)], inline())
+    before = tree(bare)
+    with pytest.raises(UsageError, match="There is no label"):
+        drop(bare, "../plan")
+    assert tree(bare) == before
+
+
+def test_dropping_goes_on_after_a_stop(bare, corine):
+    before = tree(bare)
+    pair(bare, [request("corine", corine)], inline())
+    for name in ("store.zarr/zarr.json", "labels/corine.json"):  # so far it came
+        (bare / name).unlink()
+    drop(bare, "corine")
+    assert verify(bare) == []
+    assert tree(bare) == before
+
+
 def test_other_rasters_or_options_are_refused_with_the_difference(bare, corine, tmp_path):
     pair(bare, [request("corine", corine)], inline())
     before = tree(bare)
