@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from spectralearth_build.errors import UsageError
+
+if TYPE_CHECKING:
+    from spectralearth_build.pretrain.config import PretrainConfig
 
 Source = Annotated[str, typer.Argument(metavar="DATASET", help="Folder or URL of a finished dataset.")]
 
@@ -33,14 +36,22 @@ def pretrain(
     Next: [bold]embed[/bold] a dataset with run/encoder.safetensors, or load it in Python.
     """
     _need_torch()
-    from spectralearth_build.cli.loss_picture import draw_log
     from spectralearth_build.cli.pretrain_settings import load
+    from spectralearth_build.pretrain.processes import together
+
+    settings = load(config, setting or [])
+    with together():
+        _train(dataset, run, settings)
+
+
+def _train(dataset: str, folder: Path, config: PretrainConfig) -> None:
+    from spectralearth_build.cli.loss_picture import draw_log
     from spectralearth_build.cluster.signals import is_stopped
     from spectralearth_build.pretrain.objectives.across import world
     from spectralearth_build.pretrain.setup import finish, prepare
     from spectralearth_build.progress import counting, say
 
-    made = prepare(dataset, run, load(config, setting or []))
+    made = prepare(dataset, folder, config)
     first = world()[0] == 0
     with counting(f"pretrain {made.config.objective}", made.total, first) as advance:
 
@@ -52,7 +63,7 @@ def pretrain(
         made.train(report, is_stopped)
     encoder = finish(made)
     if first:
-        say(f"Encoder: {encoder}. Losses: {draw_log(run)}.")
+        say(f"Encoder: {encoder}. Losses: {draw_log(folder)}.")
 
 
 def pretrain_template() -> None:

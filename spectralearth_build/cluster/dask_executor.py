@@ -157,7 +157,8 @@ class _Work:
 
     def _restart(self, workers: list[str]) -> None:
         """Restart workers; Dask cannot stop a task otherwise."""
-        with suppress(ValueError):  # workers without a nanny cannot be restarted
+        # Workers without a nanny cannot be restarted (ValueError); others are gone meanwhile (KeyError).
+        with suppress(ValueError, KeyError):
             self.executor.client.restart_workers(workers, timeout=_RESTART_LIMIT, raise_for_error=False)
 
     def _report_silence(self, ended: bool) -> None:

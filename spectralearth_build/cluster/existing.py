@@ -75,11 +75,12 @@ def package_version() -> str:
 
 def _check_version(client: Client) -> None:
     remedy = f"Install spectralearth-build {package_version()} there."
-    try:
-        versions = set(client.run(package_version).values())
-    except (ImportError, AttributeError) as error:
-        raise UsageError(f"The workers cannot import this package ({error}).", remedy=remedy) from error
-    if versions != {package_version()}:
+    answers = client.run(package_version, on_error="return").values()
+    for answer in answers:
+        if isinstance(answer, ImportError | AttributeError):
+            raise UsageError(f"The workers cannot import this package ({answer}).", remedy=remedy) from answer
+    versions = {answer for answer in answers if isinstance(answer, str)}  # the others died meanwhile
+    if versions - {package_version()}:
         raise UsageError(f"The workers have other versions: {', '.join(sorted(versions))}.", remedy=remedy)
 
 

@@ -77,7 +77,6 @@ def local_cluster(config: RunConfig, memory_needed: int = 0) -> Iterator[DaskExe
         _started(size, config.dashboard, security_of(config)) as cluster,
         Client(cluster) as client,
     ):
-        client.register_plugin(IgnoreInterrupt())
         link = f", dashboard {cluster.dashboard_link}" if config.dashboard else ""
         say(f"Local Dask cluster: {size.workers} workers of {format_bytes(size.memory)}{link}")
         restore = _restorer(cluster, size.workers)
@@ -120,6 +119,8 @@ def _started(size: Size, dashboard: str, security: Security | None) -> Iterator[
         "memory_limit": size.memory,
         "host": "127.0.0.1",
         "env": WORKER_ENVIRONMENT,
+        # Not by Client.register_plugin, which fails if a worker dies meanwhile.
+        "plugins": (IgnoreInterrupt(),),
         "scheduler_kwargs": {"dashboard": bool(dashboard)},
         "silence_logs": logging.CRITICAL,  # what matters is said by the executor and the stages
     }

@@ -24,8 +24,9 @@ from spectralearth_build.pretrain.objectives.mae import Mae
 from spectralearth_build.pretrain.objectives.moco import MoCo
 from spectralearth_build.pretrain.objectives.simclr import SimClr
 from spectralearth_build.pretrain.probe import Probe
+from spectralearth_build.pretrain.processes import device_of
 from spectralearth_build.pretrain.spectra import Spectra
-from spectralearth_build.pretrain.trainer import Run, join
+from spectralearth_build.pretrain.trainer import Run
 from spectralearth_build.pretrain.weights import save_encoder
 
 OBJECTIVES: dict[ObjectiveName, Callable[[nn.Module, Any], Objective]] = {
@@ -37,7 +38,7 @@ OBJECTIVES: dict[ObjectiveName, Callable[[nn.Module, Any], Objective]] = {
 
 
 def prepare(dataset: str | Path, folder: Path, config: PretrainConfig) -> Run:
-    """Make a run, or the same run again, to go on with it.
+    """Make a run, or the same run again, to go on with it; under torchrun inside `processes.together`.
 
     Args:
         dataset: folder or URL of a dataset.
@@ -47,7 +48,7 @@ def prepare(dataset: str | Path, folder: Path, config: PretrainConfig) -> Run:
     Raises:
         UsageError: settings that make no sense or differ from those of the run in the folder.
     """
-    device = join() or torch.device(config.train.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    device = device_of(config.train.device)
     keep_memory(device)
     if world()[0] == 0:
         checkpoint.settings(folder, json.loads(json.dumps(config.document())))

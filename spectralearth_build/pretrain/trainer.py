@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -237,16 +236,3 @@ def compile_blocks(network: nn.Module) -> None:
     for module in network.modules():
         if isinstance(module, adapter.SpectralAdapter | attention.Block | resnet.Block | swin.SwinBlock):
             module.compile()
-
-
-def join() -> torch.device | None:
-    """Join the processes that torchrun started; returns the device of this one, None if there are no others."""
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
-        return None
-    cuda = torch.cuda.is_available()
-    dist.init_process_group("nccl" if cuda else "gloo")
-    if not cuda:
-        return torch.device("cpu")
-    device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
-    torch.cuda.set_device(device)
-    return device

@@ -69,15 +69,11 @@ def save_encoder(
         spectra: bands and statistics of its input.
         about: what else is worth knowing: objective, steps, dataset.
     """
-    header = {
-        "format": FORMAT,
-        "encoder": json.dumps(options),
-        "spectra": spectra.to_json(),
-        "about": json.dumps(about),
-    }
+    header = {"encoder": options, "spectra": spectra.to_json(), "about": about}
     tensors = {name: value.detach().cpu().contiguous() for name, value in encoder.state_dict().items()}
     with replacing(path) as temporary:
-        save_file(tensors, temporary, header)
+        # One entry only: safetensors writes several in an order of chance, and the file would differ at each run.
+        save_file(tensors, temporary, {FORMAT: json.dumps(header, sort_keys=True)})
 
 
 def load_encoder(path: str | Path, device: str = "cpu", dense: bool = False, stem: str = "") -> CountsEncoder:
@@ -93,7 +89,7 @@ def load_encoder(path: str | Path, device: str = "cpu", dense: bool = False, ste
         UsageError: not such a file, or one that is damaged.
     """
     header, tensors = _read(path, device)
-    encoder = make(**json.loads(header["encoder"]), dense=dense, stem=stem)
+    encoder = make(**header["encoder"], dense=dense, stem=stem)
     encoder.load_state_dict(tensors)
     return CountsEncoder(encoder, Spectra.from_json(header["spectra"])).to(device).eval()
 
@@ -104,19 +100,19 @@ def options_of(path: str | Path) -> dict[str, Any]:
     Raises:
         UsageError: as of `load_encoder`.
     """
-    options: dict[str, Any] = json.loads(_read(path, None)[0]["encoder"])
+    options: dict[str, Any] = _read(path, None)[0]["encoder"]
     return options
 
 
-def _read(path: str | Path, device: str | None) -> tuple[dict[str, str], dict[str, Tensor]]:
+def _read(path: str | Path, device: str | None) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Header and tensors of a file; no tensors without a device."""
     try:
         with safe_open(path, "pt", device or "cpu") as file:
             header = file.metadata() or {}
-            if header.get("format") != FORMAT:
+            if FORMAT not in header:
                 raise UsageError("Not an encoder of this package.", path, "Use encoder.safetensors of a run.")
             names = file.keys() if device else ()
-            return header, {name: file.get_tensor(name) for name in names}
+            return json.loads(header[FORMAT]), {name: file.get_tensor(name) for name in names}
     except (OSError, SafetensorError) as error:
         raise UsageError(
             f"The encoder cannot be read: {error}.", path, "Use encoder.safetensors of a run."

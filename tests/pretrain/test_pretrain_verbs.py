@@ -50,6 +50,21 @@ def test_sigterm_saves_and_the_next_call_goes_on(dataset, tmp_path):
     assert step == int(read(folder / "log.csv")[-1]["step"])
 
 
+def test_two_processes_train_and_end_in_peace(dataset, tmp_path):
+    folder = tmp_path / "run"
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command += ["-m", "spectralearth_build", "pretrain", dataset.folder, folder, *TINY]
+    common = {"capture_output": True, "text": True, "timeout": 240, "env": ENVIRONMENT}
+    done = subprocess.run([*command, "--set", "train.steps=2"], **common)
+    assert done.returncode == 0, done.stderr
+    weights = (folder / "encoder.safetensors").read_bytes()
+    done = subprocess.run([*command, "--set", "train.steps=2"], **common)  # nothing is left to do
+    assert done.returncode == 0, done.stderr
+    assert (folder / "encoder.safetensors").read_bytes() == weights
+    assert [line["step"] for line in read(folder / "log.csv")] == ["1", "2"]
+    assert len(checkpoint.found(folder / "checkpoints")) == 1
+
+
 def test_a_run_ends_with_encoder_picture_and_embeddings(dataset, tmp_path):
     folder = tmp_path / "run"
     labels = tmp_path / "labels.parquet"

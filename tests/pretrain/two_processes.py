@@ -8,19 +8,25 @@ import sys
 import torch
 import torch.distributed as dist
 from one_step import build, step
+from torch.nn.parallel import DistributedDataParallel
 
-name, given, result = sys.argv[1:]
-torch.set_num_threads(1)
-dist.init_process_group("gloo")
-rank, ranks = dist.get_rank(), dist.get_world_size()
-objective = build(name)
-held = torch.load(given, weights_only=True)
-objective.load_state_dict(held["state"])
-network = torch.nn.parallel.DistributedDataParallel(objective, broadcast_buffers=False)
-half = slice(rank, None, ranks)
-loss = step(objective, network, held["series"][half], held["places"][half])
-dist.all_reduce(loss)
-if rank == 0:
-    torch.save({"loss": loss / ranks, "state": objective.state_dict()}, result)
-dist.barrier()
-dist.destroy_process_group()
+from spectralearth_build.pretrain.processes import together
+
+
+def main(name: str, given: str, result: str) -> None:
+    torch.set_num_threads(1)
+    rank, ranks = dist.get_rank(), dist.get_world_size()
+    objective = build(name)
+    held = torch.load(given, weights_only=True)
+    objective.load_state_dict(held["state"])
+    network = DistributedDataParallel(objective, broadcast_buffers=False)
+    half = slice(rank, None, ranks)
+    loss = step(objective, network, held["series"][half], held["places"][half])
+    dist.all_reduce(loss)
+    if rank == 0:
+        torch.save({"loss": loss / ranks, "state": objective.state_dict()}, result)
+    dist.barrier()
+
+
+with together():
+    main(*sys.argv[1:])

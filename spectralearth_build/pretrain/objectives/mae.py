@@ -66,10 +66,7 @@ class Mae(Objective):
     def forward(self, series: Tensor, places: Tensor, draw: torch.Generator) -> Tensor:
         """As of `Objective.forward`; of two dates, each sample takes one at random."""
         with torch.no_grad():
-            date = torch.randint(series.shape[1], (len(series),), generator=draw).to(series.device)
-            image = augment(
-                series[torch.arange(len(series), device=series.device), date], self.config.views, draw
-            )
+            image = augment(one_of(series, draw), self.config.views, draw)
         return self.loss(image, draw)
 
     def loss(self, image: Tensor, draw: torch.Generator) -> Tensor:
@@ -110,6 +107,14 @@ class Mae(Objective):
             out = block(out)
         predicted: Tensor = self.predict(self.norm(out[:, -hidden.shape[1] :]))
         return predicted
+
+
+def one_of(series: Tensor, draw: torch.Generator) -> Tensor:
+    """One random date of each sample: [batch, date, ...] to [batch, ...]."""
+    if series.shape[1] == 1:
+        return series[:, 0]  # no copy
+    date = torch.randint(series.shape[1], (len(series),), generator=draw).to(series.device)
+    return series[torch.arange(len(series), device=series.device), date]
 
 
 def partition(batch: int, patches: int, mask: float, draw: torch.Generator) -> tuple[Tensor, Tensor]:
