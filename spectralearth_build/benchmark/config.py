@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from spectralearth_build.config import RunConfig, Section
-from spectralearth_build.errors import ConfigError
 
 Protocol = Literal["frozen", "finetune", "adapter", "scratch"]
 Kind = Literal["multilabel", "segmentation", "single"]
@@ -19,7 +16,13 @@ RANDOM = "random"
 """The initialisation that needs no file."""
 METRICS: dict[Kind, str] = {"multilabel": "map_macro", "segmentation": "iou_macro", "single": "f1_macro"}
 """The figure that tables and pictures show of a task, unless it names another; `evaluate` chooses epochs by it."""
-REMEDY = "docs/downstream.md explains each key; workflows/benchmark.toml is a complete example."
+_ONE_CLASS = ("oa", "aa", "f1_micro", "f1_macro")
+FIGURES: dict[Kind, tuple[str, ...]] = {
+    "multilabel": ("f1_micro", "f1_macro", "map_micro", "map_macro"),
+    "segmentation": (*_ONE_CLASS, "iou_micro", "iou_macro"),
+    "single": _ONE_CLASS,
+}
+"""The figures that `evaluate` gives; they stand here because its own modules import torch."""
 
 
 def _unique(values: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -85,8 +88,17 @@ class Task(Training):
     name: str = Field(min_length=1, description="What tables call it.")
     labels: str = Field(min_length=1, description="Name of the labels in the dataset, see `pair`.")
     task: Kind = Field(description="multilabel, segmentation or single.")
-    nomenclature: str = Field(default="", description="Class table; absent: that of the labels.")
+    nomenclature: str = Field(
+        default="", description="Class table, name or CSV file; absent: that of the labels."
+    )
     metric: str = Field(default="", description="Figure to show, such as iou_micro.")
+
+    @model_validator(mode="after")
+    def _check(self) -> Task:
+        if self.shown not in FIGURES[self.task]:
+            listed = ", ".join(FIGURES[self.task])
+            raise ValueError(f"{self.task} has no metric '{self.metric}'; it has: {listed}")
+        return self
 
     @property
     def shown(self) -> str:
@@ -189,58 +201,3 @@ class BenchmarkConfig(Section):
 def _known(what: str, names: Sequence[str], known: set[str]) -> None:
     if strange := [name for name in names if name not in known]:
         raise ValueError(f"{what} '{strange[0]}'; there are: {', '.join(sorted(known))}")
-
-
-def load(path: Path, **run: object) -> BenchmarkConfig:
-    """Read a benchmark's TOML file.
-
-    Args:
-        path: the file.
-        run: settings of [run] that go before those of the file, where they are not empty.
-
-    Raises:
-        ConfigError: it cannot be read, or naming each unknown key, bad value or file that is missing.
-    """
-    try:
-        tree = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"Not a readable TOML file: {error}.", path, REMEDY) from error
-    if given := {name: value for name, value in run.items() if value not in (None, "")}:
-        tree["run"] = {**tree.get("run", {}), **given}
-    try:
-        config = BenchmarkConfig.model_validate(tree)
-    except ValidationError as error:
-        mistakes = "; ".join(_explain(item, tree) for item in error.errors())
-        raise ConfigError(f"{mistakes}.", path, REMEDY) from error
-    if missing := [*_missing(config)]:
-        raise ConfigError(f"{'; '.join(missing)}.", path, "Pretrain them first, or mend the paths.")
-    return config
-
-
-def _missing(config: BenchmarkConfig) -> Iterator[str]:
-    """Files of weights that are not there."""
-    for encoder in config.encoders:
-        for name, pattern in encoder.pretrained.items():
-            key = f"encoders.{encoder.name}.pretrained.{name}"
-            try:
-                files = sorted({pattern.format(seed=seed) for grid in config.grid for seed in grid.seeds})
-            except (KeyError, IndexError, ValueError):
-                yield f"{key}: only {{seed}} may stand in braces, got '{pattern}'"
-                continue
-            yield from (f"{key}: there is no {file}" for file in files if not Path(file).is_file())
-
-
-def _explain(item: Any, tree: dict[str, Any]) -> str:  # noqa: ANN401
-    """A mistake with the key where it stands; entries of lists by their name."""
-    words: list[str] = []
-    place: Any = tree
-    for part in item["loc"]:
-        place = place[part] if isinstance(place, dict) and part in place else (
-            place[part] if isinstance(place, list) and isinstance(part, int) and part < len(place) else None
-        )  # fmt: skip
-        named = isinstance(part, int) and isinstance(place, dict) and "name" in place
-        words.append(str(place["name"] if named else part))
-    where, what = ".".join(words), str(item["msg"]).removeprefix("Value error, ")
-    if item["type"] == "extra_forbidden":
-        return f"unknown setting '{where}'"
-    return f"{where}: {what}" if where else what

@@ -48,12 +48,14 @@ class Job:
     settings: dict[str, Any] = field(hash=False)
     """Arguments of `evaluate.config.EvaluateConfig`, those of the encoder under ``encoder``."""
     inputs: str
-    """Digests of what is read: dataset, labels, weights."""
+    """Digests of what is read: dataset, labels, weights, and the class table if it is not that of the labels."""
 
     @property
     def digest(self) -> str:
         """SHA-256 of all that decides about the outcome; the same means that nothing has to run again."""
         decisive = {name: value for name, value in self.settings.items() if name not in INDECISIVE}
+        # The classes are among the inputs; where a file of them lies decides nothing.
+        decisive["nomenclature"] = ""
         parts = {"format": FORMAT, "settings": decisive, "inputs": self.inputs, "cell": asdict(self.cell)}
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
@@ -73,6 +75,8 @@ class Inputs:
     """By name."""
     weights: dict[str, str]
     """By file."""
+    classes: dict[str, str]
+    """Of class tables, by the name or file that tasks give as nomenclature."""
 
 
 def jobs(config: BenchmarkConfig, inputs: Inputs) -> Iterator[Job]:
@@ -80,19 +84,25 @@ def jobs(config: BenchmarkConfig, inputs: Inputs) -> Iterator[Job]:
 
     Args:
         config: the benchmark.
-        inputs: of all labels and files of weights that it names.
+        inputs: of all labels, files of weights and class tables that it names.
     """
-    seen: set[Cell] = set()
-    for encoder in config.encoders:
-        for initialisation in encoder.initialisations:
-            for task in config.tasks:
-                for cell in _cells(config, encoder, initialisation, task):
-                    if cell not in seen:
-                        seen.add(cell)
-                        weights = weights_of(encoder, initialisation, cell.seed)
-                        start = inputs.weights[weights] if weights else RANDOM
-                        read = " ".join((inputs.dataset, inputs.labels[task.labels], start))
-                        yield Job(cell, weights, _settings(config, encoder, task, cell), read)
+    for cell, (encoder, task) in cells_of(config).items():
+        weights = weights_of(encoder, cell.initialisation, cell.seed)
+        read = [inputs.dataset, inputs.labels[task.labels], inputs.weights[weights] if weights else RANDOM]
+        if task.nomenclature:
+            read.append(inputs.classes[task.nomenclature])
+        yield Job(cell, weights, _settings(config, encoder, task, cell), " ".join(read))
+
+
+def cells_of(config: BenchmarkConfig) -> dict[Cell, tuple[Encoder, Task]]:
+    """Every cell once, in the order of `jobs`, with its encoder and its task."""
+    return {
+        cell: (encoder, task)
+        for encoder in config.encoders
+        for initialisation in encoder.initialisations
+        for task in config.tasks
+        for cell in _cells(config, encoder, initialisation, task)
+    }
 
 
 def weights_of(encoder: Encoder, initialisation: str, seed: int) -> str:
@@ -102,14 +112,8 @@ def weights_of(encoder: Encoder, initialisation: str, seed: int) -> str:
 
 def weight_files(config: BenchmarkConfig) -> set[str]:
     """Every file of weights that the cells read."""
-    files = {
-        weights_of(encoder, initialisation, cell.seed)
-        for encoder in config.encoders
-        for initialisation in encoder.initialisations
-        for task in config.tasks
-        for cell in _cells(config, encoder, initialisation, task)
-    }
-    return files - {""}
+    cells = cells_of(config).items()
+    return {weights_of(encoder, cell.initialisation, cell.seed) for cell, (encoder, _) in cells} - {""}
 
 
 def protocols_of(asked: tuple[str, ...], initialisation: str) -> list[str]:

@@ -18,7 +18,7 @@ from spectralearth_build.benchmark.pictures import Data
 from spectralearth_build.benchmark.results import collect, curves, shown
 from spectralearth_build.dataset.report.summary import flat
 from spectralearth_build.errors import printable
-from spectralearth_build.files import replacing, write_bytes
+from spectralearth_build.files import remove, replacing, write_bytes
 from spectralearth_build.labels.classes import LabelClass
 from spectralearth_build.labels.read import open_labels
 
@@ -34,6 +34,8 @@ def write(
     config: BenchmarkConfig, cells: Sequence[Job], out: Path, classes: Classes
 ) -> tuple[pd.DataFrame, list[Path]]:
     """Write results.parquet, curves.parquet, tables.md, pictures and benchmark.html from the cells that are done.
+
+    Pictures of an earlier configuration are removed.
 
     Args:
         config: the benchmark.
@@ -52,6 +54,7 @@ def write(
     written = [_parquet(results, out / RESULTS), _parquet(history, out / CURVES)]
     written += [pictures.save(kind, config, out / PICTURES / f"{slug(kind.heading)}.png") for kind in kinds]
     written += [maps.save(panel, out / PICTURES / f"maps-{slug(panel.title)}.png") for panel in panels]
+    _forget(out / PICTURES, written)
     sheets = tables.sheets(config, results)
     details = [tables.details(results, task.name) for task in config.tasks]
     write_bytes(out / TABLES, _markdown(config, [*sheets, *details]).encode())
@@ -88,6 +91,13 @@ def classes_of(config: BenchmarkConfig) -> Classes:
         task.name: open_labels(config.dataset, task.labels, task.nomenclature or None).classes
         for task in config.tasks
     }
+
+
+def _forget(folder: Path, written: Sequence[Path]) -> None:
+    """Remove the pictures that were not written now: what they show is compared no more."""
+    for path in sorted({*folder.glob("*.png")}.difference(written)):
+        if path.is_file():
+            remove(path)
 
 
 def _head(config: BenchmarkConfig, results: pd.DataFrame) -> dict[str, Any]:

@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from spectralearth_build.benchmark.config import BenchmarkConfig
-from spectralearth_build.benchmark.grid import Inputs, Job, jobs, weight_files
+from spectralearth_build.benchmark.grid import Job, jobs
+from spectralearth_build.benchmark.inputs import inputs_of
 from spectralearth_build.benchmark.job import Place, Refusal, is_done, run_cell, share
 from spectralearth_build.cluster import Executor, Failure, connect
-from spectralearth_build.errors import UsageError
 from spectralearth_build.evaluate.result import FILE as RESULT
 from spectralearth_build.files import delete_partials, remove, write_bytes
-from spectralearth_build.loader.source import Source, source_of
+from spectralearth_build.labels.classes import NOMENCLATURES
 from spectralearth_build.progress import say, track
-from spectralearth_build.store.labels import label_of
-from spectralearth_build.store.manifest import MANIFEST
-from spectralearth_build.store.publish import STATISTICS
-from spectralearth_build.store.schema import REFLECTANCE, STORE
 from spectralearth_build.store.threads import cores
-from spectralearth_build.tables import SPLITS
 
 CELLS, CACHE = "cells", "cache"
-_PIXELS = f"{STORE}/{REFLECTANCE}/"
 FAILED = "failed.json"
 
 
@@ -32,41 +26,9 @@ def planned(config: BenchmarkConfig) -> list[Job]:
     """All cells of a benchmark, with the digests of what they read.
 
     Raises:
-        UsageError: the dataset is not finished or has no splits.
+        UsageError: the dataset is not finished or has no splits, or a class table cannot be used.
     """
     return list(jobs(config, inputs_of(config)))
-
-
-def inputs_of(config: BenchmarkConfig) -> Inputs:
-    """Digests of what the cells read: pixels and labels as the manifest tells them, splits, weights.
-
-    Raises:
-        UsageError: the dataset is not finished or has no splits.
-    """
-    source = source_of(config.dataset)
-    files = json.loads(_whole(source, MANIFEST, "Run `build`."))["files"]
-    pixels = {name: entry for name, entry in files.items() if name == STATISTICS or name.startswith(_PIXELS)}
-    labels = {
-        task.labels: _digest({name: entry for name, entry in files.items() if label_of(name) == task.labels})
-        for task in config.tasks
-    }
-    weights = {}
-    for name in sorted(weight_files(config)):
-        with Path(name).open("rb") as file:
-            weights[name] = hashlib.file_digest(file, "sha256").hexdigest()
-    splits = hashlib.sha256(_whole(source, SPLITS.file, "Run `split`.")).hexdigest()
-    return Inputs(_digest({"splits": splits, "pixels": pixels}), labels, weights)
-
-
-def _whole(source: Source, name: str, remedy: str) -> bytes:
-    try:
-        return source.whole(name)
-    except FileNotFoundError as error:
-        raise UsageError(f"The dataset has no {name}.", source.where(""), remedy) from error
-
-
-def _digest(document: object) -> str:
-    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
 
 
 def run(config: BenchmarkConfig, out: Path) -> list[Job]:
@@ -103,10 +65,7 @@ def _work(config: BenchmarkConfig, left: Sequence[Job], out: Path, executor: Exe
     alone = config.run.scheduler == "inline"
     place = Place(_place(config.dataset), out / CACHE, threads_of(config, executor.workers), quiet=not alone)
     by_key = {job.key: job for job in left}
-    tasks = {
-        key: (place, job.weights and str(Path(job.weights).resolve()), job.settings, out / CELLS / key)
-        for key, job in by_key.items()
-    }
+    tasks = {key: (place, *_for_workers(job), out / CELLS / key) for key, job in by_key.items()}
     failed = 0
     for key, outcome in track(executor.run("cell", run_cell, tasks), "cells", len(tasks)):
         note = out / CELLS / key / FAILED
@@ -132,3 +91,12 @@ def _place(dataset: str) -> str:
     """The dataset's place as workers with another working directory understand it."""
     path = Path(dataset)
     return str(path.resolve()) if path.is_dir() else dataset
+
+
+def _for_workers(job: Job) -> tuple[str, dict[str, Any]]:
+    """Weights and settings, with paths as workers with another working directory understand them."""
+    weights = job.weights and str(Path(job.weights).resolve())
+    classes = job.settings["nomenclature"]
+    if classes and classes not in NOMENCLATURES:
+        classes = str(Path(classes).absolute())  # a link may lead to a file that does not end in .csv
+    return weights, job.settings | {"nomenclature": classes}

@@ -54,7 +54,9 @@ def benchmark(
         raise UsageError("Evaluation needs torch.", remedy="pip install 'spectralearth-build[train]'.")
     if demo == (out is not None):
         raise UsageError("Give CONFIG and OUT, or --demo and OUT.", remedy="See --help for examples.")
-    from spectralearth_build.benchmark.config import load
+    if demo and (dry_run or page):
+        raise _not_with_demo(first, "--dry-run" if dry_run else "--page")
+    from spectralearth_build.benchmark.read import load
 
     if out is None:
         from spectralearth_build.benchmark.demo import prepare
@@ -64,6 +66,14 @@ def benchmark(
     if dry_run:
         return _list(config, out)
     return _run(config, out, page)
+
+
+def _not_with_demo(out: Path, option: str) -> UsageError:
+    later = f"`benchmark {out / 'benchmark.toml'} {out} {option}`"
+    return UsageError(
+        f"--demo prepares and runs everything, so {option} does not go with it.",
+        remedy=f"Run `benchmark --demo {out}`; once the demo was prepared, {later} does it.",
+    )
 
 
 def _run(config: BenchmarkConfig, out: Path, page_only: bool) -> int:

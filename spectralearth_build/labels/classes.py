@@ -84,7 +84,6 @@ class Nomenclature:
         return np.where(known, table[np.where(known, codes, 0)], np.uint8(IGNORE))
 
 
-@cache
 def nomenclature(name: str) -> Nomenclature:
     """A nomenclature by name, or from a user's CSV.
 
@@ -95,8 +94,7 @@ def nomenclature(name: str) -> Nomenclature:
         UsageError: there is none of that name, or the file does not describe one.
     """
     if name in NOMENCLATURES:
-        text = files("spectralearth_build.labels").joinpath(f"{name}.csv").read_text(encoding="utf-8")
-        return _parsed(name, text, f"{name}.csv")
+        return _packaged(name)
     path = Path(name)
     if path.suffix.lower() != ".csv":
         known = ", ".join(NOMENCLATURES)
@@ -105,6 +103,12 @@ def nomenclature(name: str) -> Nomenclature:
         return _parsed(path.stem, path.read_text(encoding="utf-8"), path)
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"The nomenclature cannot be read ({error}).", path) from error
+
+
+@cache
+def _packaged(name: str) -> Nomenclature:
+    text = files("spectralearth_build.labels").joinpath(f"{name}.csv").read_text(encoding="utf-8")
+    return _parsed(name, text, f"{name}.csv")
 
 
 def _parsed(name: str, text: str, path: Path | str) -> Nomenclature:

@@ -25,7 +25,9 @@ CLASSES = {
     "NLCD": (LabelClass(0, "Water", "#466b9f", (11,)), LabelClass(1, "Forest", "#1c5f2c", (42,)),
              LabelClass(2, "Crops", "#ab6c28", (82,)), LabelClass(3, "Snow", "#d1def8", (12,))),
 }  # fmt: skip
-INPUTS = Inputs("d", {"corine": "c", "nlcd": "n"}, {"m": "1", "a-0": "2", "a-1": "3", "a-2": "4"})
+INPUTS = Inputs(
+    "d", {"corine": "c", "nlcd": "n"}, {"m": "1", "a-0": "2", "a-1": "3", "a-2": "4"}, {"corine19": "k"}
+)
 GAIN = {"moco": 0.20, "mae": 0.12, "random": 0.0}
 LEVEL = {"frozen": 0.40, "adapter": 0.45, "finetune": 0.55, "scratch": 0.50}
 

@@ -3,8 +3,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from spectralearth_build.benchmark.config import load
 from spectralearth_build.benchmark.demo import TEMPLATE, Sizes, prepare
+from spectralearth_build.benchmark.read import load
 from spectralearth_build.benchmark.run import planned
 from spectralearth_build.dataset.split.steps import check_dataset
 from spectralearth_build.labels.read import open_labels

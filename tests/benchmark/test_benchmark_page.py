@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from html_reader import Reader
-from made_results import CLASSES, made
+from made_results import CLASSES, TREE, made
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
@@ -89,6 +89,21 @@ def test_all_files_are_there(bench):
         "convergence-10-of-the-labels.png", "label-fractions.png", "maps-nlcd.png",
     }  # fmt: skip
     pd.testing.assert_frame_equal(pd.read_parquet(bench.out / page.RESULTS), bench.results)
+
+
+def test_pictures_of_an_earlier_configuration_go(tmp_path):
+    config, cells = made(tmp_path)
+    folder = tmp_path / page.PICTURES
+    page.write(config, cells, tmp_path, CLASSES)
+    (folder / "mine.txt").touch()
+    (folder / "kept").mkdir()
+    (folder / "kept" / "mine.png").touch()
+    config, cells = made(tmp_path, tasks=TREE["tasks"][:1], grid=[{"seeds": [0]}])
+    _, files = page.write(config, cells, tmp_path, CLASSES)
+    assert {*folder.glob("*.png")} == {path for path in files if path.suffix == ".png"}
+    assert not (folder / "maps-nlcd.png").exists()
+    assert (folder / "mine.txt").is_file()
+    assert (folder / "kept" / "mine.png").is_file()
 
 
 def test_the_same_cells_give_the_same_bytes(bench, tmp_path):

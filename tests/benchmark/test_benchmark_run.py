@@ -1,3 +1,4 @@
+import contextlib
 import json
 import os
 import shutil
@@ -12,10 +13,13 @@ import torch
 
 from spectralearth_build.benchmark.config import BenchmarkConfig
 from spectralearth_build.benchmark.grid import jobs
+from spectralearth_build.benchmark.inputs import inputs_of
 from spectralearth_build.benchmark.job import Place, Refusal, is_done, run_cell, share
 from spectralearth_build.benchmark.results import collect
-from spectralearth_build.benchmark.run import CELLS, FAILED, inputs_of, planned, run, threads_of
+from spectralearth_build.benchmark.run import CELLS, FAILED, planned, run, threads_of
 from spectralearth_build.errors import UsageError
+from spectralearth_build.evaluate.result import read_result
+from spectralearth_build.labels import classes
 
 INSTANT = {"labels": "corine", "task": "single", "size": 16}
 TREE = {
@@ -171,6 +175,67 @@ def test_weights_are_told_apart_by_what_is_in_them(labelled, tmp_path):
     after = planned(config_of(labelled, encoders=encoders))
     changed = {a.cell.initialisation for a, b in zip(before, after, strict=True) if a.key != b.key}
     assert changed == {"mine"}
+
+
+@pytest.fixture
+def own_classes(labelled, tmp_path, monkeypatch):
+    """The configuration of a task with a class table of the user beside the command, and that file."""
+    table = tmp_path / "own.csv"
+    shutil.copy(Path(classes.__file__).with_name("corine19.csv"), table)
+    monkeypatch.chdir(tmp_path)
+    return config_of(labelled, tasks=[TREE["tasks"][1] | {"nomenclature": "own.csv"}]), table
+
+
+def test_a_class_table_counts_by_what_is_in_it(labelled, own_classes):
+    config, table = own_classes
+    (before,) = planned(config)
+    (elsewhere,) = planned(config_of(labelled, tasks=[TREE["tasks"][1] | {"nomenclature": str(table)}]))
+    (by_name,) = planned(config_of(labelled, tasks=[TREE["tasks"][1] | {"nomenclature": "corine19"}]))
+    assert before.key == elsewhere.key == by_name.key
+    table.write_text(table.read_text().replace("Pastures", "Meadows"))
+    assert planned(config)[0].key != before.key
+
+
+def test_workers_find_a_class_table_from_another_place(own_classes, tmp_path, monkeypatch):
+    config, _ = own_classes
+    (tmp_path / "away").mkdir()
+
+    def away(*task):
+        with contextlib.chdir(tmp_path / "away"):
+            return run_cell(*task)
+
+    monkeypatch.setattr("spectralearth_build.benchmark.run.run_cell", away)
+    cells = run(config, tmp_path / "out")
+    assert collect(cells, tmp_path / "out")["status"].tolist() == ["done"]
+
+
+def test_a_worker_that_outlives_a_class_table_reads_it_anew(own_classes, labelled, tmp_path):
+    config, table = own_classes
+    (job,) = planned(config)
+    for name in ("Pastures", "Meadows"):
+        table.write_text(table.read_text().replace("Pastures", name))
+        assert (
+            run_cell(Place(str(labelled), tmp_path / "cache", 1), "", job.settings, tmp_path / name) is None
+        )
+        assert name in read_result(tmp_path / name).settings["classes"]
+
+
+def test_a_name_that_comes_with_the_package_is_no_path(labelled, tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "corine19").touch()
+    monkeypatch.setattr(
+        "spectralearth_build.benchmark.run.run_cell",
+        lambda place, weights, settings, folder: seen.append(settings["nomenclature"]),
+    )
+    tasks = [TREE["tasks"][0], TREE["tasks"][1] | {"nomenclature": "corine19"}]
+    run(config_of(labelled, tasks=tasks), tmp_path / "out")
+    assert seen == ["", "corine19"]
+
+
+def test_an_unknown_class_table_is_told_before_anything_runs(labelled):
+    with pytest.raises(UsageError, match="There is no nomenclature 'corine20'"):
+        planned(config_of(labelled, tasks=[TREE["tasks"][1] | {"nomenclature": "corine20"}]))
 
 
 def test_the_driver_needs_no_torch():

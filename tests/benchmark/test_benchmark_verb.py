@@ -56,6 +56,28 @@ def test_wrong_use_says_what_to_do(call, words, said):
     assert said in done.output
 
 
+@pytest.mark.parametrize("option", ["--dry-run", "--page"])
+def test_a_demo_cannot_be_listed_before_it_is_there(call, tmp_path, monkeypatch, option):
+    monkeypatch.setattr("spectralearth_build.benchmark.demo.prepare", lambda *_: pytest.fail("prepared"))
+    out = tmp_path / "out"
+    done = call("--demo", out, option)
+    assert done.exit_code == 2
+    assert f"`benchmark {out / 'benchmark.toml'} {out} {option}` does it" in done.output
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("option", [None, "--dry-run", "--page"])
+def test_a_grid_without_cells_is_told(call, config, tmp_path, option):
+    (tmp_path / "w").touch()
+    text = config.read_text().replace('"frozen"', '"scratch"')
+    text = text.replace("[run]", f"random = false\npretrained = {{ mae = '{tmp_path}/w' }}\n[run]")
+    config.write_text(text)
+    done = call(config, tmp_path / "out", *([option] if option else []))
+    assert done.exit_code == 2, done.output
+    assert "no cell is left" in done.output
+    assert "Set random = true" in done.output
+
+
 def test_labels_that_are_not_there_are_told_before_anything_runs(call, config, tmp_path):
     config.write_text(config.read_text().replace('labels = "corine"', 'labels = "nothing"'))
     done = call(config, tmp_path / "out")

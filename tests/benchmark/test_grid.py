@@ -113,6 +113,21 @@ def test_other_labels_are_other_cells_of_their_tasks_alone():
     assert {a.cell.task for a, b in pairs if a.digest != b.digest} == {"NLCD"}
 
 
+def test_other_classes_are_other_cells_of_their_tasks_alone():
+    config = BenchmarkConfig.model_validate(TREE)
+    pairs = zip(jobs(config, INPUTS), jobs(config, replace(INPUTS, classes={"corine19": "new"})), strict=True)
+    assert {a.cell.task for a, b in pairs if a.digest != b.digest} == {"CORINE"}
+
+
+def test_the_place_of_a_class_table_decides_nothing():
+    tasks = [TREE["tasks"][0] | {"nomenclature": "elsewhere/mine.csv"}]
+    config = BenchmarkConfig.model_validate(TREE | {"tasks": tasks})
+    there = next(jobs(config, replace(INPUTS, classes={"elsewhere/mine.csv": "k"})))
+    assert there.digest == cells()[0].digest
+    without = {name: value for name, value in TREE["tasks"][0].items() if name != "nomenclature"}
+    assert cells(tasks=[without])[0].digest != there.digest
+
+
 @pytest.mark.parametrize(("text", "expected"), [("ViT-S/4", "vit-s-4"), ("../x y", "x-y"), ("Ωß", "x")])
 def test_slugs_are_safe_for_any_file_system(text, expected):
     assert slug(text) == expected
