@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, pad
 
-from spectralearth_build.evaluate.metrics import IGNORE
+from spectralearth_build.labels.classes import IGNORE
 
 NONE = -1
 """Stands for no class among the nearest ones."""

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from spectralearth_build.evaluate.config import CHOOSES, Task
-from spectralearth_build.evaluate.probes import LinearProbe, Ridge, neighbour_votes, places, presence
+from spectralearth_build.evaluate.probes import LinearProbe, Ridge, places, presence
 from spectralearth_build.evaluate.stream import Input, Stream
 from spectralearth_build.evaluate.train import Answer, Learner
+from spectralearth_build.pretrain.neighbours import Neighbours
 
 PENALTIES = (0.01, 1.0, 100.0, 10_000.0)
 """Of ridge regression, tried on val."""
@@ -90,4 +91,5 @@ def _linear(learner: Learner, probe: LinearProbe) -> Answer:
 
 
 def _votes(learner: Learner, known: Tensor, targets: Tensor, k: int) -> Answer:
-    return lambda seen: neighbour_votes(known, targets, learner.see(seen)[-1], k)
+    voters = Neighbours(known, targets, k)
+    return lambda seen: voters(learner.see(seen)[-1])

@@ -9,8 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-IGNORE = 255
-"""Truth of a pixel without a class, as in the maps of `labels`."""
+from spectralearth_build.labels.classes import IGNORE
 
 
 class Confusion:

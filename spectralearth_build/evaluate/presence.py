@@ -10,8 +10,7 @@ from torch import Tensor
 
 from spectralearth_build.errors import UsageError
 from spectralearth_build.evaluate.config import EvaluateConfig
-from spectralearth_build.evaluate.metrics import IGNORE
-from spectralearth_build.labels.classes import LabelClass
+from spectralearth_build.labels.classes import IGNORE, LabelClass
 
 Names = Mapping[str, Sequence[str]]
 """Classes that occur, by part."""

@@ -1,4 +1,4 @@
-"""What an encoder knows, without epochs: ridge regression in closed form and nearest neighbours, for any targets."""
+"""What an encoder knows, without epochs: ridge regression in closed form, for any targets."""
 
 from __future__ import annotations
 
@@ -6,13 +6,11 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn.functional import normalize, one_hot, pad
+from torch.nn.functional import one_hot, pad
 
 from spectralearth_build.evaluate.heads.layers import resize
-from spectralearth_build.evaluate.metrics import IGNORE
+from spectralearth_build.labels.classes import IGNORE
 
-AT_ONCE = 4096
-"""Rows of cosines in memory."""
 ADDED_AT_ONCE = 1 << 16
 """Rows of float64 features in memory."""
 
@@ -126,26 +124,3 @@ def places(
     labelled = counts.sum(1)
     shares = counts / labelled.clamp(min=1)[:, None]
     return features.permute(0, 2, 3, 1).reshape(-1, dim), shares, labelled / (tall * wide)
-
-
-def neighbour_votes(
-    known: Tensor, targets: Tensor, asked: Tensor, k: int = 20, temperature: float = 0.07
-) -> Tensor:
-    """Scores of nearest neighbours by cosine, weighted as in DINO (arXiv 2104.14294): the share of votes for a class.
-
-    Args:
-        known: features [n, dim].
-        targets: [n, class], 0 to 1: one or several labels each.
-        asked: features [m, dim].
-        k: neighbours that vote.
-        temperature: divides the cosines; votes are their exponentials.
-
-    Returns:
-        float32 [m, class], 0 to 1; above 0.5 most of the votes have the label.
-    """
-    base, values = normalize(known.float(), dim=1), targets.float()
-    out = []
-    for part in torch.split(normalize(asked.float(), dim=1), AT_ONCE):
-        cosine, index = (part @ base.T).topk(min(k, len(base)), dim=1)
-        out.append(torch.einsum("mk,mkc->mc", (cosine / temperature).softmax(1), values[index]))
-    return torch.cat(out)

@@ -11,7 +11,8 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from spectralearth_build.evaluate.boundary import boundary_loss
 from spectralearth_build.evaluate.config import Task
-from spectralearth_build.evaluate.metrics import IGNORE, Confusion, MultiLabel
+from spectralearth_build.evaluate.metrics import Confusion, MultiLabel
+from spectralearth_build.labels.classes import IGNORE
 
 
 def loss_of(scores: Tensor, truth: Tensor, task: Task, boundary: float = 0.0) -> Tensor:

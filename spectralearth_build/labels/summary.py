@@ -28,11 +28,6 @@ def counts(indices: Indices, classes: int) -> npt.NDArray[np.int64]:
     return found[:, :classes].reshape(*indices.shape[:-2], classes)
 
 
-def shares(indices: Indices, classes: int) -> Floats:
-    """Share of each class in all pixels of the patch, float64 [..., class], 0-1."""
-    return np.asarray(counts(indices, classes) / (indices.shape[-2] * indices.shape[-1]))
-
-
 def labelled_fraction(indices: Indices) -> Floats:
     """Share of the pixels that have a class, float64 [...], 0-1; of one map a number."""
     return np.asarray((indices != IGNORE).mean(axis=(-2, -1)))[()]

@@ -57,27 +57,6 @@ def rank_me(features: Tensor) -> float:
     return float(torch.exp(-torch.xlogy(share, share + 1e-7).sum()))
 
 
-def k_nearest(
-    known: Tensor, labels: Tensor, asked: Tensor, truth: Tensor, k: int = 20, temperature: float = 0.07
-) -> float:
-    """Accuracy of weighted k-nearest neighbours by cosine (the protocol of DINO, arXiv 2104.14294).
-
-    Args:
-        known: features [n, dim] of labelled samples.
-        labels: int64 [n].
-        asked: features [m, dim].
-        truth: int64 [m] their labels.
-        k: neighbours that vote.
-        temperature: divides the cosines; votes are their exponentials.
-    """
-    cosines = normalize(asked.float(), dim=1) @ normalize(known.float(), dim=1).T
-    value, index = cosines.topk(min(k, len(known)), dim=1)
-    classes = int(torch.max(labels.max(), truth.max())) + 1
-    votes = torch.zeros(len(asked), classes, device=asked.device)
-    votes.scatter_add_(1, labels[index], (value / temperature).exp())
-    return float((votes.argmax(1) == truth).float().mean())
-
-
 def diagnosis(figures: dict[str, float], prototypes: int = 0) -> str | None:
     """What is probably wrong, in a sentence; None if nothing is.
 

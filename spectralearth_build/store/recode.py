@@ -26,8 +26,7 @@ from spectralearth_build.progress import track
 from spectralearth_build.store import schema
 from spectralearth_build.store.codec import PATCH_SHAPE, PRESETS, decode_into, encode_patch
 from spectralearth_build.store.commit import FOLDER, Commit, decode, json_bytes, read_all
-from spectralearth_build.store.label_arrays import hash_of
-from spectralearth_build.store.labels import MEND, label_of, read_labels
+from spectralearth_build.store.labels import MEND, is_shard, label_of, read_labels
 from spectralearth_build.store.manifest import MANIFEST, counts, entry, manifest_document
 from spectralearth_build.store.publish import store_files
 from spectralearth_build.store.seal import sealed
@@ -76,7 +75,7 @@ def recode(dataset: Path, target: Path, codec: str, executor: Executor | None = 
             write_bytes(target / SPLITS.file, (dataset / SPLITS.file).read_bytes())
         planned = load_plan(target)
         _copy_masks(dataset, target, planned)
-        _copy_labels(dataset, target, planned)
+        _copy_labels(dataset, target, planned, manifest["files"])
         before = [decode((dataset / name).read_bytes()) for name in manifest["files"] if _is_commit(name)]
         there = read_all(target, planned.plan_of)
         waiting = {f"shard-{c.shard}": c for c in before if c.shard not in there}
@@ -189,10 +188,13 @@ def _kept(manifest: dict[str, Any]) -> list[str]:
     ]
 
 
-def _copy(dataset: Path, target: Path, name: str, expected: dict[str, Any]) -> None:
-    data = (dataset / name).read_bytes()
+def _copy(dataset: Path, target: Path, name: str, expected: dict[str, Any], remedy: str = "") -> None:
+    try:
+        data = (dataset / name).read_bytes()
+    except FileNotFoundError as error:
+        raise DamagedError("It is missing; the manifest lists it.", dataset / name, remedy) from error
     if entry(data) != expected:
-        raise DamagedError("It is not what the manifest says.", dataset / name)
+        raise DamagedError("It is not what the manifest says.", dataset / name, remedy)
     write_bytes(target / name, data)
 
 
@@ -203,19 +205,22 @@ def _copy_masks(dataset: Path, target: Path, planned: Planned) -> None:
             write_bytes(target / name, (dataset / name).read_bytes())
 
 
-def _copy_labels(dataset: Path, target: Path, planned: Planned) -> None:
-    """Labels stay as they are; only their records bear other names of generations.
+def _copy_labels(dataset: Path, target: Path, planned: Planned, files: dict[str, Any]) -> None:
+    """Published labels stay as they are; only their records bear other names of generations.
 
     Raises:
-        DamagedError: one is not what its record says.
+        DamagedError: a shard or its record is missing or not what was published.
     """
+    lost = {name for name in files if is_shard(name)}
+    for name in sorted(lost):
+        _copy(dataset, target, name, files[name], MEND)
     for label in read_labels(dataset, load_plan(dataset).plan_of):
         for record in label.records.values():
-            if hash_of(dataset / record.shard_name) != record.sha256:
-                raise DamagedError("It is not what its record says.", dataset / record.shard_name, MEND)
-            again = replace(record, plan=planned.plan_of(record.shard))
-            write_bytes(target / record.shard_name, (dataset / record.shard_name).read_bytes())
-            again.write(target)
+            if record.shard_name in lost:
+                lost.remove(record.shard_name)
+                replace(record, plan=planned.plan_of(record.shard)).write(target)
+    if lost:
+        raise DamagedError("It has no readable record.", dataset / min(lost), MEND)
 
 
 def _publish(target: Path, planned: Planned, old: dict[str, Any]) -> int:

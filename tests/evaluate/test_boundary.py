@@ -12,7 +12,7 @@ from scipy.ndimage import distance_transform_cdt, distance_transform_edt
 from torch.nn.functional import cross_entropy
 
 from spectralearth_build.evaluate.boundary import boundary_distance, boundary_loss, boundary_weights
-from spectralearth_build.evaluate.metrics import IGNORE
+from spectralearth_build.labels.classes import IGNORE
 
 
 def blobs(seed, classes=3, size=48):

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 from torchmetrics.functional import classification as reference
 
-from spectralearth_build.evaluate.metrics import IGNORE, Confusion, MultiLabel, average_precision
+from spectralearth_build.evaluate.metrics import Confusion, MultiLabel, average_precision
+from spectralearth_build.labels.classes import IGNORE
 
 EXACT = {"rel": 1e-5, "abs": 1e-6}  # torchmetrics counts in float32
 

@@ -7,9 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spectralearth_build.evaluate import probes
-from spectralearth_build.evaluate.metrics import IGNORE
-from spectralearth_build.evaluate.probes import Ridge, neighbour_votes, places, presence
-from spectralearth_build.pretrain.monitors import k_nearest
+from spectralearth_build.evaluate.probes import Ridge, places, presence
+from spectralearth_build.labels.classes import IGNORE
 
 
 def samples(seed, count=60, dim=5, classes=4):
@@ -98,21 +97,3 @@ def test_a_segmentation_probe_finds_the_map():
     found = probe.solve().maps(features, (4, 4)).argmax(1)
     assert torch.equal(found, truth)
     assert probe.solve().maps(features, (16, 16)).shape == (6, 3, 16, 16)
-
-
-def test_votes_for_one_label_are_those_of_the_monitor(monkeypatch):
-    monkeypatch.setattr(probes, "AT_ONCE", 7)
-    known, labels = samples(1)
-    asked, truth = samples(2)
-    known, asked = known - 1000, asked - 1000
-    votes = neighbour_votes(known, presence(labels, 4), asked, k=5)
-    assert float((votes.argmax(1) == truth).float().mean()) == k_nearest(known, labels, asked, truth, k=5)
-    torch.testing.assert_close(votes.sum(1), torch.ones(60))
-
-
-def test_votes_for_several_labels_are_shares_of_the_neighbours():
-    known = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
-    targets = torch.tensor([[True, True, False], [True, False, False], [False, False, True]])
-    votes = neighbour_votes(known, targets, torch.tensor([[2.0, 0.0]]), k=2)
-    torch.testing.assert_close(votes, torch.tensor([[1.0, 0.5, 0.0]]))
-    assert neighbour_votes(known, targets, known, k=20).shape == (3, 3)

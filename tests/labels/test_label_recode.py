@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from pairing_site import inline, request, tree
 
 from spectralearth_build.errors import DamagedError
 from spectralearth_build.labels.pair import pair
 from spectralearth_build.labels.read import open_labels
-from spectralearth_build.store.labels import shard_name
+from spectralearth_build.store.labels import record_name, shard_name
 from spectralearth_build.store.recode import recode
+from spectralearth_build.store.schema import ROOT
 from spectralearth_build.store.verify import verify
 
 
@@ -28,9 +31,19 @@ def test_labels_stay_as_they_are_with_another_codec(bare, corine, tmp_path):
     assert tree(tmp_path / "portable") == after
 
 
-def test_damaged_labels_are_not_passed_on(bare, corine, tmp_path):
-    pair(bare, [request("corine", corine)], inline())
-    path = bare / shard_name("corine", 1)
+def cut_short(path):
+    path.write_bytes(path.read_bytes()[:-2])
+
+
+def flipped(path):
     path.write_bytes(path.read_bytes()[:-1] + b"x")
+
+
+@pytest.mark.parametrize("harm", [cut_short, flipped, Path.unlink])
+@pytest.mark.parametrize("name", [shard_name("corine", 1), record_name("corine", 1)])
+def test_damaged_labels_are_not_passed_on(name, harm, bare, corine, tmp_path):
+    pair(bare, [request("corine", corine)], inline())
+    harm(bare / name)
     with pytest.raises(DamagedError, match="Run `pair` again"):
         recode(bare, tmp_path / "portable", "portable")
+    assert not (tmp_path / "portable" / ROOT).exists()

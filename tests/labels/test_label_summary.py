@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from spectralearth_build.labels.classes import IGNORE
-from spectralearth_build.labels.summary import counts, labelled_fraction, majority, multi_hot, shares
+from spectralearth_build.labels.summary import counts, labelled_fraction, majority, multi_hot
 
 CLASSES = 5
 MAPS = arrays(
@@ -21,7 +21,6 @@ MAPS = arrays(
 def test_summaries_are_those_of_counting_by_hand(maps, least):
     found = {
         "counts": counts(maps, CLASSES),
-        "shares": shares(maps, CLASSES),
         "fraction": np.asarray(labelled_fraction(maps)),
         "hot": multi_hot(maps, CLASSES, least),
         "majority": np.asarray(majority(maps, CLASSES)),
@@ -30,7 +29,6 @@ def test_summaries_are_those_of_counting_by_hand(maps, least):
         pixels = maps[place].ravel().tolist()
         number = [pixels.count(label) for label in range(CLASSES)]
         assert found["counts"][place].tolist() == number
-        assert found["shares"][place].tolist() == [n / len(pixels) for n in number]
         assert found["fraction"][place] == pytest.approx(sum(number) / len(pixels))
         assert found["hot"][place].tolist() == [n > 0 and n / sum(number) >= least for n in number]
         best = number.index(max(number)) if sum(number) else -1
@@ -39,7 +37,6 @@ def test_summaries_are_those_of_counting_by_hand(maps, least):
 
 def test_one_map_gives_numbers():
     labels = np.array([[0, 2], [2, IGNORE]], np.uint8)
-    assert shares(labels, 3).tolist() == [0.25, 0, 0.5]
     assert labelled_fraction(labels) == 0.75
     assert majority(labels, 3) == 2
     assert int(majority(np.full((2, 2), IGNORE, np.uint8), 3)) == -1
@@ -62,4 +59,4 @@ def test_all_255_classes_fit():
 
 def test_indices_beyond_the_classes_are_refused():
     with pytest.raises(ValueError, match="beyond its 3 classes"):
-        shares(np.array([[3]], np.uint8), 3)
+        counts(np.array([[3]], np.uint8), 3)

@@ -3,9 +3,8 @@ import math
 import numpy as np
 import pytest
 import torch
-from neighbours_by_loops import nearest_by_loops
 
-from spectralearth_build.pretrain.monitors import Recent, diagnosis, feature_std, k_nearest, rank_me
+from spectralearth_build.pretrain.monitors import Recent, diagnosis, feature_std, rank_me
 from spectralearth_build.pretrain.probe import ridge
 
 
@@ -26,14 +25,6 @@ def test_rank_follows_the_definition():
     p = np.linalg.svd(x, compute_uv=False)
     p /= p.sum()
     assert rank_me(torch.tensor(x)) == pytest.approx(math.exp(-(p * np.log(p)).sum()), rel=1e-3)
-
-
-def test_neighbours_vote_as_defined():
-    torch.manual_seed(1)
-    known, asked = torch.randn(40, 5), torch.randn(15, 5)
-    labels, truth = torch.randint(0, 4, (40,)), torch.randint(0, 4, (15,))
-    expected = nearest_by_loops(known.numpy(), labels.numpy(), asked.numpy(), truth.numpy(), 7, 0.07)
-    assert k_nearest(known, labels, asked, truth, 7) == pytest.approx(expected)
 
 
 def test_a_linear_probe_finds_a_linear_rule():
