@@ -1,32 +1,49 @@
 from datetime import UTC, datetime
 
-import geopandas as gpd
 import numpy as np
 import pandas as pd
 import pytest
-from shapely.geometry import box
+import torch
+from pyproj import Transformer
 
-from spectralearth_build.bench.pretraining.learning import gains, land_cover
+from spectralearth_build.bench.pretraining.ground import _cut, land_cover
+from spectralearth_build.bench.pretraining.learning import gains
 from spectralearth_build.synthetic.scene import Scene
 
 
-def test_labels_are_what_the_summer_ground_has_most_of():
-    corners = [(10 + 0.3 * i, lat) for i in range(12) for lat in (48.0, -33.0)]
-    places = gpd.GeoDataFrame(geometry=[box(x, y, x + 0.05, y + 0.035) for x, y in corners], crs=4326)
+def test_labels_are_what_the_ground_of_each_cell_has_most_of():
+    """Against the abundances of high summer, pixel by pixel: green and dry plants together, and no snow."""
+    places = pd.DataFrame(
+        [(32632, 177000 + 900 * i, 20000) for i in range(6)]
+        + [(32732, -121000 - 900 * i, 15000) for i in range(6)],
+        columns=["epsg", "lattice_row", "lattice_col"],
+    )
     scene, shares = Scene(3), []
-    for x, y in corners:
-        moment = datetime(2023, 7 if y > 0 else 1, 15, tzinfo=UTC)
-        points = [
-            scene.abundances(np.array([x + 0.05 * a]), np.array([y + 0.035 * b]), moment)[:, 0]
-            for a in np.linspace(0.05, 0.95, 12)
-            for b in np.linspace(0.05, 0.95, 12)
-        ]
-        green, dry, soil, water, urban, _ = np.mean(points, axis=0)
-        shares.append([green + dry, soil, water, urban])
+    for epsg, row, col in places.itertuples(index=False):
+        moment = datetime(2023, 7 if epsg < 32700 else 1, 15, tzinfo=UTC)
+        back = Transformer.from_crs(epsg, 4326, always_xy=True)
+        for top in range(0, 128, 32):
+            for left in range(0, 128, 32):
+                # centres of every fourth pixel of the cell
+                x = 15 + 30 * (col + left + np.arange(2, 32, 4) + 0.5)
+                y = 15 + 30 * (row - top - np.arange(2, 32, 4) - 0.5)
+                lon, lat = back.transform(*np.meshgrid(x, y))
+                green, dry, soil, water, urban, _ = scene.abundances(lon, lat, moment).mean((1, 2))
+                shares.append([green + dry, soil, water, urban])
     shares = np.array(shares)
     expected = ((shares - shares.mean(0)) / shares.std(0)).argmax(1)
-    assert land_cover(places, 3).tolist() == expected.tolist()
+    assert land_cover(places, 3).ravel().tolist() == expected.tolist()
     assert len(set(expected.tolist())) > 2
+
+
+def test_cells_are_cut_line_by_line():
+    images = torch.arange(2 * 3 * 64 * 64).view(2, 3, 64, 64)
+    cells = _cut(images)
+    assert cells.shape == (32, 3, 16, 16)
+    for number, cell in enumerate(cells):
+        patch, (line, column) = number // 16, divmod(number % 16, 4)
+        expected = images[patch, :, 16 * line : 16 * line + 16, 16 * column : 16 * column + 16]
+        assert torch.equal(cell, expected)
 
 
 def test_gains_are_of_each_start():
