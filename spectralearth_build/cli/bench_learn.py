@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from spectralearth_build.errors import UsageError
+from spectralearth_build.cli.torch import need_torch
 
 
 def learn(
@@ -35,8 +34,7 @@ def learn(
 
     Next: [bold]bench pretrain[/bold], which measures speed.
     """
-    if importlib.util.find_spec("torch") is None:
-        raise UsageError("Training needs torch.", remedy="pip install 'spectralearth-build[train]'.")
+    need_torch()
     import pandas as pd
 
     from spectralearth_build.bench.pretraining import learning

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from spectralearth_build.errors import UsageError
+from spectralearth_build.cli.torch import need_torch
 
 
 def pretrain(
@@ -36,8 +35,7 @@ def pretrain(
 
     Example: [bold]spectralearth-build bench pretrain --dataset dataset/[/bold]
     """
-    if importlib.util.find_spec("torch") is None:
-        raise UsageError("Training needs torch.", remedy="pip install 'spectralearth-build[train]'.")
+    need_torch()
     import torch
 
     from spectralearth_build.bench.pretraining import training, training_report

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from spectralearth_build.cli.codes import DONE, QUARANTINED
+from spectralearth_build.cli.torch import need_torch
 from spectralearth_build.errors import UsageError
 
 if TYPE_CHECKING:
@@ -50,8 +50,7 @@ def benchmark(
 
     Next: open out/benchmark.html in a browser; out/tables.md and out/results.parquet have the numbers.
     """
-    if importlib.util.find_spec("torch") is None:
-        raise UsageError("Evaluation needs torch.", remedy="pip install 'spectralearth-build[train]'.")
+    need_torch("Evaluation")
     if demo == (out is not None):
         raise UsageError("Give CONFIG and OUT, or --demo and OUT.", remedy="See --help for examples.")
     if demo and (dry_run or page):

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from spectralearth_build.errors import UsageError
+from spectralearth_build.cli.torch import need_torch
 
 if TYPE_CHECKING:
+    from spectralearth_build.evaluate.config import EvaluateConfig
     from spectralearth_build.evaluate.result import Result
 
 REMEDY = "See `spectralearth-build evaluate --help`."
@@ -63,27 +63,32 @@ def evaluate(
 
     Next: [bold]benchmark[/bold] compares encoders, protocols and shares of labels in one table.
     """
-    if importlib.util.find_spec("torch") is None:
-        raise UsageError("Evaluation needs torch.", remedy="pip install 'spectralearth-build[train]'.")
+    need_torch("Evaluation")
     from spectralearth_build.cli.pretrain_settings import load_as
     from spectralearth_build.evaluate.config import EvaluateConfig
     from spectralearth_build.evaluate.run import evaluate as judge
     from spectralearth_build.progress import say
 
-    given: dict[str, Any] = {
+    optional: dict[str, Any] = {"epochs": epochs, "batch": batch, "rate": rate, "size": size}
+    given = {
         "labels": labels, "task": task, "protocol": protocol, "head": head, "nomenclature": classes,
-        "fraction": fraction, "epochs": epochs, "batch": batch, "rate": rate, "size": size, "seed": seed,
-        "device": device,
+        "fraction": fraction, "seed": seed, "device": device,
+        **{name: value for name, value in optional.items() if value is not None},
     }  # fmt: skip
-    given = {name: value for name, value in given.items() if value is not None}
-    first = load_as(EvaluateConfig, given, None, setting or [], REMEDY)
+    config = load_as(EvaluateConfig, given, None, setting or [], REMEDY)
     kept = cache or (output / "features" if seeds > 1 and encoder else None)
-    configs = [dataclasses.replace(first, seed=first.seed + number) for number in range(seeds)]
-    folders = [output / f"seed-{config.seed}" if seeds > 1 else output for config in configs]
-    pairs = zip(configs, folders, strict=True)
-    for line in told([judge(dataset, encoder, config, folder, kept) for config, folder in pairs]):
+    runs = repeated(config, seeds, output)
+    for line in told([judge(dataset, encoder, each, folder, kept) for each, folder in runs]):
         say(line)
     say(f"Results: {output}")
+
+
+def repeated(config: EvaluateConfig, seeds: int, output: Path) -> list[tuple[EvaluateConfig, Path]]:
+    """Configurations with seeds one after the other, and the folder of each."""
+    if seeds == 1:
+        return [(config, output)]
+    configs = [dataclasses.replace(config, seed=config.seed + number) for number in range(seeds)]
+    return [(each, output / f"seed-{each.seed}") for each in configs]
 
 
 def told(results: list[Result]) -> list[str]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from spectralearth_build.cli.torch import need_torch
 from spectralearth_build.errors import UsageError
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def pretrain(
 
     Next: [bold]embed[/bold] a dataset with run/encoder.safetensors, or load it in Python.
     """
-    _need_torch()
+    need_torch()
     from spectralearth_build.cli.pretrain_settings import load
     from spectralearth_build.pretrain.processes import together
 
@@ -71,7 +71,7 @@ def pretrain_template() -> None:
 
     Example: [bold]spectralearth-build pretrain-template > pretrain.toml[/bold]
     """
-    _need_torch()
+    need_torch()
     from spectralearth_build.cli.pretrain_settings import template
 
     print(template(), end="")
@@ -92,7 +92,7 @@ def embed(
 
     Example: [bold]spectralearth-build embed dataset/ run/encoder.safetensors[/bold]
     """
-    _need_torch()
+    need_torch()
     import torch
 
     from spectralearth_build.pretrain.embed import write_embeddings
@@ -118,7 +118,7 @@ def export_encoder(
 
     Example: [bold]spectralearth-build export-encoder run/encoder.safetensors encoder.onnx[/bold]
     """
-    _need_torch()
+    need_torch()
     from spectralearth_build.pretrain.export import export_onnx, export_program
     from spectralearth_build.pretrain.weights import load_encoder
 
@@ -131,8 +131,3 @@ def export_encoder(
 def line(figures: dict[str, float]) -> str:
     """The figures that a progress bar has room for."""
     return f"loss {figures['loss']:.4f}, {figures['samples_per_s']:.1f} samples/s, waiting {figures['waiting']:.0%}"
-
-
-def _need_torch() -> None:
-    if importlib.util.find_spec("torch") is None:
-        raise UsageError("Training needs torch.", remedy="pip install 'spectralearth-build[train]'.")

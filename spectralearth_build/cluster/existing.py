@@ -79,7 +79,9 @@ def _check_version(client: Client) -> None:
     for answer in answers:
         if isinstance(answer, ImportError | AttributeError):
             raise UsageError(f"The workers cannot import this package ({answer}).", remedy=remedy) from answer
-    versions = {answer for answer in answers if isinstance(answer, str)}  # the others died meanwhile
+        if isinstance(answer, Exception) and not isinstance(answer, OSError):  # that one died meanwhile
+            raise answer
+    versions = {answer for answer in answers if isinstance(answer, str)}
     if versions - {package_version()}:
         raise UsageError(f"The workers have other versions: {', '.join(sorted(versions))}.", remedy=remedy)
 

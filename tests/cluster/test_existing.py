@@ -4,7 +4,7 @@ from distributed import LocalCluster
 
 import spectralearth_build
 from spectralearth_build.cluster import connect
-from spectralearth_build.cluster.existing import existing_cluster
+from spectralearth_build.cluster.existing import _check_version, existing_cluster
 from spectralearth_build.config import RunConfig
 from spectralearth_build.errors import ConfigError, StoppedError, UsageError
 
@@ -29,6 +29,28 @@ def test_it_runs_there_and_leaves_the_cluster_as_it_was(cluster, monkeypatch):
     monkeypatch.setattr(spectralearth_build, "__version__", "0.0.1-other")
     with pytest.raises(UsageError, match="other versions"), connect(settings):
         pass
+
+
+class Answering:
+    """A client whose workers answer this."""
+
+    def __init__(self, *answers):
+        self.answers = dict(enumerate(answers))
+
+    def run(self, function, on_error):
+        assert on_error == "return"
+        return self.answers
+
+
+def test_a_worker_that_dies_when_asked_for_its_version_is_no_reason_to_end():
+    version = spectralearth_build.__version__
+    _check_version(Answering(version, OSError("closed"), version))
+    with pytest.raises(UsageError, match="cannot import"):
+        _check_version(Answering(OSError("closed"), ModuleNotFoundError("spectralearth_build")))
+    with pytest.raises(UsageError, match="other versions"):
+        _check_version(Answering(version, "0.0.1-other"))
+    with pytest.raises(RuntimeError):
+        _check_version(Answering(version, RuntimeError("of its own")))
 
 
 def test_a_cluster_that_goes_away_stops_the_run(cluster, tmp_path):

@@ -13,6 +13,7 @@ import worker_tasks as tasks
 from dask.utils import key_split
 
 from spectralearth_build.cluster import Failure, connect, stop_on_signals
+from spectralearth_build.cluster.dask_executor import _Work
 from spectralearth_build.cluster.local import Size, free_address, size_of
 from spectralearth_build.config import RunConfig
 from spectralearth_build.errors import ConfigError, OutOfSpaceError, StoppedError
@@ -22,7 +23,7 @@ GIB = 2**30
 
 @pytest.fixture(scope="module")
 def executor():
-    with connect(RunConfig(workers=2, dashboard="127.0.0.1:0", task_timeout=2)) as executor:
+    with connect(RunConfig(workers=2, dashboard="127.0.0.1:0", task_timeout=8)) as executor:
         yield executor
 
 
@@ -159,7 +160,7 @@ def test_a_task_that_hangs_is_taken_off_its_worker_and_convicted_alone(executor,
     work = {"hang": ("note_and_sleep", str(tmp_path), 600), "a": ("square", 2), "b": ("square", 3)}
     outcomes = dict(executor.run("cut", tasks.call, work))
     assert (outcomes["a"], outcomes["b"]) == (4, 9)
-    assert "did not come back in 2 seconds" in outcomes["hang"].message
+    assert "did not come back in 8 seconds" in outcomes["hang"].message
     assert len(list(tmp_path.iterdir())) in (1, 2)  # alone, and before that on a worker that was not too busy
     processes = {int(path.name.split("-")[0]) for path in tmp_path.iterdir()}
     assert not [process for process in processes if psutil.pid_exists(process)]
@@ -220,3 +221,25 @@ def test_the_only_worker_killed_at_its_start_killed_at_its_restart_and_lost_for_
     report = (tmp_path / "new" / "report.html").read_text(encoding="utf-8")
     assert "scan" in report
     assert "cdn.bokeh.org" not in report  # it opens without a network
+
+
+def test_a_worker_that_is_gone_need_not_be_restarted(executor):
+    """Distributed itself answers with KeyError."""
+    gone = "tcp://127.0.0.1:1"
+    with pytest.raises(KeyError):
+        executor.client.restart_workers([gone], raise_for_error=False)
+    _Work(executor, "cut", tasks.square, {}, "cut-{}")._restart([gone])
+    assert dict(executor.run("cut", tasks.square, {"k": (3,)})) == {"k": 9}
+
+
+def test_workers_leave_ctrl_c_to_the_driver_also_after_a_restart(executor):
+    def answers():
+        return executor.client.run(signal.getsignal, signal.SIGINT, on_error="return")
+
+    assert set(answers().values()) == {signal.SIG_IGN}
+    before, deadline = set(answers()), time.monotonic() + 60
+    workers_of_this_process()[0].kill()
+    while (len(answers()) < 2 or set(answers()) == before) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert set(answers().values()) == {signal.SIG_IGN}
+    assert set(answers()) != before

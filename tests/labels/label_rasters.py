@@ -96,3 +96,14 @@ def noise(folder, shape, codes=200, dtype=np.uint8, **profile):
     transform, lines, cols = shape.transform()
     values = np.random.default_rng(0).integers(1, codes, (lines, cols)).astype(dtype)
     return write(folder, values, transform, shape.crs, **profile), values, transform
+
+
+def one_by_one(values, transform, crs, patch, nodata, fine=1):
+    """The source pixel of each point, found one after the other."""
+    out = np.full((128 * fine, 128 * fine), nodata, values.dtype)
+    x, y = patch.projected(crs, fine)
+    for i, j in np.ndindex(out.shape):
+        line, col = (int(np.floor(v)) for v in pixels(transform, x[i, j], y[i, j]))
+        if 0 <= line < values.shape[0] and 0 <= col < values.shape[1]:
+            out[i, j] = values[line, col]
+    return out
