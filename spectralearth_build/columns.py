@@ -41,6 +41,8 @@ class Column:
     """Arrow type; None for the geometry."""
     meaning: str
     """What it says, with unit."""
+    later: bool = False
+    """Files of earlier versions lack it: it is then read as nulls."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,11 @@ class Table:
         return path
 
     def read(self, folder: Path, columns: list[str] | None = None) -> gpd.GeoDataFrame | pd.DataFrame:
-        """Read the table from ``folder``.
+        """Read the table from ``folder``; columns that came with a later version than the file are nulls.
+
+        Args:
+            folder: where the file is.
+            columns: which columns; None for all.
 
         Raises:
             UsageError: the file is missing or lacks columns.
@@ -118,17 +124,28 @@ class Table:
             raise UsageError(
                 f"There is no {self.file}.", folder, "Run the stage that writes it, or `build`, first."
             )
-        frame = (
-            gpd.read_parquet(path, columns=columns)
-            if self.spatial and (columns is None or "geometry" in columns)
-            else pd.read_parquet(path, columns=columns)
+        absent = {c for c in self.columns if c.later} - self._present(path)
+        there = (
+            None if columns is None else [name for name in columns if name not in {c.name for c in absent}]
         )
-        missing = [
-            c.name for c in self.columns if c.name not in frame and (columns is None or c.name in columns)
-        ]
-        if missing:
+        frame = (
+            gpd.read_parquet(path, columns=there)
+            if self.spatial and (there is None or "geometry" in there)
+            else pd.read_parquet(path, columns=there)
+        )
+        asked = [c for c in self.columns if columns is None or c.name in columns]
+        if missing := [c.name for c in asked if c.name not in frame and c not in absent]:
             raise UsageError(f"Columns are missing: {', '.join(missing)}.", path)
-        return frame
+        if not absent.intersection(asked):
+            return frame
+        for column in absent.intersection(asked):
+            frame[column.name] = pa.nulls(len(frame), column.type).to_pandas()
+        return frame[[c.name for c in asked]]
+
+    def _present(self, path: Path) -> set[Column]:
+        """The columns that a file has."""
+        names = set(pq.read_schema(path).names)
+        return {column for column in self.columns if column.name in names}
 
 
 def _array(values: Any, column: Column) -> pa.Array | pa.ChunkedArray:  # noqa: ANN401

@@ -6,6 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 from shapely.geometry import Point, box
 
+from spectralearth_build.columns import Column, Table
 from spectralearth_build.errors import UsageError
 from spectralearth_build.tables import ALL, LOCATIONS, OVERLAPS, PATCHES, STATUSES, TILES, TUPLES
 
@@ -94,6 +95,21 @@ def test_absent_files_and_columns_are_said(tmp_path):
     pq.write_table(pa.table({"tile_a": ["x"]}), tmp_path / OVERLAPS.file)
     with pytest.raises(UsageError, match=r"tile_b, component, .*area_km2"):
         OVERLAPS.read(tmp_path)
+
+
+def test_columns_of_a_later_version_are_nulls_in_older_files(tmp_path):
+    columns = (Column("a", pa.string(), "First."), Column("b", pa.float64(), "Second."))
+    new = Column("c", pa.string(), "Third.", later=True)
+    Table("t.parquet", "Old.", columns).write(pd.DataFrame({"a": ["x", "y"], "b": [1.0, 2.0]}), tmp_path)
+    table = Table("t.parquet", "New.", (columns[0], new, columns[1]))
+    frame = table.read(tmp_path)
+    assert list(frame.columns) == ["a", "c", "b"]
+    assert frame["c"].isna().all()
+    assert list(table.read(tmp_path, ["b"]).columns) == ["b"]
+    assert list(table.read(tmp_path, ["c", "b"])["b"]) == [1.0, 2.0]
+    assert len(table.read(tmp_path, ["c"])) == 2
+    table.write(frame.assign(c=["p", "q"]), tmp_path)
+    assert list(table.read(tmp_path)["c"]) == ["p", "q"]
 
 
 def test_values_of_the_wrong_type_are_refused():
