@@ -62,6 +62,20 @@ class StorageError(BuildError):
     remedy = "Check credentials, endpoint and network, then run the same command again; what was written is not lost."
 
 
+class ArchiveError(BuildError):
+    """The archive, or a disk that it or the dataset lies on, is away or does not answer any more. Exit code 69."""
+
+    remedy = (
+        "Mount it again, or mend the connection, and run the same command again: no product was convicted."
+    )
+
+
+class MachineError(BuildError):
+    """This machine, or an environment variable, makes every product fail, whatever it holds. Exit code 2."""
+
+    remedy = "Change it, and run the same command again."
+
+
 class StoppedError(BuildError):
     """A signal asked to stop. Exit code 75."""
 
@@ -79,6 +93,9 @@ class ProductError(BuildError):
 
     status = "quarantined"
     remedy = "Download the product again."
+    lasting = True
+    """Whether the verdict stands for as long as the files stay the same. Otherwise disk, permissions or machine may
+    have been to blame, and every run asks again."""
 
     def __init__(self, what: str, path: Path | str | None = None, remedy: str | None = None) -> None:
         super().__init__(printable(what, limit=2000), path, remedy)  # it may quote what a file says
@@ -95,10 +112,19 @@ class UnreadableFileError(ProductError):
     """The file system refuses to open the file."""
 
     remedy = "Check its permissions and owner."
+    lasting = False
+
+
+class MediumError(UnreadableFileError):
+    """The disk or the connection fails while the file is read, although other files can be read."""
+
+    remedy = "Check the disk, or copy the product from elsewhere; the next run tries it again by itself."
 
 
 class MissingFileError(ProductError):
     """The product lacks its metadata, its spectral image or a quality layer."""
+
+    lasting = False
 
 
 class BrokenArchiveError(ProductError):
@@ -146,17 +172,21 @@ class HostileNameError(ProductError):
 class WorkerLostError(ProductError):
     """The process that read this product, and nothing else, crashed."""
 
+    lasting = False
+
 
 class TimeLimitError(ProductError):
     """The process that read this product, and nothing else, did not come back in time."""
 
     remedy = "Download the product again, or raise run.task_timeout."
+    lasting = False
 
 
 class MemoryLimitError(ProductError):
     """The process that read this product, and nothing else, took more memory than a worker may."""
 
     remedy = "Download the product again, or raise run.memory_limit."
+    lasting = False
 
 
 # --- sound files that do not belong here: rejected ------------------------------------------------------
@@ -188,6 +218,12 @@ class PoorQualityError(ProductError):
 
     status = "rejected"
     remedy = "Relax the `quality` settings if you want it."
+
+
+def is_lasting(error_class: str) -> bool:
+    """Whether a verdict of a class of this module, by name, stands for as long as the files stay the same."""
+    kind = globals().get(error_class)
+    return isinstance(kind, type) and issubclass(kind, ProductError) and kind.lasting
 
 
 def printable(path: Path | str, limit: int = 300) -> str:

@@ -14,6 +14,7 @@ from spectralearth_build.archive.container import Listing, is_tar, is_zip
 from spectralearth_build.archive.disk import unreadable
 from spectralearth_build.archive.group import group_files
 from spectralearth_build.archive.names import ProductName, layer_of, parse_name
+from spectralearth_build.archive.presence import away
 from spectralearth_build.archive.product import hostile, leads_out, require_safe
 from spectralearth_build.archive.remote import INSIDE, list_members
 from spectralearth_build.errors import HostileNameError, MissingFileError, ProductError
@@ -46,6 +47,9 @@ def find_products(root: Path, listings: Path | None = None) -> list[Found]:
     Args:
         root: the archive.
         listings: folder where to remember what tar archives hold, since listing one means unpacking all of it.
+
+    Raises:
+        ArchiveError: the folder itself cannot be listed.
     """
     found = [
         item
@@ -64,6 +68,8 @@ def _walk(root: Path) -> Iterator[tuple[str, list[str] | ProductError, list[str]
             with os.scandir(root / folder) as entries:
                 kinds = {entry.name: entry.is_dir(follow_symlinks=False) for entry in entries}
         except OSError as error:
+            if not folder:
+                raise away(root, error.strerror or str(error)) from error
             yield folder, unreadable(error, root / folder), []
             continue
         folders = sorted(name for name, is_folder in kinds.items() if is_folder)

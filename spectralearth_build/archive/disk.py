@@ -7,7 +7,20 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from spectralearth_build.errors import EmptyFileError, MissingFileError, ProductError, UnreadableFileError
+from spectralearth_build.errors import (
+    EmptyFileError,
+    MachineError,
+    MediumError,
+    MissingFileError,
+    ProductError,
+    UnreadableFileError,
+)
+
+PIECE = 2**20
+_GONE = (errno.ENOENT, errno.ENOTDIR)
+_NONE_LEFT = (errno.EMFILE, errno.ENFILE)
+_OF_NAME = (errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL)
+"""What the file's own permissions or name may cause; all else comes from the disk or the connection."""
 
 
 def require_readable(path: Path) -> int:
@@ -16,7 +29,8 @@ def require_readable(path: Path) -> int:
     Raises:
         MissingFileError: it is not there, or is no regular file.
         EmptyFileError: it has no bytes.
-        UnreadableFileError: the system refuses to open or read it.
+        UnreadableFileError: the system refuses to open it, or (MediumError) to read it.
+        MachineError: this process has no file descriptor left.
     """
     try:
         if not path.is_file():
@@ -36,8 +50,33 @@ def read_ahead(path: Path) -> None:
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_WILLNEED)
 
 
+def require_whole(path: Path) -> None:
+    """Make sure that the system gives every byte of a file; what the bytes say is not looked at.
+
+    For use when a decoder has failed: libraries report a read that failed as a broken file.
+
+    Raises:
+        MissingFileError, MediumError, UnreadableFileError: it does not.
+        MachineError: this process has no file descriptor left.
+    """
+    try:
+        with path.open("rb", buffering=0) as file:
+            while file.read(PIECE):
+                pass
+    except OSError as error:
+        raise unreadable(error, path) from error
+
+
 def unreadable(error: OSError, path: Path) -> ProductError:
-    """What a system error on reading means for a product."""
-    if error.errno in (errno.ENOENT, errno.ENOTDIR):
+    """What a system error on reading means for a product.
+
+    Raises:
+        MachineError: this process has no file descriptor left, which is no fault of the product.
+    """
+    if error.errno in _NONE_LEFT:
+        what = "Too many files are open."
+        raise MachineError(what, path, "Raise the limit, such as by `ulimit -n 4096`.") from error
+    if error.errno in _GONE:
         return MissingFileError("There is no such file.", path)
-    return UnreadableFileError(f"The file cannot be read ({error.strerror or error}).", path)
+    kind = UnreadableFileError if error.errno in _OF_NAME else MediumError
+    return kind(f"The file cannot be read ({error.strerror or error}).", path)

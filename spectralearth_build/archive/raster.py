@@ -21,7 +21,7 @@ from rasterio.io import DatasetReader
 from rasterio.session import DummySession
 from rasterio.windows import Window
 
-from spectralearth_build.archive.disk import require_readable
+from spectralearth_build.archive.disk import require_readable, require_whole
 from spectralearth_build.errors import BrokenRasterError
 
 Pixels = npt.NDArray[np.int16]
@@ -45,7 +45,7 @@ def open_raster(path: Path) -> Iterator[DatasetReader]:
 
     Raises:
         BrokenRasterError: it is no GeoTIFF, claims absurd dimensions, or, while it is open, cannot be decoded.
-        EmptyFileError, MissingFileError, UnreadableFileError: it cannot be read at all.
+        EmptyFileError, MissingFileError, UnreadableFileError: the system does not give all of it.
     """
     require_readable(path)
     options = {
@@ -61,6 +61,7 @@ def open_raster(path: Path) -> Iterator[DatasetReader]:
             _check_size(dataset, path)
             yield dataset
     except RasterioError as error:
+        require_whole(path)  # GDAL says of a disk that fails what it says of a torn file
         raise BrokenRasterError(f"The raster cannot be read ({_reason(error, path)}).", path) from error
 
 

@@ -18,7 +18,7 @@ from spectralearth_build import errors
 from spectralearth_build.archive.discover import Found
 from spectralearth_build.cluster.task import Failure
 from spectralearth_build.config import ScanConfig
-from spectralearth_build.errors import ProductError, UnreadableFileError
+from spectralearth_build.errors import ProductError
 from spectralearth_build.files import write_bytes
 
 FORMAT = 1
@@ -45,9 +45,8 @@ class Record:
 
     @property
     def final(self) -> bool:
-        """Whether reading the same files again would end the same: not where permissions or the machine failed."""
-        kind = getattr(errors, self.error_class, None) if self.error_class else ProductError
-        return isinstance(kind, type) and issubclass(kind, ProductError) and kind is not UnreadableFileError
+        """Whether reading the same files again would end the same; see `ProductError.lasting`."""
+        return self.sound or errors.is_lasting(self.error_class)
 
     @classmethod
     def of_error(cls, error: ProductError, archive: Path) -> Record:

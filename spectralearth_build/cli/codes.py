@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from spectralearth_build.cluster.task import TARGET_REFUSES
 from spectralearth_build.errors import (
+    ArchiveError,
     BuildError,
     ConfigError,
     DamagedError,
+    MachineError,
     OutOfSpaceError,
     PlanChangedError,
     StoppedError,
@@ -19,7 +21,7 @@ DAMAGED = 1
 USAGE = 2
 QUARANTINED = 4
 NO_SPACE = 28
-NO_STORE = 69
+NO_ANSWER = 69
 FAILED = 70
 STOPPED = 75
 
@@ -29,7 +31,7 @@ MEANING = {
     USAGE: "wrong usage or configuration",
     QUARANTINED: "done, but some tiles were quarantined, or cells of a benchmark failed",
     NO_SPACE: "no space left",
-    NO_STORE: "an object store refuses or does not answer",
+    NO_ANSWER: "an archive, a disk or an object store does not answer, or refuses",
     FAILED: "something unexpected went wrong",
     STOPPED: "stopped by a signal, run again to go on",
 }
@@ -41,7 +43,9 @@ _OF_ERROR: dict[type[BuildError], int] = {
     PlanChangedError: USAGE,
     OutOfSpaceError: NO_SPACE,
     StoppedError: STOPPED,
-    StorageError: NO_STORE,
+    StorageError: NO_ANSWER,
+    ArchiveError: NO_ANSWER,
+    MachineError: USAGE,
     DamagedError: DAMAGED,
 }
 

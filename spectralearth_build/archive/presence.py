@@ -1,0 +1,175 @@
+"""Whether an archive is there at all: what tells a fault of its disk, or of a machine, from one of a product.
+
+A disk that was unmounted, a connection that broke and a machine that lacks a mount all look like many damaged products.
+So before a failure convicts a product, some files that were read well at the start are read again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from spectralearth_build.archive.remote import INSIDE
+from spectralearth_build.errors import ArchiveError
+from spectralearth_build.files import PARTIAL
+from spectralearth_build.storage import attach
+
+LOOKS = 64
+"""Products among which witnesses are looked for: enough to meet every file system with a share of the archive."""
+EACH = 3
+"""Witnesses of one file system; one that can be read suffices, since a user may replace or delete the others."""
+HEAD = 4096
+"""Bytes that are read of each."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A file as it was when it was read well."""
+
+    path: Path
+    size: int
+    head: bytes
+    """SHA-256 of its first bytes."""
+
+
+@dataclass(frozen=True)
+class Ground:
+    """One file system that the work stands on."""
+
+    root: Path
+    """The folder that users know."""
+    mount: Path
+    """Where the file system was mounted."""
+    files: tuple[Seen, ...]
+
+    def fault(self) -> str:
+        """Why none of its files can be read as they were; empty if one can."""
+        why = ""
+        for file in self.files:
+            try:
+                if _seen(file.path) == file:
+                    return ""
+                why = "other files are there"
+            except OSError as error:
+                why = error.strerror or str(error)
+        return why
+
+
+@dataclass(frozen=True)
+class Witness:
+    """What this process saw at the start; small, so that it can be sent to others. Call it to look again.
+
+    Raises:
+        ArchiveError: on one of its grounds nothing can be read any more.
+    """
+
+    grounds: tuple[Ground, ...]
+
+    def __call__(self) -> None:
+        """Look again."""
+        for ground in self.grounds:
+            if why := ground.fault():
+                raise away(ground.root, why, ground.mount)
+
+
+def require_archive(root: Path) -> None:
+    """Make sure that an archive can be listed and holds something.
+
+    Raises:
+        ArchiveError: it does not, with the mount that it lies on.
+    """
+    try:
+        with os.scandir(root) as entries:
+            if next(entries, None) is None:
+                raise away(root, "the folder is empty")
+    except OSError as error:
+        raise away(root, error.strerror or str(error)) from error
+
+
+def away(root: Path, why: str, mount: Path | None = None) -> ArchiveError:
+    """The error for a folder that is not there, or not any more.
+
+    Args:
+        root: the folder.
+        why: what the system says.
+        mount: where its file system was mounted when it was there; None if that is not known.
+    """
+    now = mount_of(root)
+    if mount is not None and now != mount:
+        return ArchiveError(f"{mount}, on which it lies, is no longer mounted ({why}).", root)
+    return ArchiveError(f"It cannot be read ({why}). It lies on the file system mounted at {now}.", root)
+
+
+def mount_of(path: Path) -> Path:
+    """The mount point that a path lies on, whether or not the path is there."""
+    place = path.absolute()
+    while not os.path.ismount(place) and place != place.parent:
+        place = place.parent
+    return place
+
+
+def witness(archive: Path, products: Iterable[str]) -> Witness:
+    """Read some files of an archive, for comparison later.
+
+    Args:
+        archive: folder of the products; one that stands for an object store has no witnesses, since the store itself
+            says when it is away.
+        products: paths of products below it, as tables give them.
+
+    Raises:
+        ArchiveError: it cannot be listed, is empty, or has not one readable file of the products that are looked at.
+    """
+    if attach.at(archive) is not None:
+        return Witness(())
+    require_archive(archive)
+    paths = sorted(products)
+    step = max(1, len(paths) // LOOKS)
+    grounds: dict[int, list[Seen]] = {}
+    for path in paths[::step]:
+        with suppress(OSError):
+            file = _file_of(archive / path.split(INSIDE)[0])
+            known = grounds.setdefault(file.stat().st_dev, [])
+            if len(known) < EACH:
+                known.append(_seen(file))
+    found = [files for files in grounds.values() if files]
+    if paths and not found:
+        raise away(archive, f"of {len(paths[::step])} products not one is there")
+    return Witness(tuple(Ground(archive, mount_of(files[0].path), tuple(files)) for files in found))
+
+
+@contextmanager
+def noted(dataset: Path) -> Iterator[Ground]:
+    """Leave a note in a dataset's work folder: who can read it works on the same dataset. It goes afterwards."""
+    work = dataset / "work"
+    work.mkdir(parents=True, exist_ok=True)
+    note = work / f"sight-{secrets.token_hex(6)}{PARTIAL}"
+    try:
+        note.write_bytes(secrets.token_bytes(32))
+        yield Ground(dataset, mount_of(dataset), (_seen(note),))
+    finally:
+        note.unlink(missing_ok=True)
+
+
+def _seen(path: Path) -> Seen:
+    """Read the beginning of a file from where it lies, not from memory."""
+    with path.open("rb", buffering=0) as file:
+        if hasattr(os, "posix_fadvise"):
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        head = file.read(HEAD)
+        return Seen(path, os.fstat(file.fileno()).st_size, hashlib.sha256(head).digest())
+
+
+def _file_of(place: Path) -> Path:
+    """A file of a product: the place itself, or the first one in its folder."""
+    if not place.is_dir():
+        return place
+    with os.scandir(place) as entries:
+        names = sorted(entry.name for entry in entries if entry.is_file())
+    if not names:
+        raise FileNotFoundError(place)
+    return place / names[0]
