@@ -227,6 +227,19 @@ def is_lasting(error_class: str) -> bool:
 
 
 def printable(path: Path | str, limit: int = 300) -> str:
-    """A path safe to print in a terminal, a table or a page: control characters escaped, length bounded."""
-    text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(path))
+    r"""A path safe to print in a terminal, a table or a page: control characters escaped, length bounded.
+
+    A byte of a file name that is not UTF-8 becomes ``\xff``.
+    """
+    text = "".join(c if c.isprintable() else escaped(c) for c in str(path))
     return text if len(text) <= limit else f"{text[: limit - 3]}..."
+
+
+def escaped(character: str) -> str:
+    """A character that is not printable, as printable ones."""
+    stands_for_byte = 0xDC80 <= ord(character) <= 0xDCFF  # os.fsdecode makes these
+    return (
+        f"\\x{ord(character) - 0xDC00:02x}"
+        if stands_for_byte
+        else character.encode("unicode_escape").decode()
+    )

@@ -20,6 +20,7 @@ from errno import EDQUOT, ENOSPC
 from pathlib import Path
 from typing import IO, cast
 
+from spectralearth_build.archive.below import as_text
 from spectralearth_build.archive.disk import require_readable, unreadable
 from spectralearth_build.errors import BrokenArchiveError, OutOfSpaceError, ProductError
 
@@ -114,17 +115,18 @@ def unpack_each(
     left = set(wanted)
     with _mapped(path), _opened_tar(path) as (archive, _):
         for member in archive:
-            if member.name in left and _regular(member):
-                left.discard(member.name)
-                source = archive.extractfile(member) if takes(member.name, member.size) else None
+            name = as_text(member.name)
+            if name in left and _regular(member):
+                left.discard(name)
+                source = archive.extractfile(member) if takes(name, member.size) else None
                 if source is not None:
-                    partial = partial_of(wanted[member.name])
+                    partial = partial_of(wanted[name])
                     try:
                         _copy(source, partial, MAX_BYTES)
                     except BaseException:
                         partial.unlink(missing_ok=True)
                         raise
-                    yield member.name, partial
+                    yield name, partial
             if not left:
                 break
 
@@ -144,9 +146,10 @@ def _list_tar(path: Path) -> Iterator[tuple[str, bool]]:
     with _opened_tar(path) as (archive, stream):
         for member in archive:
             if _regular(member):
-                yield member.name, False
+                name = as_text(member.name)
+                yield name, False
                 stream.seek(member.offset_data + member.size)
-                yield member.name, True
+                yield name, True
         if stream.last != bytes(tarfile.BLOCKSIZE):  # tarfile takes any rubbish for the end
             raise ValueError("it ends without an end mark")
         while stream.read(PIECE):  # to the checksum of the gzip
@@ -170,10 +173,11 @@ def _unpack_tar(path: Path, wanted: Mapping[str, Path]) -> set[str]:
     done: set[str] = set()
     with _opened_tar(path) as (archive, _):
         for member in archive:
-            source = archive.extractfile(member) if member.name in wanted and _regular(member) else None
+            name = as_text(member.name)
+            source = archive.extractfile(member) if name in wanted and _regular(member) else None
             if source is not None:
-                _copy(source, wanted[member.name], MAX_BYTES)
-                done.add(member.name)
+                _copy(source, wanted[name], MAX_BYTES)
+                done.add(name)
             if len(done) == len(wanted):
                 break  # what follows need not be unpacked
     return done

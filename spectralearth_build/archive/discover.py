@@ -5,17 +5,20 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
+from spectralearth_build.archive.below import as_text, below
 from spectralearth_build.archive.container import Listing, is_tar, is_zip
 from spectralearth_build.archive.disk import unreadable
+from spectralearth_build.archive.foreign import foreign, unfinished
 from spectralearth_build.archive.group import group_files
 from spectralearth_build.archive.names import ProductName, layer_of, parse_name
 from spectralearth_build.archive.presence import away
-from spectralearth_build.archive.product import hostile, leads_out, require_safe
+from spectralearth_build.archive.product import hostile, leads_out, require_safe, still_downloading
 from spectralearth_build.archive.remote import INSIDE, list_members
 from spectralearth_build.errors import HostileNameError, MissingFileError, ProductError
 from spectralearth_build.files import write_bytes
@@ -39,79 +42,105 @@ class Found:
     """Why it cannot be opened, if that is known already."""
 
 
-def find_products(root: Path, listings: Path | None = None) -> list[Found]:
+def find_products(
+    root: Path, listings: Path | None = None, skipped: Counter[str] | None = None
+) -> list[Found]:
     """Everything below a folder that is a product, or is named like one, sorted by path.
 
-    Links are followed as long as they stay inside; one that leads out is found, with a problem.
+    Links are followed as long as they stay inside; one that leads out is found, with a problem. What is hidden or
+    foreign (`foreign.foreign`) is passed over; folders of that kind are not opened.
 
     Args:
         root: the archive.
         listings: folder where to remember what tar archives hold, since listing one means unpacking all of it.
+        skipped: gets the number of files and folders passed over, by kind.
 
     Raises:
         ArchiveError: the folder itself cannot be listed.
     """
+    skipped = Counter() if skipped is None else skipped
     found = [
         item
-        for folder, folders, files in _walk(root)
-        for item in _look(root, folder, folders, files, listings)
+        for folder, folders, files in _walk(root, skipped)
+        for item in _look(root, folder, folders, files, listings, skipped)
     ]
     return sorted(found, key=lambda item: item.path)
 
 
-def _walk(root: Path) -> Iterator[tuple[str, list[str] | ProductError, list[str]]]:
+def _walk(root: Path, skipped: Counter[str]) -> Iterator[tuple[str, list[str] | ProductError, list[str]]]:
     """Path of each folder ('' for the root), its folders, or why it cannot be read, and its files."""
     waiting = [""]
     while waiting:
         folder = waiting.pop()
         try:
-            with os.scandir(root / folder) as entries:
-                kinds = {entry.name: entry.is_dir(follow_symlinks=False) for entry in entries}
+            with os.scandir(below(root, folder)) as entries:
+                kinds = {as_text(entry.name): entry.is_dir(follow_symlinks=False) for entry in entries}
         except OSError as error:
             if not folder:
                 raise away(root, error.strerror or str(error)) from error
-            yield folder, unreadable(error, root / folder), []
+            yield folder, unreadable(error, below(root, folder)), []
             continue
-        folders = sorted(name for name, is_folder in kinds.items() if is_folder)
-        yield folder, folders, sorted(kinds.keys() - folders)
+        files = sorted(name for name, is_folder in kinds.items() if not is_folder)
+        folders = _own((name for name in sorted(kinds.keys() - files)), skipped, folders=True)
+        yield folder, folders, files
         waiting += [_join(folder, name) for name in folders]
 
 
+def _own(paths: Iterable[str], skipped: Counter[str], folders: bool = False) -> list[str]:
+    """Those that are not foreign; counts the others."""
+    own = []
+    for path in paths:
+        if kind := foreign(path, folders):
+            skipped[kind] += 1
+        else:
+            own.append(path)
+    return own
+
+
 def _look(
-    root: Path, folder: str, folders: list[str] | ProductError, files: list[str], listings: Path | None
+    root: Path,
+    folder: str,
+    folders: list[str] | ProductError,
+    everything: list[str],
+    listings: Path | None,
+    skipped: Counter[str],
 ) -> Iterator[Found]:
     """Products that lie directly in a folder."""
     if isinstance(folders, ProductError):
         yield Found(folder, "folder", parse_name(folder), "", folders)
         return
+    files = _own(everything, skipped)
     for file in files:
         path = _join(folder, file)
         if layer_of(file):
             continue
-        if (root / path).is_symlink() and leads_out(root, root / path):
-            if parse_name(file) or is_zip(file) or is_tar(file) or (root / path).is_dir():
+        place = below(root, path)
+        if place.is_symlink() and leads_out(root, place):
+            if parse_name(file) or is_zip(file) or is_tar(file) or place.is_dir():
                 yield Found(path, "folder", parse_name(path), "", _link(path))
-        elif (is_zip(file) or is_tar(file)) and not (root / path).is_dir():
-            yield from _in_archive(root, path, listings)
-    groups = group_files(files, folder)
+        elif (is_zip(file) or is_tar(file)) and not place.is_dir():
+            yield from _in_archive(root, path, listings, skipped)
+    groups = group_files(everything, folder)
     for group in groups:
         path = folder if len(groups) == 1 and folder else _join(folder, group.first)
         own = [_join(folder, file) for file in (*group.files.values(), *group.foreign.values())]
-        out = [file for file in own if (root / file).is_symlink() and leads_out(root, root / file)]
+        out = [file for file in own if below(root, file).is_symlink() and leads_out(root, below(root, file))]
         yield Found(
             path, "folder", group.name, _stamp(root, own), _link(out[0]) if out else _hostile_path(path)
         )
     archives = any(is_zip(file) or is_tar(file) for file in files)
     if not groups and not archives and not folders and parse_name(PurePosixPath(folder).name):
+        waiting = next(filter(unfinished, everything), "")
         nothing = MissingFileError("The folder holds no file of the product.", folder)
-        yield Found(folder, "folder", parse_name(folder), "", nothing)
+        problem = still_downloading(waiting, folder) if waiting else nothing
+        yield Found(folder, "folder", parse_name(folder), "", problem)
 
 
 def _link(path: str) -> HostileNameError:
     return HostileNameError("It is a link out of the archive.", path, "Put its target here instead.")
 
 
-def _in_archive(root: Path, path: str, listings: Path | None) -> Iterator[Found]:
+def _in_archive(root: Path, path: str, listings: Path | None, skipped: Counter[str]) -> Iterator[Found]:
     """Products in a zip or tar."""
     kind: Kind = "zip" if is_zip(path) else "tar"
     name, stamp = parse_name(path), _stamp(root, [path])
@@ -121,7 +150,8 @@ def _in_archive(root: Path, path: str, listings: Path | None) -> Iterator[Found]
     except HostileNameError as problem:
         yield Found(path, kind, name, stamp, problem)
         return
-    zips = [member for member in listing.members if kind == "tar" and is_zip(member)]
+    members = _own(listing.members, skipped)
+    zips = [member for member in members if kind == "tar" and is_zip(member)]
     groups = group_files(listing.members, path)
     if len(groups) == 1 and not zips:
         yield Found(path, kind, groups[0].name, stamp, listing.problem or _hostile_path(path))
@@ -131,7 +161,8 @@ def _in_archive(root: Path, path: str, listings: Path | None) -> Iterator[Found]
     for group in groups:
         yield _checked(f"{path}{INSIDE}{group.first}", kind, group.name, stamp)
     if listing.problem is not None:
-        place = f"{path}{INSIDE}{listing.cut}" if is_zip(listing.cut) else path
+        cut = "" if foreign(listing.cut) else listing.cut
+        place = f"{path}{INSIDE}{cut}" if is_zip(cut) else path
         yield Found(place, kind, parse_name(place), stamp, listing.problem)
     elif name is not None and not zips and not groups:
         yield Found(path, kind, name, stamp, MissingFileError("The archive holds no product.", path))
@@ -139,7 +170,7 @@ def _in_archive(root: Path, path: str, listings: Path | None) -> Iterator[Found]
 
 def _listing(root: Path, path: str, stamp: str, listings: Path | None) -> Listing:
     """What an archive holds, remembered from the last time if it did not change since."""
-    place = root / path
+    place = below(root, path)
     if listings is None:
         return list_members(place)
     memory = listings / f"{hashlib.sha1(os.fsencode(path), usedforsecurity=False).hexdigest()}.json"
@@ -168,7 +199,7 @@ def _stamp(root: Path, paths: list[str]) -> str:
     digest = hashlib.sha256()
     for path in sorted(paths):
         try:
-            facts = (root / path).stat()
+            facts = below(root, path).stat()
             digest.update(f"{facts.st_size} {facts.st_mtime_ns} ".encode() + os.fsencode(path) + b"\0")
         except OSError:
             digest.update(b"unknown" + os.urandom(8))

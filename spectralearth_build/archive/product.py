@@ -5,12 +5,14 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 
+from spectralearth_build.archive.below import as_text, below, is_utf8
 from spectralearth_build.archive.container import is_tar, is_zip, list_members, unpack
 from spectralearth_build.archive.disk import unreadable
+from spectralearth_build.archive.foreign import foreign
 from spectralearth_build.archive.group import Group, group_files
 from spectralearth_build.archive.names import IMAGE, METADATA, QUALITY, ProductName
 from spectralearth_build.archive.remote import INSIDE, fetched
@@ -33,6 +35,8 @@ class Product:
     """Absolute path of each layer."""
     foreign: Mapping[str, str] = field(default_factory=dict)
     """Layers in a format that is not read, such as BSQ."""
+    pending: Mapping[str, str] = field(default_factory=dict)
+    """Layers that are only there as a download that is not complete."""
 
     @property
     def metadata_path(self) -> Path:
@@ -55,10 +59,25 @@ class Product:
         """
         if name in self.files:
             return self.files[name]
+        if name in self.pending:
+            raise still_downloading(self.pending[name], self.path)
         if name in self.foreign:
             file = PurePosixPath(self.foreign[name]).name
             raise MissingFileError(f"{file} is no GeoTIFF.", self.path, "Order the product as GeoTIFF.")
         raise MissingFileError(f"The product has no {name}.", self.path)
+
+
+def still_downloading(file: str, path: str) -> MissingFileError:
+    """The error of a product of which a file is not complete yet.
+
+    Args:
+        file: name of the partial download.
+        path: the product.
+    """
+    name = PurePosixPath(file).name
+    return MissingFileError(
+        f"It is still being downloaded: {name}.", path, "Finish the download, then run again."
+    )
 
 
 @contextmanager
@@ -95,14 +114,15 @@ def open_product(
             stack.enter_context(_named_as_known(folder, path))
             yield _unpacked(path, place, members, folder, layers, shelf)
         else:
-            yield _in_folder(root, path, place)
+            with _openable(_in_folder(root, path, place), scratch) as product:
+                yield product
 
 
 def is_packed(root: Path, path: str) -> bool:
     """Whether a product's path leads into an archive, which must be unpacked."""
     names = path.split(INSIDE)
     return any(
-        (is_zip(name) or is_tar(name)) and not (root / INSIDE.join(names[: end + 1])).is_dir()
+        (is_zip(name) or is_tar(name)) and not below(root, INSIDE.join(names[: end + 1])).is_dir()
         for end, name in enumerate(names)
     )
 
@@ -123,9 +143,9 @@ def _named_as_known(folder: Path, path: str) -> Iterator[None]:
 def _split(root: Path, path: str) -> tuple[Path, list[str]]:
     """The file or folder that a path names, and the members behind it."""
     whole, *members = path.split(INSIDE)
-    while members and not _exists(root / whole):
+    while members and not _exists(below(root, whole)):
         whole = f"{whole}{INSIDE}{members.pop(0)}"  # a folder may have '!' in its name
-    place = root / whole
+    place = below(root, whole)
     require_inside(root, place)
     if not _exists(place):
         raise MissingFileError("There is no such product.", path)
@@ -150,6 +170,31 @@ def leads_out(root: Path, place: Path) -> bool:
         return True
 
 
+@contextmanager
+def _openable(product: Product, scratch: Path | None) -> Iterator[Product]:
+    """A product that GDAL can open, which takes UTF-8 only: files of other names get links of ours, until the end."""
+    if all(map(is_utf8, product.files.values())):
+        yield product
+        return
+    if scratch is not None:
+        scratch.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="links-", dir=scratch) as name:
+        folder = Path(name)
+        with _named_as_known(folder, product.path):
+            yield replace(
+                product, files={layer: _link(folder / layer, to) for layer, to in product.files.items()}
+            )
+
+
+def _link(link: Path, target: Path) -> Path:
+    try:
+        link.symlink_to(target.absolute())
+    except OSError as error:
+        what = f"Its name is not UTF-8, and no link can be made to it ({error.strerror})."
+        raise HostileNameError(what, target, "Rename it.") from error
+    return link
+
+
 def _exists(place: Path) -> bool:
     try:
         return place.exists()
@@ -160,15 +205,15 @@ def _exists(place: Path) -> bool:
 def _in_folder(root: Path, path: str, place: Path) -> Product:
     folder = place if place.is_dir() else place.parent
     try:
-        names = [entry.name for entry in folder.iterdir()]
+        names = [as_text(entry.name) for entry in folder.iterdir()]
     except OSError as error:
         raise unreadable(error, folder) from error
     groups = group_files(names, folder.relative_to(root).as_posix())
-    group = _chosen(groups, "" if place == folder else place.name, path)
-    for file in group.files.values():
-        require_inside(root, folder / file)
-    files = {layer: folder / file for layer, file in group.files.items()}
-    return Product(path, group.name, files, group.foreign)
+    group = _chosen(groups, "" if place == folder else as_text(place.name), path)
+    files = {layer: below(folder, file) for layer, file in group.files.items()}
+    for file in files.values():
+        require_inside(root, file)
+    return Product(path, group.name, files, group.foreign, group.pending)
 
 
 def _unpacked(
@@ -195,7 +240,7 @@ def _unpacked(
             files[layer] = shelf.layer(path, layer, partial(_unpack_one, place, group.files[layer]))
     else:
         unpack(place, {group.files[layer]: target for layer, target in files.items()})
-    return Product(path, group.name, files, group.foreign)
+    return Product(path, group.name, files, group.foreign, group.pending)
 
 
 def _unpack_one(place: Path, member: str, target: Path) -> None:
@@ -206,10 +251,11 @@ def require_safe(members: Collection[str], place: Path | str) -> None:
     """Refuse an archive with names that no honest one has.
 
     Raises:
-        HostileNameError: one is absolute, leads upwards, or has line breaks or markup.
+        HostileNameError: one is absolute, leads upwards, or has line breaks or markup. Foreign ones, which are never
+            unpacked, may have any name.
     """
     for member in members:
-        if hostile(member):
+        if hostile(member) and not foreign(member):
             raise HostileNameError(f"It holds a member of the name {member!a}.", place)
 
 

@@ -18,7 +18,7 @@ from spectralearth_build import errors
 from spectralearth_build.archive.discover import Found
 from spectralearth_build.cluster.task import Failure
 from spectralearth_build.config import ScanConfig
-from spectralearth_build.errors import ProductError
+from spectralearth_build.errors import ProductError, printable
 from spectralearth_build.files import write_bytes
 
 FORMAT = 1
@@ -51,13 +51,13 @@ class Record:
     @classmethod
     def of_error(cls, error: ProductError, archive: Path) -> Record:
         """The record of a product that cannot be used; paths are said below the archive."""
-        return cls(type(error).__name__, error.status, str(error).replace(f"{archive}/", ""))
+        return cls(type(error).__name__, error.status, str(error).replace(f"{_shown(archive)}/", ""))
 
     @classmethod
     def of_failure(cls, failure: Failure, archive: Path) -> Record:
         """The record of a product whose task failed."""
         kind = getattr(errors, failure.error_class, ProductError)
-        return cls(failure.error_class, kind.status, failure.message.replace(f"{archive}/", ""))
+        return cls(failure.error_class, kind.status, failure.message.replace(f"{_shown(archive)}/", ""))
 
 
 def stamp_of(item: Found, settings: ScanConfig) -> str:
@@ -99,6 +99,10 @@ def columns_of(record: Record) -> dict[str, Any]:
         "acquired": datetime.fromisoformat(record.row["acquired"]),
         "geometry": shapely.from_wkb(record.row["geometry"]),
     }
+
+
+def _shown(archive: Path) -> str:
+    return printable(archive, limit=4096)
 
 
 def _path(work: Path, item: Found) -> Path:

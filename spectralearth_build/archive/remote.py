@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -183,7 +184,10 @@ def _fetch_product(
         own = PurePosixPath(whole).name
         groups = [group for group in groups if own in (*group.files.values(), *group.foreign.values())]
     wanted = {group.files[layer] for group in groups for layer in layers if layer in group.files}
-    for file in {file for group in groups for file in (*group.files.values(), *group.foreign.values())}:
+    everything = [
+        (*group.files.values(), *group.foreign.values(), *group.pending.values()) for group in groups
+    ]
+    for file in set(chain.from_iterable(everything)):
         target = folder / names[file]
         target.parent.mkdir(parents=True, exist_ok=True)
         target.touch()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ import geopandas as gpd
 
 from spectralearth_build.archive import mask
 from spectralearth_build.archive.discover import Found, find_products
+from spectralearth_build.archive.foreign import told
 from spectralearth_build.archive.inspect import identify, inspect_product
 from spectralearth_build.archive.manifest import Listed, missing, read_tile_list
 from spectralearth_build.archive.names import METADATA, ProductName
@@ -61,7 +63,10 @@ def scan(archive: Path, dataset: Path, config: Config, executor: Executor) -> gp
     recover(dataset)
     pins = {} if config.plan.replace_versions else pinned(dataset)
     try:
-        found, bad = _named(archive, work, find_products(archive, work / "listings"), executor)
+        skipped: Counter[str] = Counter()
+        found, bad = _named(archive, work, find_products(archive, work / "listings", skipped), executor)
+        if skipped:
+            say(f"scan: {told(skipped)}")
         if listed is not None:
             found, bad = _only(listed, found, bad)
         rows = [row_of_problem(item, record) for item, record in bad.items()]

@@ -84,7 +84,7 @@ class Shelf:
         self._zip(path).unlink(missing_ok=True)
 
     def _place(self, key: str) -> Path:
-        return self.folder / hashlib.sha256(key.encode()).hexdigest()[:32]
+        return self.folder / hashlib.sha256(os.fsencode(key)).hexdigest()[:32]
 
     def _zip(self, key: str) -> Path:
         return self._place(key).with_suffix(".zip")

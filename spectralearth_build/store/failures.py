@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from spectralearth_build.archive.below import below
 from spectralearth_build.archive.container import is_tar, is_zip
 from spectralearth_build.archive.remote import INSIDE
 from spectralearth_build.files import write_bytes
@@ -62,7 +63,7 @@ def stamp(archive: Path, path: str) -> str:
         archive: folder of the products.
         path: a folder, an archive (members behind '!'), or one file of a product, which stands for its whole folder.
     """
-    place = archive / path.split(INSIDE)[0]
+    place = below(archive, path.split(INSIDE)[0])
     if place.is_file() and not is_zip(place.name) and not is_tar(place.name):
         place = place.parent
     digest = hashlib.sha256()
@@ -70,9 +71,9 @@ def stamp(archive: Path, path: str) -> str:
         try:
             seen = file.stat()
         except OSError as error:
-            digest.update(f"{file.name} {error.errno}\n".encode())
+            digest.update(os.fsencode(f"{file.name} {error.errno}\n"))
         else:
-            digest.update(f"{file.name} {seen.st_size} {seen.st_mtime_ns} {seen.st_ctime_ns}\n".encode())
+            digest.update(os.fsencode(f"{file.name} {seen.st_size} {seen.st_mtime_ns} {seen.st_ctime_ns}\n"))
     return digest.hexdigest()
 
 

@@ -47,8 +47,8 @@ def classes(root: Path) -> dict[str, type | None]:
 
 
 def test_one_folder_one_product(tmp_path):
-    lay(tmp_path / "2022" / ".hidden" / ONE)
-    assert brief(tmp_path) == [(f"2022/.hidden/{ONE}", "folder", 5, None)]
+    lay(tmp_path / "2022" / "july" / ONE)
+    assert brief(tmp_path) == [(f"2022/july/{ONE}", "folder", 5, None)]
 
 
 def test_many_products_in_one_folder(tmp_path):

@@ -1,0 +1,85 @@
+"""What other programs leave in an archive: hidden files, half downloads, sidecars, trash and snapshots.
+
+None of it is a product or part of one, wherever it lies: in a folder, a zip, a tar or an object store. Only names below
+the archive count, since an archive may itself lie in a hidden folder.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from pathlib import PurePosixPath
+
+from spectralearth_build.archive.names import layer_of
+
+UNFINISHED = (
+    ".part", ".partial", ".filepart", ".crdownload", ".opdownload", ".download", ".aria2", ".icloud", ".tmp", ".temp",
+)  # fmt: skip
+"""Suffixes that browsers, download managers, SFTP and sync clients give to a file that is not all there yet."""
+_SIDECARS = (".aux.xml", ".ovr", ".msk", "~")
+"""Suffixes of what GDAL, QGIS and editors write beside a file."""
+_NAMES = {
+    "thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "__macosx", "lost+found", "@eadir", "@recycle",
+    "@recently-snapshot", "#recycle", "#snapshot", "~snapshot", "$recycle.bin", "recycler", "system volume information",
+    "network trash folder", "temporary items",
+}  # fmt: skip
+"""Files and folders of Windows, macOS, file systems and network storage, in lower case."""
+_BUNDLE = ".download"
+"""Suffix of the folder in which Safari keeps a file until it is complete."""
+_RSYNC = re.compile(r"\.(?P<stem>.+)\.[A-Za-z0-9]{6}", re.ASCII)
+"""What rsync calls a file while it copies it."""
+
+
+def foreign(path: str, folder: bool = False) -> str:
+    """What makes a path below an archive foreign.
+
+    Args:
+        path: with '/'; hidden folders and the like count wherever they stand in it.
+        folder: whether it is the path of a folder.
+
+    Returns:
+        A word to count it by, such as '._' or '.part'; '' if it is not foreign. A path that is absolute or leads
+        upwards is never foreign: it is hostile, and has to be told.
+    """
+    parts = PurePosixPath(path.replace("\\", "/")).parts
+    if ".." in parts or path.startswith(("/", "\\")):
+        return ""
+    kinds = [_kind_of_folder(part) for part in (parts if folder else parts[:-1])]
+    if parts and not folder:
+        kinds.append(_kind_of_file(parts[-1]))
+    return next(filter(None, kinds), "")
+
+
+def unfinished(file: str) -> tuple[str, bool] | None:
+    """What `names.layer_of` will say of a file when its download is complete; None if it is no download."""
+    rsync = _RSYNC.fullmatch(file)
+    if rsync is not None and (layer := layer_of(rsync["stem"])):
+        return layer
+    return layer_of(file.rpartition(".")[0].removeprefix(".")) if file.lower().endswith(UNFINISHED) else None
+
+
+def told(skipped: Counter[str]) -> str:
+    """What was skipped, in one line."""
+    kinds = ", ".join(
+        f"{kind} {count}" for kind, count in sorted(skipped.items(), key=lambda i: (-i[1], i[0]))
+    )
+    total = skipped.total()
+    return f"{total} hidden or foreign file{'s' * (total != 1)} skipped ({kinds})"
+
+
+def _kind_of_folder(name: str) -> str:
+    if name.lower().endswith(_BUNDLE) and re.search(r"\.(zip|tgz|gz|tar|tiff?|xml)\.", name, re.IGNORECASE):
+        return _BUNDLE
+    return _kind(name)
+
+
+def _kind_of_file(name: str) -> str:
+    lower = name.lower()
+    suffix = next((suffix for suffix in (*UNFINISHED, *_SIDECARS) if lower.endswith(suffix)), "")
+    return _kind(name) or suffix
+
+
+def _kind(name: str) -> str:
+    if name.startswith("."):
+        return "._" if name.startswith("._") else "hidden"
+    return name.strip() if name.lower() in _NAMES else ""
