@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from spectralearth_build.texts import as_text, is_utf8
+
 
 class BuildError(Exception):
     """Base of all errors that a user can do something about.
@@ -226,20 +228,24 @@ def is_lasting(error_class: str) -> bool:
     return isinstance(kind, type) and issubclass(kind, ProductError) and kind.lasting
 
 
+def require_utf8(path: Path) -> None:
+    """Refuse a path with bytes that are not UTF-8: tables, Zarr and GDAL cannot name what lies there.
+
+    Raises:
+        UsageError: it has such bytes, itself or in a folder above.
+    """
+    if not is_utf8(path.absolute()):
+        raise UsageError("The path is not UTF-8.", path.absolute(), "Rename that folder, or choose another.")
+
+
 def printable(path: Path | str, limit: int = 300) -> str:
     r"""A path safe to print in a terminal, a table or a page: control characters escaped, length bounded.
 
     A byte of a file name that is not UTF-8 becomes ``\xff``.
     """
-    text = "".join(c if c.isprintable() else escaped(c) for c in str(path))
+    text = "".join(c if c.isprintable() else _escaped(c) for c in str(path))
     return text if len(text) <= limit else f"{text[: limit - 3]}..."
 
 
-def escaped(character: str) -> str:
-    """A character that is not printable, as printable ones."""
-    stands_for_byte = 0xDC80 <= ord(character) <= 0xDCFF  # os.fsdecode makes these
-    return (
-        f"\\x{ord(character) - 0xDC00:02x}"
-        if stands_for_byte
-        else character.encode("unicode_escape").decode()
-    )
+def _escaped(character: str) -> str:
+    return as_text(character) if not is_utf8(character) else character.encode("unicode_escape").decode()

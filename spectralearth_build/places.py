@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from spectralearth_build.errors import UsageError
+from spectralearth_build.errors import UsageError, require_utf8
 from spectralearth_build.lock import alone
 from spectralearth_build.progress import say
 from spectralearth_build.storage.attach import attached
@@ -29,11 +29,12 @@ def at_work(dataset: Place, staging: str = "", write: bool = True) -> Iterator[P
         write: whether anything will be changed.
 
     Raises:
-        UsageError: another run is at work there.
+        UsageError: another run is at work there, or its path is not UTF-8.
         StorageError: the object store refuses or does not answer.
     """
     if isinstance(dataset, Path):
         dataset = dataset.resolve()
+        require_utf8(dataset)
         with alone(dataset):
             yield dataset
         return

@@ -22,6 +22,7 @@ from rich.progress import (
 from rich.text import Text
 
 from spectralearth_build.cluster.signals import raise_if_stopped
+from spectralearth_build.texts import as_text
 
 T = TypeVar("T")
 
@@ -50,9 +51,9 @@ def set_quiet(quiet: bool) -> None:
 
 
 def say(text: str) -> None:
-    """Print ``text``, above the bar if there is one; brackets in it are just brackets."""
+    """Print ``text``, above the bar if there is one; brackets in it are just brackets, and any path can be said."""
     if not _screen.quiet:
-        _screen.get().print(text)
+        _screen.get().print(as_text(text))
 
 
 def track(items: Iterable[T], label: str, total: int) -> Iterator[T]:

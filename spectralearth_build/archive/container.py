@@ -20,9 +20,9 @@ from errno import EDQUOT, ENOSPC
 from pathlib import Path
 from typing import IO, cast
 
-from spectralearth_build.archive.below import as_text
 from spectralearth_build.archive.disk import require_readable, unreadable
 from spectralearth_build.errors import BrokenArchiveError, OutOfSpaceError, ProductError
+from spectralearth_build.texts import as_text
 
 MAX_MEMBERS = 100_000
 MAX_RATIO = 50

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
-from spectralearth_build.archive.below import as_text, below
+from spectralearth_build.archive.below import below
 from spectralearth_build.archive.container import Listing, is_tar, is_zip
 from spectralearth_build.archive.disk import unreadable
 from spectralearth_build.archive.foreign import foreign, unfinished
@@ -22,6 +22,7 @@ from spectralearth_build.archive.product import hostile, leads_out, require_safe
 from spectralearth_build.archive.remote import INSIDE, list_members
 from spectralearth_build.errors import HostileNameError, MissingFileError, ProductError
 from spectralearth_build.files import write_bytes
+from spectralearth_build.texts import as_text
 
 Kind = Literal["folder", "zip", "tar"]
 

@@ -11,6 +11,7 @@ from collections import Counter
 from pathlib import PurePosixPath
 
 from spectralearth_build.archive.names import layer_of
+from spectralearth_build.texts import counted
 
 UNFINISHED = (
     ".part", ".partial", ".filepart", ".crdownload", ".opdownload", ".download", ".aria2", ".icloud", ".tmp", ".temp",
@@ -63,8 +64,7 @@ def told(skipped: Counter[str]) -> str:
     kinds = ", ".join(
         f"{kind} {count}" for kind, count in sorted(skipped.items(), key=lambda i: (-i[1], i[0]))
     )
-    total = skipped.total()
-    return f"{total} hidden or foreign file{'s' * (total != 1)} skipped ({kinds})"
+    return f"{counted(skipped.total(), 'hidden or foreign file')} skipped ({kinds})"
 
 
 def _kind_of_folder(name: str) -> str:

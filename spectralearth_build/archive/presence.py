@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from spectralearth_build.archive.below import below
 from spectralearth_build.archive.remote import INSIDE
 from spectralearth_build.errors import ArchiveError
 from spectralearth_build.files import PARTIAL
@@ -132,7 +133,7 @@ def witness(archive: Path, products: Iterable[str]) -> Witness:
     grounds: dict[int, list[Seen]] = {}
     for path in paths[::step]:
         with suppress(OSError):
-            file = _file_of(archive / path.split(INSIDE)[0])
+            file = _file_of(below(archive, path.split(INSIDE)[0]))
             known = grounds.setdefault(file.stat().st_dev, [])
             if len(known) < EACH:
                 known.append(_seen(file))

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 
-from spectralearth_build.archive.below import as_text, below, is_utf8
+from spectralearth_build.archive.below import below
 from spectralearth_build.archive.container import is_tar, is_zip, list_members, unpack
 from spectralearth_build.archive.disk import unreadable
 from spectralearth_build.archive.foreign import foreign
@@ -18,6 +18,7 @@ from spectralearth_build.archive.names import IMAGE, METADATA, QUALITY, ProductN
 from spectralearth_build.archive.remote import INSIDE, fetched
 from spectralearth_build.archive.shelf import Shelf
 from spectralearth_build.errors import HostileNameError, MissingFileError, ProductError
+from spectralearth_build.texts import as_text, is_utf8
 
 WANTED = (METADATA, IMAGE, *QUALITY)
 """What is unpacked of a product."""

@@ -15,9 +15,10 @@ import typer
 
 from spectralearth_build.cli.codes import code_of, message_of
 from spectralearth_build.cluster.signals import stop_on_signals
-from spectralearth_build.errors import UsageError
+from spectralearth_build.errors import UsageError, require_utf8
 from spectralearth_build.progress import set_quiet
 from spectralearth_build.storage.url import Remote, parse
+from spectralearth_build.texts import as_text
 
 if TYPE_CHECKING:
     from spectralearth_build.config import Config
@@ -200,9 +201,15 @@ def _parameters(function: Callable[..., object]) -> dict[str, inspect.Parameter]
 def _run(function: Callable[..., int | None], values: dict[str, Any], debug: bool) -> int:
     """Call a verb; the exit code."""
     try:
+        for name, value in values.items():
+            for path in value if isinstance(value, list | tuple) else [value]:
+                if (
+                    isinstance(path, Path) and name != "archive"
+                ):  # an archive is only read, by bytes if need be
+                    require_utf8(path)
         return function(**values) or 0
     except Exception as error:
         if debug:
             traceback.print_exc()
-        print(f"Error: {message_of(error)}", file=sys.stderr)
+        print(f"Error: {as_text(message_of(error))}", file=sys.stderr)
         return code_of(error)

@@ -21,7 +21,7 @@ import zarr
 
 from spectralearth_build.dataset import remote, select
 from spectralearth_build.dataset.select import Date, TimeRange
-from spectralearth_build.errors import DamagedError, UsageError
+from spectralearth_build.errors import DamagedError, UsageError, require_utf8
 from spectralearth_build.overlap.lattice import ORIGIN, PIXEL, WINDOW
 from spectralearth_build.storage import attach
 from spectralearth_build.storage.url import Remote, parse
@@ -40,7 +40,7 @@ def open_dataset(path: str | Path) -> Dataset:
             user's cache and pixels are read where they are.
 
     Raises:
-        UsageError: there is no dataset, or its build has not finished.
+        UsageError: there is no dataset, its build has not finished, or its path is not UTF-8.
         StorageError: an object store refuses or does not answer.
 
     Example:
@@ -52,6 +52,7 @@ def open_dataset(path: str | Path) -> Dataset:
     folder = parse(str(path))
     if isinstance(folder, Remote):
         return Dataset(remote.copied_tables(folder), folder)
+    require_utf8(folder)
     if not folder.is_dir():
         raise UsageError(
             "There is no such folder.", folder, "Make a dataset with `spectralearth-build build`."

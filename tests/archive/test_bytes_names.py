@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from spectralearth_build.archive.below import as_text, below
+from spectralearth_build.archive.below import below
 from spectralearth_build.archive.product import WANTED, open_product
 from spectralearth_build.archive.scan import scan
 from spectralearth_build.cluster.inline import InlineExecutor
 from spectralearth_build.config import Config
 from spectralearth_build.tables import TILES
+from spectralearth_build.texts import as_text
 
 LATIN = os.fsdecode("Müller".encode("latin-1"))
 SHOWN = r"M\xfcller"
