@@ -142,6 +142,11 @@ class Table:
             frame[column.name] = pa.nulls(len(frame), column.type).to_pandas()
         return frame[[c.name for c in asked]]
 
+    def read_arrow(self, folder: Path) -> pa.Table:
+        """The whole table from ``folder`` as `arrow` gives it, geometry as WKB; columns of later versions are nulls."""
+        table = pq.read_table(folder / self.file)
+        return self.arrow({name: table[name] for name in table.column_names if name in self.schema.names})
+
     def _present(self, path: Path) -> set[Column]:
         """The columns that a file has."""
         names = set(pq.read_schema(path).names)

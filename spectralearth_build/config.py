@@ -40,6 +40,11 @@ class ScanConfig(Section):
         description="all-bands: read the image and ask every kept band for data (exact, and proves that the "
         "file decodes). classes: trust QUALITY_CLASSES (fast; bad files and pixels show only in cut).",
     )
+    correction: Literal["land", "water"] = Field(
+        default="land",
+        description="What values a dataset holds. land: surface reflectance, of land-mode products. water: normalised "
+        "water-leaving reflectance, of water-mode products. Of Combined products only the pixels of that kind count.",
+    )
     band_tolerance_nm: float = Field(
         default=1.0, gt=0, le=5, description="Largest distance of a band from its nominal wavelength, nm."
     )
@@ -61,10 +66,16 @@ class QualityConfig(Section):
         default=1.0, ge=0, le=1, description="Largest snow fraction (1: snow is welcome)."
     )
     min_sun_elevation: float = Field(
-        default=10.0, ge=-90, le=90, description="Lowest sun, degrees; 0 and below is night."
+        default=10.0,
+        ge=-90,
+        le=90,
+        description="Lowest sun, degrees; 0 and below is night. -90: tiles of unknown sun too.",
     )
     max_overall_quality: int = Field(
-        default=1, ge=0, le=2, description="Worst product: 0 nominal, 1 reduced, 2 low."
+        default=1,
+        ge=0,
+        le=2,
+        description="Worst product: 0 nominal, 1 reduced, 2 low and those of unknown quality.",
     )
 
 

@@ -215,6 +215,20 @@ class OutsideUtmError(ProductError):
     remedy = "UTM ends there; leave such tiles out."
 
 
+class OtherCorrectionError(ProductError):
+    """The values are of another quantity than asked for: of water mode, or of land mode where water is asked for."""
+
+    status = "rejected"
+    remedy = "Choose the other quantity with scan.correction, in a new dataset."
+
+
+class UnknownCorrectionError(ProductError):
+    """The metadata name a correction that is not known, so nobody knows what the values are."""
+
+    status = "rejected"
+    remedy = "Order the product in land mode, or report the word if DLR's processor wrote it."
+
+
 class PoorQualityError(ProductError):
     """Night, low sun, or overall quality below the thresholds of the configuration."""
 

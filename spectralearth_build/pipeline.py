@@ -10,6 +10,7 @@ from typing import Any
 
 from dask.utils import format_bytes
 
+from spectralearth_build.archive.correction import remarks
 from spectralearth_build.archive.scan import scan
 from spectralearth_build.archive.versions import waiting
 from spectralearth_build.cluster import Executor, connect, raise_if_stopped
@@ -51,6 +52,8 @@ class Run:
         found = ", ".join(f"{counts[status]} {status}" for status in ("sound", *STATUSES) if status in counts)
         same = before is not None and before == _stamp(self.dataset / TILES.file)
         say(f"scan: {len(tiles)} products: {found or 'none'}{', nothing to do' if same else ''}")
+        for line in remarks(tiles, self.config.scan.correction):
+            say(f"scan: {line}")
         if newer := waiting(tiles):
             more = f" and {len(newer) - 3} more" if len(newer) > 3 else ""
             say(f"scan: newer versions of tiles that the dataset has: {', '.join(newer[:3])}{more}")

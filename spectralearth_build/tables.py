@@ -60,7 +60,9 @@ TILES = Table(
             "mask", pa.string(), "Path of the tile's mask below the dataset; empty: the geometry is the mask."
         ),
         Column("valid_fraction", pa.float64(), "Pixels with data in every kept band / pixels of the raster."),
-        Column("cloud_cover", pa.float64(), "Percent of the tile under cloud, from its metadata."),
+        Column(
+            "cloud_cover", pa.float64(), "Percent of the tile under cloud, from its metadata; null: unknown."
+        ),
         Column("haze_cover", pa.float64(), "Percent under haze."),
         Column("cirrus_cover", pa.float64(), "Percent under cirrus."),
         Column("snow_cover", pa.float64(), "Percent under snow."),
@@ -82,6 +84,28 @@ TILES = Table(
             "Largest distance of a kept band from its nominal wavelength, nm.",
         ),
         Column("geometry", GEOMETRY, "Footprint: hull of the pixels inside the swath."),
+        Column(
+            "correction",
+            pa.string(),
+            "What the values are, by processing/correctionType: land (surface reflectance), water (normalised "
+            "water-leaving reflectance) or combined (the latter over water).",
+            later=True,
+        ),
+        Column(
+            "correction_assumed", pa.bool_(), "The product does not say it; it counts as land.", later=True
+        ),
+        Column(
+            "water_type",
+            pa.string(),
+            "Kind of water that the correction took, Clear, Turbid or Highly_Turbid; null: not said.",
+            later=True,
+        ),
+        Column(
+            "cirrus_haze_removal",
+            pa.bool_(),
+            "Cirrus and haze were removed from the pixels; null: not said.",
+            later=True,
+        ),
     ),
 )
 
@@ -157,6 +181,18 @@ PATCHES = Table(
             "resampled",
             pa.bool_(),
             "Some pixels come from a tile of another UTM zone, by bilinear resampling.",
+        ),
+        Column(
+            "correction",
+            pa.string(),
+            "What the values are, as of its tile: land, water, or combined (only its pixels of the dataset's kind).",
+            later=True,
+        ),
+        Column(
+            "correction_assumed",
+            pa.bool_(),
+            "The tile's product does not say it; it counts as land.",
+            later=True,
         ),
     ),
 )

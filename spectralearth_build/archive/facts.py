@@ -21,7 +21,7 @@ MAX_DEPTH = 40
 MAX_BANDS = 1000
 BAND = "specific/bandCharacterisation/bandID"
 POINT = "base/spatialCoverage/boundingPolygon/point"
-_KEPT = ("metadata/name", "base/", "specific/", "product/ortho/")
+_KEPT = ("metadata/name", "base/", "specific/", "product/ortho/", "processing/")
 
 
 def read_facts(path: Path) -> Facts:

@@ -15,6 +15,7 @@ from rasterio.io import DatasetReader
 from spectralearth_build.archive import mask
 from spectralearth_build.archive.bands import BandSelection, select_bands
 from spectralearth_build.archive.checks import check_image, check_layer, check_metadata
+from spectralearth_build.archive.correction import check_correction, correction_of, of_quantity
 from spectralearth_build.archive.footprint import footprint
 from spectralearth_build.archive.metadata import Metadata, read_metadata
 from spectralearth_build.archive.names import QUALITY, ProductName, parse_name
@@ -51,6 +52,8 @@ def inspect_product(
     """
     metadata = read_metadata(product.metadata_path)
     check_metadata(name, metadata, product.metadata_path)
+    correction, assumed = correction_of(metadata.correction, product.metadata_path)
+    check_correction(correction, settings.correction, product.path)
     bands = _bands(metadata, product, settings.band_tolerance_nm)
     paths = {layer: product.layer(layer) for layer in QUALITY}  # before the image, which takes long
     with open_raster(product.image_path) as image:
@@ -63,11 +66,19 @@ def inspect_product(
         if settings.validity == "all-bands":
             pixels = inspect_image(image, bands.index, inside)
             valid, sums = pixels.valid, pixels.sums.tobytes()
+    valid = of_quantity(valid, layers["CLASSES"] == WATER, correction, settings.correction, paths["CLASSES"])
     coded = _mask(valid, layers)
     facts = _facts(name, metadata, bands, epsg, box) | {"valid_fraction": float(valid.mean())}
-    content = json.dumps(facts, sort_keys=True).encode() + coded.tobytes() + sums
-    geometry = shapely.to_wkb(footprint(inside, box, epsg), hex=True)
-    return facts | {"fingerprint": hashlib.sha256(content).hexdigest(), "geometry": geometry}, coded
+    content = json.dumps(facts | _identity(metadata, correction), sort_keys=True).encode()
+    values = {
+        "correction": correction,
+        "correction_assumed": assumed,
+        "water_type": metadata.water_type,
+        "cirrus_haze_removal": metadata.cirrus_haze_removal,
+        "fingerprint": hashlib.sha256(content + coded.tobytes() + sums).hexdigest(),
+        "geometry": shapely.to_wkb(footprint(inside, box, epsg), hex=True),
+    }
+    return facts | values, coded
 
 
 def identify(product: Product) -> ProductName:
@@ -123,17 +134,18 @@ def _facts(
         "lattice_row": -box.line,
         "height": box.height,
         "width": box.width,
-        "cloud_cover": metadata.cloud_cover,
-        "haze_cover": metadata.haze_cover,
-        "cirrus_cover": metadata.cirrus_cover,
-        "snow_cover": metadata.snow_cover,
-        "water_cover": metadata.water_cover,
-        "sun_elevation": metadata.sun_elevation,
-        "sun_azimuth": metadata.sun_azimuth,
-        "off_nadir": metadata.off_nadir,
-        "overall_quality": metadata.overall_quality,
+        **metadata.known,
         "band_index": bands.index.tolist(),
         "wavelength_nm": bands.wavelength_nm.tolist(),
         "fwhm_nm": bands.fwhm_nm.tolist(),
         "band_deviation_nm": float(np.abs(bands.deviation_nm).max()),
     }
+
+
+def _identity(metadata: Metadata, correction: str) -> dict[str, Any]:
+    """What a fingerprint is made of in place of the row's facts, or beyond them.
+
+    Numbers as the file gives them, as ever; what the values are only where they are not, or not all, those of land
+    mode. So fingerprints of tiles that datasets of earlier versions hold are what they were.
+    """
+    return dict(metadata.numbers) | ({} if correction == "land" else {"correction": correction})

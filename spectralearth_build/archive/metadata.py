@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -17,6 +18,15 @@ from spectralearth_build.errors import BandMismatchError, BrokenMetadataError
 Floats = npt.NDArray[np.float64]
 CORNERS = ("upper_left", "upper_right", "lower_left", "lower_right")
 _QUALITY = "specific/qualityFlag/"
+_RANGES: Mapping[str, tuple[float, float]] = {
+    **dict.fromkeys(("cloud_cover", "haze_cover", "cirrus_cover", "snow_cover", "water_cover"), (0, 100)),
+    "sun_elevation": (-90, 90),
+    "sun_azimuth": (-360, 360),
+    "off_nadir": (-90, 90),
+    "overall_quality": (0, 2),
+}
+"""What each number can be. Anything else is unknown; the format writes -999 for what was not computed."""
+_YES = {"yes": True, "no": False}
 _UTM = re.compile(r"UTM_Zone_?0?(\d{1,2})_(North|South)", re.IGNORECASE)
 
 
@@ -48,20 +58,19 @@ class Metadata:
     """Coordinate system of the raster: 326xx, 327xx, 3035, 4326; None if its name is unknown."""
     projection: str
     """That name, such as UTM_Zone32_North."""
-    overall_quality: int | None
-    """0 nominal, 1 reduced, 2 low."""
-    cloud_cover: float | None
-    """Percent under cloud; likewise haze, cirrus, snow and water."""
-    haze_cover: float | None
-    cirrus_cover: float | None
-    snow_cover: float | None
-    water_cover: float | None
-    sun_elevation: float
-    """At the centre, degrees; 0 and below is night."""
-    sun_azimuth: float | None
-    """At the centre, degrees."""
-    off_nadir: float | None
-    """Across track, at the centre, degrees."""
+    correction: str
+    """How values were corrected, as it stands there: Land_Mode, Water_Mode, Combined; empty if absent."""
+    water_type: str | None
+    """Clear, Turbid, Highly_Turbid, as it stands there; None if absent or NA."""
+    cirrus_haze_removal: bool | None
+    """Whether cirrus and haze were removed from the pixels; None if unknown."""
+    numbers: Mapping[str, float | None]
+    """What the file says of quality and angles, by column of the tile table, whether it can be or not.
+
+    cloud_cover, haze_cover, cirrus_cover, snow_cover and water_cover are percent. sun_elevation, sun_azimuth and
+    off_nadir (across track) are degrees at the centre; with the sun at 0 and below it is night. overall_quality is
+    0 nominal, 1 reduced, 2 low.
+    """
     wavelength_nm: Floats
     """Centre wavelengths of all bands, in raster order."""
     fwhm_nm: Floats
@@ -72,6 +81,11 @@ class Metadata:
     """Factor from stored value to reflectance, by band; NaN where absent."""
     offset: Floats
     """Offset after that, by band; NaN where absent."""
+
+    @property
+    def known(self) -> dict[str, float | None]:
+        """``numbers`` where those that cannot be are None."""
+        return {name: value if _possible(name, value) else None for name, value in self.numbers.items()}
 
 
 def read_metadata(path: Path) -> Metadata:
@@ -94,7 +108,6 @@ def _metadata(facts: Facts) -> Metadata:
     def column(name: str) -> Floats:
         return np.array([to_float(band.get(name, "")) for band in bands])
 
-    quality = facts.maybe(f"{_QUALITY}overallQuality")
     projection = facts.text("product/ortho/projection")
     return Metadata(
         name=facts.texts.get("metadata/name", ""),
@@ -109,15 +122,10 @@ def _metadata(facts: Facts) -> Metadata:
         height=facts.whole("specific/heightOfOrthoScene"),
         epsg=epsg_of(projection),
         projection=projection,
-        overall_quality=None if quality is None else int(quality),
-        cloud_cover=facts.maybe(f"{_QUALITY}cloudCover"),
-        haze_cover=facts.maybe(f"{_QUALITY}hazeCover"),
-        cirrus_cover=facts.maybe(f"{_QUALITY}cirrusCover"),
-        snow_cover=facts.maybe(f"{_QUALITY}snowCover"),
-        water_cover=facts.maybe(f"{_QUALITY}waterCover"),
-        sun_elevation=facts.number("specific/sunElevationAngle/center"),
-        sun_azimuth=facts.maybe("specific/sunAzimuthAngle/center"),
-        off_nadir=facts.maybe("specific/acrossOffNadirAngle/center"),
+        correction=facts.texts.get("processing/correctionType", ""),
+        water_type=_said(facts, "processing/waterType"),
+        cirrus_haze_removal=_YES.get(facts.texts.get("processing/cirrusHazeRemoval", "").lower()),
+        numbers=_numbers(facts),
         wavelength_nm=column("wavelengthCenterOfBand"),
         fwhm_nm=column("FWHMOfBand"),
         detector=_detectors(facts, len(bands)),
@@ -132,6 +140,30 @@ def epsg_of(projection: str) -> int | None:
         zone = int(match[1])
         return (32600 if match[2].lower() == "north" else 32700) + zone if 1 <= zone <= 60 else None
     return {"LAEA-ETRS89": 3035, "GEOGRAPHIC": 4326}.get(projection.upper())
+
+
+def _numbers(facts: Facts) -> dict[str, float | None]:
+    quality = facts.maybe(f"{_QUALITY}overallQuality")
+    return {
+        **{
+            f"{kind}_cover": facts.maybe(f"{_QUALITY}{kind}Cover")
+            for kind in ("cloud", "haze", "cirrus", "snow", "water")
+        },
+        "sun_elevation": facts.number("specific/sunElevationAngle/center"),
+        "sun_azimuth": facts.maybe("specific/sunAzimuthAngle/center"),
+        "off_nadir": facts.maybe("specific/acrossOffNadirAngle/center"),
+        "overall_quality": None if quality is None else int(quality),
+    }
+
+
+def _possible(name: str, value: float | None) -> bool:
+    low, high = _RANGES[name]
+    return value is not None and low <= value <= high
+
+
+def _said(facts: Facts, place: str) -> str | None:
+    text = facts.texts.get(place, "")
+    return None if text.upper() in ("", "NA", "-999") else text
 
 
 def _datatake(facts: Facts) -> str:

@@ -21,7 +21,7 @@ from spectralearth_build.config import ScanConfig
 from spectralearth_build.errors import ProductError, printable
 from spectralearth_build.files import write_bytes
 
-FORMAT = 1
+FORMAT = 2
 """Number of the present format and of what is read; records of another are not used."""
 
 
@@ -62,7 +62,8 @@ class Record:
 
 def stamp_of(item: Found, settings: ScanConfig) -> str:
     """Changes whenever a product must be read again."""
-    return f"{FORMAT} {settings.validity} {settings.band_tolerance_nm!r} {item.stamp}"
+    read = f"{settings.validity} {settings.band_tolerance_nm!r} {settings.correction}"
+    return f"{FORMAT} {read} {item.stamp}"
 
 
 def save_record(work: Path, item: Found, stamp: str, record: Record) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +27,15 @@ def row_of_problem(item: Found, record: Record) -> dict[str, Any]:
     return _row(item, record.status, record.reason, record.error_class)
 
 
-def rows_of_tile(items: list[Found], records: list[Record]) -> list[dict[str, Any]]:
+def rows_of_tile(
+    items: list[Found], records: list[Record], known: Mapping[Found, Record]
+) -> list[dict[str, Any]]:
     """The rows of all products of one tile.
 
     Args:
         items: the products, in order of preference.
         records: what reading the first of them gave; only the last of these can be sound.
+        known: what reading others gave in an earlier scan, where they hold another quantity.
     """
     rows = [row_of_problem(*pair) for pair in zip(items, records, strict=False) if not pair[1].sound]
     if len(rows) < len(records):
@@ -39,7 +43,10 @@ def rows_of_tile(items: list[Found], records: list[Record]) -> list[dict[str, An
         columns = columns_of(records[-1])
         mask = f"work/masks/{columns['product_id']}.mask"
         rows.append(_row(chosen, *UNPLANNED) | columns | {"eligible": True, "mask": mask})
-        rows += [_row(item, *fate(item, chosen)) for item in items[len(records) :]]
+        rows += [
+            row_of_problem(item, known[item]) if item in known else _row(item, *fate(item, chosen))
+            for item in items[len(records) :]
+        ]
     return rows
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import geopandas as gpd
 
 from spectralearth_build.archive import mask
+from spectralearth_build.archive.correction import OPPOSITE, check_correction
 from spectralearth_build.archive.discover import Found, find_products
 from spectralearth_build.archive.foreign import told
 from spectralearth_build.archive.inspect import identify, inspect_product
@@ -23,7 +24,7 @@ from spectralearth_build.archive.rows import merge, row_of_problem, rows_of_tile
 from spectralearth_build.archive.versions import candidates, pinned
 from spectralearth_build.cluster.task import Executor, Failure
 from spectralearth_build.config import Config, ScanConfig
-from spectralearth_build.errors import UsageError, WrongLevelError
+from spectralearth_build.errors import OtherCorrectionError, UsageError, WrongLevelError
 from spectralearth_build.files import delete_partials
 from spectralearth_build.journal import recover
 from spectralearth_build.progress import say, track
@@ -149,7 +150,32 @@ def _read(
         }
         for tile, record in _read_all(archive, work, waiting, settings, executor, turn).items():
             records[tile].append(record)
-    return [row for tile, items in tiles.items() for row in rows_of_tile(items, records[tile])]
+    return [
+        row
+        for tile, items in tiles.items()
+        for row in rows_of_tile(
+            items, records[tile], _of_other_quantity(archive, work, items[len(records[tile]) :], settings)
+        )
+    ]
+
+
+def _of_other_quantity(
+    archive: Path, work: Path, items: list[Found], settings: ScanConfig
+) -> dict[Found, Record]:
+    """The products that an earlier scan has read, whatever it asked for, and that hold another quantity."""
+    known: dict[Found, Record] = {}
+    opposite = settings.model_copy(update={"correction": OPPOSITE[settings.correction]})
+    for item in items:
+        refused = load_record(work, item, stamp_of(item, settings))
+        taken = load_record(work, item, stamp_of(item, opposite))
+        if refused is not None and refused.error_class == OtherCorrectionError.__name__:
+            known[item] = refused
+        elif taken is not None and taken.sound:
+            try:
+                check_correction(taken.row["correction"], settings.correction, item.path)
+            except OtherCorrectionError as error:
+                known[item] = Record.of_error(error, archive)
+    return known
 
 
 def _read_all(

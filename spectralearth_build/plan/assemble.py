@@ -167,9 +167,12 @@ def _geographic(shapes: npt.NDArray[np.object_], zones: npt.ArrayLike) -> npt.ND
 
 def _dated(patches: pa.Table, tiles: gpd.GeoDataFrame, generation: int) -> pa.Table:
     names = pa.array(tiles["tile_id"], pa.string())
-    acquired = pa.array(tiles["acquired"]).take(pc.index_in(patches["tile_id"], names))
-    said = {"acquired": acquired, "generation": generation, "status": "planned", "reason": ""}
-    return replaced(patches, said)
+    tile = pc.index_in(patches["tile_id"], names)
+    of_tile = {
+        name: pa.array(tiles[name], PATCHES.schema.field(name).type, from_pandas=True).take(tile)
+        for name in ("acquired", "correction", "correction_assumed")
+    }
+    return replaced(patches, of_tile | {"generation": generation, "status": "planned", "reason": ""})
 
 
 def replaced(table: pa.Table, columns: Mapping[str, Any]) -> pa.Table:

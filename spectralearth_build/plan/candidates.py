@@ -15,19 +15,22 @@ def reject_poor(tiles: gpd.GeoDataFrame, quality: QualityConfig) -> gpd.GeoDataF
     judged = tiles.copy()
     eligible = judged["eligible"].astype(bool)
     judged.loc[eligible, ["status", "reason", "error_class"]] = ["unused", "", ""]
-    sun, grade = judged["sun_elevation"], judged["overall_quality"]
-    low = eligible & (sun < quality.min_sun_elevation)
-    poor = eligible & ~low & (grade > quality.max_overall_quality)
+    sun, grade = judged["sun_elevation"], judged["overall_quality"].astype("Int64")
+    low = eligible & ~(sun >= quality.min_sun_elevation) & (quality.min_sun_elevation > -90)
+    fits = (grade <= quality.max_overall_quality).fillna(quality.max_overall_quality == 2).astype(bool)
+    poor = eligible & ~low & ~fits
     for wrong, text in (
         (
             low,
             "sun at "
-            + sun.round(1).astype(str)
+            + sun.round(1).astype(str).where(sun.notna(), "unknown")
             + f" degrees, at least {quality.min_sun_elevation} asked for.",
         ),
         (
             poor,
-            "overall quality " + grade.astype(str) + f", at most {quality.max_overall_quality} asked for.",
+            "overall quality "
+            + grade.astype(str).where(grade.notna(), "unknown")
+            + f", at most {quality.max_overall_quality} asked for.",
         ),
     ):
         judged.loc[wrong, "status"] = PoorQualityError.status

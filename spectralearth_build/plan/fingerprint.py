@@ -11,11 +11,14 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from spectralearth_build.config import Config
+from spectralearth_build.config import Config, ScanConfig
 from spectralearth_build.plan.area import fingerprint_of, read_region
 
 MATTERS = ("quality", "plan", "store")
-"""Sections of the configuration that decide what is written. (``scan`` speaks through the tiles' fingerprints.)"""
+"""Sections of the configuration that decide what is written. ``scan`` speaks through the tiles' fingerprints, but for
+what is said of the whole dataset."""
+QUANTITY = "scan.correction"
+"""The setting that says which quantity the dataset holds. Plans of versions before it hold land-mode products."""
 FREE = ("plan.replace_versions",)
 """Settings of these sections that may differ from one build to the next."""
 
@@ -38,9 +41,15 @@ def inputs_of(config: Config, tiles: pd.DataFrame) -> Inputs:
             for name, value in getattr(config, section).model_dump(mode="json").items()
             if f"{section}.{name}" not in FREE
         }
-        | {"plan.region": fingerprint_of(read_region(config.plan.region))},
+        | {QUANTITY: config.scan.correction, "plan.region": fingerprint_of(read_region(config.plan.region))},
         "tiles": dict(sorted(zip(eligible["tile_id"], map(list, known), strict=True))),
     }
+
+
+def with_defaults(record: dict[str, Any]) -> dict[str, Any]:
+    """A plan's record with the settings that plans of earlier versions did not have, changed in place."""
+    record["inputs"]["settings"].setdefault(QUANTITY, ScanConfig().correction)
+    return record
 
 
 def identity(before: str, inputs: Inputs, patches: pa.Table) -> str:

@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
+from spectralearth_build.archive.correction import of_other_quantity
 from spectralearth_build.cluster import Executor
 from spectralearth_build.config import Config
 from spectralearth_build.errors import PlanChangedError
@@ -23,7 +23,14 @@ from spectralearth_build.journal import recover, replaced_together
 from spectralearth_build.plan.assemble import PlanTables, assemble
 from spectralearth_build.plan.candidates import candidates, leave_out, reject_poor
 from spectralearth_build.plan.estimates import Estimate, duration, estimate, readable
-from spectralearth_build.plan.fingerprint import Inputs, difference, identity, inputs_of, tile_changes
+from spectralearth_build.plan.fingerprint import (
+    Inputs,
+    difference,
+    identity,
+    inputs_of,
+    tile_changes,
+    with_defaults,
+)
 from spectralearth_build.plan.grow import Before, is_live, joined, retire, stale_patches, touched, windows_of
 from spectralearth_build.plan.tasks import run_tasks
 from spectralearth_build.tables import LOCATIONS, OVERLAPS, PATCHES, TILES, TUPLES
@@ -87,7 +94,7 @@ def plan(dataset: Path, config: Config, executor: Executor) -> Plan:
     before = Before()
     if record is not None and any((dataset / "commits").glob("*.json")):
         before = Before(record["inputs"], tuple(record["generations"]), read_tables(dataset))
-        _refuse(before.inputs, inputs, config.plan.replace_versions, dataset)
+        _refuse(before.inputs, inputs, config.plan.replace_versions, dataset, tiles)
     judged, tables, generation = _grown(before, tiles, inputs, dataset, config, executor)
     waiting = pc.invert(pc.is_in(tables.patches["status"], pa.array(["written", "retired"])))
     expected = estimate(
@@ -110,10 +117,10 @@ def plan(dataset: Path, config: Config, executor: Executor) -> Plan:
 
 def read_tables(dataset: Path) -> PlanTables:
     """The tables of a plan."""
-    return PlanTables(*(pq.read_table(dataset / table.file).cast(table.schema) for table in PLANNED[:-1]))
+    return PlanTables(*(table.read_arrow(dataset) for table in PLANNED[:-1]))
 
 
-def _refuse(old: Inputs, new: Inputs, replace: bool, dataset: Path) -> None:
+def _refuse(old: Inputs, new: Inputs, replace: bool, dataset: Path, tiles: pd.DataFrame) -> None:
     """Say what has changed, if it is more than tiles that are new or, where asked for, of another version."""
     change = tile_changes(old, new)
     forbidden = change.gone or change.changed or (change.replaced and not replace)
@@ -123,6 +130,8 @@ def _refuse(old: Inputs, new: Inputs, replace: bool, dataset: Path) -> None:
     if change.replaced and not replace:
         remedy += " Other versions of tiles are taken with plan.replace_versions = true."
     what = f"Shards were already cut from a plan that differs: {'; '.join(difference(old, new))}."
+    if old["settings"] == new["settings"]:
+        what += of_other_quantity(tiles, {*change.gone, *change.changed, *change.replaced})
     raise PlanChangedError(what, dataset, remedy)
 
 
@@ -184,7 +193,7 @@ def _counts(tiles: pd.DataFrame, tables: PlanTables) -> dict[str, Any]:
 
 def _record(dataset: Path) -> dict[str, Any] | None:
     path = dataset / FILE
-    return json.loads(path.read_text()) if path.is_file() else None
+    return with_defaults(json.loads(path.read_text())) if path.is_file() else None
 
 
 def _plan_of(record: dict[str, Any], fresh: bool) -> Plan:

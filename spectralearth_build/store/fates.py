@@ -44,12 +44,23 @@ def final_tables(
     patches.loc[written, ["status", "reason"]] = ["written", ""]
     patches.loc[skipped, "status"] = "skipped"
     patches.loc[skipped, "reason"] = _reasons(patches[skipped], commits, failed)
+    patches = _with_values(patches, planned)
     locations = planned.locations.copy()
     dates = patches["location_id"][written].value_counts()
     locations["n"] = locations["location_id"].map(dates).fillna(0).astype(locations["n"].dtype)
     tables: dict[str, pd.DataFrame] = {PATCHES.file: patches, LOCATIONS.file: locations}
     tables[TILES.file] = _final_tiles(planned, patches[written], failed)
     return tables
+
+
+def _with_values(patches: pd.DataFrame, planned: Planned) -> pd.DataFrame:
+    """Patches planned by versions that did not ask what values are: now the tile table knows it."""
+    unknown = patches["correction"].isna() & (patches["status"] != "retired")
+    if unknown.any():
+        tiles = planned.eligible.reindex(patches.loc[unknown, "tile_id"])
+        for name in ("correction", "correction_assumed"):
+            patches.loc[unknown, name] = tiles[name].to_numpy()
+    return patches
 
 
 def _reasons(

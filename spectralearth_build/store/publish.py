@@ -105,7 +105,7 @@ def store_files(
 ) -> dict[str, bytes]:
     """Metadata and coordinate arrays of the store, definitions and table of the labels, by path below the dataset."""
     coordinates = coordinates_of(planned, patches)
-    reflectance = schema.reflectance_document(planned.shards, planned.shard_rows, planned.codec)
+    reflectance = schema.reflectance_document(*planned.layout)
     arrays = {schema.REFLECTANCE: reflectance}
     files: dict[str, bytes] = {}
     for name, coordinate in coordinates.items():
@@ -152,8 +152,8 @@ def encoded_tables(tables: Mapping[str, pd.DataFrame]) -> dict[str, bytes]:
 
 
 def _same(before: pd.DataFrame, after: pd.DataFrame) -> bool:
-    touched = [name for name in ("status", "reason", "error_class", "n") if name in after]
-    return all(before[name].tolist() == after[name].tolist() for name in touched)
+    touched = [name for name in ("status", "reason", "error_class", "correction", "n") if name in after]
+    return all(before[name].fillna("").tolist() == after[name].fillna("").tolist() for name in touched)
 
 
 def _encoded(table: Table, frame: pd.DataFrame) -> bytes:

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spectralearth_build.archive.bands import BANDS
+from spectralearth_build.archive.correction import QUANTITY
 from spectralearth_build.errors import DamagedError
 from spectralearth_build.overlap.lattice import PIXEL, WINDOW
 from spectralearth_build.store.codec import NODATA, PATCH_SHAPE, checksum, described, documents, verified
@@ -68,16 +69,17 @@ def shard_path(dataset: Path, shard: int) -> Path:
     return dataset / shard_name(shard)
 
 
-def reflectance_document(shards: int, shard_rows: int, codec: str) -> Document:
+def reflectance_document(shards: int, shard_rows: int, codec: str, quantity: str = "land") -> Document:
     """Metadata of the array ``reflectance``.
 
     Args:
         shards: number of shards; the array has ``shards * shard_rows`` rows.
         shard_rows: rows of a shard.
         codec: name of a preset of `codec.PRESETS`.
+        quantity: what the values are, by the setting scan.correction.
     """
     attributes = {
-        "long_name": "surface reflectance",
+        "long_name": QUANTITY[quantity],
         "scale": SCALE,
         "offset": 0,
         "nodata": NODATA,

@@ -125,6 +125,16 @@ class Planned:
         return int(self.settings["store.shard_rows"])
 
     @property
+    def quantity(self) -> str:
+        """What the values are, by the setting scan.correction, which plans of earlier versions lack."""
+        return str(self.settings.get("scan.correction", "land"))
+
+    @property
+    def layout(self) -> tuple[int, int, str, str]:
+        """What the document of the pixels needs: shards, rows of a shard, codec and quantity."""
+        return self.shards, self.shard_rows, self.codec, self.quantity
+
+    @property
     def shards(self) -> int:
         """Number of shards."""
         return int(self.patches["shard"].max()) + 1 if len(self.patches) else 0

@@ -229,7 +229,7 @@ def _index(dataset: Path, planned: Planned) -> Iterator[Damage]:
 def _store(dataset: Path, planned: Planned) -> Iterator[Damage]:
     """Metadata and coordinates of the store, as zarr reads them, against plan and tables."""
     coordinates = coordinates_of(planned, planned.patches)
-    reflectance = schema.reflectance_document(planned.shards, planned.shard_rows, planned.codec)
+    reflectance = schema.reflectance_document(*planned.layout)
     try:
         root = zarr.open_group(dataset / schema.STORE, mode="r", use_consolidated=True)
         for name, expected in coordinates.items():

@@ -62,6 +62,14 @@ class ProductSpec:
     """sceneWV, 1000 times the column in cm."""
     aerosol: int = 140
     """sceneAOT, 1000 times the optical thickness."""
+    correction: str = "Land_Mode"
+    """What the values are: Land_Mode, Water_Mode or Combined; empty: the metadata lack the element."""
+    water_type: str = "NA"
+    """Clear, Turbid or Highly_Turbid, where values are of water; NA else."""
+    cirrus_haze_removal: bool = False
+    """Whether cirrus and haze were removed from the pixels."""
+    computed: bool = True
+    """False: covers, quality and off-nadir angles were not computed, and are given as -999."""
 
     @property
     def stopped(self) -> datetime:

@@ -14,6 +14,8 @@ from spectralearth_build.synthetic.spec import NODATA, Corners, Layers, ProductS
 
 Cube = npt.NDArray[np.int16]
 FRAMES = ("upper_left", "lower_left", "lower_right", "upper_right")
+NOT_COMPUTED = -999
+"""What the format writes for a number that was not computed."""
 NO_MEAN = -1000000
 """Mean that the statistics give for a band without data."""
 
@@ -40,7 +42,7 @@ def metadata_xml(spec: ProductSpec, cube: Cube, layers: Layers, names: Iterable[
                 "temporalCoverage": {"startTime": _time(spec.started), "stopTime": _time(spec.stopped)},
                 "spatialCoverage": {"boundingPolygon": _polygon(spec.footprint(), spec.started)},
             },
-            "processing": {"productFormat": "GeoTIFF+Metadata"},
+            "processing": _processing(spec),
             "specific": _specific(spec, layers),
             "product": _product(spec, cube, layers, list(names)),
         },
@@ -54,9 +56,20 @@ def history_xml(spec: ProductSpec) -> bytes:
     return _bytes(_node("history", {"product": spec.product_id, "step": step}))
 
 
+def _processing(spec: ProductSpec) -> dict[str, object]:
+    correction = {"correctionType": spec.correction} if spec.correction else {}
+    return {
+        "productFormat": "GeoTIFF+Metadata",
+        **correction,
+        "cirrusHazeRemoval": "Yes" if spec.cirrus_haze_removal else "No",
+        "waterType": spec.water_type,
+    }
+
+
 def _specific(spec: ProductSpec, layers: Layers) -> dict[str, object]:
     bands = band_set(spec.band_set)
     rows = zip(bands.wavelength_nm, bands.fwhm_nm, strict=True)
+    unknown = _angles(NOT_COMPUTED, 0)
     return {
         "mission": "ENMAP",
         "datatakeID": spec.datatake[2:],
@@ -73,8 +86,8 @@ def _specific(spec: ProductSpec, layers: Layers) -> dict[str, object]:
         "qualityFlag": _quality(spec, layers),
         "sunElevationAngle": _angles(spec.sun_elevation, 0.12),
         "sunAzimuthAngle": _angles(spec.sun_azimuth, 0.35),
-        "acrossOffNadirAngle": _angles(spec.across_off_nadir, 1.3),
-        "alongOffNadirAngle": _angles(spec.along_off_nadir, 0.02),
+        "acrossOffNadirAngle": _angles(spec.across_off_nadir, 1.3) if spec.computed else unknown,
+        "alongOffNadirAngle": _angles(spec.along_off_nadir, 0.02) if spec.computed else unknown,
         "sceneAzimuthAngle": _angles(spec.scene_azimuth, 0.1),
         "numberOfVNIRBands": len(bands.channels("VNIR")),
         "numberOfSWIRBands": len(bands.channels("SWIR")),
@@ -97,16 +110,19 @@ def _specific(spec: ProductSpec, layers: Layers) -> dict[str, object]:
 
 
 def _quality(spec: ProductSpec, layers: Layers) -> dict[str, object]:
-    return {
+    computed = {
         "overallQuality": spec.overall_quality,
-        "overallQualityVNIR": 0,
-        "overallQualitySWIR": 0,
         "cloudCover": layers.percent(layers.cloud > 0),
         "hazeCover": layers.percent(layers.haze > 0),
         "cirrusCover": layers.percent(layers.cirrus > 0),
         "snowCover": layers.percent(layers.snow > 0),
         "waterCover": layers.percent(layers.classes == 2),
         "cloudShadow": layers.percent(layers.shadow > 0),
+    }
+    return {
+        "overallQualityVNIR": 0,
+        "overallQualitySWIR": 0,
+        **(computed if spec.computed else dict.fromkeys(computed, NOT_COMPUTED)),
         "sceneSZA": f"{90 - spec.sun_elevation:.6f}",
         "sceneWV": spec.water_vapour,
         "sceneAOT": spec.aerosol,

@@ -42,6 +42,8 @@ def bands(count=3) -> str:
 TEXT = f"""<?xml version="1.0" encoding="UTF-8"?>
 <level_X>
   <metadata><name>ENMAP01-____L2A-DT0000001849_20220720T104204Z_005_V010111_20221213T160335Z-METADATA.XML</name></metadata>
+  <processing><correctionType>Combined</correctionType><waterType>Turbid</waterType>
+    <cirrusHazeRemoval>Yes</cirrusHazeRemoval></processing>
   <base><level>L2A</level><revision>01.01.11</revision>
     <temporalCoverage><startTime>2022-07-20T10:42:04.123456Z</startTime><stopTime>2022-07-20T10:42:08.6Z</stopTime>
     </temporalCoverage>
@@ -81,11 +83,12 @@ def test_every_field(tmp_path):
     assert metadata.corners == POINTS
     assert (metadata.width, metadata.height) == (1268, 1222)
     assert (metadata.epsg, metadata.projection) == (32633, "UTM_Zone33_North")
-    assert (metadata.overall_quality, metadata.cloud_cover) == (1, 72.0)
-    assert metadata.snow_cover is None
-    assert metadata.haze_cover is None
-    assert (metadata.sun_elevation, metadata.sun_azimuth) == (55.310864, 171.079754)
-    assert metadata.off_nadir == -7.8
+    assert metadata.numbers == metadata.known == {
+        "cloud_cover": 72.0, "haze_cover": None, "cirrus_cover": None, "snow_cover": None, "water_cover": None,
+        "sun_elevation": 55.310864, "sun_azimuth": 171.079754, "off_nadir": -7.8, "overall_quality": 1,
+    }  # fmt: skip
+    assert (metadata.correction, metadata.water_type) == ("Combined", "Turbid")
+    assert metadata.cirrus_haze_removal is True
     assert metadata.wavelength_nm.tolist() == [401.5, 402.5, 403.5]
     assert metadata.fwhm_nm.tolist() == [6.1, 6.2, 6.3]
     assert metadata.detector == ("VNIR", "SWIR", "VNIR")
@@ -113,7 +116,7 @@ def test_of_a_whole_product(make):
     assert (metadata.wavelength_nm == expected.wavelength_nm).all()
     assert (metadata.fwhm_nm == expected.fwhm_nm).all()
     assert metadata.detector == tuple(expected.detector)
-    assert metadata.sun_elevation == -3.5
+    assert metadata.known["sun_elevation"] == -3.5
     assert metadata.revision == "01.03.03"
 
 
@@ -126,6 +129,41 @@ def test_of_a_whole_product(make):
 )  # fmt: skip
 def test_projections(name, code):
     assert epsg_of(name) == code
+
+
+IMPOSSIBLE = [
+    ("<cloudCover>72</cloudCover>", "cloud_cover", ("-999", "-1", "100.5", "NaN", "inf", "NA", "")),
+    ("<overallQuality>1</overallQuality>", "overall_quality", ("-999", "3", "NaN", "good")),
+    ("<center>55.310864</center>", "sun_elevation", ("-999", "90.5", "-91")),
+    ("<center>171.079754</center>", "sun_azimuth", ("-999", "361", "NaN")),
+    ("<center>-7.8</center>", "off_nadir", ("-999", "99999", "")),
+]
+
+
+@pytest.mark.parametrize(
+    ("element", "name", "text"), [(e, n, text) for e, n, texts in IMPOSSIBLE for text in texts]
+)
+def test_a_number_that_cannot_be_is_unknown(tmp_path, element, name, text):
+    assert element in TEXT
+    tag = element[1 : element.index(">")]
+    metadata = read(tmp_path, TEXT.replace(element, f"<{tag}>{text}</{tag}>"))
+    assert metadata.known[name] is None
+    others = read(tmp_path, TEXT).known
+    assert {key: value for key, value in metadata.known.items() if key != name} == {
+        key: value for key, value in others.items() if key != name
+    }
+
+
+@pytest.mark.parametrize(("text", "value"), [("0", 0), ("100", 100), ("0.0", 0), ("99.5", 99.5)])
+def test_covers_at_their_limits_are_known(tmp_path, text, value):
+    found = read(tmp_path, TEXT.replace(">72</cloudCover>", f">{text}</cloudCover>"))
+    assert found.known["cloud_cover"] == value
+
+
+def test_what_was_not_said_of_the_correction(tmp_path):
+    silent = TEXT.replace("<correctionType>Combined</correctionType>", "").replace(">Turbid<", ">NA<")
+    found = read(tmp_path, silent.replace(">Yes<", ">NA<"))
+    assert (found.correction, found.water_type, found.cirrus_haze_removal) == ("", None, None)
 
 
 REQUIRED = [

@@ -53,6 +53,7 @@ def refused(folder, config=CONFIG):
         ("store.shard_rows", 4, "store.shard_rows: 1 -> 4"),
         ("quality.max_cloud", 0.5, "quality.max_cloud: 0.05 -> 0.5"),
         ("plan.strategy", "lattice", "plan.strategy: 'shelves' -> 'lattice'"),
+        ("scan.correction", "water", "scan.correction: 'land' -> 'water'"),
     ],
 )
 def test_other_settings_are_refused_with_the_difference(own, key, value, text):
