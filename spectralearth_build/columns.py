@@ -20,7 +20,8 @@ import pyarrow.parquet as pq
 import shapely
 from pyproj import CRS
 
-from spectralearth_build.errors import UsageError
+from spectralearth_build.errors import BuildError, DamagedError, UsageError
+from spectralearth_build.faults import fault_of
 from spectralearth_build.files import replacing
 
 ROW_GROUP = 1 << 17
@@ -99,15 +100,22 @@ class Table:
             folder: where the file goes.
         """
         path = folder / self.file
+        with replacing(path) as temporary:
+            self._write(rows, temporary)
+        return path
+
+    def encode(self, rows: pd.DataFrame | pa.Table) -> bytes:
+        """What `write` writes."""
+        buffer = pa.BufferOutputStream()
+        self._write(rows, buffer)
+        return bytes(buffer.getvalue().to_pybytes())
+
+    def _write(self, rows: pd.DataFrame | pa.Table, target: Path | pa.NativeFile) -> None:
         table = rows if isinstance(rows, pa.Table) else self.arrow(rows)
         schema = self.schema.with_metadata(_geo(table["geometry"]) if self.spatial else None)
-        with (
-            replacing(path) as temporary,
-            pq.ParquetWriter(temporary, schema, compression="zstd") as writer,
-        ):
+        with pq.ParquetWriter(target, schema, compression="zstd") as writer:
             for part in _parts(table):
                 writer.write_table(part.cast(schema), row_group_size=ROW_GROUP)
-        return path
 
     def read(self, folder: Path, columns: list[str] | None = None) -> gpd.GeoDataFrame | pd.DataFrame:
         """Read the table from ``folder``; columns that came with a later version than the file are nulls.
@@ -118,12 +126,25 @@ class Table:
 
         Raises:
             UsageError: the file is missing or lacks columns.
+            DamagedError: it cannot be read.
         """
         path = folder / self.file
         if not path.is_file():
             raise UsageError(
                 f"There is no {self.file}.", folder, "Run the stage that writes it, or `build`, first."
             )
+        try:
+            return self._read(path, columns)
+        except (BuildError, PermissionError):
+            raise
+        except Exception as error:  # libraries raise various ones on a damaged file
+            if fault := fault_of(error, path):
+                raise fault from error
+            raise DamagedError(
+                f"It cannot be read as a table ({type(error).__name__}: {error}).", path
+            ) from error
+
+    def _read(self, path: Path, columns: list[str] | None) -> gpd.GeoDataFrame | pd.DataFrame:
         absent = {c for c in self.columns if c.later} - self._present(path)
         there = (
             None if columns is None else [name for name in columns if name not in {c.name for c in absent}]

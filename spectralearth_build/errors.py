@@ -73,7 +73,7 @@ class ArchiveError(BuildError):
 
 
 class MachineError(BuildError):
-    """This machine, or an environment variable, makes every product fail, whatever it holds. Exit code 2."""
+    """This machine, its limits or an environment variable make everything fail, whatever files hold. Exit code 2."""
 
     remedy = "Change it, and run the same command again."
 

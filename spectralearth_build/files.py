@@ -5,14 +5,14 @@ What is written below a folder that stands for a place on an object store is wri
 
 from __future__ import annotations
 
-import errno
 import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from spectralearth_build.errors import OutOfSpaceError
+from spectralearth_build.errors import BuildError, OutOfSpaceError
+from spectralearth_build.faults import fault_of, refusal
 from spectralearth_build.storage import attach
 
 PARTIAL = ".partial"
@@ -27,7 +27,7 @@ def replacing(path: Path) -> Iterator[Path]:
     After an exception the temporary file is gone and ``path`` is as before.
 
     Raises:
-        OutOfSpaceError: no space, or quota exceeded.
+        OutOfSpaceError: no space, quota exceeded, or read-only, whatever a library made of it.
     """
     # Not the process id: in containers on several machines it is often the same.
     temporary = path.with_name(f"{path.name}.{secrets.token_hex(6)}{PARTIAL}")
@@ -39,9 +39,14 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.replace(path)
         _sync_folder(path.parent)
         attach.written(path)
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise OutOfSpaceError("No space left on the device.", path) from error
+    except BuildError:
+        raise
+    except Exception as error:
+        fault = fault_of(error, path)
+        if fault is None and not getattr(error, "errno", None):
+            fault = refusal(path.parent)  # the library does not say why
+        if isinstance(fault, OutOfSpaceError):
+            raise OutOfSpaceError(fault.what, path, fault.remedy) from error
         raise
     finally:
         temporary.unlink(missing_ok=True)

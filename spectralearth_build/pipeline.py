@@ -23,7 +23,7 @@ from spectralearth_build.plan.planner import MAP, plan
 from spectralearth_build.progress import say
 from spectralearth_build.storage import attach
 from spectralearth_build.store.cut import cut
-from spectralearth_build.store.damage import Damage
+from spectralearth_build.store.damage import NOT_CHECKED, Damage
 from spectralearth_build.store.manifest import MANIFEST
 from spectralearth_build.store.quarantine import causes, retry_quarantined
 from spectralearth_build.store.repair import repair
@@ -94,11 +94,7 @@ class Run:
         for damage in damages:
             say(f"verify: {damage}")
         against = " and equals its source pixels" if archive else ""
-        say(
-            f"verify: damaged in {len(damages)} points"
-            if damages
-            else f"verify: everything is sound{against}"
-        )
+        say(f"verify: {_told(damages)}" if damages else f"verify: everything is sound{against}")
         return damages
 
     def repair(self, archive: Path) -> list[Damage]:
@@ -113,7 +109,7 @@ class Run:
             say(f"repair: made again: {name}")
         for text in result.refused:
             say(f"repair: cannot be repaired: {text}")
-        say(f"repair: still damaged in {len(result.left)} points" if result.left else "repair: all is sound")
+        say(f"repair: still {_told(result.left)}" if result.left else "repair: all is sound")
         return result.left
 
     def _draw_map(self, path: Path) -> None:
@@ -217,6 +213,13 @@ def _finish(run: Run, archive: Path, compare: bool) -> list[Damage]:
     report(run.dataset)
     write_bytes(run.dataset / CHECKED, json.dumps({"manifest": manifest, "compared": compare}).encode())
     return []
+
+
+def _told(damages: list[Damage]) -> str:
+    """How much is damaged, and of how much this is not known."""
+    unknown = sum(damage.kind == NOT_CHECKED for damage in damages)
+    parts = {"damaged in {} points": len(damages) - unknown, "{} points could not be checked": unknown}
+    return ", ".join(text.format(count) for text, count in parts.items() if count)
 
 
 def _json(path: Path) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from spectralearth_build.cli.codes import DAMAGED, DONE, QUARANTINED
+from spectralearth_build.cli.codes import DONE, QUARANTINED, code_of_damages
 from spectralearth_build.cli.options import ArchivePlace, BegunPlace, DatasetPlace, Manifest, Settings
 
 
@@ -38,7 +38,7 @@ def build(
     with both(archive, dataset, config.run.staging) as (products, folder):
         damages = pipeline.build(products, folder, config, compare, retry_quarantined)
         if damages:
-            return DAMAGED
+            return code_of_damages(damages)
         return QUARANTINED if pipeline.quarantined(folder) else DONE
 
 

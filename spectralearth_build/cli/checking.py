@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from spectralearth_build.cli.codes import DAMAGED, DONE
+from spectralearth_build.cli.codes import code_of_damages
 from spectralearth_build.cli.options import Against, Begun, BegunPlace, Settings
 
 
@@ -37,7 +37,7 @@ def verify(
         needed = pipeline.planned_memory(folder) if archive else 0
         executor = stack.enter_context(connect(config.run, needed))
         found = pipeline.Run(folder, config, executor).verify(products)
-    return DAMAGED if found else DONE
+    return code_of_damages(found)
 
 
 def repair(
@@ -63,7 +63,7 @@ def repair(
     config, dataset = settings.load(), dataset.resolve()
     with alone(dataset), connect(config.run, pipeline.planned_memory(dataset)) as executor:
         left = pipeline.Run(dataset, config, executor).repair(archive.resolve())
-    return DAMAGED if left else DONE
+    return code_of_damages(left)
 
 
 def report(dataset: BegunPlace, settings: Settings) -> None:

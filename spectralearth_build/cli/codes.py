@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from spectralearth_build.cluster.task import TARGET_REFUSES
+from collections.abc import Collection
+
 from spectralearth_build.errors import (
     ArchiveError,
     BuildError,
@@ -15,6 +16,8 @@ from spectralearth_build.errors import (
     StorageError,
     UsageError,
 )
+from spectralearth_build.faults import fault_of
+from spectralearth_build.store.damage import NOT_CHECKED, Damage
 
 DONE = 0
 DAMAGED = 1
@@ -50,10 +53,16 @@ _OF_ERROR: dict[type[BuildError], int] = {
 }
 
 
+def code_of_damages(damages: Collection[Damage]) -> int:
+    """The exit code for what `verify` found."""
+    if not damages:
+        return DONE
+    return NO_ANSWER if all(damage.kind == NOT_CHECKED for damage in damages) else DAMAGED
+
+
 def code_of(error: Exception) -> int:
     """The exit code for what a verb raised."""
-    if isinstance(error, OSError) and error.errno in TARGET_REFUSES:
-        return NO_SPACE
+    error = meant(error)
     if isinstance(error, PermissionError | NotADirectoryError):
         return USAGE
     return next((code for kind, code in _OF_ERROR.items() if isinstance(error, kind)), FAILED)
@@ -61,6 +70,12 @@ def code_of(error: Exception) -> int:
 
 def message_of(error: Exception) -> str:
     """What to tell about it, in one line."""
+    error = meant(error)
     if isinstance(error, BuildError | OSError):
         return str(error)
     return f"{type(error).__name__}: {error}. Please report this, with what --debug shows."
+
+
+def meant(error: Exception) -> Exception:
+    """The error itself, or what the machine is to blame for in one that is not ours."""
+    return error if isinstance(error, BuildError) else fault_of(error) or error

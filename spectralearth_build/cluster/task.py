@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import errno
-import os
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from spectralearth_build.errors import BuildError, OutOfSpaceError, ProductError
+from spectralearth_build.errors import BuildError, ProductError
+from spectralearth_build.faults import REFUSED, fault_of, number_of
 
 T = TypeVar("T")
 
 TRIES = 3
 """How often a task is tried that ends in another way each time."""
-TARGET_REFUSES = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
-"""System errors that every other task will meet too: no space, quota exceeded, read-only."""
-
-_WRITABLE = "Make it writable and run the same command again; nothing that was written is lost."
+EVERYBODYS = (*REFUSED, errno.EMFILE, errno.ENFILE)
+"""System errors that every other task will meet too: no space, read-only, too many open files."""
 
 
 @dataclass(frozen=True)
@@ -96,17 +94,23 @@ def attempt(
 def _once(key: str, function: Callable[..., T], arguments: tuple[Any, ...], last: bool) -> T | Failure:
     try:
         return function(*arguments)
-    except ProductError as error:
+    except BuildError as error:
+        if not isinstance(error, ProductError):
+            raise
+        _raise_what_concerns_all(error)
         return Failure(key, type(error).__name__, str(error))
-    except BuildError:
-        raise
     except Exception as error:
         if isinstance(error, MemoryError) and not last:
             raise
-        if isinstance(error, OSError) and error.errno in TARGET_REFUSES:
-            remedy = _WRITABLE if error.errno == errno.EROFS else None
-            raise OutOfSpaceError(f"{os.strerror(error.errno)}.", error.filename, remedy) from error
+        _raise_what_concerns_all(error)
         return Failure(key, type(error).__name__, f"{error} ({_where(error)})")
+
+
+def _raise_what_concerns_all(error: Exception) -> None:
+    """Raise what the machine is to blame for, whoever met it first and however it was wrapped."""
+    number = number_of(error)
+    if number is not None and number[0] in EVERYBODYS and (fault := fault_of(error)):
+        raise fault from error
 
 
 def _where(error: Exception) -> str:

@@ -20,6 +20,7 @@ import xarray as xr
 import zarr
 
 from spectralearth_build.dataset import remote, select
+from spectralearth_build.dataset.reading import told
 from spectralearth_build.dataset.select import Date, TimeRange
 from spectralearth_build.errors import DamagedError, UsageError, require_utf8
 from spectralearth_build.overlap.lattice import ORIGIN, PIXEL, WINDOW
@@ -95,14 +96,14 @@ class Dataset:
     @cached_property
     def store(self) -> zarr.Group:
         """The Zarr group; `reflectance` is int16 [row, band, y, x]."""
-        mirrored = attach.at(self.path.absolute())
-        place = self.remote or (mirrored and mirrored.remote)
-        return zarr.open_group(remote.zarr_store(place / STORE) if place else self.path / STORE, mode="r")
+        place = self._place
+        with told(self.path, place):
+            return zarr.open_group(remote.zarr_store(place / STORE) if place else self.path / STORE, mode="r")
 
     @property
     def nominal_nm(self) -> npt.NDArray[np.float64]:
         """Nominal centre wavelengths [band], nm."""
-        return np.asarray(self._array("wavelength_nm")[:])
+        return self._values("wavelength_nm", slice(None))
 
     def query(
         self,
@@ -211,14 +212,14 @@ class Dataset:
         """Pixels and labels of patches of one location."""
         place = self.locations.set_index("location_id").loc[rows["location_id"].iloc[0]]
         values = self._read(rows["store_row"].to_numpy())
-        tile = np.asarray(self._array("tile_index").oindex[rows["store_row"].to_numpy()])
+        tile = self._values("tile_index", rows["store_row"].to_numpy())
         steps = PIXEL * np.arange(WINDOW) + PIXEL / 2
         west, north = ORIGIN + PIXEL * int(place["lattice_col"]), ORIGIN + PIXEL * int(place["lattice_row"])
         along = ("patch_id", "tile_id", "datatake", "cloud_fraction", "resampled")
         coords = {
             "date": rows["acquired"].dt.tz_localize(None).to_numpy(),
-            "wavelength_nm": (("date", "band"), self._array("tile_wavelength_nm").oindex[tile]),
-            "fwhm_nm": (("date", "band"), self._array("tile_fwhm_nm").oindex[tile]),
+            "wavelength_nm": (("date", "band"), self._values("tile_wavelength_nm", tile)),
+            "fwhm_nm": (("date", "band"), self._values("tile_fwhm_nm", tile)),
             "y": north - steps,
             "x": west + steps,
             **{name: ("date", rows[name].to_numpy()) for name in along},
@@ -231,14 +232,22 @@ class Dataset:
         }
         return xr.DataArray(values, coords, ("date", "band", "y", "x"), REFLECTANCE, attributes)
 
-    def _array(self, name: str) -> zarr.Array[Any]:
-        array = self.store[name]
-        assert isinstance(array, zarr.Array)
-        return array
+    @property
+    def _place(self) -> Remote | None:
+        """Where the store is, if on an object store."""
+        mirrored = attach.at(self.path.absolute())
+        return self.remote or (mirrored.remote if mirrored else None)
+
+    def _values(self, name: str, rows: npt.NDArray[np.int64] | slice) -> npt.NDArray[Any]:
+        """Some rows of an array of the store."""
+        with told(self.path, self._place):
+            array = self.store[name]
+            assert isinstance(array, zarr.Array)
+            return np.asarray(array.oindex[rows])
 
     def _read(self, store_rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int16]:
         """Patches [row, band, y, x]; a missing shard reads as nodata, which no written patch is."""
-        values = np.asarray(self._array(REFLECTANCE).oindex[store_rows], dtype=np.int16)
+        values = np.asarray(self._values(REFLECTANCE, store_rows), dtype=np.int16)
         lost = (values[:, 0] == NODATA).all(axis=(1, 2))
         if lost.any():
             raise DamagedError(

@@ -32,9 +32,13 @@ def within(locations: gpd.GeoDataFrame, folder: Path, bbox: Bounds) -> pd.Series
 
     Raises:
         UsageError: not four degrees in that order.
+        DamagedError: the R-tree is damaged.
     """
     boxes = [_shape(part) for part in halves(bbox)]
-    proposed = locations.iloc[query_index(folder, bbox)]
+    try:
+        proposed = locations.iloc[query_index(folder, bbox)]
+    except OSError:  # no room, or no right, to copy the R-tree: it only saves time
+        proposed = locations
     touched = [proposed.intersects(box) for box in boxes]
     return proposed.loc[np.logical_or.reduce(touched), "location_id"]
 

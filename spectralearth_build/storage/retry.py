@@ -90,6 +90,23 @@ def insist(what: str, action: Callable[[], T], patience: Patience | None = None)
     raise StorageError(f"It did not work, tried {turn} times (last: {reason}).", what) from None
 
 
+def refused_by(error: BaseException, where: str) -> StorageError | None:
+    """What an object store has to do with an error, without what it said; None if nothing.
+
+    For calls that go to a store by way of another library.
+
+    Args:
+        error: what was raised; what it was raised from counts too.
+        where: the place, for the message.
+    """
+    each: BaseException | None = error
+    while each is not None:
+        if isinstance(each, refused.BaseError):
+            return StorageError(f"The store refuses ({describe(each)}).", where)
+        each = each.__cause__ or each.__context__
+    return None
+
+
 def transient(error: Exception) -> bool:
     """Whether trying again may help."""
     if isinstance(error, _FINAL) or (
@@ -100,7 +117,7 @@ def transient(error: Exception) -> bool:
     return status is None or not 400 <= int(status[1]) < 500 or int(status[1]) in _AGAIN
 
 
-def describe(error: Exception) -> str:
+def describe(error: BaseException) -> str:
     """What went wrong, without any text that a store or a client made up."""
     if isinstance(error, SpoiltError):
         return str(error)

@@ -92,7 +92,7 @@ def decode(data: bytes) -> Commit:
             sha256=str(document["sha256"]),
             statistics=BandStatistics.from_document(document["statistics"]),
         )
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise ValueError(f"not a commit record ({error!r})") from error
 
 

@@ -14,9 +14,6 @@ from spectralearth_build.overlap.resample import bilinear, bilinear_valid, sourc
 from spectralearth_build.store.codec import NODATA, PATCH_SHAPE, Patch
 from spectralearth_build.store.task import PlannedPatch
 
-SCRATCH = "work/scratch"
-"""Where products in archives are unpacked: beside the dataset there is room, in /tmp there may not be."""
-
 Flags = npt.NDArray[np.bool_]
 
 

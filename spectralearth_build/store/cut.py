@@ -29,9 +29,10 @@ from spectralearth_build.progress import track
 from spectralearth_build.store import publish, statistics
 from spectralearth_build.store.codec import PATCH_SHAPE, Patch, encode_patch
 from spectralearth_build.store.commit import Commit, Skipped, read_all
-from spectralearth_build.store.compose import SCRATCH, compose
+from spectralearth_build.store.compose import compose
 from spectralearth_build.store.failures import FailedTile, failed_path, read_failed, stamp
 from spectralearth_build.store.schema import ROOT, shard_path
+from spectralearth_build.store.scratch import SCRATCH
 from spectralearth_build.store.shard import write_shard
 from spectralearth_build.store.sources import Decoded, SourceCache
 from spectralearth_build.store.statistics import BandStatistics

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+NOT_CHECKED = "NotChecked"
+"""Kind of what this machine does not let us read: nothing is known of it."""
 _NAMED = 3
 
 

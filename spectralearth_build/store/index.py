@@ -15,15 +15,19 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import numpy.typing as npt
 import rtree.index
+from rtree.exceptions import RTreeError
 from shapely.geometry.base import BaseGeometry
 
-from spectralearth_build.errors import UsageError
+from spectralearth_build.errors import BuildError, DamagedError, UsageError
+from spectralearth_build.faults import refusal
+from spectralearth_build.store.manifest import MANIFEST, entry_of_file, listed
 
 Bounds = tuple[float, float, float, float]
 """West, south, east, north in degrees; west > east means across the antimeridian."""
 
 NAME = "locations"
 FILES = (f"{NAME}.idx", f"{NAME}.dat")
+_WORLD = (-180.0, -90.0, 180.0, 90.0)
 
 
 def boxes(geometries: list[BaseGeometry]) -> list[tuple[int, Bounds]]:
@@ -36,33 +40,74 @@ def boxes(geometries: list[BaseGeometry]) -> list[tuple[int, Bounds]]:
     ]
 
 
-def encode_index(items: list[tuple[int, Bounds]]) -> dict[str, bytes]:
+def encode_index(items: list[tuple[int, Bounds]], scratch: Path | None = None) -> dict[str, bytes]:
     """The files of an index, by name; the same bytes for the same boxes.
+
+    libspatialindex does not say when its files could not be written, so the index is asked for all its boxes.
 
     Args:
         items: what `boxes` returns.
+        scratch: an existing folder where the files are written first; None: the system's.
+
+    Raises:
+        OutOfSpaceError: there is no room in ``scratch``.
+        BuildError: the index does not hold what was put into it.
     """
-    with TemporaryDirectory() as folder:
+    with TemporaryDirectory(dir=scratch) as folder:
         base = str(Path(folder) / NAME)
         stream = ((row, bounds, None) for row, bounds in items)
-        # An empty stream is refused, an empty index is not.
-        rtree.index.Index(base, stream).close() if items else rtree.index.Index(base).close()
-        return {name: (Path(folder) / name).read_bytes() for name in FILES}
+        try:
+            # An empty stream is refused, an empty index is not.
+            rtree.index.Index(base, stream).close() if items else rtree.index.Index(base).close()
+            files = {name: (Path(folder) / name).read_bytes() for name in FILES}
+            whole = _held(base) == sorted(items)
+        except (RTreeError, FileNotFoundError) as error:
+            raise _unwritten(Path(folder)) from error
+        if not whole:
+            raise _unwritten(Path(folder))
+        return files
+
+
+def contents(index: rtree.index.Index) -> list[tuple[int, Bounds]]:
+    """All boxes of an index, sorted."""
+    boxes_of = ((item.id, item.bbox) for item in index.intersection(_WORLD, objects=True))
+    return sorted((row, (west, south, east, north)) for row, (west, south, east, north) in boxes_of)
+
+
+def _held(base: str) -> list[tuple[int, Bounds]]:
+    index = rtree.index.Index(base)
+    try:
+        return contents(index)
+    finally:
+        index.close()
+
+
+def _unwritten(folder: Path) -> BuildError:
+    """Why an index could not be written, as far as the disk says."""
+    return refusal(folder) or BuildError("The index of the locations could not be written.", folder)
 
 
 @contextmanager
-def opened_index(folder: Path) -> Iterator[rtree.index.Index]:
+def opened_index(folder: Path, scratch: Path | None = None) -> Iterator[rtree.index.Index]:
     """Open the index of a dataset, on a copy: libspatialindex opens files for writing, even to read.
+
+    Args:
+        folder: the dataset.
+        scratch: an existing folder for the copy; None: the system's.
 
     Raises:
         UsageError: there is none.
+        DamagedError: it is not what the manifest says; libspatialindex would crash on some of such.
+        OSError: there is no room for the copy.
     """
     missing = [name for name in FILES if not (folder / name).is_file()]
     if missing:
         raise UsageError(f"There is no {missing[0]}.", folder, "Run `cut`, or `build`, first.")
-    with TemporaryDirectory() as copy:
+    with TemporaryDirectory(dir=scratch) as copy:
         for name in FILES:
             shutil.copyfile(folder / name, Path(copy) / name)
+            if listed(folder, name) not in (None, entry_of_file(Path(copy) / name)):
+                raise DamagedError(f"It is not what {MANIFEST} says.", folder / name)
         index = rtree.index.Index(str(Path(copy) / NAME))
         try:
             yield index
@@ -87,6 +132,8 @@ def query_index(folder: Path, bounds: Bounds) -> npt.NDArray[np.int64]:
 
     Raises:
         UsageError: the dataset has no index.
+        DamagedError: it is damaged.
+        OSError: there is no room for a copy of it.
     """
     with opened_index(folder) as index:
         return search(index, bounds)

@@ -9,6 +9,7 @@ from spectralearth_build.cluster import Executor, Failure
 from spectralearth_build.errors import DamagedError
 from spectralearth_build.progress import track
 from spectralearth_build.store.damage import Damage
+from spectralearth_build.store.findings import finding, of_failure
 from spectralearth_build.store.label_arrays import hash_of, label_document, read_label
 from spectralearth_build.store.labels import LabelRecord, StoredLabel, frame, is_shard, label_of
 from spectralearth_build.store.manifest import Entry
@@ -45,7 +46,7 @@ def check_labels(
     }
     for key, outcome in track(runner.run("verify", check_label_shard, tasks), "verify labels", len(tasks)):
         if isinstance(outcome, Failure):
-            yield Damage("CheckFailed", key, f"{outcome.error_class}: {outcome.message}")
+            yield of_failure(key, outcome)
         else:
             yield from outcome
     for name, (_, record) in records.items():
@@ -70,12 +71,18 @@ def check_label_shard(
         rows: rows of a shard.
         patches: names of the patches that have a map in it, by store row.
     """
+    try:
+        return _check(dataset, record, dtype, rows, patches)
+    except (DamagedError, OSError) as error:
+        return [finding("ShardDamaged", record.shard_name, error, patches=tuple(patches.values()))]
+
+
+def _check(
+    dataset: Path, record: LabelRecord, dtype: str, rows: int, patches: Mapping[int, str]
+) -> list[Damage]:
     name, first = record.shard_name, record.shard * rows
     everything = tuple(patches.values())
-    try:
-        reader = ShardReader(dataset / name, rows)
-    except DamagedError as error:
-        return [Damage("ShardDamaged", name, error.what, everything)]
+    reader = ShardReader(dataset / name, rows)
     found = []
     if [first + row for row in reader.rows()] != record.written:
         found.append(Damage("ShardDamaged", name, "It holds other rows than its record says.", everything))

@@ -238,7 +238,7 @@ def decode_record(data: bytes) -> LabelRecord:
         document = json.loads(data)
         patches = tuple(Labelled(**{**p, "classes": tuple(p["classes"])}) for p in document["patches"])
         return LabelRecord(**{**document, "patches": patches})
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise ValueError(f"not a record of labels ({error!r})") from error
 
 

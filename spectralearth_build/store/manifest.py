@@ -7,7 +7,9 @@ versions give the same bytes.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Collection, Mapping
+from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -126,6 +128,48 @@ def manifest_document(
         "counts": dict(numbers),
         "files": dict(sorted(entries.items())),
     }
+
+
+def parsed(data: bytes) -> dict[str, Any]:
+    """Read a manifest.
+
+    Raises:
+        ValueError: it is none; says what it lacks.
+    """
+    try:
+        document = json.loads(data)
+        files, numbers = document["files"], document["counts"]
+        if not isinstance(numbers, dict):
+            raise TypeError("counts are no object")
+        for name, known in files.items():
+            if not _inside(name):
+                raise TypeError(f"{name[:60]!a} is no path of a dataset")
+            if type(known["bytes"]) is not int or type(known["sha256"]) is not str:
+                raise TypeError(f"{name[:60]!a} has no bytes and sha256")
+    except (KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError(f"it is no manifest ({error!r})") from error
+    return dict(document)
+
+
+def listed(dataset: Path, name: str) -> Entry | None:
+    """What the manifest of a dataset says of a file; None if it says nothing, or there is no readable manifest."""
+    path = dataset / MANIFEST
+    try:
+        seen = path.stat()
+        return _files_of(path, seen.st_mtime_ns, seen.st_size).get(name)
+    except (OSError, ValueError):
+        return None
+
+
+@lru_cache(maxsize=4)
+def _files_of(path: Path, _time: int, _size: int) -> Mapping[str, Entry]:
+    return dict(parsed(path.read_bytes())["files"])
+
+
+def _inside(name: str) -> bool:
+    """Whether a name is that of a file below the dataset."""
+    parts = name.split("/")
+    return name.isprintable() and all(part not in ("", ".", "..") for part in parts)
 
 
 def entry(data: bytes) -> Entry:

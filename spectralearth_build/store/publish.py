@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from spectralearth_build.archive.bands import nominal
-from spectralearth_build.columns import Table
+from spectralearth_build.errors import DamagedError
 from spectralearth_build.files import delete_partials, remove, write_bytes
 from spectralearth_build.store import schema, statistics
 from spectralearth_build.store.commit import FOLDER, Commit, json_bytes, read_all
@@ -27,6 +28,7 @@ from spectralearth_build.store.label_arrays import label_document
 from spectralearth_build.store.labels import PREFIX, StoredLabel, definition_name, frame, read_labels
 from spectralearth_build.store.manifest import FORMAT, MANIFEST, counts, manifest_document
 from spectralearth_build.store.quarantine import quarantine
+from spectralearth_build.store.scratch import scratch_of
 from spectralearth_build.store.seal import sealed
 from spectralearth_build.store.shard import ShardReader
 from spectralearth_build.store.task import PLAN, Planned, load_plan
@@ -59,7 +61,8 @@ def publish(dataset: Path) -> Published:
     Raises:
         UsageError: there are shards neither committed nor given up.
         PlanChangedError: a commit record belongs to another plan.
-        DamagedError: the definition of a label is damaged.
+        DamagedError: the definition of a label, or a table of the plan, is damaged.
+        OutOfSpaceError: there is no room.
     """
     delete_partials(dataset)
     planned = load_plan(dataset)
@@ -69,11 +72,13 @@ def publish(dataset: Path) -> Published:
     labels = read_labels(dataset, planned.plan_of)
     held = [commits[shard] for shard in sorted(commits)]
     files = _table_files(dataset, planned, tables)
-    files[QUARANTINE.file] = _encoded(QUARANTINE, quarantine(tables[TILES.file]))
+    files[QUARANTINE.file] = QUARANTINE.encode(quarantine(tables[TILES.file]))
     files |= {name: (dataset / name).read_bytes() for name in BY_PLAN if (dataset / name).is_file()}
     whole = statistics.total(_live_statistics(dataset, planned, commit) for commit in held)
     files[STATISTICS] = json_bytes(statistics_document(whole))
-    files |= encode_index(boxes(list(tables[LOCATIONS.file].geometry)))
+    _read_back(dataset, files)
+    with scratch_of(dataset) as scratch:
+        files |= encode_index(boxes(list(tables[LOCATIONS.file].geometry)), scratch)
     files |= store_files(planned, tables[PATCHES.file], labels)
     numbers = counts(planned, tables, held, labels)
     manifest = json_bytes(sealed(manifest_document(planned, numbers, files, held, dataset, labels)))
@@ -115,7 +120,7 @@ def store_files(
         arrays[definition.array] = label_document(definition, planned.shards, planned.shard_rows)
         files[definition_name(definition.label)] = definition.data
     if labels:
-        files[LABELS.file] = _encoded(LABELS, frame(labels, patches))
+        files[LABELS.file] = LABELS.encode(frame(labels, patches))
     for name in (schema.REFLECTANCE, *(each.definition.array for each in labels)):
         files[f"{schema.STORE}/{name}/zarr.json"] = schema.metadata_bytes(arrays[name])
     attributes = schema.root_attributes(planned.id, planned.codec, FORMAT, list(coordinates))
@@ -141,14 +146,14 @@ def _table_files(dataset: Path, planned: Planned, tables: Mapping[str, pd.DataFr
     return {
         table.file: (dataset / table.file).read_bytes()
         if _same(planned.tables[table.file], tables[table.file])
-        else _encoded(table, tables[table.file])
+        else table.encode(tables[table.file])
         for table in FINAL
     }
 
 
 def encoded_tables(tables: Mapping[str, pd.DataFrame]) -> dict[str, bytes]:
     """Final tables as the bytes of their files, by name."""
-    return {table.file: _encoded(table, tables[table.file]) for table in FINAL}
+    return {table.file: table.encode(tables[table.file]) for table in FINAL}
 
 
 def _same(before: pd.DataFrame, after: pd.DataFrame) -> bool:
@@ -156,9 +161,21 @@ def _same(before: pd.DataFrame, after: pd.DataFrame) -> bool:
     return all(before[name].fillna("").tolist() == after[name].fillna("").tolist() for name in touched)
 
 
-def _encoded(table: Table, frame: pd.DataFrame) -> bytes:
-    with TemporaryDirectory() as folder:
-        return table.write(frame, Path(folder)).read_bytes()
+def _read_back(dataset: Path, files: Mapping[str, bytes]) -> None:
+    """Read tables and plan as readers will, before the manifest vouches for them.
+
+    Raises:
+        DamagedError: one cannot be read.
+    """
+    for name, data in files.items():
+        try:
+            if name.endswith(".parquet"):
+                pq.read_table(pa.BufferReader(data))
+        except (pa.ArrowException, OSError, ValueError) as error:
+            remedy = (
+                "Delete plan.json and run `build` again, with the same settings." if name in BY_PLAN else None
+            )
+            raise DamagedError(f"It cannot be read ({error}).", dataset / name, remedy) from error
 
 
 def _sweep(dataset: Path, commits: list[Commit], labels: list[StoredLabel]) -> bool:

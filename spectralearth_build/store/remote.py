@@ -18,10 +18,10 @@ from spectralearth_build.storage.mirror import Mirror, Rules, write_session
 from spectralearth_build.storage.url import Remote
 from spectralearth_build.store.commit import FOLDER as COMMITS
 from spectralearth_build.store.commit import decode
-from spectralearth_build.store.compose import SCRATCH
 from spectralearth_build.store.labels import PREFIX, decode_record, label_of
 from spectralearth_build.store.manifest import MANIFEST
 from spectralearth_build.store.schema import CHUNK_PREFIX, REFLECTANCE, ROOT, STORE
+from spectralearth_build.store.scratch import SCRATCH
 from spectralearth_build.store.task import PLAN
 from spectralearth_build.tables import TILES
 

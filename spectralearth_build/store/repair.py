@@ -7,7 +7,6 @@ dataset stays open meanwhile. What follows from other files (statistics, index, 
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 from collections.abc import Callable, Mapping
@@ -23,16 +22,16 @@ from spectralearth_build.plan.planner import MAP
 from spectralearth_build.store import schema
 from spectralearth_build.store.commit import FOLDER as COMMITS
 from spectralearth_build.store.commit import commit_name, decode, read_all
-from spectralearth_build.store.damage import Damage
+from spectralearth_build.store.damage import NOT_CHECKED, Damage
 from spectralearth_build.store.failures import read_failed
 from spectralearth_build.store.fates import final_tables, given_up
 from spectralearth_build.store.labels import MEND, definition_name, label_of
-from spectralearth_build.store.manifest import MANIFEST, Entry, entry, entry_of_file
+from spectralearth_build.store.manifest import MANIFEST, Entry, entry, entry_of_file, parsed
 from spectralearth_build.store.publish import encoded_tables, publish
 from spectralearth_build.store.rebuild import cut_again, planned_again, workshop
 from spectralearth_build.store.seal import is_sealed
 from spectralearth_build.store.task import PLAN, Planned, load_plan
-from spectralearth_build.store.verify import REPORT, verify
+from spectralearth_build.store.verify import REPORT, verify, without_manifest
 from spectralearth_build.tables import LOCATIONS, OVERLAPS, PATCHES, TILES, TUPLES
 
 PLANNED = (PLAN, OVERLAPS.file, TUPLES.file)
@@ -82,6 +81,7 @@ def repair(
     finally:
         shutil.rmtree(job.folder, ignore_errors=True)
     job.labels()
+    job.unread()
     job.unknown()
     job.derived()
     result.left = verify(dataset, None, executor)
@@ -92,27 +92,17 @@ def _manifest(dataset: Path) -> dict[str, Any]:
     """The manifest, or nothing if it cannot be trusted."""
     try:
         data = (dataset / MANIFEST).read_bytes()
-    except FileNotFoundError:
+        return parsed(data) if is_sealed(data) else {}
+    except (FileNotFoundError, ValueError):
         return {}
-    return dict(json.loads(data)) if is_sealed(data) else {}
 
 
 def _found(dataset: Path, manifest: Mapping[str, Any], executor: Executor) -> list[Damage]:
     """All damage; without a manifest, what tables and commit records tell by themselves."""
     if manifest:
         return verify(dataset, None, executor)
-    found = [Damage("FileChanged", MANIFEST, "It is missing, or not as it was written.")]
-    for path in sorted((dataset / COMMITS).glob("shard-*.json")):
-        name = path.relative_to(dataset).as_posix()
-        try:
-            commit = decode(path.read_bytes())
-        except ValueError as error:
-            found.append(Damage("FileChanged", name, f"It is damaged: {error}."))
-            continue
-        shard = schema.shard_path(dataset, commit.shard)
-        if not shard.is_file() or entry_of_file(shard)["sha256"] != commit.sha256:
-            found.append(Damage("FileChanged", schema.shard_name(commit.shard), "It is not as committed."))
-    return found
+    lost = Damage("FileChanged", MANIFEST, "It is missing, or not as it was written.")
+    return [lost, *without_manifest(dataset)]
 
 
 @dataclass(frozen=True)
@@ -130,8 +120,8 @@ class _Job:
 
     @property
     def names(self) -> set[str]:
-        """Damaged files."""
-        return {damage.path for damage in self.result.found}
+        """Damaged files; of those that cannot be read here, nothing is known."""
+        return {damage.path for damage in self.result.found if damage.kind != NOT_CHECKED}
 
     @property
     def expected(self) -> Mapping[str, Entry]:
@@ -203,6 +193,14 @@ class _Job:
         """Labels need their rasters, which only `pair` is given."""
         self.result.refused += [
             f"labels of {label}: their rasters are not here. {MEND}" for label in sorted(self._labels())
+        ]
+
+    def unread(self) -> None:
+        """What cannot be read may be sound; whoever knows that it is not can delete it."""
+        self.result.refused += [
+            f"{damage.path}: {damage.message} If it is lost, delete it and repair again."
+            for damage in self.result.found
+            if damage.kind == NOT_CHECKED
         ]
 
     def unknown(self) -> None:

@@ -23,7 +23,7 @@ def is_sealed(data: bytes) -> bool:
     """Whether these are, to the byte, those of a document that `sealed` returned."""
     try:
         return json_bytes(sealed(json.loads(data))) == data
-    except (ValueError, TypeError, AttributeError):
+    except (ValueError, TypeError, AttributeError, RecursionError):
         return False
 
 

@@ -10,6 +10,7 @@ from spectralearth_build.errors import DamagedError
 from spectralearth_build.store import schema, statistics
 from spectralearth_build.store.commit import Commit
 from spectralearth_build.store.damage import Damage
+from spectralearth_build.store.findings import finding
 from spectralearth_build.store.manifest import entry_of_file
 from spectralearth_build.store.shard import ShardReader
 
@@ -35,16 +36,32 @@ def check_shard(
         rows: rows of a shard.
         retired: rows that count in no statistics.
         patches: names of the patches that were written to it, by store row.
+
+    Raises:
+        MachineError: there are too few open files, or too little memory.
     """
     name = schema.shard_name(commit.shard)
     everything = tuple(patches.values())
+    try:
+        return _check(dataset, name, commit, codec, rows, retired, patches)
+    except (DamagedError, OSError) as error:
+        whole = finding("ShardDamaged", name, error, patches=everything)
+        return ShardReport((whole,), statistics.BandStatistics())
+
+
+def _check(
+    dataset: Path,
+    name: str,
+    commit: Commit,
+    codec: str,
+    rows: int,
+    retired: frozenset[int],
+    patches: Mapping[int, str],
+) -> ShardReport:
+    everything = tuple(patches.values())
     damages: list[Damage] = []
     parts: dict[int, statistics.BandStatistics] = {}
-    try:
-        reader = ShardReader(dataset / name, rows)
-    except DamagedError as error:
-        whole = Damage("ShardDamaged", name, error.what, everything)
-        return ShardReport((whole,), statistics.BandStatistics())
+    reader = ShardReader(dataset / name, rows)
     first = commit.shard * rows
     if [first + row for row in reader.rows()] != list(commit.rows):
         what = "It holds other rows than its commit record says."

@@ -21,7 +21,8 @@ from spectralearth_build.errors import MetadataMismatchError, MissingFileError, 
 from spectralearth_build.overlap.lattice import Box
 from spectralearth_build.overlap.resample import source_grid, support
 from spectralearth_build.store.codec import Patch
-from spectralearth_build.store.compose import SCRATCH, Flags, Pixels
+from spectralearth_build.store.compose import Flags, Pixels
+from spectralearth_build.store.scratch import SCRATCH
 from spectralearth_build.store.task import PlannedPatch, Source, TileTask
 
 

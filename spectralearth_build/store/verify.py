@@ -8,7 +8,7 @@ every patch is also cut again and compared with what is stored.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -19,7 +19,7 @@ import zarr
 
 from spectralearth_build.cluster import Executor, Failure
 from spectralearth_build.cluster.inline import InlineExecutor
-from spectralearth_build.errors import BuildError, UsageError
+from spectralearth_build.errors import UsageError
 from spectralearth_build.progress import track
 from spectralearth_build.store import schema, statistics
 from spectralearth_build.store.audit import audit
@@ -27,22 +27,24 @@ from spectralearth_build.store.commit import FOLDER, Commit, decode
 from spectralearth_build.store.compare import compare_tile
 from spectralearth_build.store.coordinates import coordinates_of
 from spectralearth_build.store.damage import Damage
-from spectralearth_build.store.index import FILES, boxes, opened_index
+from spectralearth_build.store.findings import examined, finding, of_failure
+from spectralearth_build.store.index import FILES, boxes, contents, opened_index
 from spectralearth_build.store.label_check import check_labels
 from spectralearth_build.store.labels import MEND, StoredLabel, is_shard, label_of, read_labels, shard_name
-from spectralearth_build.store.manifest import MANIFEST, Entry, counts, entry_of_file
+from spectralearth_build.store.manifest import MANIFEST, Entry, counts, entry_of_file, parsed
 from spectralearth_build.store.publish import STATISTICS, statistics_document
+from spectralearth_build.store.scratch import scratch_of
 from spectralearth_build.store.seal import is_sealed, is_sealed_page
 from spectralearth_build.store.shard_check import check_shard
 from spectralearth_build.store.split_check import check_splits
 from spectralearth_build.store.task import PLAN, Planned, Tasks, load_plan
-from spectralearth_build.tables import LOCATIONS, PATCHES, SPLITS
+from spectralearth_build.tables import LABELS, LOCATIONS, PATCHES, SPLITS, TILES
 
 REPORT = "report.html"
 UNHASHED = (MANIFEST, REPORT, SPLITS.file)
 """Files that a dataset may have beside those of its manifest."""
 WORK = "work"
-_WORLD = (-180.0, -90.0, 180.0, 90.0)
+_OF_PLAN = {PLAN, TILES.file, LOCATIONS.file, PATCHES.file}
 
 Files = Mapping[str, Entry]
 
@@ -56,54 +58,71 @@ def verify(dataset: Path, archive: Path | None = None, executor: Executor | None
         executor: runs the checks of shards and tiles; None: this process.
 
     Returns:
-        All damage found, sorted; empty if there is none.
+        All damage found, sorted; empty if there is none. What this machine cannot read is of kind `NOT_CHECKED`.
 
     Raises:
         UsageError: the dataset is not published, or has grown since in plan.
+        MachineError: there are too few open files, or too little memory.
     """
     dataset = dataset.absolute()
-    manifest = _manifest(dataset)
+    try:
+        manifest = parsed(_published(dataset))
+    except ValueError as error:
+        return sorted([finding("FileChanged", MANIFEST, error), *without_manifest(dataset)])
     _check_published(dataset, manifest)
     runner = executor or InlineExecutor()
-    found = list(_files(dataset, manifest["files"]))
+    files = manifest["files"]
+    found = list(_files(dataset, files))
     changed = {damage.path for damage in found}
     try:
         planned = load_plan(dataset)
         wrong = audit(planned.tiles, planned.locations, planned.patches, planned.shard_rows)
+        commits = _commits(dataset, files)
+        labels = read_labels(dataset, planned.plan_of, lenient=True)
+        balance = list(_balance(manifest, planned, commits, labels))
+        found = [_with_patches(damage, planned) for damage in found]
     except Exception as error:  # damaged tables fail in countless ways, each of them is a finding
-        return sorted(
-            [*found, Damage("TableWrong", PATCHES.file, f"The tables cannot be checked: {error!r}.")]
-        )
-    found += wrong
-    found += check_splits(dataset, planned.patches)
-    commits = _commits(dataset, manifest["files"])
-    labels = read_labels(dataset, planned.plan_of, lenient=True)
-    found += _balance(manifest, planned, commits, labels)
-    found = [_with_patches(damage, planned) for damage in found]
-    found += _shards(dataset, planned, commits, manifest["files"], runner)
-    found += check_labels(dataset, planned, labels, manifest["files"], changed, runner)
+        return sorted([*found, finding("TableWrong", PATCHES.file, error, bool(changed & _OF_PLAN))])
+    found += [*wrong, *balance]
+
+    def check(kind: str, path: str, *arguments: Any, by: Callable[..., Iterable[Damage]]) -> list[Damage]:  # noqa: ANN401
+        return list(examined(kind, path, partial(by, *arguments), path in changed))
+
+    of_labels = dataset, planned, labels, files, changed, runner
+    found += check("SplitsWrong", SPLITS.file, dataset, planned.patches, by=check_splits)
+    found += _shards(dataset, planned, commits, files, runner)
+    found += check("LabelsWrong", LABELS.file, *of_labels, by=check_labels)
     if not changed & set(FILES):
-        found += _index(dataset, planned)
+        found += check("IndexWrong", FILES[0], dataset, planned, by=_index)
     if wrong:
         return sorted(found)  # what follows is computed from the tables
-    found += _store(dataset, planned)
+    found += check("StoreWrong", schema.ROOT, dataset, planned, by=_store)
     if archive is not None:
         tasks = Tasks(archive.absolute(), dataset, planned, _shards_by_tile(planned, commits))
         for tile_id, outcome in track(runner.run("compare", compare_tile, tasks), "compare", len(tasks)):
-            found += [_failure(tile_id, outcome)] if isinstance(outcome, Failure) else outcome
+            found += [of_failure(tile_id, outcome)] if isinstance(outcome, Failure) else outcome
     return sorted(found)
 
 
-def _manifest(dataset: Path) -> dict[str, Any]:
+def without_manifest(dataset: Path) -> Iterator[Damage]:
+    """What commit records tell by themselves."""
+    for path in sorted((dataset / FOLDER).glob("shard-*.json")):
+        name = path.relative_to(dataset).as_posix()
+        yield from examined("FileChanged", name, partial(_by_itself, dataset, path))
+
+
+def _by_itself(dataset: Path, record: Path) -> Iterator[Damage]:
+    commit = decode(record.read_bytes())
+    shard = schema.shard_path(dataset, commit.shard)
+    if not shard.is_file() or entry_of_file(shard)["sha256"] != commit.sha256:
+        yield Damage("FileChanged", schema.shard_name(commit.shard), "It is not as committed.")
+
+
+def _published(dataset: Path) -> bytes:
     try:
-        manifest: dict[str, Any] = json.loads((dataset / MANIFEST).read_bytes())
-        if not isinstance(manifest["files"], dict) or not isinstance(manifest["counts"], dict):
-            raise TypeError
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UsageError(
-            f"There is no readable {MANIFEST}.", dataset, "Run `cut`, or `build`, first."
-        ) from error
-    return manifest
+        return (dataset / MANIFEST).read_bytes()
+    except FileNotFoundError as error:
+        raise UsageError(f"There is no {MANIFEST}.", dataset, "Run `cut`, or `build`, first.") from error
 
 
 def _check_published(dataset: Path, manifest: Mapping[str, Any]) -> None:
@@ -121,19 +140,27 @@ def _files(dataset: Path, files: Files) -> Iterator[Damage]:
     if not is_sealed((dataset / MANIFEST).read_bytes()):
         yield Damage("FileChanged", MANIFEST, "It is not as it was written.")
     for name, expected in files.items():
-        path = dataset / name
-        if not path.is_file():
-            yield Damage("FileMissing", name, "The manifest lists it.")
-        elif path.stat().st_size != expected["bytes"]:
-            size = path.stat().st_size
-            yield Damage("FileChanged", name, f"It has {size} bytes, the manifest says {expected['bytes']}.")
-        elif not _is_shard(name) and not is_shard(name) and entry_of_file(path) != expected:
-            yield Damage("FileChanged", name, "Its SHA-256 is not that of the manifest.")
+        yield from examined("FileChanged", name, partial(_file, dataset, name, expected))
     for path in sorted(dataset.rglob("*")):
         name = path.relative_to(dataset).as_posix()
         if path.is_file() and name not in files and name not in UNHASHED and not name.startswith(f"{WORK}/"):
             stopped = f" If `pair` was stopped: {MEND}" if label_of(name) else ""
             yield Damage("FileUnknown", name, f"The manifest does not list it.{stopped}")
+    yield from examined("FileChanged", REPORT, partial(_report, dataset))
+
+
+def _file(dataset: Path, name: str, expected: Entry) -> Iterator[Damage]:
+    path = dataset / name
+    if not path.is_file():
+        yield Damage("FileMissing", name, "The manifest lists it.")
+    elif path.stat().st_size != expected["bytes"]:
+        size = path.stat().st_size
+        yield Damage("FileChanged", name, f"It has {size} bytes, the manifest says {expected['bytes']}.")
+    elif not _is_shard(name) and not is_shard(name) and entry_of_file(path) != expected:
+        yield Damage("FileChanged", name, "Its SHA-256 is not that of the manifest.")
+
+
+def _report(dataset: Path) -> Iterator[Damage]:
     if (dataset / REPORT).is_file() and not is_sealed_page((dataset / REPORT).read_bytes()):
         yield Damage("FileChanged", REPORT, "It is not as it was written.")
 
@@ -200,7 +227,7 @@ def _shards(
     }
     for key, outcome in track(runner.run("verify", check_shard, tasks), "verify", len(tasks)):
         if isinstance(outcome, Failure):
-            yield _failure(key, outcome)
+            yield of_failure(key, outcome)
             complete = False
         else:
             yield from outcome.damages
@@ -220,8 +247,8 @@ def _shards(
 
 def _index(dataset: Path, planned: Planned) -> Iterator[Damage]:
     """The index against the locations."""
-    with opened_index(dataset) as index:
-        held = sorted((item.id, tuple(item.bbox)) for item in index.intersection(_WORLD, objects=True))
+    with scratch_of(dataset) as scratch, opened_index(dataset, scratch) as index:
+        held = contents(index)
     if held != sorted(boxes(list(planned.locations.geometry))):
         yield Damage("IndexWrong", FILES[0], f"It does not hold the boxes of {LOCATIONS.file}.")
 
@@ -230,24 +257,19 @@ def _store(dataset: Path, planned: Planned) -> Iterator[Damage]:
     """Metadata and coordinates of the store, as zarr reads them, against plan and tables."""
     coordinates = coordinates_of(planned, planned.patches)
     reflectance = schema.reflectance_document(*planned.layout)
-    try:
-        root = zarr.open_group(dataset / schema.STORE, mode="r", use_consolidated=True)
-        for name, expected in coordinates.items():
-            values = np.asarray(root[name][...])  # type: ignore[index]
-            if not np.array_equal(values, expected.values, equal_nan=values.dtype.kind == "f"):
-                yield Damage(
-                    "StoreWrong", f"{schema.STORE}/{name}", "Its values are not those of the tables."
-                )
-        if _json(dataset / schema.STORE / schema.REFLECTANCE / "zarr.json") != reflectance:
-            yield Damage("StoreWrong", schema.REFLECTANCE, "Its metadata is not that of the plan.")
-    except (OSError, ValueError, KeyError, BuildError) as error:
-        yield Damage("StoreWrong", schema.ROOT, f"The store cannot be opened: {error!r}.")
+    root = zarr.open_group(dataset / schema.STORE, mode="r", use_consolidated=True)
+    for name, expected in coordinates.items():
+        values = np.asarray(root[name][...])  # type: ignore[index]
+        if not np.array_equal(values, expected.values, equal_nan=values.dtype.kind == "f"):
+            yield Damage("StoreWrong", f"{schema.STORE}/{name}", "Its values are not those of the tables.")
+    if _json(dataset / schema.STORE / schema.REFLECTANCE / "zarr.json") != reflectance:
+        yield Damage("StoreWrong", schema.REFLECTANCE, "Its metadata is not that of the plan.")
 
 
 def _json(path: Path) -> Any:  # noqa: ANN401
     try:
         return json.loads(path.read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
 
 
@@ -256,7 +278,3 @@ def _shards_by_tile(planned: Planned, commits: list[Commit]) -> dict[str, list[i
     there = {commit.shard for commit in commits}
     held = {tile: [s for s in shards if s in there] for tile, shards in planned.shards_by_tile.items()}
     return {tile: shards for tile, shards in held.items() if shards}
-
-
-def _failure(key: str, failure: Failure) -> Damage:
-    return Damage("CheckFailed", key, f"{failure.error_class}: {failure.message}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import tempfile
 from contextlib import contextmanager
 
 import pytest
@@ -12,8 +13,11 @@ from small_archive import CONFIG, run_stages, tree, write_tile
 from spectralearth_build import pipeline
 from spectralearth_build.cli.codes import NO_SPACE, code_of, message_of
 from spectralearth_build.cluster.inline import InlineExecutor
+from spectralearth_build.dataset.access import open_dataset
 from spectralearth_build.errors import OutOfSpaceError
+from spectralearth_build.store.index import encode_index
 from spectralearth_build.store.space import outstanding_bytes
+from spectralearth_build.store.verify import verify
 
 
 @pytest.fixture(scope="module")
@@ -122,3 +126,29 @@ def test_what_will_not_fit_is_not_begun(archive, tmp_path):
         run_stages(archive, tmp_path / "m" / "d")
         run = pipeline.Run(tmp_path / "m" / "d", asked, InlineExecutor())
         assert outstanding_bytes(run.dataset) > 0
+
+
+@pytest.mark.parametrize("kilobytes", [8, 16])
+def test_no_room_in_the_system_folder_for_temporary_files(
+    archive, expected, tmp_path, monkeypatch, kilobytes
+):
+    """Libspatialindex says nothing when its files are cut short; the dataset's own disk has room."""
+    with tmpfs(tmp_path / "tmp", f"size={kilobytes}k"):
+        (tmp_path / "tmp" / "ballast").write_bytes(bytes((kilobytes - 4) << 10))
+        monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+        run_stages(archive, tmp_path / "d")
+        assert tree(tmp_path / "d") == expected
+        assert verify(tmp_path / "d") == []
+        found = open_dataset(tmp_path / "d").query(bbox=(-180, -90, 180, 90))
+        assert len(found) == 3
+        assert not (tmp_path / "d" / "work" / "scratch").exists()
+
+
+@pytest.mark.parametrize("kilobytes", [4, 16, 64, 160])
+def test_an_index_that_has_no_room_is_not_vouched_for(tmp_path, kilobytes):
+    boxes = [(row, (row / 100, 0.0, row / 100 + 0.05, 0.05)) for row in range(3000)]
+    with tmpfs(tmp_path / "m", f"size={kilobytes}k"):
+        with pytest.raises(OutOfSpaceError):
+            encode_index(boxes, tmp_path / "m")
+        assert list((tmp_path / "m").iterdir()) == []
+    assert sorted(encode_index(boxes, tmp_path)) == ["locations.dat", "locations.idx"]

@@ -20,10 +20,10 @@ from spectralearth_build.config import load
 from spectralearth_build.errors import PlanChangedError, StoppedError, UsageError
 from spectralearth_build.overlap.resample import source_grid
 from spectralearth_build.store import cut as cut_module
-from spectralearth_build.store.compose import SCRATCH
 from spectralearth_build.store.cut import cut_tile
 from spectralearth_build.store.failures import failed_path
 from spectralearth_build.store.schema import ROOT, shard_path
+from spectralearth_build.store.scratch import SCRATCH
 from spectralearth_build.store.sources import Decoded
 from spectralearth_build.store.task import Tasks, load_plan
 from spectralearth_build.synthetic.pack import pack, pack_order

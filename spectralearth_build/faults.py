@@ -1,0 +1,125 @@
+"""What a refusal of the system means, however a library words it: no room, too few open files, a disk that fails.
+
+Libraries written in C or Rust raise errors of their own that only repeat the system's words, or nothing of them. Such a
+refusal says nothing about a product or a dataset, so it must never count as damage of one.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from spectralearth_build.errors import ArchiveError, BuildError, MachineError, OutOfSpaceError
+
+Fault = OutOfSpaceError | MachineError | ArchiveError
+"""What the machine, its limits or its disks are to blame for."""
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""Nothing more can be written there: disk full, quota exceeded, limit of a file's size."""
+REFUSED = (*NO_ROOM, errno.EROFS)
+"""The same, or a file system that is read-only."""
+SHORT = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+"""The process, or the machine, has too few of something."""
+UNREAD = (
+    errno.EIO,
+    errno.ESTALE,
+    errno.ENOTCONN,
+    errno.ETIMEDOUT,
+    errno.EHOSTDOWN,
+    errno.ENODEV,
+    errno.ENXIO,
+)
+"""A disk, or a mount, does not give what is on it."""
+
+_WRITABLE = "Make it writable and run the same command again; nothing that was written is lost."
+_REMEDIES = {
+    errno.EFBIG: "Raise the limit on a file's size (`ulimit -f`), or use a file system that holds larger files.",
+    errno.EROFS: _WRITABLE,
+    errno.EMFILE: "Raise the limit with `ulimit -n 4096`, or start fewer threads, and run the same command again.",
+    errno.ENFILE: "The machine's own limit is reached; close other programs and run the same command again.",
+    errno.ENOMEM: "Use fewer workers (run.workers) or a machine with more memory.",
+}
+_DISK = "Look at the disk, or the mount, and run the same command again; nothing that was written is lost."
+_PROBE = 1 << 16
+"""Bytes that are written to find out whether a disk is full."""
+
+
+def number_of(error: BaseException) -> tuple[int, str] | None:
+    """The system's number behind an error, and the file it was about ('' if unknown); None if there is none of these.
+
+    Args:
+        error: what was raised; what it was raised from counts too, and the words of errors that have no number.
+    """
+    for each in _chain(error):
+        if isinstance(each, OSError) and each.errno in _KNOWN:
+            return each.errno, os.fsdecode(each.filename) if isinstance(each.filename, str | bytes) else ""
+        if isinstance(each, MemoryError):
+            return errno.ENOMEM, ""
+        if (
+            isinstance(each, Exception)
+            and not isinstance(each, BuildError)
+            and not getattr(each, "errno", None)
+        ):
+            text = str(each)
+            if number := next((n for n, words in _WORDS.items() if words in text), None):
+                return number, ""
+    return None
+
+
+def fault_of(error: BaseException, path: Path | None = None) -> Fault | None:
+    """What the machine is to blame for in an error; None if it is not.
+
+    Args:
+        error: what was raised.
+        path: the file concerned, where the error does not name one.
+    """
+    if isinstance(error, Fault):
+        return error
+    found = number_of(error)
+    if found is None:
+        return None
+    number, name = found
+    where = name or path
+    if number in REFUSED:
+        words = {errno.ENOSPC: "No space left on the device"}.get(number, os.strerror(number))
+        return OutOfSpaceError(f"{words}.", where, _REMEDIES.get(number))
+    if number in SHORT:
+        return MachineError(f"{os.strerror(number)}.", where, _REMEDIES[number])
+    return ArchiveError(f"{os.strerror(number)}.", where, _DISK)
+
+
+def refusal(folder: Path) -> OutOfSpaceError | None:
+    """What the disk says when it is asked to take a little more; None if it does.
+
+    For libraries that do not say why they failed, and before their half-written file is deleted.
+    """
+    probe = folder / f".probe-{os.urandom(6).hex()}"
+    try:
+        try:
+            with probe.open("wb", buffering=0) as file:
+                if file.write(bytes(_PROBE)) < _PROBE:
+                    file.write(bytes(_PROBE))  # says why the first was cut short
+                os.fsync(file.fileno())
+        finally:
+            probe.unlink(missing_ok=True)
+    except OSError as error:
+        found = fault_of(error, folder)
+        return found if isinstance(found, OutOfSpaceError) else None
+    return None
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """An error, and what it was raised from or while."""
+    seen: set[int] = set()
+    current: BaseException | None = error
+    while current is not None and id(current) not in seen:
+        seen.add(id(current))
+        yield current
+        current = current.__cause__ or current.__context__
+
+
+_KNOWN = frozenset((*REFUSED, *SHORT, *UNREAD))
+_WORDS = {number: os.strerror(number) for number in sorted(_KNOWN - {errno.ETIMEDOUT})}
+"""What the system calls them; object stores and servers time out too, in the same words."""
