@@ -165,6 +165,13 @@ class NoValidPixelError(ProductError):
     """No pixel inside the footprint has data in every kept band."""
 
 
+class ContentChangedError(ProductError):
+    """The product is not what scan read any more: it was replaced or changed since."""
+
+    remedy = "Run `build` again: it scans the product anew."
+    lasting = False
+
+
 class HostileNameError(ProductError):
     """A path that no product may have: line breaks, markup, or a way out of the archive."""
 

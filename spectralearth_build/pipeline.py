@@ -70,8 +70,12 @@ class Run:
             self._draw_map(self.dataset / MAP)
         return planned.estimate.worker_bytes
 
-    def cut(self, archive: Path) -> None:
-        """Cut the planned patches and publish; see `store.cut.cut`."""
+    def cut(self, archive: Path) -> int:
+        """Cut the planned patches and publish; see `store.cut.cut`.
+
+        Returns:
+            How many tiles were refused because a product has changed since it was scanned.
+        """
         if self.config.run.check_space:
             check_space(self.dataset)
         result = cut(archive, self.dataset, self.config, self.executor)
@@ -79,7 +83,7 @@ class Run:
             say(f"cut: {count:,} patches lack labels of {label}: run `pair` again, with the same rasters")
         if not result.tiles_cut and not result.published:
             say(f"cut: nothing to do, {result.written} patches are there")
-            return
+            return 0
         say(f"cut: {result.tiles_cut} tiles cut; the dataset has {result.written} patches")
         if result.skipped:
             say(f"cut: {result.skipped} planned patches skipped, see patches.parquet")
@@ -87,6 +91,17 @@ class Run:
             say(f"cut: {len(result.failed)} tiles failed: {', '.join(result.failed[:5])}")
         if bad := causes(TILES.read(self.dataset, ["status", "error_class"])):
             say(f"cut: quarantined: {bad}; see quarantine.parquet, and `build --retry-quarantined`")
+        return len(result.changed)
+
+    def cut_as_scanned(self, archive: Path) -> None:
+        """Cut; tiles of which products have changed since they were scanned are scanned, planned and cut once more."""
+        changed = self.cut(archive)
+        if not changed:
+            return
+        say(f"cut: products of {changed} tiles have changed since they were scanned; they are read again")
+        for stage in (self.scan, lambda _: self.plan(), self.cut):
+            raise_if_stopped()
+            stage(archive)
 
     def verify(self, archive: Path | None = None) -> list[Damage]:
         """Read everything again, and say what is damaged; see `store.verify.verify`."""
@@ -198,7 +213,7 @@ def quarantined(dataset: Path) -> int:
 
 
 def _finish(run: Run, archive: Path, compare: bool) -> list[Damage]:
-    run.cut(archive)
+    run.cut_as_scanned(archive)
     raise_if_stopped()
     manifest = hashlib.sha256((run.dataset / MANIFEST).read_bytes()).hexdigest()
     checked = _json(run.dataset / CHECKED)

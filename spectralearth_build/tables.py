@@ -57,6 +57,12 @@ TILES = Table(
             "Hash of what scan read of the product: metadata, band table and mask.",
         ),
         Column(
+            "content",
+            pa.string(),
+            "What identifies the files that scan read: digests by layer, as JSON; cut refuses others.",
+            later=True,
+        ),
+        Column(
             "mask", pa.string(), "Path of the tile's mask below the dataset; empty: the geometry is the mask."
         ),
         Column("valid_fraction", pa.float64(), "Pixels with data in every kept band / pixels of the raster."),

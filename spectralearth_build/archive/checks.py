@@ -105,6 +105,13 @@ def check_layer(layer: DatasetReader, image: DatasetReader, path: Path) -> None:
         raise MetadataMismatchError("The layer is not on the grid of the image.", path)
 
 
+def place_of(image: DatasetReader) -> tuple[int | None, Box | None]:
+    """EPSG code and box on that lattice of a raster; None for a code that PROJ does not know, or off any lattice."""
+    grid = image.transform
+    box = box_of_raster(grid.c, grid.f, (grid.a, -grid.e), image.shape) if grid.b == grid.d == 0 else None
+    return _epsg(image), box
+
+
 def _epsg(dataset: DatasetReader) -> int | None:
     try:
         code = dataset.crs.to_epsg() if dataset.crs else None
@@ -114,9 +121,9 @@ def _epsg(dataset: DatasetReader) -> int | None:
 
 
 def _box(image: DatasetReader, path: Path) -> Box:
-    grid = image.transform
-    box = box_of_raster(grid.c, grid.f, (grid.a, -grid.e), image.shape) if grid.b == grid.d == 0 else None
+    _, box = place_of(image)
     if box is None:
+        grid = image.transform
         raise OffLatticeError(
             f"The raster has pixels of {grid.a:g} x {-grid.e:g} m from {grid.c:.9g}, {grid.f:.9g} on,"
             " which is not on the 30 m lattice.",

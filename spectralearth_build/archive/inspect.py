@@ -17,6 +17,7 @@ from spectralearth_build.archive.bands import BandSelection, select_bands
 from spectralearth_build.archive.checks import check_image, check_layer, check_metadata
 from spectralearth_build.archive.correction import check_correction, correction_of, of_quantity
 from spectralearth_build.archive.footprint import footprint
+from spectralearth_build.archive.identity import Witness, encode, with_mask
 from spectralearth_build.archive.metadata import Metadata, read_metadata
 from spectralearth_build.archive.names import QUALITY, ProductName, parse_name
 from spectralearth_build.archive.pixels import inspect_image
@@ -50,6 +51,7 @@ def inspect_product(
     Raises:
         ProductError: the product cannot be used; the class says why.
     """
+    witness = Witness(product)
     metadata = read_metadata(product.metadata_path)
     check_metadata(name, metadata, product.metadata_path)
     correction, assumed = correction_of(metadata.correction, product.metadata_path)
@@ -69,13 +71,15 @@ def inspect_product(
     valid = of_quantity(valid, layers["CLASSES"] == WATER, correction, settings.correction, paths["CLASSES"])
     coded = _mask(valid, layers)
     facts = _facts(name, metadata, bands, epsg, box) | {"valid_fraction": float(valid.mean())}
-    content = json.dumps(facts | _identity(metadata, correction), sort_keys=True).encode()
+    told = json.dumps(facts | _identity(metadata, correction), sort_keys=True).encode()
+    witness.require_same()
     values = {
         "correction": correction,
         "correction_assumed": assumed,
         "water_type": metadata.water_type,
         "cirrus_haze_removal": metadata.cirrus_haze_removal,
-        "fingerprint": hashlib.sha256(content + coded.tobytes() + sums).hexdigest(),
+        "fingerprint": hashlib.sha256(told + coded.tobytes() + sums).hexdigest(),
+        "content": encode(with_mask(witness.content, coded)),
         "geometry": shapely.to_wkb(footprint(inside, box, epsg), hex=True),
     }
     return facts | values, coded

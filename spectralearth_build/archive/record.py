@@ -19,7 +19,7 @@ from spectralearth_build.archive.discover import Found
 from spectralearth_build.cluster.task import Failure
 from spectralearth_build.config import ScanConfig
 from spectralearth_build.errors import ProductError, printable
-from spectralearth_build.files import write_bytes
+from spectralearth_build.files import remove, write_bytes
 
 FORMAT = 2
 """Number of the present format and of what is read; records of another are not used."""
@@ -66,16 +66,26 @@ def stamp_of(item: Found, settings: ScanConfig) -> str:
     return f"{FORMAT} {read} {item.stamp}"
 
 
+def forget_record(work: Path, path: str) -> None:
+    """Let scan read a product again, though sizes and times of its files say that nothing changed.
+
+    Args:
+        work: the work folder of the dataset.
+        path: the product, below the archive.
+    """
+    remove(_path(work, path))
+
+
 def save_record(work: Path, item: Found, stamp: str, record: Record) -> None:
     """Remember a record, atomically."""
     content = {"stamp": stamp, **vars(record)}
-    write_bytes(_path(work, item), json.dumps(content, sort_keys=True).encode())
+    write_bytes(_path(work, item.path), json.dumps(content, sort_keys=True).encode())
 
 
 def load_record(work: Path, item: Found, stamp: str) -> Record | None:
     """The record of a product, if there is one of the same stamp and its mask is still there."""
     try:
-        content = json.loads(_path(work, item).read_bytes())
+        content = json.loads(_path(work, item.path).read_bytes())
         if content.pop("stamp") != stamp:
             return None
         row = {
@@ -106,6 +116,6 @@ def _shown(archive: Path) -> str:
     return printable(archive, limit=4096)
 
 
-def _path(work: Path, item: Found) -> Path:
-    digest = hashlib.sha1(os.fsencode(item.path), usedforsecurity=False).hexdigest()
+def _path(work: Path, path: str) -> Path:
+    digest = hashlib.sha1(os.fsencode(path), usedforsecurity=False).hexdigest()
     return work / "scan" / f"{digest}.json"

@@ -170,16 +170,14 @@ def retire(patches: pa.Table, stale: Flags, again: pa.ChunkedArray, products: Ma
         patches: the table.
         stale: which of its rows.
         again: names of the patches that are cut again.
-        products: the newer product of each tile that is replaced, by tile_id.
+        products: the newer product of each tile that is replaced, by tile_id; the other tiles are gone.
     """
     if not stale.any():
         return patches
     old = patches.filter(stale)
     cut = pc.is_in(old["patch_id"], again.combine_chunks())
     reasons = [
-        f"Replaced by pixels of {_newer(sources, products)}."
-        if follows
-        else f"No clear window in {_newer(sources, products)}, which replaces its source."
+        _reason(follows, _newer(sources, products))
         for follows, sources in zip(cut.to_pylist(), old["sources"].to_pylist(), strict=True)
     ]
     changed = {"status": pa.scalar(RETIRED), "reason": pa.array(reasons)}
@@ -192,6 +190,14 @@ def retire(patches: pa.Table, stale: Flags, again: pa.ChunkedArray, products: Ma
 def is_live(patches: pa.Table) -> Flags:
     """Which patches are not retired: bool, one a row."""
     return np.asarray(pc.not_equal(patches["status"], RETIRED).to_numpy(), np.bool_)
+
+
+def _reason(follows: bool, newer: str) -> str:
+    if not newer:
+        return "Its source is gone; nothing was cut of it."
+    if follows:
+        return f"Replaced by pixels of {newer}."
+    return f"No clear window in {newer}, which replaces its source."
 
 
 def _newer(sources: Collection[str], products: Mapping[str, str]) -> str:

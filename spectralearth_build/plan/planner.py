@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -94,7 +94,7 @@ def plan(dataset: Path, config: Config, executor: Executor) -> Plan:
     before = Before()
     if record is not None and any((dataset / "commits").glob("*.json")):
         before = Before(record["inputs"], tuple(record["generations"]), read_tables(dataset))
-        _refuse(before.inputs, inputs, config.plan.replace_versions, dataset, tiles)
+        _refuse(before, inputs, config.plan.replace_versions, dataset, tiles)
     judged, tables, generation = _grown(before, tiles, inputs, dataset, config, executor)
     waiting = pc.invert(pc.is_in(tables.patches["status"], pa.array(["written", "retired"])))
     expected = estimate(
@@ -120,19 +120,35 @@ def read_tables(dataset: Path) -> PlanTables:
     return PlanTables(*(table.read_arrow(dataset) for table in PLANNED[:-1]))
 
 
-def _refuse(old: Inputs, new: Inputs, replace: bool, dataset: Path, tiles: pd.DataFrame) -> None:
-    """Say what has changed, if it is more than tiles that are new or, where asked for, of another version."""
+def _refuse(before: Before, new: Inputs, replace: bool, dataset: Path, tiles: pd.DataFrame) -> None:
+    """Say what has changed, if it is more than may.
+
+    Tiles may be new; others may change and go as long as nothing was cut of them; where asked for, other versions and
+    other content of tiles may take their place.
+    """
+    old = before.inputs
     change = tile_changes(old, new)
-    forbidden = change.gone or change.changed or (change.replaced and not replace)
+    gone, changed = (
+        _cut_of(names, before.tables.patches, dataset) for names in (change.gone, change.changed)
+    )
+    forbidden = gone or ((changed or change.replaced) and not replace)
     if old["settings"] == new["settings"] and not forbidden:
         return
     remedy = "Use the old settings and tiles, or choose a new dataset folder."
-    if change.replaced and not replace:
-        remedy += " Other versions of tiles are taken with plan.replace_versions = true."
+    if (changed or change.replaced) and not replace:
+        remedy += " Other versions and contents of tiles are taken with plan.replace_versions = true."
     what = f"Shards were already cut from a plan that differs: {'; '.join(difference(old, new))}."
     if old["settings"] == new["settings"]:
         what += of_other_quantity(tiles, {*change.gone, *change.changed, *change.replaced})
     raise PlanChangedError(what, dataset, remedy)
+
+
+def _cut_of(tiles: Collection[str], patches: pa.Table, dataset: Path) -> bool:
+    """Whether patches with pixels of any of these tiles may have been cut."""
+    committed = [int(path.stem.rpartition("-")[2]) for path in (dataset / "commits").glob("shard-*.json")]
+    inside = pc.is_in(patches["shard"], pa.array(committed, pa.int64())).to_numpy()
+    skipped = pc.equal(patches["status"], "skipped").to_numpy()
+    return bool((stale_patches(patches, tiles) & inside & ~skipped).any())
 
 
 def _grown(
@@ -140,26 +156,27 @@ def _grown(
 ) -> tuple[gpd.GeoDataFrame, PlanTables, dict[str, Any]]:
     """Tile table, plan tables and the new entry of ``generations`` after planning what changed."""
     change = tile_changes(before.inputs, inputs)
-    changed = {*change.new, *change.replaced}
+    again = sorted((*change.replaced, *change.changed))
+    changed = {*change.new, *again, *change.gone}
     judged = leave_out(reject_poor(tiles, config.quality), config.plan)
     able = candidates(judged)
     groups, gone = touched(able, changed, before.tables)
-    stale = stale_patches(before.tables.patches, change.replaced)
+    stale = stale_patches(before.tables.patches, [*again, *change.gone])
     standing = before.tables.patches.filter(is_live(before.tables.patches) & ~stale)
     known = before.known(standing)
     windows = windows_of(before.tables.locations, standing, groups)
     planned = run_tasks(groups, windows, able, dataset, config, executor)
     new = assemble(planned, able, config.store.shard_rows, known)
     del planned  # twice the memory otherwise
-    products = {name: inputs["tiles"][name][0] for name in change.replaced}
+    products = {name: inputs["tiles"][name][0] for name in again}
     retired = retire(before.tables.patches, stale, new.patches["patch_id"], products)
     tables = joined(replace(before.tables, patches=retired), new, groups, gone)
-    added = inputs | {"tiles": {name: inputs["tiles"][name] for name in sorted(changed)}}
+    added = inputs | {"tiles": {name: inputs["tiles"][name] for name in sorted(changed - {*change.gone})}}
     where = new.patches["location_id"]
     generation = {
         "id": identity(before.id, added, new.patches),
         "new_tiles": list(change.new),
-        "replaced_tiles": list(change.replaced),
+        "replaced_tiles": again,
         "first_shard": known.shards,
         "shards": pc.count_distinct(new.patches["shard"]).as_py(),
         "patches": len(new.patches),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from spectralearth_build.errors import ProductError
+from spectralearth_build.errors import ContentChangedError, ProductError
 from spectralearth_build.overlap.lattice import Box
 from spectralearth_build.overlap.resample import bilinear, bilinear_valid, source_grid, support
 from spectralearth_build.store.codec import NODATA, PATCH_SHAPE, Patch
@@ -52,6 +52,9 @@ def compose(patch: PlannedPatch, sources: Sources, out: Patch | None = None) -> 
 
     Returns:
         int16 [202, 128, 128], and why it cannot be used; empty if it can.
+
+    Raises:
+        ContentChangedError: a tile is not what scan read any more: what the plan says of it does not hold.
     """
     out = np.empty(PATCH_SHAPE, np.int16) if out is None else out
     out.fill(NODATA)
@@ -59,6 +62,8 @@ def compose(patch: PlannedPatch, sources: Sources, out: Patch | None = None) -> 
     for name in patch.sources:
         try:
             pixels = sources(name)
+        except ContentChangedError:
+            raise  # soon it can be read
         except ProductError as error:
             return out, f"{name} cannot be read: {type(error).__name__}"
         if pixels.epsg == patch.epsg:

@@ -18,10 +18,11 @@ from pathlib import Path
 import numpy as np
 
 from spectralearth_build.archive.product import is_packed
+from spectralearth_build.archive.record import forget_record
 from spectralearth_build.archive.shelf import Shelf
 from spectralearth_build.cluster import Executor, Failure
 from spectralearth_build.config import Config, RunConfig
-from spectralearth_build.errors import PlanChangedError, ProductError
+from spectralearth_build.errors import ContentChangedError, PlanChangedError, ProductError
 from spectralearth_build.files import delete_partials, remove
 from spectralearth_build.journal import recover
 from spectralearth_build.plan.fingerprint import inputs_of, tile_changes
@@ -40,6 +41,8 @@ from spectralearth_build.store.task import Planned, PlannedPatch, Tasks, TileTas
 from spectralearth_build.store.threads import cores, in_order, workers
 
 STAGE = "cut"
+WORK = "work"
+CHANGED = ContentChangedError.__name__
 AHEAD = 2
 """Encoded patches that may wait for the writer."""
 
@@ -58,6 +61,8 @@ class CutResult:
     """Planned patches that are not, each with its reason in patches.parquet."""
     failed: tuple[str, ...]
     """Tiles that failed, now or before; quarantined in tiles.parquet."""
+    changed: tuple[str, ...]
+    """Those of them that failed in this run because a product is not what scan read: scan will read it again."""
     decoded: Decoded
     """What was decoded in this run."""
 
@@ -86,10 +91,10 @@ def cut(archive: Path, dataset: Path, config: Config, executor: Executor) -> Cut
     todo = _outstanding(archive, dataset, planned)
     if todo:
         remove(dataset / ROOT)
-    decoded = _cut_all(archive, dataset, planned, todo, executor, _threads(config.run, executor))
+    decoded, changed = _cut_all(archive, dataset, planned, todo, executor, _threads(config.run, executor))
     published = publish.publish(dataset)
     counts = published.changed, published.written, published.skipped, published.failed
-    return CutResult(len(todo), *counts, decoded)
+    return CutResult(len(todo), *counts, changed, decoded)
 
 
 def _cut_all(
@@ -99,19 +104,26 @@ def _cut_all(
     todo: dict[str, list[int]],
     executor: Executor,
     threads: int,
-) -> Decoded:
-    """Run the tasks; what was unpacked for them goes as soon as the last one that needs it has ended."""
+) -> tuple[Decoded, tuple[str, ...]]:
+    """Run the tasks, and name the tiles of which products have changed.
+
+    What was unpacked for tasks goes as soon as the last one that needs it has ended.
+    """
     products = {tile_id: planned.products(tile_id, shards) for tile_id, shards in todo.items()}
     waiting = Counter(path for paths in products.values() for path in paths if is_packed(archive, path))
     shelf = Shelf(dataset / SCRATCH / "shelf", dict(waiting))
     tasks = Tasks(archive, dataset, planned, todo, threads, shelf)
-    decoded = Decoded()
+    decoded, changed = Decoded(), []
     try:
         for tile_id, outcome in track(executor.run(STAGE, cut_tile, tasks), STAGE, len(tasks)):
             if isinstance(outcome, Failure):
                 seen = stamp(archive, str(planned.eligible.loc[tile_id, "path"]))
                 what = outcome.error_class, outcome.message
                 FailedTile(planned.first_id, tile_id, *what, seen).write(dataset)
+                if outcome.error_class == CHANGED:
+                    changed.append(tile_id)
+                    for path in products[tile_id]:
+                        forget_record(dataset / WORK, path)
             else:
                 decoded += outcome.decoded
             waiting.subtract(products[tile_id] & waiting.keys())
@@ -120,7 +132,7 @@ def _cut_all(
                     shelf.release(path)
     finally:
         shutil.rmtree(dataset / SCRATCH, ignore_errors=True)
-    return decoded
+    return decoded, tuple(sorted(changed))
 
 
 def cut_tile(archive: Path, dataset: Path, task: TileTask) -> TileCut:
@@ -210,7 +222,10 @@ def _own_patch() -> Patch:
 
 
 def _outstanding(archive: Path, dataset: Path, planned: Planned) -> dict[str, list[int]]:
-    """Shards without a valid commit by tile, without the tiles that failed and have not changed since."""
+    """Shards without a valid commit by tile, without the tiles that failed and have not changed since.
+
+    Where a product was not what scan had read, it is for scan to say whether the tile can be cut now.
+    """
     commits = read_all(dataset, planned.plan_of)
     failed = read_failed(dataset, planned.first_id)
     todo = {}
@@ -219,7 +234,8 @@ def _outstanding(archive: Path, dataset: Path, planned: Planned) -> dict[str, li
         if not missing:
             continue
         if tile_id in failed:
-            if failed[tile_id].stamp == stamp(archive, str(planned.eligible.loc[tile_id, "path"])):
+            seen = stamp(archive, str(planned.eligible.loc[tile_id, "path"]))
+            if failed[tile_id].stamp == seen and failed[tile_id].error_class != CHANGED:
                 continue
             remove(failed_path(dataset, tile_id))
         todo[tile_id] = missing

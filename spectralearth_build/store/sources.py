@@ -10,18 +10,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from rasterio.io import DatasetReader
 
 from spectralearth_build.archive import mask as masks
 from spectralearth_build.archive.disk import read_ahead
+from spectralearth_build.archive.identity import Witness, decode, require_content, require_place, with_mask
 from spectralearth_build.archive.names import IMAGE
-from spectralearth_build.archive.product import open_product
+from spectralearth_build.archive.product import WANTED, open_product
 from spectralearth_build.archive.raster import Part, chunks, decoded, open_raster, read_part
 from spectralearth_build.archive.shelf import Shelf
-from spectralearth_build.errors import MetadataMismatchError, MissingFileError, ProductError
+from spectralearth_build.errors import ContentChangedError, MissingFileError, ProductError
 from spectralearth_build.overlap.lattice import Box
 from spectralearth_build.overlap.resample import source_grid, support
 from spectralearth_build.store.codec import Patch
-from spectralearth_build.store.compose import Flags, Pixels
+from spectralearth_build.store.compose import Pixels
 from spectralearth_build.store.scratch import SCRATCH
 from spectralearth_build.store.task import PlannedPatch, Source, TileTask
 
@@ -44,6 +46,8 @@ class Decoded:
 class TileReader:
     """Decodes what patches need of one tile. Parts may be read in any order and by several threads.
 
+    Before anything is decoded, and again after all was, the product must be what scan read.
+
     Args:
         archive: folder of the products.
         dataset: the dataset, which has the masks.
@@ -52,31 +56,43 @@ class TileReader:
         shelf: unpacked archives that tasks share.
 
     Raises:
-        ProductError: whatever is wrong with the product, under its path below the archive.
+        ContentChangedError: the product is not what scan read.
+        ProductError: whatever else is wrong with the product, under its path below the archive.
     """
 
     def __init__(self, archive: Path, dataset: Path, source: Source, box: Box, shelf: Shelf | None) -> None:
         self._source = source
         self._open = ExitStack()
         self._index = np.array(source.band_index, np.int32)
+        self._witness: Witness | None = None
         self._origin = box.line - source.box.line, box.col - source.box.col
         self._errors: dict[int, ProductError] = {}
         self._unread: set[int] = set()
         self._lock, self._finished = threading.Lock(), threading.Event()
         try:
+            mask = _mask(dataset, source)
             with self._own_path():
+                layers = WANTED if source.content else (IMAGE,)
                 product = self._open.enter_context(
-                    open_product(archive, source.path, dataset / SCRATCH, (IMAGE,), shelf)
+                    open_product(archive, source.path, dataset / SCRATCH, layers, shelf)
                 )
                 self._path = product.image_path
-                self.parts, self.decoded, self.size = self._plan(box)
-            valid = _valid(dataset, source)[box.slices(source.box)]
+                read_ahead(self._path)
+                with open_raster(self._path) as image:
+                    require_place(image, source.epsg, source.box, source.path)
+                    self.parts, self.decoded, self.size = self._plan(image, box)
+                if source.content:
+                    self._witness = Witness(product)
+                    now = with_mask(self._witness.content, mask)
+                    require_content(decode(source.content), now, source.path)
+            valid = np.asarray(mask & masks.VALID, dtype=bool)[box.slices(source.box)]
         except BaseException:
             self.close()
             raise
         values: Patch = np.empty((len(self._index), box.height, box.width), np.int16)
         self._pixels = Pixels(source.epsg, box, values, valid)
         self._unread.update(range(len(self.parts)))
+        self._undecoded = len(self.parts)
 
     def read(self, number: int) -> None:
         """Decode one of the parts, once.
@@ -87,9 +103,14 @@ class TileReader:
         try:
             with self._own_path(), open_raster(self._path) as dataset:
                 read_part(dataset, self._index, self.parts[number], self._pixels.values, self._origin)
+            with self._lock:
+                self._undecoded -= 1
+                last = self._undecoded == 0
+            if last:
+                self._require_same()
         except ProductError as error:
-            self._errors[number] = error
-            raise
+            self._errors[number] = self._cause(error)
+            raise self._errors[number] from error
         finally:
             with self._lock:
                 self._unread.discard(number)
@@ -112,16 +133,27 @@ class TileReader:
         self._finished.set()
         self._open.close()
 
-    def _plan(self, box: Box) -> tuple[list[Part], int, int]:
+    def _plan(self, image: DatasetReader, box: Box) -> tuple[list[Part], int, int]:
         """The parts that cover a box; bytes that reading them decodes, and bytes of the whole tile."""
-        read_ahead(self._path)
-        with open_raster(self._path) as dataset:
-            if (dataset.height, dataset.width) != (self._source.box.height, self._source.box.width):
-                what = f"The raster is not the one that was scanned, {self._source.box.width} wide."
-                raise MetadataMismatchError(what, self._source.path)
-            parts = list(chunks(dataset, len(self._index), *box.slices(self._source.box)))
-            size = 2 * dataset.count * dataset.height * dataset.width
-            return parts, sum(decoded(dataset, part) for part in parts), size
+        parts = list(chunks(image, len(self._index), *box.slices(self._source.box)))
+        size = 2 * image.count * image.height * image.width
+        return parts, sum(decoded(image, part) for part in parts), size
+
+    def _require_same(self) -> None:
+        """Look at the product once more."""
+        if self._witness is not None:
+            with self._own_path():
+                self._witness.require_same()
+
+    def _cause(self, error: ProductError) -> ProductError:
+        """Why a part cannot be decoded: what it says, or that the product was replaced meanwhile."""
+        try:
+            self._require_same()
+        except ContentChangedError as changed:
+            return changed
+        except ProductError:
+            pass
+        return error
 
     def _own_path(self) -> _OwnPath:
         return _OwnPath(self._source.path)
@@ -234,13 +266,12 @@ def area_needed(patches: Iterable[PlannedPatch], source: Source) -> Box | None:
     return Box(line, col, height, max(box.stop_col for box in boxes) - col)
 
 
-def _valid(dataset: Path, source: Source) -> Flags:
-    """Validity of a tile's pixels, bool [line, col], from its mask."""
+def _mask(dataset: Path, source: Source) -> masks.Mask:
+    """The mask of a tile [line, col]."""
     try:
-        mask = masks.load(dataset / source.mask)
+        return masks.load(dataset / source.mask)
     except (OSError, ValueError, zlib.error) as error:
         what = "The tile's mask is missing from the dataset's work folder, or damaged."
         raise MissingFileError(
             what, source.mask, "Delete it, if it is there, and run `scan` again."
         ) from error
-    return np.asarray(mask & masks.VALID, dtype=bool)

@@ -39,6 +39,8 @@ class Source:
     """What the raster covers."""
     band_index: tuple[int, ...]
     """0-based band of the raster for each of the 202 kept bands."""
+    content: str = ""
+    """What identifies what scan read, see `archive.identity`; empty: it is not known, or need not be compared."""
 
 
 @dataclass(frozen=True)
@@ -206,7 +208,9 @@ class Planned:
             -int(tile["lattice_row"]), int(tile["lattice_col"]), int(tile["height"]), int(tile["width"])
         )
         bands = tuple(int(band) for band in tile["band_index"])
-        return Source(tile_id, str(tile["path"]), str(tile["mask"]), int(tile["epsg"]), box, bands)
+        content = tile["content"] if isinstance(tile["content"], str) else ""  # else a null
+        where = int(tile["epsg"]), box
+        return Source(tile_id, str(tile["path"]), str(tile["mask"]), *where, bands, content)
 
 
 @dataclass(frozen=True)

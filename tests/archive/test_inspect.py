@@ -114,6 +114,10 @@ def test_folder_zip_order_and_layout_give_one_fingerprint(make, validity):
     with open_product(root, f"{order.name}!{zipped.name}") as product:
         results.append(inspect_product(product, product.name, ScanConfig(validity=validity)))
     assert len(results) == 5
+    contents = [row.pop("content") for row, _ in results]
+    folder_, zip_, cog_, bare_, order_ = contents
+    assert folder_ == zip_ == order_  # the same files
+    assert len({folder_, cog_, bare_}) == 3  # the same pixels in other files
     for row, coded in results[1:]:
         assert row == results[0][0]
         assert (coded == results[0][1]).all()

@@ -277,7 +277,7 @@ def test_a_raster_of_another_size_fails_the_tile(finished):
     TILES.write(tiles, finished.dataset)
     finished.forget(0)
     finished.run()
-    assert TILES.read(finished.dataset).set_index("tile_id").loc[A1, "error_class"] == "MetadataMismatchError"
+    assert TILES.read(finished.dataset).set_index("tile_id").loc[A1, "error_class"] == "ContentChangedError"
 
 
 def test_changed_settings_are_refused(planned):
