@@ -12,15 +12,17 @@ from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from spectralearth_build import worth
+from spectralearth_build import waive, worth
 from spectralearth_build.errors import ConfigError
 
 Fraction = float
 StrategyName = Literal["shelves", "algorithm1", "lattice", "greedy"]
 ValueName = Literal["patches", "series", "pairs"]
 CodecName = Literal["spectral", "fast", "portable", "dense"]
+WIDEST_NM = 5.0
+"""Largest tolerance of a wavelength; from 12 nm on it would be another band's."""
 
 
 class Section(BaseModel):
@@ -46,7 +48,15 @@ class ScanConfig(Section):
         "water-leaving reflectance, of water-mode products. Of Combined products only the pixels of that kind count.",
     )
     band_tolerance_nm: float = Field(
-        default=1.0, gt=0, le=5, description="Largest distance of a band from its nominal wavelength, nm."
+        default=1.0,
+        gt=0,
+        le=WIDEST_NM,
+        description="Largest distance of a band from its nominal wavelength, nm.",
+    )
+    accept: Annotated[tuple[str, ...], BeforeValidator(waive.split), AfterValidator(waive.check)] = Field(
+        default=(),
+        description="Tiles that are taken although a check speaks against them: TILE or TILE=CHECK, such as "
+        f"DT0000001849_005=hole. Checks: {', '.join(waive.CHECKS)}; without one all of them.",
     )
 
 

@@ -142,7 +142,7 @@ class BrokenRasterError(ProductError):
 
 
 class HoleError(ProductError):
-    """Blocks of the raster are missing (sparse) or filled with zeros: an interrupted download."""
+    """No pixel is left beside those that were never written: blocks are missing or zeros, an interrupted download."""
 
 
 class WrongTypeError(ProductError):
@@ -163,6 +163,8 @@ class MetadataMismatchError(ProductError):
 
 class NoValidPixelError(ProductError):
     """No pixel inside the footprint has data in every kept band."""
+
+    remedy = "If the product is as delivered, take another processor version of the tile; otherwise download it again."
 
 
 class ContentChangedError(ProductError):
@@ -240,7 +242,7 @@ class PoorQualityError(ProductError):
     """Night, low sun, or overall quality below the thresholds of the configuration."""
 
     status = "rejected"
-    remedy = "Relax the `quality` settings if you want it."
+    remedy = "Relax the `quality` settings if you want it, or accept this tile alone: see scan.accept."
 
 
 def is_lasting(error_class: str) -> bool:

@@ -54,6 +54,10 @@ class Run:
         say(f"scan: {len(tiles)} products: {found or 'none'}{', nothing to do' if same else ''}")
         for line in remarks(tiles, self.config.scan.correction):
             say(f"scan: {line}")
+        if holes := int((tiles["hole_fraction"] > 0).sum()):
+            say(
+                f"scan: tiles with holes, which their windows avoid: {holes}; see hole_fraction in tiles.parquet"
+            )
         if newer := waiting(tiles):
             more = f" and {len(newer) - 3} more" if len(newer) > 3 else ""
             say(f"scan: newer versions of tiles that the dataset has: {', '.join(newer[:3])}{more}")

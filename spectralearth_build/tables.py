@@ -67,6 +67,18 @@ TILES = Table(
         ),
         Column("valid_fraction", pa.float64(), "Pixels with data in every kept band / pixels of the raster."),
         Column(
+            "hole_fraction",
+            pa.float64(),
+            "Pixels that were never written, by what the file holds / pixels inside the swath; null: not looked for.",
+            later=True,
+        ),
+        Column(
+            "accepted",
+            pa.string(),
+            "Checks that scan.accept waives for the tile, with spaces between them; null: none.",
+            later=True,
+        ),
+        Column(
             "cloud_cover", pa.float64(), "Percent of the tile under cloud, from its metadata; null: unknown."
         ),
         Column("haze_cover", pa.float64(), "Percent under haze."),

@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from importlib.resources import files
 
 import numpy as np
@@ -21,6 +21,8 @@ from spectralearth_build.errors import BandMismatchError
 Floats = npt.NDArray[np.float64]
 BANDS = 202
 """Number of kept bands."""
+GAP = 15.0
+"""Distance in nm from which on two bands are not next to each other."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +35,20 @@ class BandTable:
     """Full widths at half maximum [202], nm."""
     detector: tuple[str, ...]
     """VNIR or SWIR, one per band."""
+
+    @cached_property
+    def near(self) -> npt.NDArray[np.int32]:
+        """The bands just before and after each in the spectrum of its detector, -1 for none, int32 [202, 2].
+
+        Bands next to each other are 6 to 12 nm apart; what lies across a gap of `GAP` is no neighbour.
+        """
+        near = np.full((len(self.detector), 2), -1, np.int32)
+        for detector in set(self.detector):
+            bands = np.flatnonzero(np.asarray(self.detector) == detector)
+            close = np.diff(self.wavelength_nm[bands]) < GAP
+            near[bands[1:][close], 0] = bands[:-1][close]
+            near[bands[:-1][close], 1] = bands[1:][close]
+        return near
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,18 +89,19 @@ def select_bands(
         tolerance_nm: largest distance from nominal.
 
     Raises:
-        BandMismatchError: the lists differ in length, hold something that is no wavelength, or a nominal band
-            has no band, or more than one, near enough.
+        BandMismatchError: the lists differ in length, or a nominal band has no band, or more than one, of known
+            wavelength and width near enough.
     """
     found, widths = np.asarray(wavelength_nm, float), np.asarray(fwhm_nm, float)
     if not len(found) == len(widths) == len(detector):
         raise BandMismatchError(
             f"There are {len(found)} wavelengths, {len(widths)} widths and {len(detector)} detectors."
         )
-    if not (np.isfinite(found).all() and np.isfinite(widths).all()):
-        raise BandMismatchError("The band table holds values that are no wavelengths.")
     table = nominal()
-    same = np.asarray(detector)[np.newaxis] == np.asarray(table.detector)[:, np.newaxis]
+    known = np.isfinite(found) & np.isfinite(
+        widths
+    )  # what is said of bands that nobody needs does not matter
+    same = known & (np.asarray(detector)[np.newaxis] == np.asarray(table.detector)[:, np.newaxis])
     distance = np.where(same, np.abs(found[np.newaxis] - table.wavelength_nm[:, np.newaxis]), np.inf)
     near = distance <= tolerance_nm
     for band in np.flatnonzero(near.sum(axis=1) == 0)[:1]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from rasterio.errors import CRSError
 from rasterio.io import DatasetReader
 
@@ -20,6 +23,7 @@ from spectralearth_build.errors import (
 )
 from spectralearth_build.overlap.lattice import PIXEL, Box, box_of_raster
 from spectralearth_build.overlap.resample import transformer
+from spectralearth_build.waive import how
 
 NORTH, SOUTH = 84.0, -80.0
 """Latitudes where UTM ends."""
@@ -28,14 +32,23 @@ CORNER_PIXELS = 20
 it is at most 1.1; footprints of level 0, which ignore the terrain, differ by up to 10."""
 GAIN = 1e-4
 """Factor from stored values to reflectance; all ten catalogue items have it, with offset 0."""
+GAIN_TOLERANCE = 5e-5
+"""Relative: a factor as near as this changes no value up to reflectance 1 by more than half a count, however the
+metadata round it."""
 
 
-def check_metadata(name: ProductName, metadata: Metadata, path: Path) -> None:
+def check_metadata(name: ProductName, metadata: Metadata, path: Path, waived: Collection[str] = ()) -> None:
     """Compare metadata with the product's name and with what can be used at all.
+
+    Args:
+        name: what the product's name says.
+        metadata: what its metadata say.
+        path: the metadata's file.
+        waived: checks of `waive.CHECKS` that are left out.
 
     Raises:
         WrongLevelError: it is no L2A product.
-        MetadataMismatchError: it belongs to another tile, or values are scaled differently.
+        MetadataMismatchError: it belongs to another tile.
         OutsideUtmError: the tile lies beyond UTM.
     """
     if metadata.level not in ("", "L2A"):
@@ -45,15 +58,36 @@ def check_metadata(name: ProductName, metadata: Metadata, path: Path) -> None:
             f"The metadata are of {metadata.datatake}_{metadata.tile:03d}, the files of {name.tile_id}.", path
         )
     latitude = float(np.mean([metadata.corners[frame][1] for frame in CORNERS]))
-    if not SOUTH <= latitude <= NORTH:
+    if not SOUTH <= latitude <= NORTH and "latitude" not in waived:
         raise OutsideUtmError(f"The tile lies at latitude {latitude:.2f}.", path)
-    gain, offset = np.nan_to_num(metadata.gain, nan=GAIN), np.nan_to_num(metadata.offset)
-    if not (np.allclose(gain, GAIN, rtol=1e-6, atol=0) and np.all(offset == 0)):
+
+
+def check_scale(metadata: Metadata, index: npt.NDArray[np.int32], path: Path) -> None:
+    """Make sure that the kept bands are scaled as all are; what is said of bands without data does not matter.
+
+    Args:
+        metadata: what the metadata say.
+        index: 0-based kept bands.
+        path: the metadata's file.
+
+    Raises:
+        MetadataMismatchError: values are scaled differently.
+    """
+    gain, offset = np.nan_to_num(metadata.gain[index], nan=GAIN), np.nan_to_num(metadata.offset[index])
+    if not (np.allclose(gain, GAIN, rtol=GAIN_TOLERANCE, atol=0) and np.all(offset == 0)):
         raise MetadataMismatchError(f"Values are not reflectance times {1 / GAIN:.0f}.", path)
 
 
-def check_image(image: DatasetReader, metadata: Metadata, path: Path) -> tuple[int, Box]:
+def check_image(
+    image: DatasetReader, metadata: Metadata, path: Path, waived: Collection[str] = ()
+) -> tuple[int, Box]:
     """Compare the spectral image with the metadata.
+
+    Args:
+        image: the image.
+        metadata: what the metadata say.
+        path: the image's file.
+        waived: checks of `waive.CHECKS` that are left out.
 
     Returns:
         EPSG code of its lattice, and its box on it.
@@ -71,11 +105,12 @@ def check_image(image: DatasetReader, metadata: Metadata, path: Path) -> tuple[i
             f"The image has {image.count} bands, its metadata {len(metadata.wavelength_nm)} wavelengths.",
             path,
         )
-    if (image.height, image.width) != (metadata.height, metadata.width):
+    if (image.height, image.width) != (metadata.height, metadata.width) and "size" not in waived:
         raise MetadataMismatchError(
             f"The image has {image.height} x {image.width} pixels, the metadata say"
             f" {metadata.height} x {metadata.width}.",
             path,
+            f"Use the product as delivered; if this part of it is meant, {_how(metadata, 'size')} takes it.",
         )
     epsg = _epsg(image)
     if epsg != metadata.epsg:
@@ -86,7 +121,8 @@ def check_image(image: DatasetReader, metadata: Metadata, path: Path) -> tuple[i
     if epsg is None or epsg // 100 not in (326, 327) or not 1 <= epsg % 100 <= 60:
         raise OffLatticeError(f"The coordinate system is {metadata.projection[:40]}, not UTM.", path)
     box = _box(image, path)
-    _check_corners(metadata, box, epsg, path)
+    if "corners" not in waived:
+        _check_corners(metadata, box, epsg, path)
     return epsg, box
 
 
@@ -94,11 +130,11 @@ def check_layer(layer: DatasetReader, image: DatasetReader, path: Path) -> None:
     """Compare a quality layer with the image.
 
     Raises:
-        WrongTypeError: it is not uint8.
+        WrongTypeError: it does not hold whole numbers.
         MetadataMismatchError: it is on another grid.
     """
-    if layer.dtypes[0] != "uint8":
-        raise WrongTypeError(f"The layer is {layer.dtypes[0]}, not uint8.", path)
+    if np.dtype(layer.dtypes[0]).kind not in "iu":
+        raise WrongTypeError(f"The layer is {layer.dtypes[0]}, not of whole numbers.", path)
     if (layer.shape, _epsg(layer)) != (image.shape, _epsg(image)) or not layer.transform.almost_equals(
         image.transform
     ):
@@ -110,6 +146,17 @@ def place_of(image: DatasetReader) -> tuple[int | None, Box | None]:
     grid = image.transform
     box = box_of_raster(grid.c, grid.f, (grid.a, -grid.e), image.shape) if grid.b == grid.d == 0 else None
     return _epsg(image), box
+
+
+def as_bytes(values: npt.NDArray[Any], path: Path) -> npt.NDArray[np.uint8]:
+    """The values of a quality layer, whatever type of whole numbers they are stored in.
+
+    Raises:
+        WrongTypeError: some are no flag, class or level.
+    """
+    if values.dtype != np.uint8 and not (values.min() >= 0 and values.max() <= 255):
+        raise WrongTypeError(f"The layer holds values from {values.min()} to {values.max()}.", path)
+    return values.astype(np.uint8, copy=False)
 
 
 def _epsg(dataset: DatasetReader) -> int | None:
@@ -139,5 +186,11 @@ def _check_corners(metadata: Metadata, box: Box, epsg: int, path: Path) -> None:
     off = np.abs(found - np.array(box.bounds)).max() / PIXEL
     if not off <= CORNER_PIXELS:  # also where a corner cannot be projected
         raise MetadataMismatchError(
-            f"The borders of the footprint in the metadata are {off:.0f} pixels from the raster's.", path
+            f"The borders of the footprint in the metadata are {off:.0f} pixels from the raster's.",
+            path,
+            f"Use the product as delivered; if this part of it is meant, {_how(metadata, 'corners')} takes it.",
         )
+
+
+def _how(metadata: Metadata, check: str) -> str:
+    return how(f"{metadata.datatake}_{metadata.tile:03d}", check)

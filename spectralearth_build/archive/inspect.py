@@ -13,19 +13,20 @@ import shapely
 from rasterio.io import DatasetReader
 
 from spectralearth_build.archive import mask
-from spectralearth_build.archive.bands import BandSelection, select_bands
-from spectralearth_build.archive.checks import check_image, check_layer, check_metadata
+from spectralearth_build.archive.bands import BandSelection, nominal, select_bands
+from spectralearth_build.archive.checks import as_bytes, check_image, check_layer, check_metadata, check_scale
 from spectralearth_build.archive.correction import check_correction, correction_of, of_quantity
 from spectralearth_build.archive.footprint import footprint
 from spectralearth_build.archive.identity import Witness, encode, with_mask
 from spectralearth_build.archive.metadata import Metadata, read_metadata
 from spectralearth_build.archive.names import QUALITY, ProductName, parse_name
-from spectralearth_build.archive.pixels import inspect_image
+from spectralearth_build.archive.pixels import PixelFacts, inspect_image
 from spectralearth_build.archive.product import Product
 from spectralearth_build.archive.raster import open_raster
-from spectralearth_build.config import ScanConfig
-from spectralearth_build.errors import BandMismatchError, BrokenMetadataError, NoValidPixelError
+from spectralearth_build.config import WIDEST_NM, ScanConfig
+from spectralearth_build.errors import BandMismatchError, BrokenMetadataError, HoleError, NoValidPixelError
 from spectralearth_build.overlap.lattice import Box
+from spectralearth_build.waive import accepted, how
 
 BACKGROUND = 3
 """QUALITY_CLASSES outside the swath; the other layers have no value for it."""
@@ -42,7 +43,7 @@ def inspect_product(
     Args:
         product: its files.
         name: what its name says.
-        settings: how validity is judged, and the tolerance of wavelengths.
+        settings: how validity is judged, the tolerance of wavelengths, and what is accepted of which tile.
 
     Returns:
         Columns of the tile table as plain JSON values (times in ISO format, geometry as hexadecimal WKB), and the
@@ -52,25 +53,32 @@ def inspect_product(
         ProductError: the product cannot be used; the class says why.
     """
     witness = Witness(product)
+    waived = accepted(settings.accept, name.tile_id)
     metadata = read_metadata(product.metadata_path)
-    check_metadata(name, metadata, product.metadata_path)
+    check_metadata(name, metadata, product.metadata_path, waived)
     correction, assumed = correction_of(metadata.correction, product.metadata_path)
     check_correction(correction, settings.correction, product.path)
-    bands = _bands(metadata, product, settings.band_tolerance_nm)
+    bands = _bands(metadata, product, WIDEST_NM if "bands" in waived else settings.band_tolerance_nm)
+    check_scale(metadata, bands.index, product.metadata_path)
     paths = {layer: product.layer(layer) for layer in QUALITY}  # before the image, which takes long
     with open_raster(product.image_path) as image:
-        epsg, box = check_image(image, metadata, product.image_path)
+        epsg, box = check_image(image, metadata, product.image_path, waived)
         layers = dict(_layers(paths, image))
         inside = layers["CLASSES"] < BACKGROUND
         if not inside.any():
             raise NoValidPixelError("No pixel lies inside the swath.", paths["CLASSES"])
-        valid, sums = inside, b""
+        valid, hole, sums = inside, None, b""  # without a look at the image nobody knows of holes
         if settings.validity == "all-bands":
-            pixels = inspect_image(image, bands.index, inside)
+            pixels = inspect_image(image, bands.index, inside, nominal().near)
             valid, sums = pixels.valid, pixels.sums.tobytes()
+            hole = float(pixels.hole[inside].mean())
+            if "hole" not in waived:
+                valid = _without_holes(pixels, name, product)
     valid = of_quantity(valid, layers["CLASSES"] == WATER, correction, settings.correction, paths["CLASSES"])
     coded = _mask(valid, layers)
     facts = _facts(name, metadata, bands, epsg, box) | {"valid_fraction": float(valid.mean())}
+    if waived:
+        facts["accepted"] = " ".join(waived)
     told = json.dumps(facts | _identity(metadata, correction), sort_keys=True).encode()
     witness.require_same()
     values = {
@@ -78,6 +86,7 @@ def inspect_product(
         "correction_assumed": assumed,
         "water_type": metadata.water_type,
         "cirrus_haze_removal": metadata.cirrus_haze_removal,
+        "hole_fraction": hole,  # no part of the fingerprint: the mask says where, and plans of before lack it
         "fingerprint": hashlib.sha256(told + coded.tobytes() + sums).hexdigest(),
         "content": encode(with_mask(witness.content, coded)),
         "geometry": shapely.to_wkb(footprint(inside, box, epsg), hex=True),
@@ -100,6 +109,22 @@ def identify(product: Product) -> ProductName:
     return name
 
 
+def _without_holes(pixels: PixelFacts, name: ProductName, product: Product) -> npt.NDArray[np.bool_]:
+    """Which pixels are valid and in no hole.
+
+    Raises:
+        HoleError: there are none.
+    """
+    valid = pixels.valid & ~pixels.hole
+    if not valid.any():
+        raise HoleError(
+            "No pixel is left: all that has data lies in parts of the file that were never written.",
+            product.image_path,
+            f"Download the product again. If it is as delivered, {how(name.tile_id, 'hole')} takes it as it is.",
+        )
+    return valid
+
+
 def _bands(metadata: Metadata, product: Product, tolerance: float) -> BandSelection:
     try:
         return select_bands(metadata.wavelength_nm, metadata.fwhm_nm, metadata.detector, tolerance)
@@ -112,7 +137,7 @@ def _layers(paths: dict[str, Any], image: DatasetReader) -> Iterator[tuple[str, 
         with open_raster(path) as dataset:
             values = dataset.read(1)  # first, because a truncated file may have lost its georeference too
             check_layer(dataset, image, path)
-            yield layer, values
+            yield layer, as_bytes(values, path)
 
 
 def _mask(valid: npt.NDArray[np.bool_], layers: Layers) -> mask.Mask:

@@ -20,9 +20,10 @@ from spectralearth_build.cluster.task import Failure
 from spectralearth_build.config import ScanConfig
 from spectralearth_build.errors import ProductError, printable
 from spectralearth_build.files import remove, write_bytes
+from spectralearth_build.waive import accepted
 
 FORMAT = 2
-"""Number of the present format and of what is read; records of another are not used."""
+"""Number of the present format, of what is read and how it is judged; records and verdicts of another are not used."""
 
 
 @dataclass(frozen=True)
@@ -62,8 +63,9 @@ class Record:
 
 def stamp_of(item: Found, settings: ScanConfig) -> str:
     """Changes whenever a product must be read again."""
+    waived = accepted(settings.accept, item.name.tile_id) if item.name else ()
     read = f"{settings.validity} {settings.band_tolerance_nm!r} {settings.correction}"
-    return f"{FORMAT} {read} {item.stamp}"
+    return " ".join([str(FORMAT), read, item.stamp, *waived])
 
 
 def forget_record(work: Path, path: str) -> None:

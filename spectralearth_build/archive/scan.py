@@ -29,6 +29,7 @@ from spectralearth_build.files import delete_partials
 from spectralearth_build.journal import recover
 from spectralearth_build.progress import say, track
 from spectralearth_build.tables import TILES
+from spectralearth_build.waive import tiles_of
 
 WORK = "work"
 SCRATCH = "scratch"
@@ -70,6 +71,7 @@ def scan(archive: Path, dataset: Path, config: Config, executor: Executor) -> gp
             say(f"scan: {told(skipped)}")
         if listed is not None:
             found, bad = _only(listed, found, bad)
+        _say_unknown(config.scan.accept, found)
         rows = [row_of_problem(item, record) for item, record in bad.items()]
         rows += _read(archive, work, candidates(found, pins), config.scan, executor)
     finally:
@@ -135,6 +137,12 @@ def _only(listed: dict[str, Listed], found: list[Found], bad: Bad) -> tuple[list
     if absent:
         say(f"scan: {len(absent)} of {len(listed)} listed tiles are not in the archive")
     return found, bad
+
+
+def _say_unknown(accept: tuple[str, ...], found: list[Found]) -> None:
+    """Say which tiles are accepted and not there: a wrong name would do nothing without a word."""
+    if unknown := sorted(tiles_of(accept) - {item.name.tile_id for item in found if item.name}):
+        say(f"scan: scan.accept names tiles that are not in the archive: {', '.join(unknown)}")
 
 
 def _read(

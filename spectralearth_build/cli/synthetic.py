@@ -62,6 +62,14 @@ def synthesize(
     ] = "plain",
     noise: Annotated[float, typer.Option(min=0, help="Factor on the sensor's noise.")] = 1.0,
     clouds: Annotated[bool, typer.Option(help="Whether there are clouds.")] = True,
+    generations: Annotated[
+        bool,
+        typer.Option(
+            "--generations",
+            help="Pixels as generations of the processor deliver them: sea clipped at 0 from V0103 on, snow beyond 1, "
+            "saturated and interpolated pixels; the first site lies at a coast.",
+        ),
+    ] = False,
     footprints_only: Annotated[
         bool, typer.Option("--footprints-only", help="Write only tiles.parquet, to plan at scale.")
     ] = False,
@@ -85,7 +93,9 @@ def synthesize(
         _write_footprints(archive, tiles, seed)
         return
     chosen = MIXED if layouts == "mixed" else (PLAIN,)
-    options = ArchiveOptions(preset, tiles, seed, size, tuple(dirty or ()), chosen, noise, clouds)
+    options = ArchiveOptions(
+        preset, tiles, seed, size, tuple(dirty or ()), chosen, noise, clouds, generations
+    )
     with connect(config.run) as executor:
         made = write(archive.resolve(), options, executor)
     say(f"synthesize: {len(made)} products in {archive}")

@@ -16,9 +16,11 @@ def reject_poor(tiles: gpd.GeoDataFrame, quality: QualityConfig) -> gpd.GeoDataF
     eligible = judged["eligible"].astype(bool)
     judged.loc[eligible, ["status", "reason", "error_class"]] = ["unused", "", ""]
     sun, grade = judged["sun_elevation"], judged["overall_quality"].astype("Int64")
+    waived = judged["accepted"].fillna("").astype(str).str.split()
     low = eligible & ~(sun >= quality.min_sun_elevation) & (quality.min_sun_elevation > -90)
+    low &= ~waived.map(lambda names: "sun" in names)
     fits = (grade <= quality.max_overall_quality).fillna(quality.max_overall_quality == 2).astype(bool)
-    poor = eligible & ~low & ~fits
+    poor = eligible & ~low & ~fits & ~waived.map(lambda names: "quality" in names)
     for wrong, text in (
         (
             low,

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from spectralearth_build.archive.product import is_packed
-from spectralearth_build.archive.record import forget_record
+from spectralearth_build.archive.record import FORMAT, forget_record
 from spectralearth_build.archive.shelf import Shelf
 from spectralearth_build.cluster import Executor, Failure
 from spectralearth_build.config import Config, RunConfig
@@ -119,7 +119,7 @@ def _cut_all(
             if isinstance(outcome, Failure):
                 seen = stamp(archive, str(planned.eligible.loc[tile_id, "path"]))
                 what = outcome.error_class, outcome.message
-                FailedTile(planned.first_id, tile_id, *what, seen).write(dataset)
+                FailedTile(planned.first_id, tile_id, *what, seen, FORMAT).write(dataset)
                 if outcome.error_class == CHANGED:
                     changed.append(tile_id)
                     for path in products[tile_id]:
@@ -222,7 +222,7 @@ def _own_patch() -> Patch:
 
 
 def _outstanding(archive: Path, dataset: Path, planned: Planned) -> dict[str, list[int]]:
-    """Shards without a valid commit by tile, without the tiles that failed and have not changed since.
+    """Shards without a valid commit by tile, without the tiles that failed in this version and have not changed.
 
     Where a product was not what scan had read, it is for scan to say whether the tile can be cut now.
     """
@@ -234,8 +234,8 @@ def _outstanding(archive: Path, dataset: Path, planned: Planned) -> dict[str, li
         if not missing:
             continue
         if tile_id in failed:
-            seen = stamp(archive, str(planned.eligible.loc[tile_id, "path"]))
-            if failed[tile_id].stamp == seen and failed[tile_id].error_class != CHANGED:
+            note, now = failed[tile_id], stamp(archive, str(planned.eligible.loc[tile_id, "path"]))
+            if (note.stamp, note.judged) == (now, FORMAT) and note.error_class != CHANGED:
                 continue
             remove(failed_path(dataset, tile_id))
         todo[tile_id] = missing

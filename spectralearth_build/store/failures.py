@@ -32,6 +32,8 @@ class FailedTile:
     """What happened."""
     stamp: str
     """Sizes and times of the product's files when it failed; when they change, the tile is tried again."""
+    judged: int = 0
+    """`record.FORMAT` of the version that it failed in; another one tries the tile again. 0: before that was noted."""
 
     def write(self, dataset: Path) -> None:
         """Write the note, atomically."""

@@ -22,6 +22,7 @@ from spectralearth_build.synthetic.geometry import (
     sun,
 )
 from spectralearth_build.synthetic.pack import pack, pack_order
+from spectralearth_build.synthetic.processor import Coast, processed
 from spectralearth_build.synthetic.product import write_product
 from spectralearth_build.synthetic.render import render
 from spectralearth_build.synthetic.scene import Scene
@@ -61,6 +62,8 @@ class ArchiveOptions:
     noise: float = 1.0
     """Factor on the sensor's noise; 0 for the analytic scene, only rounded."""
     clouds: bool = True
+    generations: bool = False
+    """Pixels as the generations of the processor deliver them, see `processor`; the first site lies at a coast."""
 
     def cases(self) -> tuple[str, ...]:
         """The dirty cases by name.
@@ -146,11 +149,13 @@ def synthesize(target: Path, options: ArchiveOptions, executor: Executor | None 
 def make_product(target: Path, task: ProductTask, options: ArchiveOptions) -> str:
     """Render, write, spoil and pack one product; returns its path below the archive."""
     spec = task.spec
-    scene = Scene(options.seed)
+    scene = _scene(options)
     key = int.from_bytes(sha256(spec.datatake.encode()).digest()[:4], "big")
     size = 1500 * min(1.0, options.size / 600)
     sky = Sky((options.seed, 3, key), task.cover, spec.sun_elevation, spec.sun_azimuth, size)
     cube, layers = render(scene, sky, spec, task.footprint.inside(), options.noise)
+    if options.generations:
+        cube, layers = processed(cube, layers, spec)
     spec = replace(spec, overall_quality=int(layers.percent(layers.cloud > 0) >= 10))
     folder = target / f"{spec.started:%Y}"
     product = write_product(folder, spec, cube, layers, task.layout)
@@ -161,12 +166,16 @@ def make_product(target: Path, task: ProductTask, options: ArchiveOptions) -> st
     return product.relative_to(target).as_posix()
 
 
+def _scene(options: ArchiveOptions) -> Scene:
+    """The ground that a product shows."""
+    if not options.generations:
+        return Scene(options.seed)
+    return Coast(options.seed, _passes(options)[0].lat)
+
+
 def plan_archive(options: ArchiveOptions) -> list[ProductTask]:
     """The products of an archive, in order of acquisition."""
-    if options.preset == "demo":
-        passes = demo_passes(options.seed, options.size)
-    else:
-        passes = random_passes(options.tiles, options.seed, options.size)
+    passes = _passes(options)
     tasks = [
         replace(task, packing="order" if strip.tiles == 3 else "folder")
         for strip in passes
@@ -181,6 +190,12 @@ def plan_archive(options: ArchiveOptions) -> list[ProductTask]:
     newer = replace(older, version=_next(older.version), processed=older.processed + timedelta(days=30))
     tasks[0:1] = [replace(tasks[0], superseded=True), replace(tasks[0], spec=newer)]
     return sorted([*tasks, *_dirty_tasks(passes, options)], key=lambda task: task.spec.started)
+
+
+def _passes(options: ArchiveOptions) -> list[Pass]:
+    if options.preset == "demo":
+        return demo_passes(options.seed, options.size)
+    return random_passes(options.tiles, options.seed, options.size)
 
 
 def _packing(task: ProductTask, number: int) -> Packing:

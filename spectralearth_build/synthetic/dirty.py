@@ -30,6 +30,8 @@ class DirtyCase:
     """Spoils a product folder in place; returns its new path if it has one."""
     site: tuple[float, float] | None = None
     """Longitude and latitude that the product must have; None: any."""
+    hole: bool = False
+    """Part of the image was never written: the product must be used without it."""
 
     @property
     def status(self) -> str:
@@ -42,9 +44,14 @@ class DirtyCase:
 
 
 def _case(
-    name: str, what: str, error: str, spoil: Spoil, site: tuple[float, float] | None = None
+    name: str,
+    what: str,
+    error: str,
+    spoil: Spoil,
+    site: tuple[float, float] | None = None,
+    hole: bool = False,
 ) -> DirtyCase:
-    return DirtyCase(name, what, error, spoil, site)
+    return DirtyCase(name, what, error, spoil, site, hole)
 
 
 _BROKEN, _GONE, _HOLE = "BrokenRasterError", "MissingFileError", "HoleError"
@@ -60,8 +67,9 @@ _RASTER = (
     _case("huge_claim", "A small image claims terabytes.", _BROKEN, lambda p, s: raster.huge(p)),
     _case("vrt", "The image is a VRT that points elsewhere.", _BROKEN, lambda p, s: files.disguise(p)),
     _case("zero_bands", "Half of the bands are zeros.", _HOLE, lambda p, s: raster.hole(p, "band")),
-    _case("zero_lines", "The lower half is zeros.", _HOLE, lambda p, s: raster.hole(p, "pixel")),
-    _case("sparse", "The blocks of the lower half are missing.", _HOLE, lambda p, s: raster.sparse(p)),
+    _case("zero_lines", "The lower half is zeros.", "", lambda p, s: raster.hole(p, "pixel"), hole=True),
+    _case("zeros", "The image was never written.", _HOLE, lambda p, s: raster.preallocated(p)),
+    _case("sparse", "The blocks of the lower half are missing.", "", lambda p, s: raster.sparse(p), hole=True),
     _case("float32", "The image is float32 with NaN.", "WrongTypeError", lambda p, s: raster.as_float(p)),
     _case("no_pixel", "No pixel has data.", "NoValidPixelError", lambda p, s: raster.erase(p)),
     _case("band_count", "The image has 223 bands, its metadata 224.", _BANDS, lambda p, s: raster.drop_band(p)),

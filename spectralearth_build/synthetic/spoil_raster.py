@@ -46,13 +46,20 @@ def flip_bits(product: Path) -> None:
 
 
 def hole(product: Path, interleave: str) -> None:
-    """Fill the second half of an uncompressed image with zeros, which no reader notices."""
+    """Fill the second half of an uncompressed image with zeros, which GDAL does not notice."""
     path = find(product, IMAGE)
     rewrite(path, compress=None, interleave=interleave)
     data = bytearray(path.read_bytes())
     half = len(data) // 2
     data[half:] = bytes(len(data) - half)
     path.write_bytes(data)
+
+
+def preallocated(product: Path) -> None:
+    """An uncompressed image of which nothing has arrived but its header."""
+    path = find(product, IMAGE)
+    pixels, _ = _read(path)
+    rewrite(path, np.zeros_like(pixels), compress=None)
 
 
 def sparse(product: Path) -> None:

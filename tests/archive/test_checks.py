@@ -10,7 +10,13 @@ import pytest
 import rasterio
 from rasterio import Affine
 
-from spectralearth_build.archive.checks import check_image, check_layer, check_metadata
+from spectralearth_build.archive.checks import (
+    as_bytes,
+    check_image,
+    check_layer,
+    check_metadata,
+    check_scale,
+)
 from spectralearth_build.archive.metadata import read_metadata
 from spectralearth_build.archive.names import parse_name
 from spectralearth_build.archive.raster import open_raster
@@ -58,8 +64,6 @@ def test_a_sound_product_passes(metadata, tmp_path):
         ({"level": "L1C"}, WrongLevelError, "level L1C"),
         ({"tile": 7}, MetadataMismatchError, "DT0000001849_007, the files of DT0000001849_001"),
         ({"datatake": "DT0000000001"}, MetadataMismatchError, "DT0000000001_001"),
-        ({"gain": np.full(224, 1e-3)}, MetadataMismatchError, "reflectance times 10000"),
-        ({"offset": np.full(224, 1.0)}, MetadataMismatchError, "reflectance times 10000"),
         ({"corners": dict.fromkeys(("upper_left", "upper_right", "lower_left", "lower_right"), (0, 84.5))},
          OutsideUtmError, r"latitude 84\.50"),
         ({"corners": dict.fromkeys(("upper_left", "upper_right", "lower_left", "lower_right"), (0, -80.5))},
@@ -71,12 +75,63 @@ def test_metadata_that_disagree_with_the_name(metadata, change, error, what):
         check_metadata(parse_name(metadata.name), replace(metadata, **change), PATH)
 
 
-def test_unstated_gain_is_no_disagreement(metadata):
-    check_metadata(
-        parse_name(metadata.name),
-        replace(metadata, gain=np.full(224, np.nan), offset=np.full(224, np.nan)),
-        PATH,
-    )
+KEPT = np.array([band for band in range(224) if band not in (129, 130)], np.int32)
+
+
+@pytest.mark.parametrize("change", [{"gain": 1e-3}, {"gain": 1.001e-4}, {"offset": 1.0}, {"offset": -999.0}])
+def test_values_of_another_scale(metadata, change):
+    """One kept band is enough; a band without data may say what it likes."""
+    (name, value), same = *change.items(), {"gain": 1e-4, "offset": 0.0}
+    for band in (129, 7):
+        values = np.full(224, same[name])
+        values[band] = value
+        changed = replace(metadata, **{name: values})
+        if band == 129:
+            check_scale(changed, KEPT, PATH)
+        else:
+            with pytest.raises(MetadataMismatchError, match=r"some\.file: .*reflectance times 10000"):
+                check_scale(changed, KEPT, PATH)
+
+
+@pytest.mark.parametrize("gain", [np.nan, 0.0001, float(np.float32(1e-4)), 1.00002e-4])
+def test_gains_that_are_none_or_rounded(metadata, gain):
+    check_scale(replace(metadata, gain=np.full(224, gain), offset=np.full(224, np.nan)), KEPT, PATH)
+
+
+WAIVED = [
+    ({"shape": (41, 130), "west": 467085}, {}, {"size"}),
+    ({"west": 467085 + 30 * 25}, {}, {"corners"}),
+    ({"shape": (20, 130)}, {}, {"size", "corners"}),
+]
+
+
+@pytest.mark.parametrize(("raster", "change", "names"), WAIVED)
+def test_checks_that_are_waived(metadata, tmp_path, raster, change, names):
+    """The raster's own georeference counts, and each check is named by the message of the other."""
+    with image(tmp_path, **raster) as dataset:
+        for name in names:
+            with pytest.raises(
+                MetadataMismatchError, match=rf"scan\.accept=DT0000001849_001={name} takes it"
+            ):
+                check_image(dataset, replace(metadata, **change), PATH, names - {name})
+        _, box = check_image(dataset, replace(metadata, **change), PATH, names)
+        assert (box.height, box.width) == dataset.shape
+
+
+def test_a_latitude_may_be_waived(metadata):
+    corners = dict.fromkeys(("upper_left", "upper_right", "lower_left", "lower_right"), (0, 84.5))
+    check_metadata(parse_name(metadata.name), replace(metadata, corners=corners), PATH, {"latitude"})
+
+
+@pytest.mark.parametrize("dtype", ["int8", "int16", "uint16", "int32", "int64"])
+def test_layers_of_other_whole_numbers(dtype):
+    values = np.array([[0, 3], [1, 100]], dtype)
+    assert as_bytes(values, PATH).dtype == np.uint8
+    assert (as_bytes(values, PATH) == values).all()
+    for wrong in (-1, 256):
+        if np.iinfo(dtype).min <= wrong <= np.iinfo(dtype).max:
+            with pytest.raises(WrongTypeError, match=r"from -?\d+ to \d+"):
+                as_bytes(np.array([[0, wrong]], dtype), PATH)
 
 
 @pytest.mark.parametrize(
@@ -116,7 +171,7 @@ def test_footprints_without_terrain_are_near_enough(metadata, tmp_path):
 @pytest.mark.parametrize(
     ("other", "error"),
     [
-        ({"dtype": "int16"}, WrongTypeError),
+        ({"dtype": "float32"}, WrongTypeError),
         ({"shape": (40, 129)}, MetadataMismatchError),
         ({"west": 467115}, MetadataMismatchError),
         ({"epsg": 32632}, MetadataMismatchError),

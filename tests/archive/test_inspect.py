@@ -12,7 +12,13 @@ from spectralearth_build.archive.inspect import identify, inspect_product
 from spectralearth_build.archive.names import parse_name
 from spectralearth_build.archive.product import open_product
 from spectralearth_build.config import ScanConfig
-from spectralearth_build.errors import BandMismatchError, BrokenMetadataError, NoValidPixelError, ProductError
+from spectralearth_build.errors import (
+    BandMismatchError,
+    BrokenMetadataError,
+    HoleError,
+    NoValidPixelError,
+    ProductError,
+)
 from spectralearth_build.overlap.lattice import Box
 from spectralearth_build.synthetic.pack import pack, pack_order
 from spectralearth_build.synthetic.product import Layout, ProductSpec
@@ -168,3 +174,66 @@ def test_missing_layers_are_noticed_before_the_image_is_read(make, monkeypatch):
     )
     with pytest.raises(ProductError, match="has no SNOW"):
         inspect(folder)
+
+
+def test_fingerprints_are_those_of_earlier_versions(make):
+    """Plans that were made before holes had names hold these: sound tiles must not look changed."""
+    folder = make()
+    prints = {
+        validity: inspect(folder, validity=validity)[0]["fingerprint"]
+        for validity in ("all-bands", "classes")
+    }
+    assert prints == {
+        "all-bands": "b30e97f67fa1ca369ed212eaa8682ce2aff50aa249ddefad8bb5c330062890ce",
+        "classes": "7b8fab0778a4a2631b6eb60fd8b587006144759e1044b8eeb213640987bd7cac",
+    }
+
+
+def test_a_hole_costs_its_pixels(make):
+    folder = make()
+    sound, before = inspect(folder)
+    change(folder, "SPECTRAL_IMAGE", lambda cube: np.where((np.arange(40) < 10)[:, None], np.int16(0), cube))
+    row, coded = inspect(folder)
+    inside = before > 0  # in this product every pixel of the swath is valid
+    assert not coded[:10].any()
+    assert (coded[11:] == before[11:]).all()
+    assert row["hole_fraction"] == (inside & (coded == 0)).sum() / inside.sum() > 0.2
+    assert row["valid_fraction"] == (coded > 0).mean()
+    assert row["fingerprint"] != sound["fingerprint"]
+    assert (sound["hole_fraction"], "accepted" in sound) == (0, False)
+    assert inspect(folder, validity="classes")[0]["hole_fraction"] is None
+    taken, coded = inspect(folder, accept=["DT0000001849_001=hole"])
+    assert (coded == before).all()
+    assert (taken["accepted"], taken["hole_fraction"]) == ("hole", row["hole_fraction"])
+    assert taken["fingerprint"] not in (row["fingerprint"], sound["fingerprint"])
+
+
+def test_nothing_but_a_hole(make):
+    folder = make()
+    change(folder, "SPECTRAL_IMAGE", np.zeros_like)
+    with pytest.raises(HoleError, match=r"IMAGE\.TIF: No pixel is left.*scan\.accept=DT0000001849_001=hole"):
+        inspect(folder)
+    assert inspect(folder, accept=["DT0000001849_001"])[1].any()
+
+
+def test_wider_tolerance_for_one_tile(make):
+    folder = make(band_set="A")
+    for accept, fits in ((["DT0000001849_001=bands"], True), (["DT0000001849_002=bands"], False)):
+        if fits:
+            assert inspect(folder, band_tolerance_nm=0.2, accept=accept)[0]["accepted"] == "bands"
+        else:
+            with pytest.raises(BandMismatchError):
+                inspect(folder, band_tolerance_nm=0.2, accept=accept)
+
+
+def test_layers_of_another_type(make):
+    folder = make()
+    row, coded = inspect(folder)
+    path = next(folder.glob("*CLASSES*"))
+    with rasterio.open(path) as raster:
+        values, profile = raster.read(), raster.profile
+    with rasterio.open(path, "w", **{**profile, "dtype": "int16"}) as raster:
+        raster.write(values.astype(np.int16))
+    again, same = inspect(folder)
+    assert again == row
+    assert (same == coded).all()

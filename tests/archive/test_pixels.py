@@ -1,4 +1,4 @@
-"""Validity, holes and checksums, against plain numpy."""
+"""Validity and checksums, against plain numpy."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from rasterio import Affine
 
 from spectralearth_build.archive.pixels import inspect_image
 from spectralearth_build.archive.raster import open_raster
-from spectralearth_build.errors import HoleError, NoValidPixelError
+from spectralearth_build.errors import NoValidPixelError
 
 LAYOUTS = {
     "strips": {"interleave": "band", "compress": "deflate", "blockysize": 3},
@@ -19,6 +19,7 @@ LAYOUTS = {
     "pixel tiles": {"interleave": "pixel", "tiled": True, "blockxsize": 64, "blockysize": 64},
 }
 KEPT = np.array([4, 0, 2, 1], np.int32)
+ALONE = np.full((4, 2), -1, np.int32)
 
 
 def scene(seed=0, height=90, width=200):
@@ -41,7 +42,7 @@ def inspect(path, cube, inside, layout, **profile):
             if values is not None:
                 target.write(values, band)
     with open_raster(path) as dataset:
-        return inspect_image(dataset, KEPT, inside)
+        return inspect_image(dataset, KEPT, inside, ALONE)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -72,42 +73,6 @@ def test_swapped_pixels_change_the_sums(tmp_path):
     cube[0, 50, [80, 81]] = cube[0, 50, [81, 80]] + np.int16([0, 0])
     assert cube[0, 50, 80] != cube[0, 50, 81]
     assert (inspect(tmp_path / "b.TIF", cube, inside, "strips").sums != before).any()
-
-
-@pytest.mark.parametrize("layout", LAYOUTS)
-def test_zeros_in_some_lines_of_one_kept_band_are_a_hole(tmp_path, layout):
-    cube, inside = scene()
-    cube[2, 40:44] = 0  # outside the swath too
-    with pytest.raises(HoleError, match="Band 3 holds nothing but zeros in line 4"):
-        inspect(tmp_path / "a.TIF", cube, inside, layout)
-
-
-def test_zeros_in_one_block_are_a_hole(tmp_path):
-    cube, inside = scene()
-    cube[:, 32:64, 64:128] = 0
-    with pytest.raises(HoleError, match="Band 5 holds nothing but zeros in line 32"):
-        inspect(tmp_path / "a.TIF", cube, inside, "tiles")
-
-
-def test_zeros_that_are_no_hole(tmp_path):
-    cube, inside = scene()
-    cube[3] = 0  # a band that is not kept
-    cube[0, 30, 60:120] = 0  # a short run
-    cube[0][~inside] = 0  # background written as zero
-    cube[:, 5, :] = np.where(inside[5], cube[:, 5, :], 0)
-    assert inspect(tmp_path / "a.TIF", cube, inside, "strips", nodata=None).valid.any()
-
-
-@pytest.mark.parametrize("layout", ["strips", "tiles", "pixel tiles"])
-def test_blocks_that_the_file_lacks(tmp_path, layout):
-    cube, inside = scene()
-    cube[:, 30:96] = -32768
-    with pytest.raises(HoleError, match=r"The block at line \d+, column \d+ of band 1|5 is missing"):
-        inspect(tmp_path / "a.TIF", cube, inside, layout, sparse_ok=True)
-    sparse_outside = inspect(
-        tmp_path / "b.TIF", cube, inside & (np.arange(90) < 30)[:, None], layout, sparse_ok=True
-    )
-    assert sparse_outside.valid[:30].sum() == inside[:30].sum()
 
 
 def test_a_kept_band_without_data(tmp_path):

@@ -1,6 +1,8 @@
 """The scan stage: one row per product, resuming, versions and copies, tile lists."""
 
+import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -348,3 +350,38 @@ def test_the_archive_is_never_written_to(place, make):
     before = {path: path.stat().st_mtime_ns for path in place.archive.rglob("*")}
     place.scan()
     assert {path: path.stat().st_mtime_ns for path in place.archive.rglob("*")} == before
+
+
+def test_verdicts_of_earlier_versions_are_passed_again(place, make, reads):
+    """A record as version 1 wrote it: a coast was quarantined for the zeros of its sea."""
+    folder = make()
+    place.scan()
+    record = next((place.dataset / "work" / "scan").iterdir())
+    stamp = json.loads(record.read_text())["stamp"].split(" ", 1)[1]
+    old = {"error_class": "HoleError", "status": "quarantined", "row": {}, "stamp": f"1 {stamp}"}
+    record.write_text(json.dumps(old | {"reason": "Band 100 holds nothing but zeros in line 987."}))
+    reads.clear()
+    assert place.fates() == {folder.name: SOUND}
+    assert reads == [folder.name]
+
+
+def test_what_is_accepted_of_one_tile_touches_no_other(place, make, reads, capsys):
+    one, two = make(tile=1), make(tile=2)
+    for folder in (one, two):
+        path = next(folder.glob("*METADATA.XML"))
+        path.write_text(re.sub(r"(<heightOfOrthoScene>)\d+", r"\g<1>41", path.read_text()))
+    assert place.fates() == dict.fromkeys((one.name, two.name), ("quarantined", "MetadataMismatchError"))
+    reads.clear()
+    accept = ("DT0000001849_001=size", "DT0000009999_001")
+    fates = place.fates(accept=accept)
+    assert fates == {one.name: SOUND, two.name: ("quarantined", "MetadataMismatchError")}
+    assert reads == [one.name]
+    assert "scan.accept names tiles that are not in the archive: DT0000009999_001" in capsys.readouterr().out
+    assert TILES.read(place.dataset).set_index("path")["accepted"].fillna("").to_dict() == {
+        one.name: "size",
+        two.name: "",
+    }
+    reads.clear()
+    assert place.fates(accept=accept) == fates
+    assert reads == []
+    assert place.fates()[one.name] == ("quarantined", "MetadataMismatchError")

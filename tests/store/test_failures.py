@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import json
 import os
 
 import pytest
 
+from spectralearth_build.archive.record import FORMAT
 from spectralearth_build.store.failures import FailedTile, failed_path, read_failed, stamp
 
 NOTE = FailedTile("plan-a", "DT0000001849_005", "BrokenRasterError", "broken", "s")
@@ -21,6 +23,16 @@ def test_a_damaged_note_is_no_note(tmp_path, content):
     NOTE.write(tmp_path)
     failed_path(tmp_path, NOTE.tile_id).write_bytes(content)
     assert read_failed(tmp_path, "plan-a") == {}
+
+
+def test_notes_of_earlier_versions_are_read(tmp_path):
+    """They lack what they were judged by; cut tries such tiles again."""
+    NOTE.write(tmp_path)
+    path = failed_path(tmp_path, NOTE.tile_id)
+    old = json.loads(path.read_bytes())
+    del old["judged"]
+    path.write_text(json.dumps(old))
+    assert read_failed(tmp_path, "plan-a")[NOTE.tile_id].judged == 0 != FORMAT
 
 
 @pytest.fixture

@@ -98,6 +98,7 @@ def _tables(dataset: Dataset) -> dict[str, Any]:
     return {
         "statuses": summary.statuses(dataset.tiles),
         "left_out": summary.left_out(dataset.tiles),
+        "holed": int((dataset.tiles["hole_fraction"] > 0).sum()),
         "skipped": summary.skipped(dataset.patches),
         "tuples": summary.tuples_by_size(TUPLES.read(dataset.path), dataset.locations),
         "band_sets": list(zip_longest(sets, list(figures.SET_COLOURS)[: len(sets)])),
