@@ -13,7 +13,7 @@ import pyarrow as pa
 from spectralearth_build.archive.discover import Found
 from spectralearth_build.archive.record import Record, columns_of
 from spectralearth_build.archive.versions import fate
-from spectralearth_build.errors import UsageError, printable
+from spectralearth_build.errors import DamagedError, UsageError, printable
 from spectralearth_build.tables import TILES
 
 UNPLANNED = ("unused", "Not planned yet.", "")
@@ -62,7 +62,7 @@ def merge(dataset: Path, frame: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
     """
     try:
         before = TILES.read(dataset)
-    except (UsageError, OSError, pa.ArrowException):  # none, damaged, or of an older format
+    except (UsageError, DamagedError, OSError, pa.ArrowException):  # none, damaged, or of an older format
         TILES.write(frame, dataset)
         return frame
     known = before[before["eligible"]].set_index(["path", "fingerprint"])
