@@ -30,7 +30,7 @@ def told(folder: Path, remote: Remote | None) -> Iterator[None]:
         raise
     except Exception as error:
         if remote is not None:
-            from spectralearth_build.storage.retry import refused_by
+            from spectralearth_build.storage.trouble import refused_by
 
             if (refusal := refused_by(error, str(remote))) is not None:
                 raise refusal from None

@@ -40,6 +40,7 @@ def copied_tables(remote: Remote) -> Path:
 
     client = Client(remote)
     if client.head(ROOT) is None:
+        client.children("")  # says so if there is no such bucket
         raise UsageError(
             f"There is no finished dataset: {ROOT} is missing.", str(remote), "Run `build` (again)."
         )
@@ -54,6 +55,7 @@ def copied_tables(remote: Remote) -> Path:
         wrong = _others(folder, manifest)
         if not wrong:
             return folder
+    client.require_sense()
     raise DamagedError(f"{', '.join(wrong)} are not those of the manifest.", str(remote))
 
 
@@ -67,11 +69,11 @@ def zarr_store(remote: Remote) -> ObjectStore[Any]:
 
 
 def _copy(client: Client, objects: list[Meta], folder: Path) -> None:
-    from spectralearth_build.storage.mirror import is_version, replaced
+    from spectralearth_build.storage.mirror import download, is_version, replaced
 
     def fetch(meta: Meta) -> None:
         with replaced(folder / meta.name, meta) as temporary:
-            client.download(meta, temporary)
+            download(client, meta, temporary)
 
     with ThreadPoolExecutor(FETCHES) as pool:
         for _ in pool.map(fetch, [meta for meta in objects if not is_version(folder / meta.name, meta)]):

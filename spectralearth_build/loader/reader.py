@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from spectralearth_build.errors import DamagedError
+from spectralearth_build.errors import BuildError, DamagedError
+from spectralearth_build.faults import fault_of
 from spectralearth_build.loader.layout import Layout, layout_of
 from spectralearth_build.loader.source import ObjectSource, Source, source_of
 from spectralearth_build.store.codec import (
@@ -75,7 +76,9 @@ def open_reader(array: str | Path) -> Reader:
         document = json.loads(source.whole(METADATA))
     except FileNotFoundError:
         raise DamagedError("There is no array.", where) from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
+        if isinstance(source, ObjectSource):
+            source.client.require_sense()
         raise DamagedError(f"The metadata is no JSON: {error}.", where) from error
     layout = layout_of(document, where)
     kind = ZarrReader if layout.codec is None else ShardedReader
@@ -179,11 +182,20 @@ class ZarrReader:
         try:
             values: npt.NDArray[Any] = np.asarray(self._array[row])
         except Exception as error:  # each codec has errors of its own
-            raise DamagedError(
-                f"Row {row}: zarr-python cannot read it: {error}.", self.shard_of(row)
-            ) from error
+            raise self._told(row, error) from (None if self.remote else error)
         out[...] = values
         return bool((out[0] != NODATA).any()) or bool((out != NODATA).any())
+
+    def _told(self, row: int, error: Exception) -> BuildError:
+        """What an error means; what an object store says may hold secrets, and is not passed on."""
+        if self.remote:
+            from spectralearth_build.storage.trouble import refused_by
+
+            if (refusal := refused_by(error, str(self.array))) is not None:
+                return refusal
+        if fault := fault_of(error):
+            return fault
+        return DamagedError(f"Row {row}: zarr-python cannot read it: {error}.", self.shard_of(row))
 
     def shard_of(self, row: int) -> str:
         """See `Reader.shard_of`."""

@@ -5,6 +5,7 @@ Names are paths below a folder or a URL. Both kinds may be used by many threads 
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from collections import OrderedDict
@@ -114,12 +115,22 @@ class FileSource:
         with self._lock:
             file = self._files.get(name)
             if file is None:
-                file = self._files[name] = _File(self.folder / name)
+                file = self._files[name] = self._open(name)
                 if len(self._files) > self._most:
                     self._files.popitem(last=False)
             else:
                 self._files.move_to_end(name)
             return file
+
+    def _open(self, name: str) -> _File:
+        try:
+            return _File(self.folder / name)
+        except OSError as error:
+            if error.errno not in (errno.EMFILE, errno.ENFILE) or not self._files:
+                raise
+        self._most = max(1, len(self._files) // 2)  # others in this process need some too
+        self._files.clear()
+        return _File(self.folder / name)
 
     def _buffer(self, length: int) -> memoryview:
         held: memoryview | None = getattr(self._buffers, "view", None)

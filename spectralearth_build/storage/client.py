@@ -21,7 +21,8 @@ from obstore.store import AzureStore, GCSStore, ObjectStore, S3Store
 
 from spectralearth_build.errors import StorageError
 from spectralearth_build.storage.proof import PART, Agreement, pieces, proves
-from spectralearth_build.storage.retry import Patience, SpoiltError, describe, insist
+from spectralearth_build.storage.retry import ABSENT, ANSWERS, UNMET, Patience, insist
+from spectralearth_build.storage.trouble import ENDPOINT, SpoiltError, trouble_of
 from spectralearth_build.storage.url import Remote
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def store_of(remote: Remote) -> ObjectStore:
         hint = (
             "Set AZURE_STORAGE_ACCOUNT_NAME and credentials" if remote.scheme == "az" else "Set credentials"
         )
-        reason = f"The store cannot be opened ({describe(error)})."
+        reason = f"The store cannot be opened ({trouble_of(error).words})."
         raise StorageError(reason, str(remote), f"{hint} in the environment.") from None
 
 
@@ -99,7 +100,10 @@ class Client:
             pages = obstore.list(self.store, prefix or None, chunk_size=1000)
             return sorted((_meta(entry) for page in pages for entry in page), key=lambda meta: meta.name)
 
-        return self._insist("", action)
+        found = self._insist("", action, ())
+        if not found:
+            self.require_sense()
+        return found
 
     def head(self, name: str) -> Meta | None:
         """What the store says of an object; None if there is none."""
@@ -125,7 +129,24 @@ class Client:
                 map(_meta, found["objects"]), key=lambda m: m.name
             )
 
-        return self._insist(folder, action)
+        found = self._insist(folder, action, ())
+        if not any(found):
+            self.require_sense()
+        return found
+
+    def require_sense(self) -> None:
+        """Make sure that an object store answers, not a page that says the same to all: that lists nothing too.
+
+        Raises:
+            StorageError: it has an object of a name that nobody has given.
+        """
+        try:
+            there = self.head(f"work/probe-{os.urandom(16).hex()}") is not None
+        except StorageError:  # who refuses does not say the same to all
+            return
+        if there:
+            what = "What answers is no object store: it has objects of any name."
+            raise StorageError(what, str(self.remote), ENDPOINT[self.remote.scheme])
 
     def read(self, name: str, start: int = 0, stop: int | None = None, etag: str = "") -> bytes:
         """An object's bytes, or those from ``start`` to before ``stop``.
@@ -184,7 +205,7 @@ class Client:
             self._check(meta, data)
             return meta
 
-        return self._insist(name, action)
+        return self._insist(name, action, ())
 
     def create(self, name: str, data: bytes) -> Meta | None:
         """Write an object unless there is one; None if there is one with other content.
@@ -204,7 +225,7 @@ class Client:
             return meta
 
         try:
-            return self._insist(name, action)
+            return self._insist(name, action, UNMET)
         except (refused.AlreadyExistsError, refused.PreconditionError):
             return self._same(name, data)
 
@@ -230,7 +251,7 @@ class Client:
     def delete(self, name: str) -> None:
         """Delete an object, if there is one."""
         try:
-            self._insist(name, lambda: obstore.delete(self.store, name))
+            self._insist(name, lambda: obstore.delete(self.store, name), ABSENT)
         except FileNotFoundError:
             return
 
@@ -264,8 +285,10 @@ class Client:
             if self.read(meta.name, start, min(start + PART, meta.size)) != piece:
                 raise SpoiltError("it arrived damaged")
 
-    def _insist(self, name: str, action: Callable[[], T]) -> T:
-        return insist(str(self.remote / name if name else self.remote), action, self.patience)
+    def _insist(
+        self, name: str, action: Callable[[], T], answers: tuple[type[Exception], ...] = ANSWERS
+    ) -> T:
+        return insist(str(self.remote / name if name else self.remote), action, self.patience, answers)
 
 
 def _meta(entry: Any) -> Meta:  # noqa: ANN401

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from spectralearth_build.errors import StorageError, UsageError
 from spectralearth_build.storage.client import Client
+from spectralearth_build.storage.presence import has_ended, presence
 from spectralearth_build.storage.retry import Patience
 
 LOCK = "work/lock.json"
@@ -64,6 +65,7 @@ def prove(client: Client, token: str) -> datetime:
     Raises:
         StorageError: it does not.
     """
+    client.require_sense()
     name = f"{PROBE}{token}"
     try:
         first = client.create(name, b"first")
@@ -95,10 +97,7 @@ def require(client: Client, token: str) -> None:
 
 def holder(client: Client) -> str:
     """The token of the run that holds the lock; empty if none does."""
-    try:
-        return str(json.loads(client.read(LOCK))["token"])
-    except (FileNotFoundError, ValueError, LookupError, TypeError):
-        return ""
+    return str(_lock(client).get("token", ""))
 
 
 def break_lock(client: Client) -> bool:
@@ -116,7 +115,7 @@ def _take(client: Client, token: str, mine: str, now: datetime) -> None:
     meta, since, held = client.head(LOCK), client.modified(LOCK), holder(client)
     if meta is None or since is None:
         raise _occupied(client, "just now", "")
-    dead = mine and held.startswith(f"{mine}-")
+    dead = (mine and held.startswith(f"{mine}-")) or has_ended(_lock(client))
     if not dead and now - since < EXPIRY:
         ago = max(0, round((now - since).total_seconds()))
         raise _occupied(client, f"last sign of life {ago} seconds ago", _owner(client))
@@ -136,21 +135,23 @@ def _keep(client: Client, token: str, ended: threading.Event) -> None:
 
 
 def _document(token: str) -> bytes:
-    owner = {
-        "token": token,
-        "host": socket.gethostname(),
-        "process": os.getpid(),
-        "sign": os.urandom(4).hex(),
-    }
-    return json.dumps(owner).encode()
+    return json.dumps({"token": token, **presence(), "sign": os.urandom(4).hex()}).encode()
+
+
+def _lock(client: Client) -> dict[str, Any]:
+    """What the lock says; empty if there is none, or none that can be read."""
+    try:
+        found = json.loads(client.read(LOCK))
+    except (FileNotFoundError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _owner(client: Client) -> str:
-    try:
-        owner = json.loads(client.read(LOCK))
-        return f" (process {int(owner['process'])} on {str(owner['host'])[:60]!a})"
-    except (FileNotFoundError, ValueError, LookupError, TypeError):
+    owner = _lock(client)
+    if not {"process", "host"} <= owner.keys():
         return ""
+    return f" (process {str(owner['process'])[:20]} on {str(owner['host'])[:60]!a})"
 
 
 def _occupied(client: Client, when: str, who: str) -> UsageError:

@@ -20,6 +20,8 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from obstore.exceptions import PreconditionError
+
 from spectralearth_build.errors import StorageError
 from spectralearth_build.storage import lease
 from spectralearth_build.storage.client import Client, Meta
@@ -160,11 +162,24 @@ class Mirror:
     def _fetch(self, wanted: Iterable[Meta]) -> None:
         def fetch(meta: Meta) -> None:
             with replaced(self.folder / meta.name, meta) as temporary:
-                self.client.download(meta, temporary)
+                download(self.client, meta, temporary)
 
         with ThreadPoolExecutor(FETCHES) as pool:
             for _ in pool.map(fetch, wanted):
                 pass
+
+
+def download(client: Client, meta: Meta, target: Path) -> None:
+    """Fetch an object that was listed.
+
+    Raises:
+        StorageError: it is gone, or another one by now.
+    """
+    try:
+        client.download(meta, target)
+    except (FileNotFoundError, PreconditionError):
+        where = str(client.remote / meta.name)
+        raise StorageError("It changed while it was read.", where, "Run the same command again.") from None
 
 
 def read_session(folder: Path) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from spectralearth_build.storage.retry import SpoiltError
+from spectralearth_build.storage.trouble import SpoiltError
 
 PART = 8 * 2**20
 """Bytes of a part, up and down."""

@@ -1,42 +1,26 @@
-"""Trying again, within bounds, and telling what went wrong without telling secrets.
-
-Answers of stores may repeat credentials (signed URLs, key names), so nothing of an error's text is passed on but its
-HTTP status and the store's own code for it.
-"""
+"""Trying again, within bounds; of what a store says only what `trouble` lets through is passed on."""
 
 from __future__ import annotations
 
 import random
-import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 import obstore.exceptions as refused
 
 from spectralearth_build.errors import StorageError
+from spectralearth_build.storage.trouble import SpoiltError, Trouble, trouble_of
 
 T = TypeVar("T")
 
-_STATUS = re.compile(r"status code: (\d{3})")
-_KIND = re.compile(r"HttpError \{\s+kind: (\w+)")
-_CODE = re.compile(r"<Code>(\w{1,60})</Code>")
-_AGAIN = (408, 409, 425, 429)
-"""4xx that may pass."""
-ANSWERS = (FileNotFoundError, refused.AlreadyExistsError, refused.PreconditionError, refused.NotModifiedError)
+ABSENT = (FileNotFoundError,)
+UNMET = (refused.AlreadyExistsError, refused.PreconditionError, refused.NotModifiedError)
+ANSWERS = (*ABSENT, *UNMET)
 """Errors that are answers, for the caller to judge."""
-_FINAL = (
-    refused.PermissionDeniedError,
-    refused.UnauthenticatedError,
-    refused.NotSupportedError,
-    refused.InvalidPathError,
-    refused.UnknownConfigurationKeyError,
-)
-
-
-class SpoiltError(Exception):
-    """What came or went is not what it should be; try again."""
+_met: set[str] = set()
+"""Buckets that have answered this process."""
 
 
 @dataclass(frozen=True)
@@ -56,13 +40,21 @@ class Patience:
 PATIENCE = Patience()
 
 
-def insist(what: str, action: Callable[[], T], patience: Patience | None = None) -> T:
+def insist(
+    what: str,
+    action: Callable[[], T],
+    patience: Patience | None = None,
+    answers: tuple[type[Exception], ...] = ANSWERS,
+) -> T:
     """Call ``action`` until it succeeds, answers, or patience ends.
 
+    Errors are raised anew, outside of the handling of what the store said: not even a traceback repeats that.
+
     Args:
-        what: the operation and its object, for messages.
+        what: the URL of the object or prefix, for messages.
         action: something that may be repeated.
         patience: bounds; None for `PATIENCE`.
+        answers: errors that the caller judges.
 
     Raises:
         StorageError: it was refused, or did not work within the bounds.
@@ -71,59 +63,49 @@ def insist(what: str, action: Callable[[], T], patience: Patience | None = None)
     """
     patience = patience or PATIENCE
     end = time.monotonic() + patience.deadline
-    pause, reason = patience.pause, ""
-    for turn in range(1, patience.tries + 1):
-        try:
-            return action()
-        except ANSWERS:
-            raise
-        except (refused.BaseError, SpoiltError, OSError, ValueError) as error:
-            if getattr(error, "errno", None) is not None:
-                raise  # the trouble is on this machine
-            reason = describe(error)
-            if not transient(error):
-                raise StorageError(f"The store refuses ({reason}).", what) from None
-        if turn == patience.tries or time.monotonic() + pause > end:
-            break
+    pause, turn = patience.pause, 0
+    while True:
+        turn += 1
+        outcome = _tried(what, action, answers)
+        if isinstance(outcome, _Done):
+            return outcome.value
+        if isinstance(outcome, Exception):
+            raise outcome
+        if outcome.tries == 1:
+            raise outcome.error(what)
+        if turn >= min(patience.tries, outcome.tries or patience.tries) or time.monotonic() + pause > end:
+            raise StorageError(
+                f"It did not work, tried {turn} times (last: {outcome.words}).", what, outcome.remedy
+            )
         time.sleep(pause * random.uniform(0.5, 1))
         pause = min(2 * pause, patience.longest_pause)
-    raise StorageError(f"It did not work, tried {turn} times (last: {reason}).", what) from None
 
 
-def refused_by(error: BaseException, where: str) -> StorageError | None:
-    """What an object store has to do with an error, without what it said; None if nothing.
-
-    For calls that go to a store by way of another library.
-
-    Args:
-        error: what was raised; what it was raised from counts too.
-        where: the place, for the message.
-    """
-    each: BaseException | None = error
-    while each is not None:
-        if isinstance(each, refused.BaseError):
-            return StorageError(f"The store refuses ({describe(each)}).", where)
-        each = each.__cause__ or each.__context__
-    return None
+@dataclass(frozen=True)
+class _Done(Generic[T]):
+    value: T
 
 
-def transient(error: Exception) -> bool:
-    """Whether trying again may help."""
-    if isinstance(error, _FINAL) or (
-        isinstance(error, ValueError) and not isinstance(error, refused.BaseError)
-    ):
-        return False
-    status = _STATUS.search(str(error))
-    return status is None or not 400 <= int(status[1]) < 500 or int(status[1]) in _AGAIN
+def _tried(
+    what: str, action: Callable[[], T], answers: tuple[type[Exception], ...]
+) -> _Done[T] | Exception | Trouble:
+    """One try: its result, an answer without the store's words, or what went wrong."""
+    bucket = "/".join(what.split("/")[:3])
+    try:
+        result = action()
+    except answers as error:
+        _met.add(bucket)
+        return _without_words(error, what)
+    except (refused.BaseError, SpoiltError, OSError, ValueError) as error:
+        if getattr(error, "errno", None) is not None:
+            raise  # the trouble is on this machine
+        return trouble_of(error, what, bucket in _met)
+    _met.add(bucket)
+    return _Done(result)
 
 
-def describe(error: BaseException) -> str:
-    """What went wrong, without any text that a store or a client made up."""
-    if isinstance(error, SpoiltError):
-        return str(error)
-    text = str(error)
-    found = [pattern.search(text) for pattern in (_STATUS, _CODE, _KIND)]
-    words = [
-        form.format(match[1]) for form, match in zip(("HTTP {}", "{}", "{}"), found, strict=True) if match
-    ]
-    return " ".join(words) or type(error).__name__
+def _without_words(error: Exception, what: str) -> Exception:
+    if isinstance(error, FileNotFoundError):
+        return FileNotFoundError(f"{what}: There is no such object.")
+    kind = next(kind for kind in UNMET if isinstance(error, kind))
+    return kind(f"{what}: A condition was not met.")

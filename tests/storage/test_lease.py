@@ -1,3 +1,7 @@
+import json
+import os
+import subprocess
+import sys
 import threading
 from datetime import timedelta
 
@@ -7,6 +11,7 @@ from spectralearth_build.errors import StorageError, UsageError
 from spectralearth_build.storage import lease
 from spectralearth_build.storage.client import Client
 from spectralearth_build.storage.lease import LOCK, break_lock, holder, leased, require
+from spectralearth_build.storage.presence import has_ended, presence
 
 
 @pytest.fixture
@@ -90,3 +95,67 @@ def test_who_ends_leaves_the_lock_of_others(place):
     with leased(place, "one"):
         place.put(LOCK, b'{"token": "two"}')
     assert holder(place) == "two"
+
+
+ANNOUNCE = """
+import json, sys
+from spectralearth_build.storage.presence import presence
+print(json.dumps(presence()), flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def other():
+    """A process that has said who it is, and lives until its input ends."""
+    with subprocess.Popen(
+        [sys.executable, "-c", ANNOUNCE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        described = json.loads(process.stdout.readline())
+        if not described["boot"] or not described["space"]:
+            pytest.skip("this system does not say which boot and which space of processes this is")
+        yield process, described
+        process.kill()
+
+
+def test_the_lock_of_a_killed_run_here_is_taken_at_once_though_its_folder_is_lost(place, other):
+    process, described = other
+    place.put(LOCK, json.dumps({"token": "unknown-1", **described}).encode())
+    with pytest.raises(UsageError, match="is at work there"), leased(place, "mine-2", mine="mine"):
+        raise AssertionError
+    process.kill()
+    process.wait()
+    with leased(place, "mine-2", mine="mine"):
+        require(place, "mine-2")
+
+
+def test_who_cannot_be_seen_from_here_is_not_taken_for_dead(place, other):
+    """Containers repeat host names and process numbers."""
+    process, described = other
+    assert not has_ended(described)
+    process.kill()
+    process.wait()
+    assert has_ended(described)
+    for name in ("host", "boot", "space"):
+        assert not has_ended({**described, name: "another"}), name
+        assert not has_ended({**described, name: ""}), name
+    for strange in (None, "1", -1, 0, 2.5):
+        assert not has_ended({**described, "process": strange})
+    assert not has_ended(
+        {"token": "t", "host": described["host"], "process": described["process"]}
+    )  # of before
+
+
+def test_a_process_number_that_was_given_again(other):
+    process, described = other
+    assert has_ended({**described, "began": "1"})
+    os.kill(process.pid, 9)
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # dead, and not yet forgotten
+    assert has_ended(described)
+
+
+def test_what_the_system_does_not_say_convicts_nobody(monkeypatch, tmp_path):
+    from spectralearth_build.storage import presence as module
+
+    monkeypatch.setattr(module, "PROC", tmp_path)
+    assert not has_ended({**presence(), "process": 2**22 + 1})

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from spectralearth_build.storage.proof import PART, Agreement, pieces, proves
-from spectralearth_build.storage.retry import SpoiltError
+from spectralearth_build.storage.trouble import SpoiltError
 
 
 @pytest.mark.parametrize("etag", ["", '"0x8DC"', '"1234567890"', 'W/"900150983cd24fb0d6963f7d28e17f72"'])

@@ -1,0 +1,147 @@
+"""What an object store's error means, in words of ours.
+
+Answers of stores may repeat what was sent to them: key names, session tokens, signed URLs. So nothing of an error's
+text is passed on but its HTTP status and the store's own code for it, and these only in the form that such have.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import obstore.exceptions as refused
+
+from spectralearth_build.errors import StorageError
+
+_STATUS = re.compile(r"status code: (\d{3})")
+_CODE = re.compile(r"<Code>([A-Z][A-Za-z]{2,50})</Code>")
+_KIND = re.compile(r"HttpError \{\s+kind: (Connect|Request|Timeout|Interrupted|Decode|Unknown)\b")
+_AGAIN = (408, 409, 425, 429)
+"""4xx that may pass."""
+_UNSUPPORTED = (405, 501)
+_FINAL = (
+    refused.PermissionDeniedError,
+    refused.UnauthenticatedError,
+    refused.NotSupportedError,
+    refused.InvalidPathError,
+    refused.UnknownConfigurationKeyError,
+)
+_ODD = ("MissingEtag", "MissingLastModified", "MissingContentLength", "InvalidDeleteObjectsResponse",
+        "InvalidListResponse", "InvalidPutResponse", "InvalidMultipartResponse")  # fmt: skip
+"""Names of errors of object_store for answers that are none of a store's."""
+_ENDED = {
+    "dns error": "no host of that name",
+    "InvalidCertificate": "a certificate that is not trusted",
+    "UnknownIssuer": "a certificate that is not trusted",
+    "InvalidContentType": "no TLS there",
+    "AlertReceived": "TLS refused",
+    "ConnectionRefused": "nobody listens there",
+    "NetworkUnreachable": "no way there",
+    "HostUnreachable": "no way there",
+}
+"""Why no connection came about, by words of the libraries that make it."""
+REGION = {
+    "s3": "Set AWS_REGION to the region of the bucket, and AWS_ENDPOINT_URL if it is not on Amazon S3.",
+    "gs": "Check the bucket's name.",
+    "az": "Check AZURE_STORAGE_ACCOUNT_NAME and the container's name.",
+}
+ENDPOINT = {
+    "s3": "Check AWS_ENDPOINT_URL (with AWS_ALLOW_HTTP=true if it has no TLS), the network, proxies and login pages.",
+    "gs": "Check the network, and proxies or login pages.",
+    "az": "Check AZURE_STORAGE_ACCOUNT_NAME, AZURE_STORAGE_ENDPOINT, the network, and proxies or login pages.",
+}
+CREDENTIALS = {
+    "s3": "Check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN (they may have expired), their rights "
+    "and AWS_REGION.",
+    "gs": "Check GOOGLE_SERVICE_ACCOUNT or GOOGLE_APPLICATION_CREDENTIALS, and the rights they give.",
+    "az": "Check AZURE_STORAGE_ACCOUNT_KEY or AZURE_STORAGE_SAS_KEY (it may have expired), and the rights it gives.",
+}
+BUCKET = "Make the bucket (or container), or check its name."
+CLOCK = "Set this machine's clock."
+_CODES = {
+    "AuthorizationHeaderMalformed": REGION,
+    "IllegalLocationConstraintException": REGION,
+    "PermanentRedirect": REGION,
+    "TemporaryRedirect": REGION,
+}
+
+
+class SpoiltError(Exception):
+    """What came or went is not what it should be; try again."""
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """What is known of an error."""
+
+    words: str
+    """What went wrong, without any text that a store or a client made up."""
+    tries: int | None = None
+    """How often it is worth trying; None: as long as patience lasts."""
+    remedy: str | None = None
+    """What to do about it; None: the default."""
+
+    def error(self, where: str) -> StorageError:
+        """The error for users."""
+        return StorageError(f"The store refuses ({self.words}).", where, self.remedy)
+
+
+def trouble_of(error: BaseException, where: str = "", met: bool = False) -> Trouble:
+    """What an error means.
+
+    Args:
+        error: what obstore raised, or `SpoiltError`.
+        where: URL of the place.
+        met: whether this process has had an answer from there before: then no host, or nobody listening, will pass.
+    """
+    if isinstance(error, SpoiltError):
+        return Trouble(str(error))
+    text, scheme = str(error), where.partition("://")[0]
+    status, code, kind = (_first(pattern, text) for pattern in (_STATUS, _CODE, _KIND))
+    number = int(status) if status else 0
+    words = " ".join(filter(None, (f"HTTP {status}" if status else "", code, kind))) or type(error).__name__
+    if "BareRedirect" in text or "kind: Redirect" in text or 300 <= number < 400 or code in _CODES:
+        return Trouble(words if status else "it sends elsewhere", 1, REGION.get(scheme))
+    if number in (401, 403) or isinstance(
+        error, refused.PermissionDeniedError | refused.UnauthenticatedError
+    ):
+        return Trouble(words, 1, CLOCK if code == "RequestTimeTooSkewed" else CREDENTIALS.get(scheme))
+    if number == 404:
+        return Trouble(words, 1, BUCKET)
+    if number in _UNSUPPORTED:
+        return Trouble(words, 1, ENDPOINT.get(scheme))
+    if 400 <= number < 500:
+        return Trouble(words, None if number in _AGAIN else 1)
+    if number:
+        return Trouble(words)
+    if any(name in text for name in _ODD):
+        return Trouble("what answers is no object store", 2, ENDPOINT.get(scheme))
+    if ended := next((said for name, said in _ENDED.items() if name in text), ""):
+        passing = met and "TLS" not in ended and "certificate" not in ended
+        return Trouble(f"Connect: {ended}", None if passing else 3, ENDPOINT.get(scheme))
+    final = isinstance(error, _FINAL) or (
+        isinstance(error, ValueError) and not isinstance(error, refused.BaseError)
+    )
+    return Trouble(words, 1 if final else None, None if final else ENDPOINT.get(scheme))
+
+
+def refused_by(error: BaseException, where: str) -> StorageError | None:
+    """What an object store has to do with an error, without what it said; None if nothing.
+
+    For calls that go to a store by way of another library.
+
+    Args:
+        error: what was raised; what it was raised from counts too.
+        where: the place.
+    """
+    each: BaseException | None = error
+    while each is not None:
+        if isinstance(each, refused.BaseError):
+            return trouble_of(each, where).error(where)
+        each = each.__cause__ or each.__context__
+    return None
+
+
+def _first(pattern: re.Pattern[str], text: str) -> str:
+    found = pattern.search(text)
+    return found[1] if found else ""
