@@ -69,7 +69,7 @@ class Witness:
         ArchiveError: on one of its grounds nothing can be read any more.
     """
 
-    grounds: tuple[Ground, ...]
+    grounds: tuple[Ground, ...] = ()
 
     def __call__(self) -> None:
         """Look again."""
@@ -120,40 +120,52 @@ def witness(archive: Path, products: Iterable[str]) -> Witness:
     Args:
         archive: folder of the products; one that stands for an object store has no witnesses, since the store itself
             says when it is away.
-        products: paths of products below it, as tables give them.
+        products: paths of products below it, as tables give them; without any there is nothing to miss.
 
     Raises:
         ArchiveError: it cannot be listed, is empty, or has not one readable file of the products that are looked at.
     """
-    if attach.at(archive) is not None:
-        return Witness(())
-    require_archive(archive)
     paths = sorted(products)
+    if not paths or attach.at(archive) is not None:
+        return Witness()
+    require_archive(archive)
     step = max(1, len(paths) // LOOKS)
     grounds: dict[int, list[Seen]] = {}
     for path in paths[::step]:
         with suppress(OSError):
-            file = _file_of(below(archive, path.split(INSIDE)[0]))
-            known = grounds.setdefault(file.stat().st_dev, [])
+            place = below(archive, path.split(INSIDE)[0])
+            known = grounds.setdefault(place.stat().st_dev, [])
             if len(known) < EACH:
-                known.append(_seen(file))
+                known.append(_seen_of(place))
     found = [files for files in grounds.values() if files]
-    if paths and not found:
+    if not found:
         raise away(archive, f"of {len(paths[::step])} products not one is there")
     return Witness(tuple(Ground(archive, mount_of(files[0].path), tuple(files)) for files in found))
 
 
 @contextmanager
 def noted(dataset: Path) -> Iterator[Ground]:
-    """Leave a note in a dataset's work folder: who can read it works on the same dataset. It goes afterwards."""
-    work = dataset / "work"
-    work.mkdir(parents=True, exist_ok=True)
-    note = work / f"sight-{secrets.token_hex(6)}{PARTIAL}"
+    """Leave a note in a dataset's work folder: who can read it works on the same dataset. It goes afterwards.
+
+    Where nothing may be written, a file of the dataset stands for the note.
+    """
+    note = dataset / "work" / f"sight-{secrets.token_hex(6)}{PARTIAL}"
     try:
+        note.parent.mkdir(parents=True, exist_ok=True)
         note.write_bytes(secrets.token_bytes(32))
-        yield Ground(dataset, mount_of(dataset), (_seen(note),))
+        seen = _seen(note)
+    except OSError:
+        seen = _seen_of(dataset)
+    try:
+        yield Ground(dataset, mount_of(dataset), (seen,))
     finally:
-        note.unlink(missing_ok=True)
+        with suppress(OSError):
+            note.unlink(missing_ok=True)
+
+
+def ground_of(file: Path) -> Ground:
+    """A single file that is needed."""
+    return Ground(file, mount_of(file), (_seen(file),))
 
 
 def _seen(path: Path) -> Seen:
@@ -165,12 +177,13 @@ def _seen(path: Path) -> Seen:
         return Seen(path, os.fstat(file.fileno()).st_size, hashlib.sha256(head).digest())
 
 
-def _file_of(place: Path) -> Path:
-    """A file of a product: the place itself, or the first one in its folder."""
+def _seen_of(place: Path) -> Seen:
+    """A file of a product: the place itself, or the first one in its folder that can be read."""
     if not place.is_dir():
-        return place
+        return _seen(place)
     with os.scandir(place) as entries:
-        names = sorted(entry.name for entry in entries if entry.is_file())
-    if not names:
-        raise FileNotFoundError(place)
-    return place / names[0]
+        files = sorted(place / entry.name for entry in entries if entry.is_file())
+    for file in files:
+        with suppress(OSError):
+            return _seen(file)
+    raise FileNotFoundError(place)

@@ -22,6 +22,7 @@ from spectralearth_build.archive.product import open_product
 from spectralearth_build.archive.record import Record, load_record, mask_path, save_record, stamp_of
 from spectralearth_build.archive.rows import merge, row_of_problem, rows_of_tile
 from spectralearth_build.archive.versions import candidates, pinned
+from spectralearth_build.archive.watched import watched
 from spectralearth_build.cluster.task import Executor, Failure
 from spectralearth_build.config import Config, ScanConfig
 from spectralearth_build.errors import OtherCorrectionError, UsageError, WrongLevelError
@@ -56,6 +57,7 @@ def scan(archive: Path, dataset: Path, config: Config, executor: Executor) -> gp
 
     Raises:
         UsageError: the archive is no folder, or the tile list cannot be read.
+        ArchiveError: the archive goes away meanwhile.
     """
     if not archive.is_dir():
         raise UsageError("The archive is no folder.", archive)
@@ -66,14 +68,16 @@ def scan(archive: Path, dataset: Path, config: Config, executor: Executor) -> gp
     pins = {} if config.plan.replace_versions else pinned(dataset)
     try:
         skipped: Counter[str] = Counter()
-        found, bad = _named(archive, work, find_products(archive, work / "listings", skipped), executor)
+        there = find_products(archive, work / "listings", skipped)
         if skipped:
             say(f"scan: {told(skipped)}")
-        if listed is not None:
-            found, bad = _only(listed, found, bad)
-        _say_unknown(config.scan.accept, found)
-        rows = [row_of_problem(item, record) for item, record in bad.items()]
-        rows += _read(archive, work, candidates(found, pins), config.scan, executor)
+        with watched(executor, archive, dataset, _paths(there)) as watching:
+            found, bad = _named(archive, work, there, watching)
+            if listed is not None:
+                found, bad = _only(listed, found, bad)
+            _say_unknown(config.scan.accept, found)
+            rows = [row_of_problem(item, record) for item, record in bad.items()]
+            rows += _read(archive, work, candidates(found, pins), config.scan, watching)
     finally:
         shutil.rmtree(work / SCRATCH, ignore_errors=True)
     return merge(dataset, TILES.frame(sorted(rows, key=_row_order)))
@@ -100,6 +104,10 @@ def identify_product(archive: Path, work: Path, item: Found) -> ProductName:
     """
     with open_product(archive, item.path, work / SCRATCH, layers=(METADATA,)) as product:
         return identify(product)
+
+
+def _paths(found: list[Found]) -> list[str]:
+    return [item.path for item in found if item.problem is None]
 
 
 def _named(archive: Path, work: Path, found: list[Found], executor: Executor) -> tuple[list[Found], Bad]:

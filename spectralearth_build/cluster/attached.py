@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from spectralearth_build.cluster.inline import InlineExecutor
-from spectralearth_build.cluster.task import Executor, Failure
+from spectralearth_build.cluster.task import Executor, Failure, Look
 from spectralearth_build.storage.attach import Attachment, attached, current
 
 T = TypeVar("T")
@@ -41,6 +41,15 @@ class AttachedExecutor:
     def memory_limit(self) -> int | None:
         """Bytes that each of them may use; None: not limited."""
         return self.inner.memory_limit
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether they may run on other machines."""
+        return self.inner.elsewhere
+
+    def seeing(self, look: Look) -> AttachedExecutor:
+        """See `Executor.seeing`."""
+        return AttachedExecutor(self.inner.seeing(look), self.attachments)
 
     def run(
         self, stage: str, function: Callable[..., T], tasks: Mapping[str, tuple[Any, ...]]

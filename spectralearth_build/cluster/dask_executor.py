@@ -6,15 +6,16 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Set
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from distributed import CancelledError, Client, Future, performance_report, wait
 
 from spectralearth_build.cluster.isolate import run_alone
+from spectralearth_build.cluster.sight import Blind, Sight, attempt_there
 from spectralearth_build.cluster.signals import raise_if_stopped
-from spectralearth_build.cluster.task import Failure, attempt
+from spectralearth_build.cluster.task import Failure, Look, attempt
 from spectralearth_build.errors import BuildError, StoppedError
 from spectralearth_build.progress import say
 
@@ -45,6 +46,16 @@ class DaskExecutor:
     """Seconds after which a task is taken off its worker and tried alone."""
     restore: Callable[[], None]
     """Called now and then; brings back workers that were lost for good."""
+    elsewhere: bool = False
+    """Whether its workers were started by somebody else, perhaps on other machines."""
+    look: Look | None = None
+    """What workers must see to get tasks; None: they are not asked."""
+    said: set[str] = field(default_factory=set)
+    """Workers of which was said that they get none."""
+
+    def seeing(self, look: Look) -> DaskExecutor:
+        """See `Executor.seeing`. Workers of this machine, made for the run, see what the driver sees."""
+        return replace(self, look=look) if self.elsewhere else self
 
     def run(
         self, stage: str, function: Callable[..., T], tasks: Mapping[str, tuple[Any, ...]]
@@ -52,6 +63,8 @@ class DaskExecutor:
         """See `Executor.run`. Tasks whose workers died come last, each alone in a process."""
         work = _Work(self, stage, function, tasks, f"{stage}-{{}}-{uuid.uuid4().hex[:8]}")
         try:
+            if tasks and work.sight:
+                work.sight.begin()
             yield from work.done()
         finally:
             work.cancel()
@@ -60,6 +73,17 @@ class DaskExecutor:
         for key in work.suspects:
             raise_if_stopped()
             yield key, run_alone(key, function, tasks[key], self.task_timeout, self.memory_limit)
+
+
+@dataclass(frozen=True)
+class _Running:
+    """A task under way."""
+
+    future: Future[Any]
+    since: float
+    """When it was submitted."""
+    workers: frozenset[str] | None
+    """Those that may run it; None: all."""
 
 
 @dataclass
@@ -72,21 +96,34 @@ class _Work:
     tasks: Mapping[str, tuple[Any, ...]]
     name: str
     """Pattern of the tasks' names; unique to this run, because a scheduler may serve others too."""
-    pending: dict[str, tuple[Future[Any], float]] = field(default_factory=dict)
-    """The tasks under way by key: future and time of submission."""
+    pending: dict[str, _Running] = field(default_factory=dict)
+    """The tasks under way by key."""
+    again: list[str] = field(default_factory=list)
+    """Keys of tasks to be submitted once more, since the fault was the worker's."""
     suspects: list[str] = field(default_factory=list)
     """Keys of tasks to be tried alone."""
     last_word: float = field(default_factory=time.monotonic)
     """When a task ended last, or it was said that none does."""
+    sight: Sight | None = None
+    """Which workers see what they should; None: all do."""
+    _left: int = 0
+    """Tasks that are neither done nor suspects."""
+    _submitted: int = 0
+
+    def __post_init__(self) -> None:
+        self._left = len(self.tasks)
+        if self.executor.look:
+            self.sight = Sight(self.executor.client, self.executor.look, self.executor.said)
 
     def done(self) -> Iterator[tuple[str, Any]]:
         """Yield (key, outcome) of every task that ends on the cluster; the others become `suspects`."""
         waiting = iter(self.tasks.items())
-        while self._submit(waiting):
+        while self._left:
+            self._submit(waiting)
             ended = self._ended()
             for key in ended:
                 try:
-                    outcome = self.pending[key][0].result(timeout=_FETCH_LIMIT)
+                    outcome = self.pending[key].future.result(timeout=_FETCH_LIMIT)
                 except BuildError:
                     raise
                 except TimeoutError:
@@ -98,7 +135,13 @@ class _Work:
                     self._suspect(key)
                 else:
                     del self.pending[key]
-                    yield key, outcome
+                    if isinstance(outcome, Blind) and self.sight:
+                        self.sight.rule_out(outcome)
+                        self.again.append(key)
+                    else:
+                        self._left -= 1
+                        yield key, outcome
+            self._look_around()
             self._drop_overdue()
             self._report_silence(bool(ended))
             self.executor.restore()
@@ -107,36 +150,62 @@ class _Work:
         """Withdraw what is still under way. After this no task runs any more, whose files might go next."""
         client = self.executor.client
         if self.pending and client.status == "running":
-            futures = {future.key: future for future, _ in self.pending.values()}
+            futures = {running.future.key: running.future for running in self.pending.values()}
             busy = self._busy_with(futures.keys())
             client.cancel(list(futures.values()), force=True)
             self._restart(busy)
         self.pending.clear()
 
-    def _submit(self, waiting: Iterator[tuple[str, tuple[Any, ...]]]) -> bool:
-        """Fill up what is under way; whether anything is."""
-        submit = self.executor.client.submit
-        while len(self.pending) < self.executor.workers + SPARE:
-            key, arguments = next(waiting, (None, ()))
+    def _submit(self, waiting: Iterator[tuple[str, tuple[Any, ...]]]) -> None:
+        """Fill up what is under way, as long as there are workers that may have it."""
+        may = frozenset(self.sight.good) if self.sight else None
+        while len(self.pending) < self.executor.workers + SPARE and may != frozenset():
+            key, arguments = self._next(waiting)
             if key is None:
                 break
-            future = submit(attempt, key, self.function, arguments, key=self.name.format(key), pure=False)
-            self.pending[key] = future, time.monotonic()
-        return bool(self.pending)
+            self._submitted += 1
+            future = self.executor.client.submit(
+                *(attempt_there if self.sight else attempt, key, self.function, arguments),
+                *([self.sight.look] if self.sight else []),
+                key=f"{self.name.format(key)}-{self._submitted}",
+                pure=False,
+                workers=None if may is None else sorted(may),
+            )
+            self.pending[key] = _Running(future, time.monotonic(), may)
+
+    def _next(self, waiting: Iterator[tuple[str, tuple[Any, ...]]]) -> tuple[str | None, tuple[Any, ...]]:
+        if self.again:
+            key = self.again.pop()
+            return key, self.tasks[key]
+        return next(waiting, (None, ()))
+
+    def _look_around(self) -> None:
+        """Ask workers that came, and give tasks that only workers now gone might have run to others."""
+        if self.sight is None:
+            return
+        self.sight.update()
+        for key, running in list(self.pending.items()):
+            if running.workers is not None and not running.workers & self.sight.good:
+                running.future.cancel(force=True)
+                del self.pending[key]
+                self.again.append(key)
 
     def _ended(self) -> list[str]:
         """Wait a moment; keys of the tasks that are no longer pending."""
+        if not self.pending:
+            time.sleep(TICK)
         with suppress(TimeoutError, CancelledError):
-            wait([future for future, _ in self.pending.values()], timeout=TICK, return_when="FIRST_COMPLETED")
+            futures = [running.future for running in self.pending.values()]
+            wait(futures, timeout=TICK, return_when="FIRST_COMPLETED")
         raise_if_stopped()
         if self.executor.client.status != "running":
             raise StoppedError("The connection to the Dask scheduler was lost.")
-        return [key for key, (future, _) in self.pending.items() if future.status != "pending"]
+        return [key for key, running in self.pending.items() if running.future.status != "pending"]
 
     def _drop_overdue(self) -> None:
         """Free the workers of tasks that hang; whether they really do is found out alone."""
         limit = time.monotonic() - self.executor.task_timeout
-        overdue = {future.key: key for key, (future, since) in self.pending.items() if since < limit}
+        overdue = {r.future.key: key for key, r in self.pending.items() if r.since < limit}
         if not overdue:
             return
         say(f"{self.stage}: no answer in {self.executor.task_timeout:g} s: {', '.join(overdue.values())}")
@@ -168,14 +237,14 @@ class _Work:
             self.last_word = now
         elif now - self.last_word > SILENCE:
             self.last_word = now
-            oldest = sorted(self.pending, key=lambda key: self.pending[key][1])[: self.executor.workers]
+            oldest = sorted(self.pending, key=lambda key: self.pending[key].since)[: self.executor.workers]
             say(
                 f"{self.stage}: nothing has ended for {SILENCE // 60} minutes; under way: {', '.join(oldest)}"
             )
 
     def _suspect(self, key: str) -> None:
-        future, _ = self.pending.pop(key)
-        future.cancel(force=True)
+        self.pending.pop(key).future.cancel(force=True)
+        self._left -= 1
         self.suspects.append(key)
 
 

@@ -48,7 +48,7 @@ def existing_cluster(
         threads = sum(worker["nthreads"] for worker in workers)
         say(f"Dask cluster at {config.scheduler}: {threads} threads, dashboard {client.dashboard_link}")
         with reporting(config.performance_report):
-            yield DaskExecutor(client, threads, limit, config.task_timeout, _watcher(client))
+            yield DaskExecutor(client, threads, limit, config.task_timeout, _watcher(client), elsewhere=True)
 
 
 @contextmanager

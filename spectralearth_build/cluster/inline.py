@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from spectralearth_build.cluster.signals import raise_if_stopped
-from spectralearth_build.cluster.task import Failure, attempt
+from spectralearth_build.cluster.task import Failure, Look, attempt
 
 T = TypeVar("T")
 
@@ -18,6 +18,11 @@ class InlineExecutor:
 
     workers: int = 1
     memory_limit: int | None = None
+    elsewhere = False
+
+    def seeing(self, look: Look) -> InlineExecutor:
+        """The same: there is one process, and it is its own driver."""
+        return self
 
     def run(
         self, stage: str, function: Callable[..., T], tasks: Mapping[str, tuple[Any, ...]]

@@ -13,6 +13,8 @@ from spectralearth_build.errors import BuildError, ProductError
 from spectralearth_build.faults import REFUSED, fault_of, number_of
 
 T = TypeVar("T")
+Look = Callable[[], None]
+"""Looks at what tasks read; raises ArchiveError where a process does not see what the driver saw. Can be pickled."""
 
 TRIES = 3
 """How often a task is tried that ends in another way each time."""
@@ -45,6 +47,15 @@ class Executor(Protocol):
         """Bytes that each of them may use; None: not limited."""
         ...
 
+    @property
+    def elsewhere(self) -> bool:
+        """Whether tasks may run on other machines, where the same path may be another folder."""
+        ...
+
+    def seeing(self, look: Look) -> Executor:
+        """The same executor, which gives tasks only to workers where ``look`` raises nothing."""
+        ...
+
     def run(
         self, stage: str, function: Callable[..., T], tasks: Mapping[str, tuple[Any, ...]]
     ) -> Iterator[tuple[str, T | Failure]]:
@@ -61,6 +72,7 @@ class Executor(Protocol):
         Raises:
             StoppedError: a signal came, or the cluster went away.
             BuildError: one that is no `ProductError`, such as OutOfSpaceError: it concerns all tasks.
+            ArchiveError: of those asked by `seeing`, no worker sees what it should.
         """
         ...
 

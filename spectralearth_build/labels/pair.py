@@ -16,6 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 import shapely
 
+from spectralearth_build.archive.watched import sharing
 from spectralearth_build.cluster import Executor, Failure
 from spectralearth_build.cluster.inline import InlineExecutor
 from spectralearth_build.errors import DamagedError, UsageError
@@ -176,8 +177,10 @@ class _Work:
         """Make shards; what failed."""
         reaches = _reaches(rasters, kind_of(definition)) if todo and len(rasters) > FEW else None
         tasks = _Tasks(self, definition, rasters, self._by_tile(todo), reaches)
-        steps = track(self.executor.run(STAGE, pair_shards, tasks), f"{STAGE} {definition.label}", len(tasks))
-        return [outcome for _, outcome in steps if isinstance(outcome, Failure)]
+        files = [Path(raster.path) for raster in rasters]
+        with sharing(self.executor, self.dataset, files) as sharers:
+            steps = track(sharers.run(STAGE, pair_shards, tasks), f"{STAGE} {definition.label}", len(tasks))
+            return [outcome for _, outcome in steps if isinstance(outcome, Failure)]
 
     def places(self, shard: int) -> tuple[Place, ...]:
         """The patches of a shard, retired ones too, in order of their rows."""
@@ -279,5 +282,6 @@ def _whole(dataset: Path, records: Sequence[LabelRecord], executor: Executor) ->
     """The same, by tasks; what cannot be read is not whole."""
     starts = range(0, len(records), _TOGETHER)
     tasks = {f"{start}": (dataset, records[start : start + _TOGETHER]) for start in starts}
-    found = track(executor.run("hash", whole_shards, tasks), "check labels", len(tasks))
-    return {shard for _, part in found if not isinstance(part, Failure) for shard in part}
+    with sharing(executor, dataset) as sharers:
+        found = track(sharers.run("hash", whole_shards, tasks), "check labels", len(tasks))
+        return {shard for _, part in found if not isinstance(part, Failure) for shard in part}

@@ -11,6 +11,7 @@ import pandas as pd
 from shapely.geometry.base import BaseGeometry
 
 from spectralearth_build.archive import mask as masks
+from spectralearth_build.archive.watched import sharing
 from spectralearth_build.cluster import Executor, Failure
 from spectralearth_build.config import Config, PlanConfig, QualityConfig
 from spectralearth_build.errors import BuildError, UsageError
@@ -71,10 +72,12 @@ def run_tasks(
         for bundle in bundles(jobs)
     }
     planned: list[PlanTables] = []
-    for key, outcome in track(executor.run("plan", plan_bundle, tasks), "plan", len(tasks)):
-        if isinstance(outcome, Failure):
-            raise BuildError(f"Planning failed in {key}: {outcome.error_class}: {outcome.message}.", dataset)
-        planned.append(outcome)
+    with sharing(executor, dataset) as sharers:
+        for key, outcome in track(sharers.run("plan", plan_bundle, tasks), "plan", len(tasks)):
+            if isinstance(outcome, Failure):
+                what = f"Planning failed in {key}: {outcome.error_class}: {outcome.message}."
+                raise BuildError(what, dataset)
+            planned.append(outcome)
     return planned
 
 

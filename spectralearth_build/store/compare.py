@@ -40,6 +40,8 @@ def _compare_shard(dataset: Path, task: TileTask, shard: int, sources: Sources) 
         except DamagedError:
             continue  # reported already, by the check of the shard
         pixels, reason = compose(patch, sources)
+        if reason:
+            task.witness()
         hit = (patch.patch_id,)
         if (stored is None) != bool(reason):
             yield Damage("SourceDiffers", name, f"{patch.patch_id}: {reason or 'it can be cut now'}.", hit)

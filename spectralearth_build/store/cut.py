@@ -20,6 +20,7 @@ import numpy as np
 from spectralearth_build.archive.product import is_packed
 from spectralearth_build.archive.record import FORMAT, forget_record
 from spectralearth_build.archive.shelf import Shelf
+from spectralearth_build.archive.watched import Watched, watched
 from spectralearth_build.cluster import Executor, Failure
 from spectralearth_build.config import Config, RunConfig
 from spectralearth_build.errors import ContentChangedError, PlanChangedError, ProductError
@@ -29,9 +30,10 @@ from spectralearth_build.plan.fingerprint import inputs_of, tile_changes
 from spectralearth_build.progress import track
 from spectralearth_build.store import publish, statistics
 from spectralearth_build.store.codec import PATCH_SHAPE, Patch, encode_patch
-from spectralearth_build.store.commit import Commit, Skipped, read_all
+from spectralearth_build.store.commit import Commit, Skipped, commit_name, read_all
 from spectralearth_build.store.compose import compose
 from spectralearth_build.store.failures import FailedTile, failed_path, read_failed, stamp
+from spectralearth_build.store.retry import Readable
 from spectralearth_build.store.schema import ROOT, shard_path
 from spectralearth_build.store.scratch import SCRATCH
 from spectralearth_build.store.shard import write_shard
@@ -79,6 +81,7 @@ def cut(archive: Path, dataset: Path, config: Config, executor: Executor) -> Cut
     Raises:
         PlanChangedError: settings or tiles differ from the plan's, or patches of another plan are here.
         OutOfSpaceError: the target is full.
+        ArchiveError: the archive is away, or goes away meanwhile.
         StoppedError: a signal came.
     """
     archive, dataset = archive.absolute(), dataset.absolute()  # workers may run elsewhere
@@ -89,9 +92,13 @@ def cut(archive: Path, dataset: Path, config: Config, executor: Executor) -> Cut
     _check_settings(planned, config)
     _check_tiles(planned, config)
     todo = _outstanding(archive, dataset, planned)
-    if todo:
-        remove(dataset / ROOT)
-    decoded, changed = _cut_all(archive, dataset, planned, todo, executor, _threads(config.run, executor))
+    with watched(executor, archive, dataset, planned.paths(todo)) as watching:
+        if todo:
+            remove(dataset / ROOT)
+        for shard in (shard for shards in todo.values() for shard in shards):
+            remove(dataset / commit_name(shard))  # it vouches for a shard that will be another
+        threads = _threads(config.run, executor)
+        decoded, changed = _cut_all(archive, dataset, planned, todo, watching, threads)
     published = publish.publish(dataset)
     counts = published.changed, published.written, published.skipped, published.failed
     return CutResult(len(todo), *counts, changed, decoded)
@@ -102,7 +109,7 @@ def _cut_all(
     dataset: Path,
     planned: Planned,
     todo: dict[str, list[int]],
-    executor: Executor,
+    executor: Watched,
     threads: int,
 ) -> tuple[Decoded, tuple[str, ...]]:
     """Run the tasks, and name the tiles of which products have changed.
@@ -112,7 +119,7 @@ def _cut_all(
     products = {tile_id: planned.products(tile_id, shards) for tile_id, shards in todo.items()}
     waiting = Counter(path for paths in products.values() for path in paths if is_packed(archive, path))
     shelf = Shelf(dataset / SCRATCH / "shelf", dict(waiting))
-    tasks = Tasks(archive, dataset, planned, todo, threads, shelf)
+    tasks = Tasks(archive, dataset, planned, todo, threads, shelf, executor.look)
     decoded, changed = Decoded(), []
     try:
         for tile_id, outcome in track(executor.run(STAGE, cut_tile, tasks), STAGE, len(tasks)):
@@ -185,7 +192,7 @@ def _jobs(
         for name in patch.sources:
             if name not in sources:
                 yield from _neighbour(sources, name)
-        yield partial(_make, patch, sources, task.codec)
+        yield partial(_make, patch, sources, task)
 
 
 def _neighbour(sources: SourceCache, name: str) -> Iterator[Callable[[], None]]:
@@ -203,11 +210,12 @@ def _neighbour(sources: SourceCache, name: str) -> Iterator[Callable[[], None]]:
         yield read
 
 
-def _make(planned: PlannedPatch, sources: SourceCache, codec: str) -> _Made:
+def _make(planned: PlannedPatch, sources: SourceCache, task: TileTask) -> _Made:
     pixels, reason = compose(planned, sources, _own_patch())
     if reason:
+        task.witness()  # a neighbour that cannot be read is one thing, an archive that is away another
         return _Made(planned, b"", BandStatistics(), reason)
-    return _Made(planned, encode_patch(pixels, codec), statistics.of_patch(pixels), "")
+    return _Made(planned, encode_patch(pixels, task.codec), statistics.of_patch(pixels), "")
 
 
 _held = threading.local()
@@ -222,23 +230,26 @@ def _own_patch() -> Patch:
 
 
 def _outstanding(archive: Path, dataset: Path, planned: Planned) -> dict[str, list[int]]:
-    """Shards without a valid commit by tile, without the tiles that failed in this version and have not changed.
+    """Shards without a valid commit by tile, without the tiles that failed and would fail again.
 
-    Where a product was not what scan had read, it is for scan to say whether the tile can be cut now.
+    Shards that lack patches because a neighbour could not be read are cut again once it can be. Where a product was not
+    what scan had read, it is for scan to say whether the tile can be cut now.
     """
+    readable = Readable(archive, dataset, planned)
     commits = read_all(dataset, planned.plan_of)
     failed = read_failed(dataset, planned.first_id)
     todo = {}
     for tile_id, shards in planned.shards_by_tile.items():
-        missing = [shard for shard in shards if shard not in commits]
+        missing = [s for s in shards if s not in commits or readable.now(commits[s])]
         if not missing:
             continue
         if tile_id in failed:
-            note, now = failed[tile_id], stamp(archive, str(planned.eligible.loc[tile_id, "path"]))
-            if (note.stamp, note.judged) == (now, FORMAT) and note.error_class != CHANGED:
-                continue
-            remove(failed_path(dataset, tile_id))
-        todo[tile_id] = missing
+            if not readable.again(failed[tile_id]):
+                missing = [s for s in missing if s in commits]
+            else:
+                remove(failed_path(dataset, tile_id))
+        if missing:
+            todo[tile_id] = missing
     return todo
 
 

@@ -11,7 +11,9 @@ from pathlib import Path
 
 from spectralearth_build.archive.below import below
 from spectralearth_build.archive.container import is_tar, is_zip
+from spectralearth_build.archive.record import FORMAT
 from spectralearth_build.archive.remote import INSIDE
+from spectralearth_build.errors import is_lasting
 from spectralearth_build.files import write_bytes
 from spectralearth_build.store.commit import json_bytes
 
@@ -34,6 +36,11 @@ class FailedTile:
     """Sizes and times of the product's files when it failed; when they change, the tile is tried again."""
     judged: int = 0
     """`record.FORMAT` of the version that it failed in; another one tries the tile again. 0: before that was noted."""
+
+    @property
+    def lasting(self) -> bool:
+        """Whether it stands for as long as the stamp stays the same; see `ProductError.lasting`."""
+        return self.judged == FORMAT and is_lasting(self.error_class)
 
     def write(self, dataset: Path) -> None:
         """Write the note, atomically."""

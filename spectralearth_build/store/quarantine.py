@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import json
-import re
 from pathlib import Path
 
 import pandas as pd
@@ -14,11 +13,11 @@ from spectralearth_build.files import remove
 from spectralearth_build.store.commit import FOLDER as COMMITS
 from spectralearth_build.store.commit import decode
 from spectralearth_build.store.failures import FOLDER as FAILED
+from spectralearth_build.store.retry import NEIGHBOUR
 from spectralearth_build.tables import QUARANTINE
 
 RECORDS = "work/scan"
 """What scan remembers of each product."""
-_NEIGHBOUR = re.compile(r"\S+ cannot be read: \w+")
 
 
 def quarantine(tiles: pd.DataFrame) -> pd.DataFrame:
@@ -79,7 +78,7 @@ def _lacks_a_neighbour(record: Path) -> bool:
         skipped = decode(record.read_bytes()).skipped
     except ValueError:
         return False  # no proof of anything: it is not used
-    return any(_NEIGHBOUR.fullmatch(skip.reason) for skip in skipped)
+    return any(NEIGHBOUR.fullmatch(skip.reason) for skip in skipped)
 
 
 def _kind(name: str) -> type[errors.BuildError] | None:

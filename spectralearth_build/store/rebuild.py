@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from spectralearth_build.archive.manifest import Listed, write_tile_list
 from spectralearth_build.archive.scan import scan
+from spectralearth_build.archive.watched import watched
 from spectralearth_build.cluster import Executor, Failure
 from spectralearth_build.config import Config
 from spectralearth_build.files import make_folder
@@ -74,8 +76,10 @@ def cut_again(
     lost = {source.tile_id for source in sources if not (folder / source.mask).is_file()}
     if lost:
         _mask_again(archive, folder, planned, lost, config, executor)
-    steps = track(executor.run("repair", cut_tile, tasks), "repair", len(tasks))
-    return [outcome for _, outcome in steps if isinstance(outcome, Failure)]
+    with watched(executor, archive, folder, planned.paths(shards)) as watching:
+        tasks = replace(tasks, witness=watching.look)
+        steps = track(watching.run("repair", cut_tile, tasks), "repair", len(tasks))
+        return [outcome for _, outcome in steps if isinstance(outcome, Failure)]
 
 
 def with_settings(config: Config, settings: Mapping[str, Any]) -> Config:

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from spectralearth_build.archive.watched import sharing
 from spectralearth_build.cluster import Executor, Failure
 from spectralearth_build.cluster.inline import InlineExecutor
 from spectralearth_build.errors import DamagedError, UsageError
@@ -134,9 +135,10 @@ def _run(
         key: (dataset, target, commit, planned.plan_of(commit.shard), (old, codec), rows)
         for key, commit in waiting.items()
     }
-    for key, outcome in track(executor.run("recode", recode_shard, tasks), "recode", len(tasks)):
-        if isinstance(outcome, Failure):
-            yield key, outcome
+    with sharing(executor, dataset) as sharers:
+        for key, outcome in track(sharers.run("recode", recode_shard, tasks), "recode", len(tasks)):
+            if isinstance(outcome, Failure):
+                yield key, outcome
 
 
 def _manifest(dataset: Path) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from typing import Any
 
 from spectralearth_build.cluster import Executor
 from spectralearth_build.config import Config
-from spectralearth_build.errors import BuildError, UsageError
+from spectralearth_build.errors import ConfigError, PlanChangedError, UsageError
 from spectralearth_build.files import make_folder, move, remove, write_bytes
 from spectralearth_build.plan.planner import MAP
 from spectralearth_build.store import schema
@@ -137,7 +137,11 @@ class _Job:
         settings = self.manifest.get("settings", {})
         try:
             planned = planned_again(self.archive, self.folder, self.config, settings, self.executor)
-        except BuildError as error:
+        except (
+            ConfigError,
+            UsageError,
+            PlanChangedError,
+        ) as error:  # others, such as a full disk, end the repair
             self.result.refused.append(f"{hit}: planning again failed: {error}")
             return None
         if planned.id != self.manifest.get("plan"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from bisect import bisect
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
@@ -15,6 +15,7 @@ import geopandas as gpd
 import numpy as np
 import pandas as pd
 
+from spectralearth_build.archive.presence import Witness
 from spectralearth_build.archive.shelf import Shelf
 from spectralearth_build.errors import UsageError
 from spectralearth_build.overlap.lattice import Box, window
@@ -79,6 +80,8 @@ class TileTask:
     """Threads that decode and encode."""
     shelf: Shelf | None = None
     """Unpacked archives that the tasks of a run share."""
+    witness: Witness = field(default_factory=Witness)
+    """What must be there before a patch is given up."""
 
 
 @dataclass(frozen=True)
@@ -162,6 +165,10 @@ class Planned:
         pairs = self.live[["tile_id", "shard"]].drop_duplicates().sort_values(["tile_id", "shard"])
         return {str(tile): [int(s) for s in group] for tile, group in pairs.groupby("tile_id")["shard"]}
 
+    def paths(self, shards: Mapping[str, list[int]]) -> set[str]:
+        """Paths of the products that give pixels to some shards of some tiles."""
+        return set().union(*(self.products(tile_id, some) for tile_id, some in shards.items()))
+
     def products(self, tile_id: str, shards: list[int]) -> set[str]:
         """Paths of the products that give pixels to some shards of a tile."""
         names = {n for shard in shards for n in chain(*self.live["sources"].iloc[self._rows_by_shard[shard]])}
@@ -229,11 +236,17 @@ class Tasks(Mapping[str, tuple[Path, Path, TileTask]]):
     """Threads of a task."""
     shelf: Shelf | None = None
     """Unpacked archives that tasks share."""
+    witness: Witness = field(default_factory=Witness)
+    """What must be there before a patch is given up."""
 
     def __getitem__(self, tile_id: str) -> tuple[Path, Path, TileTask]:
         task = self.planned.task(tile_id, self.shards[tile_id])
         shelf = self.shelf.only([source.path for source in task.sources.values()]) if self.shelf else None
-        return self.archive, self.dataset, replace(task, threads=self.threads, shelf=shelf)
+        return (
+            self.archive,
+            self.dataset,
+            replace(task, threads=self.threads, shelf=shelf, witness=self.witness),
+        )
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.shards)

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import zarr
 
+from spectralearth_build.archive.watched import sharing, watched
 from spectralearth_build.cluster import Executor, Failure
 from spectralearth_build.cluster.inline import InlineExecutor
 from spectralearth_build.errors import UsageError
@@ -63,6 +64,7 @@ def verify(dataset: Path, archive: Path | None = None, executor: Executor | None
     Raises:
         UsageError: the dataset is not published, or has grown since in plan.
         MachineError: there are too few open files, or too little memory.
+        ArchiveError: the archive is away, or goes away meanwhile.
     """
     dataset = dataset.absolute()
     try:
@@ -88,19 +90,18 @@ def verify(dataset: Path, archive: Path | None = None, executor: Executor | None
     def check(kind: str, path: str, *arguments: Any, by: Callable[..., Iterable[Damage]]) -> list[Damage]:  # noqa: ANN401
         return list(examined(kind, path, partial(by, *arguments), path in changed))
 
-    of_labels = dataset, planned, labels, files, changed, runner
     found += check("SplitsWrong", SPLITS.file, dataset, planned.patches, by=check_splits)
-    found += _shards(dataset, planned, commits, files, runner)
-    found += check("LabelsWrong", LABELS.file, *of_labels, by=check_labels)
+    with sharing(runner, dataset) as sharers:
+        found += _shards(dataset, planned, commits, files, sharers)
+        of_labels = dataset, planned, labels, files, changed, sharers
+        found += check("LabelsWrong", LABELS.file, *of_labels, by=check_labels)
     if not changed & set(FILES):
         found += check("IndexWrong", FILES[0], dataset, planned, by=_index)
     if wrong:
         return sorted(found)  # what follows is computed from the tables
     found += check("StoreWrong", schema.ROOT, dataset, planned, by=_store)
     if archive is not None:
-        tasks = Tasks(archive.absolute(), dataset, planned, _shards_by_tile(planned, commits))
-        for tile_id, outcome in track(runner.run("compare", compare_tile, tasks), "compare", len(tasks)):
-            found += [of_failure(tile_id, outcome)] if isinstance(outcome, Failure) else outcome
+        found += _compare(dataset, archive.absolute(), planned, _shards_by_tile(planned, commits), runner)
     return sorted(found)
 
 
@@ -264,6 +265,16 @@ def _store(dataset: Path, planned: Planned) -> Iterator[Damage]:
             yield Damage("StoreWrong", f"{schema.STORE}/{name}", "Its values are not those of the tables.")
     if _json(dataset / schema.STORE / schema.REFLECTANCE / "zarr.json") != reflectance:
         yield Damage("StoreWrong", schema.REFLECTANCE, "Its metadata is not that of the plan.")
+
+
+def _compare(
+    dataset: Path, archive: Path, planned: Planned, shards: dict[str, list[int]], runner: Executor
+) -> Iterator[Damage]:
+    """Every patch against its source pixels."""
+    with watched(runner, archive, dataset, planned.paths(shards)) as watching:
+        tasks = Tasks(archive, dataset, planned, shards, witness=watching.look)
+        for tile_id, outcome in track(watching.run("compare", compare_tile, tasks), "compare", len(tasks)):
+            yield from [of_failure(tile_id, outcome)] if isinstance(outcome, Failure) else outcome
 
 
 def _json(path: Path) -> Any:  # noqa: ANN401

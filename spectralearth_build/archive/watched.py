@@ -1,0 +1,142 @@
+"""An executor that looks at the archive before it lets a failure convict a product."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from spectralearth_build.archive.presence import Witness, away, ground_of, noted, witness
+from spectralearth_build.cluster.task import Executor, Failure, Look
+from spectralearth_build.errors import ArchiveError, MediumError, TimeLimitError
+from spectralearth_build.storage import attach
+
+T = TypeVar("T")
+
+LIMIT = 60.0
+"""Seconds that looking may take: a disk behind a broken connection never answers."""
+OF_DISK = (MediumError.__name__, TimeLimitError.__name__)
+"""Failures that a bad sector or a huge product may cause once, and a failing disk again and again."""
+MANY, OF = 5, 10
+"""So many of these among so many tasks that ended last are the disk's."""
+
+
+@contextmanager
+def watched(executor: Executor, archive: Path, dataset: Path, products: Iterable[str]) -> Iterator[Watched]:
+    """Yield an executor for tasks that read products of an archive and write below a dataset.
+
+    When a task fails, the archive is looked at: if it is away, the run ends, and no product is convicted. On a cluster
+    each worker must see archive and dataset before it gets tasks.
+
+    Args:
+        executor: runs the tasks.
+        archive: folder of the products.
+        dataset: the dataset.
+        products: paths of the products that will be read; see `presence.witness`.
+
+    Raises:
+        ArchiveError: archive or dataset are away, now, for every worker, or when a task fails.
+    """
+    seen = witness(archive, products)
+    if not executor.elsewhere or attach.at(dataset) is not None:
+        yield Watched(executor, archive, seen)
+        return
+    with noted(dataset) as note:
+        yield Watched(executor, archive, Witness((*seen.grounds, note)))
+
+
+@contextmanager
+def sharing(executor: Executor, dataset: Path, files: Iterable[Path] = ()) -> Iterator[Executor]:
+    """Yield an executor whose tasks go to workers that see a dataset, and some files, as this process does.
+
+    Args:
+        executor: runs the tasks.
+        dataset: the dataset.
+        files: what else tasks read; those that are not here are left out.
+    """
+    if not executor.elsewhere:
+        yield executor
+        return
+    grounds = tuple(ground_of(file) for file in files if file.is_file())
+    if attach.at(dataset) is not None:
+        yield executor.seeing(Witness(grounds)) if grounds else executor
+        return
+    with noted(dataset) as note:
+        yield executor.seeing(Witness((*grounds, note)))
+
+
+@dataclass(frozen=True)
+class Watched:
+    """See `watched` and `Executor`."""
+
+    inner: Executor
+    archive: Path
+    look: Witness
+
+    @property
+    def workers(self) -> int:
+        """How many tasks run at a time."""
+        return self.inner.workers
+
+    @property
+    def memory_limit(self) -> int | None:
+        """Bytes that each of them may use; None: not limited."""
+        return self.inner.memory_limit
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether they may run on other machines."""
+        return self.inner.elsewhere
+
+    def seeing(self, look: Look) -> Watched:
+        """See `Executor.seeing`."""
+        return Watched(self.inner.seeing(look), self.archive, self.look)
+
+    def run(
+        self, stage: str, function: Callable[..., T], tasks: Mapping[str, tuple[Any, ...]]
+    ) -> Iterator[tuple[str, T | Failure]]:
+        """See `Executor.run`."""
+        executor = self.inner.seeing(self.look) if self.look.grounds else self.inner
+        latest: deque[str] = deque(maxlen=OF)
+        for key, outcome in executor.run(stage, function, tasks):
+            failed = outcome.error_class if isinstance(outcome, Failure) else ""
+            if failed:
+                look_within(self.look, self.archive)
+            latest.append(failed)
+            if sum(kind in OF_DISK for kind in latest) >= MANY:
+                raise ArchiveError(
+                    f"{MANY} of the last {len(latest)} products cannot be read ({failed}).",
+                    self.archive,
+                    "Check its disk, or the connection to it, and run the same command again: none was convicted.",
+                )
+            yield key, outcome
+
+
+def look_within(look: Look, archive: Path, seconds: float = LIMIT) -> None:
+    """Look, but do not wait for ever.
+
+    Raises:
+        ArchiveError: what is looked at is away, or does not answer.
+    """
+    answers: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
+
+    def ask() -> None:
+        try:
+            look()
+        except BaseException as error:
+            answers.put(error)
+        else:
+            answers.put(None)
+
+    threading.Thread(target=ask, daemon=True).start()
+    try:
+        error = answers.get(timeout=seconds)
+    except queue.Empty:
+        raise away(archive, f"no answer in {seconds:g} seconds") from None
+    if error is not None:
+        raise error

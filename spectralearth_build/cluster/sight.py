@@ -1,0 +1,142 @@
+"""Which workers of a cluster see what the driver sees: others, such as one without a mount, get no tasks.
+
+Each worker proves it before it gets its first task, and again whenever a task fails there: it is the suspect then, not
+the product.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from distributed import Client, Future, get_worker
+
+from spectralearth_build.cluster.signals import raise_if_stopped
+from spectralearth_build.cluster.task import Failure, Look, attempt
+from spectralearth_build.errors import ArchiveError, BuildError
+from spectralearth_build.progress import say
+
+PATIENCE = 60
+"""Seconds that the first workers have for their proof; those that are busy with the work of others may take longer."""
+_TICK = 0.1
+
+
+@dataclass(frozen=True)
+class Blind:
+    """What a worker answers that does not see what it should."""
+
+    worker: str
+    """Its address."""
+    host: str
+    """The machine's name."""
+    what: ArchiveError
+    """What it cannot see."""
+
+
+def attempt_there(key: str, function: Callable[..., Any], arguments: tuple[Any, ...], look: Look) -> Any:  # noqa: ANN401
+    """`attempt`, on a worker of which it is not certain that it sees what it should.
+
+    Returns:
+        What `attempt` returns, or a `Blind`.
+    """
+    try:
+        try:
+            outcome = attempt(key, function, arguments)
+        except BuildError:
+            look()
+            raise
+        if isinstance(outcome, Failure):
+            look()
+    except ArchiveError as error:
+        return _blind(error)
+    return outcome
+
+
+def prove(look: Look) -> Blind | None:
+    """Task: whether a worker sees what it should."""
+    try:
+        look()
+    except ArchiveError as error:
+        return _blind(error)
+    return None
+
+
+def _blind(error: ArchiveError) -> Blind:
+    return Blind(get_worker().address, socket.gethostname(), error)
+
+
+@dataclass
+class Sight:
+    """The workers of somebody else's cluster during one stage."""
+
+    client: Client
+    look: Look
+    said: set[str]
+    """Workers of which the user was told already."""
+    good: set[str] = field(default_factory=set)
+    """Addresses of those that have proved it."""
+    blind: dict[str, Blind] = field(default_factory=dict)
+    """Those that do not see."""
+    _asked: dict[str, Future[Any]] = field(default_factory=dict)
+
+    def begin(self) -> None:
+        """Ask every worker, and wait for the answers.
+
+        Raises:
+            ArchiveError: not one of them sees what it should.
+        """
+        limit = time.monotonic() + PATIENCE
+        self.update()
+        while self._asked and time.monotonic() < limit:
+            raise_if_stopped()
+            time.sleep(_TICK)
+            self.update()
+
+    def update(self) -> None:
+        """Ask workers that have come since, and take in answers.
+
+        Raises:
+            ArchiveError: there are workers, and not one of them sees what it should.
+        """
+        live = set(self.client.scheduler_info(n_workers=-1)["workers"])
+        self.good &= live
+        for gone in self._asked.keys() - live:
+            self._asked.pop(gone).cancel()
+        for address in live - self.good - self.blind.keys() - self._asked.keys():
+            self._asked[address] = self.client.submit(
+                prove, self.look, workers=[address], allow_other_workers=False, pure=False
+            )
+        for address, future in [item for item in self._asked.items() if item[1].done()]:
+            del self._asked[address]
+            # A worker that dies over the proof is asked again if it comes back.
+            answer = future.result() if future.status == "finished" else None
+            if isinstance(answer, Blind):
+                self.rule_out(answer)
+            elif future.status == "finished":
+                self.good.add(address)
+        if live and not self.good and not self._asked:
+            self._nobody()
+
+    def rule_out(self, blind: Blind) -> None:
+        """Give a worker no more tasks, unless it is the archive itself that is away.
+
+        Raises:
+            ArchiveError: this process does not see it either.
+        """
+        self.look()
+        self.good.discard(blind.worker)
+        self.blind[blind.worker] = blind
+        if blind.worker not in self.said:
+            self.said.add(blind.worker)
+            what = f"{blind.what.path}: {blind.what.what}"
+            say(f"The worker {blind.worker} on {blind.host} gets no tasks. There, {what}")
+
+    def _nobody(self) -> None:
+        found = [f"{blind.host}: {blind.what.path}: {blind.what.what}" for blind in self.blind.values()]
+        raise ArchiveError(
+            f"No worker of the cluster sees what this process sees. {' '.join(sorted(set(found))[:3])}",
+            remedy="Mount archive and dataset under the same path on every machine, and run again.",
+        )
