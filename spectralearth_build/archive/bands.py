@@ -40,9 +40,13 @@ class BandTable:
     def near(self) -> npt.NDArray[np.int32]:
         """The bands just before and after each in the spectrum of its detector, -1 for none, int32 [202, 2].
 
-        Bands next to each other are 6 to 12 nm apart; what lies across a gap of `GAP` is no neighbour.
+        Bands next to each other are 5 to 12 nm apart; what lies across a gap of `GAP` is no neighbour. Where the
+        detectors meet, the last of the one goes on in the other.
         """
         near = np.full((len(self.detector), 2), -1, np.int32)
+        close = np.diff(self.wavelength_nm) < GAP
+        near[1:, 0] = np.where(close, np.arange(len(close)), -1)
+        near[:-1, 1] = np.where(close, np.arange(1, len(close) + 1), -1)
         for detector in set(self.detector):
             bands = np.flatnonzero(np.asarray(self.detector) == detector)
             close = np.diff(self.wavelength_nm[bands]) < GAP
