@@ -135,8 +135,8 @@ class StoreConfig(Section):
     codec: CodecName = Field(
         default="spectral",
         description="spectral: band prediction + lz4 (less than half of raw). fast: band delta + lz4, quickest to "
-        "write and read. portable: zstd alone, readable without this package. dense: for archives, smallest and "
-        "three times slower to read.",
+        "write and read. portable: blosc with zstd inside, for Zarr v3 readers without this package. dense: for "
+        "archives, smallest and three times slower to read.",
     )
     shard_rows: int = Field(default=16, ge=1, le=1024, description="Patches per shard file; about 3 MB each.")
 

@@ -31,7 +31,8 @@ class BuildError(Exception):
 
     def __str__(self) -> str:
         where = "" if self.path is None else f"{self.path}: "
-        return f"{where}{self.what} {self.remedy}"
+        between = "" if self.what.endswith("\n") else " "  # a list of lines ends with one
+        return f"{where}{self.what}{between}{self.remedy}"
 
 
 class ConfigError(BuildError):

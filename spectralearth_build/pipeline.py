@@ -22,6 +22,7 @@ from spectralearth_build.plan.planner import FILE as PLAN
 from spectralearth_build.plan.planner import MAP, plan
 from spectralearth_build.progress import say
 from spectralearth_build.storage import attach
+from spectralearth_build.store.against import not_compared, require_sources
 from spectralearth_build.store.cut import cut
 from spectralearth_build.store.damage import NOT_CHECKED, Damage
 from spectralearth_build.store.manifest import MANIFEST
@@ -31,6 +32,7 @@ from spectralearth_build.store.schema import STORE
 from spectralearth_build.store.space import check_space
 from spectralearth_build.store.verify import verify
 from spectralearth_build.tables import LOCATIONS, STATUSES, TILES
+from spectralearth_build.texts import counted
 
 CHECKED = "work/checked.json"
 """Which manifest the last `build` has verified and reported, so that it need not do so again."""
@@ -51,7 +53,7 @@ class Run:
         counts = tiles["status"].mask(tiles["eligible"].astype(bool), "sound").value_counts()
         found = ", ".join(f"{counts[status]} {status}" for status in ("sound", *STATUSES) if status in counts)
         same = before is not None and before == _stamp(self.dataset / TILES.file)
-        say(f"scan: {len(tiles)} products: {found or 'none'}{', nothing to do' if same else ''}")
+        say(f"scan: {counted(len(tiles), 'product')}: {found or 'none'}{', nothing to do' if same else ''}")
         for line in remarks(tiles, self.config.scan.correction):
             say(f"scan: {line}")
         if holes := int((tiles["hole_fraction"] > 0).sum()):
@@ -84,15 +86,19 @@ class Run:
             check_space(self.dataset)
         result = cut(archive, self.dataset, self.config, self.executor)
         for label, count in unlabelled(self.dataset).items():
-            say(f"cut: {count:,} patches lack labels of {label}: run `pair` again, with the same rasters")
+            lack = counted(count, "patch lacks", "patches lack")
+            say(f"cut: {lack} labels of {label}: run `pair` again, with the same rasters")
         if not result.tiles_cut and not result.published:
-            say(f"cut: nothing to do, {result.written} patches are there")
+            say(f"cut: nothing to do, {counted(result.written, 'patch is', 'patches are')} there")
             return 0
-        say(f"cut: {result.tiles_cut} tiles cut; the dataset has {result.written} patches")
+        written = counted(result.written, "patch", "patches")
+        say(f"cut: {counted(result.tiles_cut, 'tile')} cut; the dataset has {written}")
         if result.skipped:
-            say(f"cut: {result.skipped} planned patches skipped, see patches.parquet")
+            say(
+                f"cut: {counted(result.skipped, 'planned patch', 'planned patches')} skipped, see patches.parquet"
+            )
         if result.failed:
-            say(f"cut: {len(result.failed)} tiles failed: {', '.join(result.failed[:5])}")
+            say(f"cut: {counted(len(result.failed), 'tile')} failed: {', '.join(result.failed[:5])}")
         if bad := causes(TILES.read(self.dataset, ["status", "error_class"])):
             say(f"cut: quarantined: {bad}; see quarantine.parquet, and `build --retry-quarantined`")
         return len(result.changed)
@@ -102,16 +108,26 @@ class Run:
         changed = self.cut(archive)
         if not changed:
             return
-        say(f"cut: products of {changed} tiles have changed since they were scanned; they are read again")
+        say(f"cut: {counted(changed, 'tile')} changed since the scan; the products are read again")
         for stage in (self.scan, lambda _: self.plan(), self.cut):
             raise_if_stopped()
             stage(archive)
 
     def verify(self, archive: Path | None = None) -> list[Damage]:
-        """Read everything again, and say what is damaged; see `store.verify.verify`."""
-        damages = verify(self.dataset, archive, self.executor)
+        """Read everything again, and say what is damaged; see `store.verify.verify`.
+
+        Raises:
+            UsageError: nothing is damaged, but products that it was to be compared with are not in the archive.
+        """
+        if archive is not None:
+            require_sources(self.dataset, archive)
+        found = verify(self.dataset, archive, self.executor)
+        damages = [damage for damage in found if not damage.source_missing]
         for damage in damages:
             say(f"verify: {damage}")
+        missing = [damage.path for damage in found if damage.source_missing]
+        if missing and not damages:
+            raise not_compared(missing)
         against = " and equals its source pixels" if archive else ""
         say(f"verify: {_told(damages)}" if damages else f"verify: everything is sound{against}")
         return damages
@@ -155,7 +171,7 @@ def build(
         BuildError: of any stage.
     """
     if retry:
-        say(f"{retry_quarantined(dataset)} verdicts on products forgotten")
+        say(f"{counted(retry_quarantined(dataset), 'verdict')} on products forgotten")
     with connect(config.run, planned_memory(dataset)) as executor:
         run = Run(dataset, config, executor)
         run.scan(archive)
@@ -237,8 +253,10 @@ def _finish(run: Run, archive: Path, compare: bool) -> list[Damage]:
 def _told(damages: list[Damage]) -> str:
     """How much is damaged, and of how much this is not known."""
     unknown = sum(damage.kind == NOT_CHECKED for damage in damages)
-    parts = {"damaged in {} points": len(damages) - unknown, "{} points could not be checked": unknown}
-    return ", ".join(text.format(count) for text, count in parts.items() if count)
+    known = len(damages) - unknown
+    parts = [f"damaged in {counted(known, 'point')}"] if known else []
+    parts += [f"{counted(unknown, 'point')} could not be checked"] if unknown else []
+    return ", ".join(parts)
 
 
 def _json(path: Path) -> dict[str, Any]:

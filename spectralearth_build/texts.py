@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 _STAND_IN = re.compile("[\\udc80-\\udcff]")
 """What Python reads in place of a byte that is not UTF-8 (os.fsdecode)."""
+
+
+LONG = 80
+"""Characters of a value that are shown."""
 
 
 def counted(number: int, one: str, many: str = "") -> str:
@@ -18,6 +24,53 @@ def counted(number: int, one: str, many: str = "") -> str:
         many: the noun for any other number; with an s by default.
     """
     return f"{number:,} {one if number == 1 else many or f'{one}s'}"
+
+
+def install(extra: str) -> str:
+    """How to install optional dependencies; this package is on no registry.
+
+    Args:
+        extra: names of extras in pyproject.toml, such as "train" or "train,bench".
+    """
+    return f"In a checkout: pip install '.[{extra}]'. With a wheel: pip install 'FILE.whl[{extra}]'."
+
+
+def changes(old: object, new: object, name: str = "") -> list[str]:
+    """What differs between two JSON documents, a line each: ``plan.value: was "patches", is "pairs"``.
+
+    Args:
+        old: the document before.
+        new: the document now; what only one of them has was, or is, not set.
+        name: dotted name of the two, which those of their parts begin with.
+    """
+    if old == new:
+        return []
+    if not isinstance(old, Mapping | list) or not isinstance(new, Mapping | list):
+        return [f"{name}: was {_value(old)}, is {_value(new)}"]
+    before, after = _parts(old), _parts(new)
+    return [
+        line
+        for key in sorted({*before, *after})
+        for line in changes(before.get(key), after.get(key), f"{name}.{key}" if name else key)
+    ]
+
+
+def listed(lines: Sequence[str], most: int = 12) -> str:
+    """Lines to put behind a colon, each on its own, indented; the last of many are only counted."""
+    more = [f"and {len(lines) - most} more"] if len(lines) > most else []
+    return "".join(f"\n  {line}" for line in [*lines[:most], *more]) + "\n"
+
+
+def _parts(document: Mapping[str, object] | list[object]) -> dict[str, object]:
+    named = document.items() if isinstance(document, Mapping) else enumerate(document)
+    return {str(key): value for key, value in named}
+
+
+def _value(value: object) -> str:
+    if value is None:
+        return "not set"
+    text = json.dumps(value, default=str)
+    return text if len(text) <= LONG else f"{text[: LONG - 3]}..."
 
 
 def as_text(name: str) -> str:

@@ -17,6 +17,7 @@ from spectralearth_build.files import delete_partials, remove, write_bytes
 from spectralearth_build.labels.classes import NOMENCLATURES
 from spectralearth_build.progress import say, track
 from spectralearth_build.store.threads import cores
+from spectralearth_build.texts import counted
 
 CELLS, CACHE = "cells", "cache"
 FAILED = "failed.json"
@@ -50,13 +51,13 @@ def run(config: BenchmarkConfig, out: Path) -> list[Job]:
     delete_partials(folder)
     delete_partials(out.resolve() / CACHE)
     left = [job for job in every if not is_done(folder / job.key)]
-    say(f"benchmark: {len(every)} cells, {len(every) - len(left)} of them done")
+    say(f"benchmark: {counted(len(every), 'cell')}, {len(every) - len(left)} of them done")
     for job in left:
         remove(folder / job.key / RESULT)  # it is none
     if left:
         with connect(config.run) as executor:
             failed = _work(config, left, out.resolve(), executor)
-        say(f"benchmark: {len(left) - failed} cells finished, {failed} failed")
+        say(f"benchmark: {counted(len(left) - failed, 'cell')} finished, {failed} failed")
     return every
 
 

@@ -12,6 +12,7 @@ from spectralearth_build.cli.bench_learn import learn
 from spectralearth_build.cli.bench_pretrain import pretrain
 from spectralearth_build.cli.bench_store import store
 from spectralearth_build.cli.options import verb
+from spectralearth_build.texts import install
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -120,9 +121,7 @@ def load(
     from spectralearth_build.errors import UsageError
 
     if find_spec("torch") is None:
-        raise UsageError(
-            "Loaders are compared in torch.", None, "pip install 'spectralearth-build[train,bench]'"
-        )
+        raise UsageError("Loaders are compared in torch.", None, install("train,bench"))
     from spectralearth_build.bench.feeding import loading, loading_data, loading_report
     from spectralearth_build.bench.show import save
     from spectralearth_build.store.threads import cores

@@ -24,7 +24,7 @@ def store(
     """Compare codecs: how small, how fast to write, how fast to read, on the same patches in one process.
 
     Every preset of store.codec, alone and beside its blosc part; plain blosc, zstd, gzip; pcodec, JPEG XL and JPEG-LS
-    where they are installed (pip install 'spectralearth-build[bench]'); all proven lossless first. The pixels are
+    where they are installed (in a checkout: pip install '.[bench]'); all proven lossless first. The pixels are
     synthetic land, once with the usual noise and once with half of it, and those of images.
 
     Example: [bold]spectralearth-build bench store --image tile/...-SPECTRAL_IMAGE.TIF[/bold]

@@ -11,6 +11,7 @@ import typer
 from spectralearth_build.cli.codes import DONE, QUARANTINED
 from spectralearth_build.cli.torch import need_torch
 from spectralearth_build.errors import UsageError
+from spectralearth_build.texts import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -99,7 +100,7 @@ def _list(config: BenchmarkConfig, out: Path) -> int:
     done = [is_done(out / CELLS / job.key) for job in cells]
     for job, there in zip(cells, done, strict=True):
         say(f"{'done' if there else 'to do'}  {job.cell.name}")
-    say(f"benchmark: {len(cells)} cells, {sum(done)} of them done")
+    say(f"benchmark: {counted(len(cells), 'cell')}, {sum(done)} of them done")
     return DONE
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from spectralearth_build.cli.torch import need_torch
+from spectralearth_build.texts import counted
 
 if TYPE_CHECKING:
     from spectralearth_build.evaluate.config import EvaluateConfig
@@ -118,6 +119,7 @@ def samples(result: Result) -> str:
     """What was learned from and judged by, in a line."""
     count = result.samples
     return (
-        f"{count['train']} patches of {count['locations']} locations to learn from, {count['val']} val, "
-        f"{count['test']} test, {count['unlabelled']} without labels; {result.trainable:,} parameters trained"
+        f"{counted(count['train'], 'patch', 'patches')} of {counted(count['locations'], 'location')} to learn from, "
+        f"{count['val']} val, {count['test']} test, {count['unlabelled']} without labels; "
+        f"{result.trainable:,} parameters trained"
     )

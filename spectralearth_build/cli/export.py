@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from spectralearth_build.cli.options import Begun, Settings
+from spectralearth_build.texts import counted
 
 if TYPE_CHECKING:
     from spectralearth_build.export.form import Options
@@ -110,5 +111,6 @@ def _recode(dataset: Path, target: Path, codec: str, settings: Settings) -> None
     with connect(settings.load().run) as executor:
         done = recode(dataset, target, codec, executor)
     say(
-        f"{target}: {done.shards:,} shards written; {done.before / 1e6:,.1f} MB before, {done.after / 1e6:,.1f} MB now"
+        f"{target}: {counted(done.shards, 'shard')} written; {done.before / 1e6:,.1f} MB before, "
+        f"{done.after / 1e6:,.1f} MB now"
     )

@@ -10,6 +10,7 @@ import typer
 
 from spectralearth_build.cli.codes import DONE
 from spectralearth_build.cli.options import BegunPlace, Settings
+from spectralearth_build.texts import counted
 
 if TYPE_CHECKING:
     from spectralearth_build.cluster import Executor
@@ -128,9 +129,10 @@ def _pair(folder: Path, requests: list[Request], executor: Executor, anew: bool)
         years = ", ".join(
             f"{n:,} of {y}" for y, n in written["year"].value_counts().sort_index().items() if y
         )
-        say(f"pair: {name}: {shards:,} shards made{'' if shards else ', nothing to do'}")
+        say(f"pair: {name}: {counted(shards, 'shard')} made{'' if shards else ', nothing to do'}")
         say(
-            f"pair: {name}: {len(written):,} of {len(mine):,} patches have a map{f': {years}' if years else ''}"
+            f"pair: {name}: {len(written):,} of {counted(len(mine), 'patch', 'patches')} with a map"
+            f"{f': {years}' if years else ''}"
         )
         left = mine.loc[mine["status"] == "skipped", "reason"].str.replace(
             r"^[\d.]+%", "too little", regex=True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import re
 import sys
 import traceback
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
+from rich.markup import escape
 
 from spectralearth_build.cli.codes import code_of, message_of
 from spectralearth_build.cluster.signals import stop_on_signals
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from spectralearth_build.config import Config
 
 PANEL = "Options of every verb"
+_MARKUP = re.compile(r"(\[/?bold\])")
 
 
 def place(text: str) -> Path | Remote:
@@ -188,8 +191,9 @@ def verb(function: Callable[..., int | None]) -> Callable[..., None]:
 
 
 def _paragraphs(text: str) -> str:
-    """A docstring with its paragraphs unwrapped, for the help to wrap them to the terminal."""
-    return "\n\n".join(" ".join(part.split()) for part in inspect.cleandoc(text).split("\n\n"))
+    """A docstring for the help: paragraphs unwrapped, as the terminal wraps them; of brackets only [bold] is markup."""
+    unwrapped = "\n\n".join(" ".join(part.split()) for part in inspect.cleandoc(text).split("\n\n"))
+    return "".join(part if _MARKUP.fullmatch(part) else escape(part) for part in _MARKUP.split(unwrapped))
 
 
 def _parameters(function: Callable[..., object]) -> dict[str, inspect.Parameter]:

@@ -9,6 +9,7 @@ import typer
 
 from spectralearth_build.cli.codes import DAMAGED, DONE
 from spectralearth_build.cli.options import Settings, existing_place
+from spectralearth_build.texts import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -128,7 +129,9 @@ def _check(folder: Path, buffer_km: float | None, whole: bool) -> int:
 
     done = check_dataset(folder, buffer_km, whole)
     if done.unassigned:
-        say(f"{done.unassigned:,} patches have not been assigned yet: run `split` again")
+        say(
+            f"{counted(done.unassigned, 'patch has', 'patches have')} not been assigned yet: run `split` again"
+        )
     return _verdict(done.leaks, {})
 
 
@@ -170,7 +173,7 @@ def _import(folder: Path, file: Path, recipe: Recipe) -> int:
 
     done = import_split(folder, file, recipe)
     if done.strange:
-        say(f"{done.strange:,} patches of {file} are not in the dataset")
+        say(f"{counted(done.strange, 'patch', 'patches')} of {file} not in the dataset")
     if done.path is None:
         code = _verdict(done.leaks, {})
         say("split: nothing was written")

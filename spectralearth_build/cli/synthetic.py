@@ -10,6 +10,7 @@ import typer
 
 from spectralearth_build.cli.codes import DAMAGED, DONE
 from spectralearth_build.cli.options import Begun, Dataset, Settings
+from spectralearth_build.texts import counted
 
 if TYPE_CHECKING:
     from spectralearth_build.config import Config
@@ -98,7 +99,7 @@ def synthesize(
     )
     with connect(config.run) as executor:
         made = write(archive.resolve(), options, executor)
-    say(f"synthesize: {len(made)} products in {archive}")
+    say(f"synthesize: {counted(len(made), 'product')} in {archive}")
 
 
 def land_cover(
@@ -140,7 +141,7 @@ def _write_footprints(dataset: Path, tiles: int, seed: int) -> None:
     table = footprints(tiles, seed)
     dataset.mkdir(parents=True, exist_ok=True)
     path = TILES.write(table, dataset)
-    say(f"synthesize: {len(table)} tiles in {path}")
+    say(f"synthesize: {counted(len(table), 'tile')} in {path}")
 
 
 def _make_once(archive: Path, config: Config) -> None:
@@ -157,4 +158,4 @@ def _make_once(archive: Path, config: Config) -> None:
     with connect(config.run) as executor:
         made = synthesize(unfinished, ArchiveOptions("demo", dirty=DEMO_FAULTS), executor)
     unfinished.rename(archive)
-    say(f"synthesize: {len(made)} products in {archive}")
+    say(f"synthesize: {counted(len(made), 'product')} in {archive}")

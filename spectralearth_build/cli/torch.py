@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 
 from spectralearth_build.errors import UsageError
+from spectralearth_build.texts import install
 
 
 def need_torch(what: str = "Training") -> None:
@@ -14,4 +15,4 @@ def need_torch(what: str = "Training") -> None:
         UsageError: it is not there.
     """
     if importlib.util.find_spec("torch") is None:
-        raise UsageError(f"{what} needs torch.", remedy="pip install 'spectralearth-build[train]'.")
+        raise UsageError(f"{what} needs torch.", remedy=install("train"))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from spectralearth_build.cli.options import Begun
+from spectralearth_build.texts import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,7 +36,7 @@ def tuples(
     from spectralearth_build.tables import TUPLES
 
     table = TUPLES.read(dataset)
-    say(f"{len(table):,} maximal n-tuples in {table['component'].nunique():,} components")
+    say(f"{counted(len(table), 'maximal n-tuple')} in {counted(table['component'].nunique(), 'component')}")
     by_n = distribution(table)
     share = 100 * by_n["windows"] / max(1, by_n["windows"].sum())
     _table(

@@ -23,6 +23,7 @@ from spectralearth_build.cluster.signals import raise_if_stopped
 from spectralearth_build.config import RunConfig
 from spectralearth_build.errors import BuildError, ConfigError
 from spectralearth_build.progress import say
+from spectralearth_build.texts import counted
 
 _STARTS = 5
 """How often a cluster that fails to start is started again: a worker killed meanwhile is enough to fail."""
@@ -78,7 +79,7 @@ def local_cluster(config: RunConfig, memory_needed: int = 0) -> Iterator[DaskExe
         Client(cluster) as client,
     ):
         link = f", dashboard {cluster.dashboard_link}" if config.dashboard else ""
-        say(f"Local Dask cluster: {size.workers} workers of {format_bytes(size.memory)}{link}")
+        say(f"Local Dask cluster: {counted(size.workers, 'worker')} of {format_bytes(size.memory)}{link}")
         restore = _restorer(cluster, size.workers)
         with reporting(config.performance_report):
             yield DaskExecutor(client, size.workers, size.memory, config.task_timeout, restore)

@@ -19,6 +19,7 @@ import pandas as pd
 import xarray as xr
 import zarr
 
+from spectralearth_build.arguments import names, number, whole
 from spectralearth_build.dataset import remote, select
 from spectralearth_build.dataset.reading import told
 from spectralearth_build.dataset.select import Date, TimeRange
@@ -133,6 +134,9 @@ class Dataset:
             >>> summer["location_id"].unique().tolist()
             ['32632_20000_174000']
         """
+        if columns is not None:
+            columns = names("columns", columns, [column.name for column in PATCHES.columns])
+        min_dates = whole("min_dates", min_dates)
         patches = self._patches_with(columns, [] if split is None else ["patch_id"])
         found = patches[patches["status"] == "written"]
         if split is not None:
@@ -143,11 +147,11 @@ class Dataset:
         if time is not None:
             found = found[select.during(found["acquired"], time)]
         if max_cloud is not None:
-            found = found[found["cloud_fraction"] <= max_cloud]
+            found = found[found["cloud_fraction"] <= number("max_cloud", max_cloud, 0, 1)]
         if min_dates > 1:
             code, _ = pd.factorize(found["location_id"])
             found = found[np.bincount(code, minlength=1)[code] >= min_dates]
-        return found if columns is None else found[list(columns)]
+        return found if columns is None else found[columns]
 
     def patch(self, location: str, date: Date) -> xr.DataArray:
         """One patch: int16 [band, y, x], raw counts (reflectance = ``scale`` x counts).
@@ -201,6 +205,10 @@ class Dataset:
         return PATCHES.read(self.path, list(dict.fromkeys([*columns, *more, *select.NEEDED])))
 
     def _written(self, location: str) -> pd.DataFrame:
+        if not isinstance(location, str):
+            raise UsageError(
+                f"A location is named by text, got {location!r}.", self.path, "See `dataset.locations`."
+            )
         rows = self.patches[(self.patches["location_id"] == location) & (self.patches["status"] == "written")]
         if rows.empty:
             raise UsageError(

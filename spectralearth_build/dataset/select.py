@@ -12,12 +12,15 @@ import pandas as pd
 import pyarrow.parquet as pq
 import shapely
 
+from spectralearth_build.arguments import pair
 from spectralearth_build.errors import UsageError
 from spectralearth_build.store.index import Bounds, query_index
 from spectralearth_build.tables import LOCATIONS, SPLITS
 
 Date = str | datetime | np.datetime64
 TimeRange = tuple[Date | None, Date | None]
+_BBOX = "bbox is four numbers in degrees: west, south, east, north; got {}."
+_BOX_REMEDY = "Write it like bbox=(5, 45, 16, 48), south before north."
 NEEDED = ("location_id", "acquired", "cloud_fraction", "status")
 """Columns of the patches that conditions look at."""
 
@@ -57,19 +60,28 @@ def halves(bbox: Bounds) -> list[Bounds]:
     Raises:
         UsageError: not four degrees in that order.
     """
-    west, south, east, north = bbox
+    west, south, east, north = _degrees(bbox)
     if not (-180 <= west <= 180 and -180 <= east <= 180 and -90 <= south <= north <= 90):
-        raise UsageError(
-            f"bbox is west, south, east, north in degrees, got {tuple(bbox)}.", remedy="Mend it."
-        )
+        raise UsageError(_BBOX.format(tuple(bbox)), remedy=_BOX_REMEDY)
     if west <= east:
         return [(west, south, east, north)]
     return [(west, south, 180.0, north), (-180.0, south, east, north)]
 
 
+def _degrees(bbox: Bounds) -> Bounds:
+    try:
+        if not isinstance(bbox, str):
+            west, south, east, north = map(float, bbox)
+            return west, south, east, north
+    except (TypeError, ValueError):
+        pass
+    raise UsageError(_BBOX.format(repr(bbox)), remedy=_BOX_REMEDY)
+
+
 def during(acquired: pd.Series, time: TimeRange) -> pd.Series:
     """Which moments lie in [start, end); an end that is None is open."""
-    start, end = (None if edge is None else moment(edge) for edge in time)
+    edges = pair("time", time, '("2024-06-01", "2024-09-01")')
+    start, end = (None if edge is None else moment(edge) for edge in edges)
     if start is not None and end is not None and start >= end:
         raise UsageError(f"The time range ends before it starts: {time}.", remedy="Give (start, end).")
     inside = pd.Series(True, index=acquired.index)
@@ -90,18 +102,22 @@ def on(rows: pd.DataFrame, date: Date) -> pd.Series:
     return rows["acquired"] == asked
 
 
-def moment(date: Date) -> pd.Timestamp:
+def moment(date: object) -> pd.Timestamp:
     """A date as a UTC timestamp.
 
     Raises:
         UsageError: it is no date.
     """
     try:
+        if isinstance(date, int | float | None):  # pandas takes numbers for nanoseconds since 1970
+            raise TypeError
         stamp = pd.Timestamp(date)
+        if pd.isna(stamp):
+            raise ValueError
         return stamp.tz_localize("UTC") if stamp.tz is None else stamp.tz_convert("UTC")
     except (ValueError, TypeError, AttributeError) as error:
         raise UsageError(
-            f"'{date}' is no date.", remedy="Write it as 2024-07-01 or 2024-07-01T10:20:30."
+            f"{date!r} is no date.", remedy="Write it as 2024-07-01 or 2024-07-01T10:20:30."
         ) from error
 
 

@@ -18,8 +18,8 @@ from spectralearth_build.evaluate.cell import Cell
 from spectralearth_build.evaluate.config import EvaluateConfig
 from spectralearth_build.evaluate.data import PARTS, Labelled, labelled
 from spectralearth_build.evaluate.result import Result, read_result
-from spectralearth_build.pretrain.checkpoint import differences
 from spectralearth_build.pretrain.memory import keep_memory
+from spectralearth_build.texts import changes, listed
 
 __all__ = ["Result", "evaluate", "read_result"]
 
@@ -105,7 +105,6 @@ def _compare(before: dict[str, Any], now: dict[str, Any], folder: Path) -> None:
     Raises:
         UsageError: naming what differs.
     """
-    changed = [f"{name}: {old!r} became {new!r}" for name, old, new in differences(before, now)]
-    if changed:
+    if changed := changes(before, now):
         remedy = "Choose another folder, or delete this one."
-        raise UsageError(f"It holds the result of something else: {'; '.join(changed)}.", folder, remedy)
+        raise UsageError(f"It holds the result of something else:{listed(changed)}", folder, remedy)

@@ -12,6 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from spectralearth_build.arguments import whole
 from spectralearth_build.dataset.access import Dataset, open_dataset
 from spectralearth_build.errors import UsageError
 from spectralearth_build.export import bands
@@ -27,10 +28,9 @@ from spectralearth_build.export.webdataset import WebDataset
 from spectralearth_build.lock import alone
 from spectralearth_build.progress import say, track
 from spectralearth_build.store.manifest import MANIFEST, entry_of_file, versions
+from spectralearth_build.texts import counted
 
 FORMATS = ("webdataset", "litdata", "geotiff", "numpy", "hf")
-LAYOUT = 1
-"""Version of what exports look like."""
 PATCHES, TILES = "patches.parquet", "tiles.parquet"
 
 
@@ -90,12 +90,18 @@ def export(
         )
     chosen = bands.choose(options.bands, source.nominal_nm)
     selection = select_patches(source, filters, chosen)
-    per_file = options.per_file or form.per_file
-    if not 0 < per_file <= form.most_per_file:
+    per_file, workers = whole("per_file", options.per_file) or form.per_file, whole("workers", workers)
+    if per_file > form.most_per_file:
         raise UsageError(
-            f"{to} files hold 1 to {form.most_per_file} patches, not {per_file}.", remedy="Mend it."
+            f"A file of {to} holds {form.most_per_file} patches at most, not {per_file}.",
+            remedy="Ask for fewer patches a file.",
         )
-    settings = {"to": to, "per_file": per_file, "compress": getattr(form, "compress", None)}
+    settings = {
+        "layout": form.layout,
+        "to": to,
+        "per_file": per_file,
+        "compress": getattr(form, "compress", None),
+    }
     settings["bands"] = chosen.tolist() if options.bands else "all"
     identity = _identity(source, selection, filters, settings)
     work = _Work(form, selection, Pixels(source, chosen), Target(path, identity))
@@ -104,7 +110,7 @@ def export(
         return False
     with alone(work.target.building):
         _run(work, per_file, workers or os.cpu_count() or 1)
-    say(f"{path}: {len(selection):,} patches")
+    say(f"{path}: {counted(len(selection), 'patch', 'patches')}")
     return True
 
 
@@ -135,7 +141,6 @@ def _identity(
     """Everything that decides about the bytes of an export; only what JSON gives back as it was."""
     conditions = {name: list(v) if isinstance(v, tuple) else v for name, v in filters.document().items()}
     return {
-        "layout": LAYOUT,
         **settings,
         "plan": dataset.store.attrs["plan"],
         "dataset": entry_of_file(dataset.path / MANIFEST)["sha256"],

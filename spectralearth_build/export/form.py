@@ -59,6 +59,8 @@ class Format(Protocol):
     """Patches a file, unless the user says otherwise."""
     most_per_file: int
     """Patches that a file can hold at most."""
+    layout: int
+    """Number of what the files look like; exports of another are not gone on with."""
     raw: bool
     """Whether files are as large as the raw pixels, so that the space they need is known beforehand."""
 
@@ -78,6 +80,7 @@ class Format(Protocol):
 class OneFile:
     """What formats with one file a part have in common."""
 
+    layout = 1
     pattern: str
     """Path of the file below the target, with ``{part}`` for the part."""
 

@@ -30,6 +30,7 @@ COMPRESSIONS = ("deflate", "zstd", "lzw", "none")
 class GeoTiff:
     """One file a patch; nothing is compressed across bands, so it can be read band by band."""
 
+    layout = 1
     per_file = 64  # patches that are written together
     most_per_file = 1_000_000
 

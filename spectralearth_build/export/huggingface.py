@@ -23,18 +23,17 @@ from spectralearth_build.files import replacing
 
 GROUP = 8
 """Patches a row group: what a reader holds in memory at a time."""
-_TIME = pa.timestamp("us", tz="UTC")
 _DOUBLES = pa.list_(pa.float64())
 _TYPES: dict[str, Any] = {
     **dict.fromkeys(("patch_id", "location_id", "tile_id", "datatake"), pa.string()),
-    "acquired": _TIME,
-    **dict.fromkeys(("epsg", "west", "north"), pa.int64()),
+    "acquired": pa.string(),  # not a timestamp: the torch format of datasets cannot convert one
+    **dict.fromkeys(("acquired_us", "epsg", "west", "north"), pa.int64()),
     **{f"{kind}_fraction": pa.float64() for kind in FRACTIONS},
     "resampled": pa.bool_(),
     **dict.fromkeys(("wavelength_nm", "fwhm_nm"), _DOUBLES),
 }
 """Columns beside the image."""
-_NAMES = {pa.float64(): "float64", _TIME: "timestamp[us, tz=UTC]"}
+_NAMES = {pa.float64(): "float64"}
 _LEAF = "image.list.element.list.element.list.element"
 
 
@@ -45,6 +44,7 @@ class HuggingFace(OneFile):
     per_file = 64
     most_per_file = 4096
     raw = False
+    layout = 2
 
     def write(self, selection: Selection, part: Part, cubes: Iterator[Cube], folder: Path) -> None:
         """Write one Parquet file, a few patches at a time."""
@@ -71,7 +71,7 @@ class HuggingFace(OneFile):
 
 def table(selection: Selection, indices: list[int], cubes: list[Cube]) -> pa.Table:
     """Some patches as a table whose metadata names the features."""
-    rows = [selection.row(index) for index in indices]
+    rows = [selection.plain(index) | {"acquired_us": selection.microseconds(index)} for index in indices]
     columns = {name: pa.array([row[name] for row in rows], kind) for name, kind in _TYPES.items()}
     images, shape = _nested(np.stack(cubes)), cubes[0].shape
     extension = {
@@ -125,7 +125,8 @@ tags:
 
 {len(contents.selection):,} patches of {contents.selection.frame["location_id"].nunique():,} locations, int16
 [{bands}, {height}, {width}] (band, y, x); reflectance = 0.0001 x value. `wavelength_nm` and `fwhm_nm` are those of the
-very tile. Pixels are 30 m wide on the grid of zone `EPSG:epsg`, their upper-left corner at (`west`, `north`).
+very tile. `acquired` is the moment in UTC as text, `acquired_us` the same in microseconds since 1970. Pixels are 30 m
+wide on the grid of zone `EPSG:epsg`, their upper-left corner at (`west`, `north`).
 
 The EnMAP Data License does not allow passing products on freely: keep this dataset private.
 

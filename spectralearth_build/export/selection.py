@@ -104,6 +104,10 @@ class Selection:
         row = self.row(index)
         return row | {"acquired": f"{row['acquired'].tz_localize(None).isoformat()}Z"}
 
+    def microseconds(self, index: int) -> int:
+        """When a patch was acquired, microseconds since 1970 UTC."""
+        return int(self.frame["acquired"].array[index].value // 1000)
+
     def parts(self, patches: int) -> list[Part]:
         """Cut the selection into parts of at most ``patches``; a location is cut only if it alone is longer."""
         splits, places = (self.frame[name].to_numpy(object) for name in ("split", "location_id"))

@@ -19,6 +19,7 @@ from spectralearth_build.export.form import readable
 from spectralearth_build.export.selection import Part
 from spectralearth_build.files import delete_partials, move, write_bytes
 from spectralearth_build.store.manifest import entry, entry_of_file
+from spectralearth_build.texts import changes, listed
 
 MANIFEST = "manifest.json"
 UNFINISHED = ".unfinished"
@@ -56,7 +57,8 @@ class Target:
         manifest = _read(self.path / MANIFEST)
         if not isinstance(manifest, dict) or "export" not in manifest or not self.path.is_dir():
             raise UsageError("It is not empty, and holds no export.", self.path, _ELSEWHERE)
-        self._compare(manifest["export"], self.path)
+        layout = {"layout": self.identity["layout"]}  # what an earlier version finished stays finished
+        self._compare(manifest["export"] | layout, self.path)
         _require(self.path, manifest["files"])
         return True
 
@@ -138,13 +140,8 @@ class Target:
         move(self.building, self.path)
 
     def _compare(self, found: Mapping[str, Any], where: Path) -> None:
-        wrong = [
-            f"{name} is {found.get(name)!r} there and {self.identity.get(name)!r} here"
-            for name in sorted({*found, *self.identity})
-            if found.get(name) != self.identity.get(name)
-        ]
-        if wrong:
-            raise UsageError(f"It holds another export: {'; '.join(wrong)}.", where, _ELSEWHERE)
+        if wrong := changes(found, self.identity):
+            raise UsageError(f"It holds another export:{listed(wrong)}", where, _ELSEWHERE)
 
 
 def _read(path: Path) -> Any:  # noqa: ANN401

@@ -48,6 +48,7 @@ from spectralearth_build.store.publish import publish
 from spectralearth_build.store.schema import ROOT
 from spectralearth_build.store.task import Planned, load_plan
 from spectralearth_build.tables import LABELS
+from spectralearth_build.texts import listed
 
 STAGE = "pair"
 FEW = 8
@@ -139,9 +140,8 @@ class _Work:
             others = made_of(self.dataset, definition.label) - {definition.id}
             changed = ["its rasters or options were others"] if others else []
         if changed:
-            more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
             raise UsageError(
-                f"There is a label {definition.label} already: {'; '.join(changed[:3])}{more}.",
+                f"There is a label {definition.label} already, made of something else:{listed(changed, 6)}",
                 path,
                 "Use the same rasters and options, or another name, or --anew to make it anew.",
             )

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import sys
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Unpack
 
 import numpy as np
 import pandas as pd
 
+from spectralearth_build.arguments import whole
 from spectralearth_build.dataset.access import Dataset
 from spectralearth_build.errors import DamagedError, UsageError
 from spectralearth_build.loader import order
@@ -104,12 +105,14 @@ class Loader:
         patches: pd.DataFrame | None = None,
         **query: Unpack[Query],
     ) -> None:
-        numbers = {"batch_size": batch_size, "ahead": ahead, "keep": keep, "threads": threads}
-        for name, value in numbers.items():
-            if value is not None and value < 1:
-                raise UsageError(f"{name} is 1 or more, got {value}.", remedy="Mend it.")
+        batch_size, ahead, keep = (
+            whole(name, value, 1)
+            for name, value in {"batch_size": batch_size, "ahead": ahead, "keep": keep}.items()
+        )
+        threads = None if threads is None else whole("threads", threads, 1)
+        seed = whole("seed", seed)
         if on_damage not in ("raise", "replace"):
-            raise UsageError(f"on_damage is 'raise' or 'replace', not '{on_damage}'.", remedy="Mend it.")
+            raise UsageError(f"There is no on_damage={on_damage!r}.", remedy="Choose 'raise' or 'replace'.")
         self.samples = Samples(dataset, dates, rule, bands, seed, patches, **query)
         self.rank, self.world_size = _process(rank, world_size)
         self.batch_size, self.shuffle, self.seed, self.drop_last = batch_size, shuffle, seed, drop_last
@@ -147,6 +150,7 @@ class Loader:
 
     def set_epoch(self, epoch: int) -> None:
         """Let the next loop be this epoch, from its beginning."""
+        epoch = whole("epoch", epoch)
         self._epoch, self._seen, self._fresh = epoch, 0, True
 
     def state_dict(self) -> dict[str, int]:
@@ -156,20 +160,28 @@ class Loader:
         """
         return {"epoch": self._epoch, "seen": self._seen, "seed": self.seed, "samples": len(self.samples)}
 
-    def load_state_dict(self, state: dict[str, int]) -> None:
+    def load_state_dict(self, state: object) -> None:
         """Let the next loop go on after the batch at which the state was taken, with exactly the same batches.
 
         Raises:
             UsageError: the state is of another seed or of another selection.
         """
         own = self.state_dict()
+        if not isinstance(state, Mapping) or not own.keys() <= state.keys():
+            raise UsageError(
+                f"This is no state of a loader: {state!r}.", remedy="Pass what `state_dict` returned."
+            )
         for name in ("seed", "samples"):
             if state[name] != own[name]:
                 raise UsageError(
                     f"The state is of a loader with {name} {state[name]}, this one has {own[name]}.",
                     remedy="Make the loader with the same dataset, conditions and seed.",
                 )
-        self._epoch, self._seen, self._fresh = state["epoch"], state["seen"], True
+        self._epoch, self._seen, self._fresh = (
+            whole("epoch", state["epoch"]),
+            whole("seen", state["seen"]),
+            True,
+        )
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_ring": None, "_running": None}
@@ -264,8 +276,9 @@ def _process(rank: int | None, world_size: int | None) -> tuple[int, int]:
 
         if distributed.is_available() and distributed.is_initialized():
             return distributed.get_rank(), distributed.get_world_size()
-    rank, world_size = rank or 0, world_size or 1
-    if not 0 <= rank < world_size:
+    world_size = whole("world_size", 1 if world_size is None else world_size, 1)
+    rank = whole("rank", rank or 0)
+    if rank >= world_size:
         raise UsageError(
             f"rank is a number from 0 to {world_size - 1}, got {rank}.",
             remedy="Give rank and world_size together.",

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from spectralearth_build.arguments import whole
 from spectralearth_build.dataset.access import Dataset, open_dataset
 from spectralearth_build.dataset.select import TimeRange
 from spectralearth_build.errors import DamagedError, UsageError
@@ -67,17 +68,15 @@ class Samples:
         patches: pd.DataFrame | None = None,
         **query: Unpack[Query],
     ) -> None:
-        if dates is not None and dates < 1:
-            raise UsageError(
-                f"A sample has one date or more, not {dates}.", remedy="Give dates=1 or more, or None."
-            )
+        dates = None if dates is None else whole("dates", dates, 1)
+        seed = whole("seed", seed)
         if rule not in RULES:
             raise UsageError(f"There is no rule '{rule}'.", remedy=f"There are: {', '.join(RULES)}.")
         opened = dataset if isinstance(dataset, Dataset) else open_dataset(dataset)
         place = str(opened.remote or opened.path)
         self._anew = partial(Samples, place, dates, rule, bands, seed, patches, **query)
         self.place, self.dates, self.rule, self.seed = place, dates, rule, seed
-        self.patches = opened.query(**query, columns=COLUMNS) if patches is None else patches[list(COLUMNS)]
+        self.patches = opened.query(**query, columns=COLUMNS) if patches is None else _given(patches)
         if self.patches.empty:
             raise UsageError("No patch meets the conditions.", place, "Relax them.")
         self.reader: Reader = open_reader(array_of(place))
@@ -186,10 +185,23 @@ def _by_location(location: pd.Series, acquired: Numbers) -> tuple[Numbers, Numbe
     return by_time[place], np.concatenate([[0], np.cumsum(np.bincount(code, minlength=len(names)))])
 
 
+def _given(patches: pd.DataFrame) -> pd.DataFrame:
+    """A selection that the user made, as far as it is needed."""
+    if not isinstance(patches, pd.DataFrame) or not set(COLUMNS) <= set(patches.columns):
+        raise UsageError(
+            f"patches is a table with the columns {', '.join(COLUMNS)}.",
+            remedy="Pass what `Dataset.query` returned.",
+        )
+    return patches[list(COLUMNS)]
+
+
 def _checked(bands: Sequence[int] | None, count: int) -> Numbers | None:
     if bands is None:
         return None
-    chosen = np.asarray(bands, np.int64).reshape(-1)
-    if chosen.size == 0 or chosen.min() < 0 or chosen.max() >= count:
-        raise UsageError(f"Bands are numbers from 0 to {count - 1}, got {list(bands)}.", remedy="Mend them.")
-    return chosen
+    chosen = np.asarray(bands).reshape(-1)
+    if chosen.dtype.kind not in "iu" or not chosen.size or chosen.min() < 0 or chosen.max() >= count:
+        raise UsageError(
+            f"bands is a list of whole numbers from 0 to {count - 1}; got {bands!r}.",
+            remedy="Pass bands=[0, 10, 20], or None for all.",
+        )
+    return chosen.astype(np.int64)

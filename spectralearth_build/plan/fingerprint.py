@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from spectralearth_build.config import Config, ScanConfig
 from spectralearth_build.plan.area import fingerprint_of, read_region
+from spectralearth_build.texts import changes
 
 MATTERS = ("quality", "plan", "store")
 """Sections of the configuration that decide what is written. ``scan`` speaks through the tiles' fingerprints, but for
@@ -73,12 +74,7 @@ def identity(before: str, inputs: Inputs, patches: pa.Table) -> str:
 
 def difference(old: Inputs, new: Inputs) -> list[str]:
     """What changed, one line each; long lists of tiles are cut."""
-    before, after = old["settings"], new["settings"]
-    lines = [
-        f"{key}: {before.get(key)!r} -> {after.get(key)!r}"
-        for key in sorted({*before, *after})
-        if before.get(key) != after.get(key)
-    ]
+    lines = changes(old["settings"], new["settings"])
     change = tile_changes(old, new)
     for word, names in (
         ("new", change.new),

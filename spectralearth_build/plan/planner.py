@@ -34,6 +34,7 @@ from spectralearth_build.plan.fingerprint import (
 from spectralearth_build.plan.grow import Before, is_live, joined, retire, stale_patches, touched, windows_of
 from spectralearth_build.plan.tasks import run_tasks
 from spectralearth_build.tables import LOCATIONS, OVERLAPS, PATCHES, TILES, TUPLES
+from spectralearth_build.texts import counted, listed
 
 FILE = "plan.json"
 MAP = "plan.png"
@@ -61,17 +62,18 @@ class Plan:
         expected, last = self.estimate, self.generations[-1]
         tiles = len(last["new_tiles"]) + len(last["replaced_tiles"])
         grown = (
-            f"grown by {last['patches']} patches from {tiles} new tiles, at {last['locations']} new locations and "
-            f"{last['series']} existing ones"
+            f"grown by {counted(last['patches'], 'patch', 'patches')} from {counted(tiles, 'new tile')}, at "
+            f"{counted(last['locations'], 'new location')} and {counted(last['series'], 'existing one')}"
         )
         return [
-            f"{self.counts['patches']} patches at {self.counts['locations']} locations from "
-            f"{self.counts['tiles_used']} tiles in {self.counts['components']} components",
+            f"{counted(self.counts['patches'], 'patch', 'patches')} at "
+            f"{counted(self.counts['locations'], 'location')} from {counted(self.counts['tiles_used'], 'tile')} in "
+            f"{counted(self.counts['components'], 'component')}",
             *([grown] if len(self.generations) > 1 else []),
             f"locations by number of dates: {by_dates or 'none'}",
             f"{readable(expected.raw_bytes)} raw, about {readable(expected.stored_bytes)} stored; "
             f"{readable(expected.worker_bytes)} memory per worker; about "
-            f"{duration(expected.core_seconds / workers)} to cut with {workers} workers",
+            f"{duration(expected.core_seconds / workers)} to cut with {counted(workers, 'worker')}",
         ]
 
 
@@ -137,9 +139,9 @@ def _refuse(before: Before, new: Inputs, replace: bool, dataset: Path, tiles: pd
     remedy = "Use the old settings and tiles, or choose a new dataset folder."
     if (changed or change.replaced) and not replace:
         remedy += " Other versions and contents of tiles are taken with plan.replace_versions = true."
-    what = f"Shards were already cut from a plan that differs: {'; '.join(difference(old, new))}."
+    what = f"Shards were already cut from a plan that differs:{listed(difference(old, new))}"
     if old["settings"] == new["settings"]:
-        what += of_other_quantity(tiles, {*change.gone, *change.changed, *change.replaced})
+        what += of_other_quantity(tiles, {*change.gone, *change.changed, *change.replaced}).lstrip()
     raise PlanChangedError(what, dataset, remedy)
 
 

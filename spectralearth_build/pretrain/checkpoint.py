@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from spectralearth_build.errors import UsageError
 from spectralearth_build.files import PARTIAL, move, replacing, write_bytes
+from spectralearth_build.texts import changes, listed
 
 NETWORKS, STATE = "networks.safetensors", "state.pt"
 KEPT = 2
@@ -85,22 +86,11 @@ def settings(folder: Path, document: dict[str, Any]) -> None:
         return
     before = json.loads(path.read_text(encoding="utf-8"))
     changed = [
-        f"{name}: {old!r} became {new!r}"
-        for name, old, new in differences(before, json.loads(text))
-        if name not in ("train.device", "train.log_steps", "train.checkpoint_steps", "data.threads")
+        line
+        for line in changes(before, json.loads(text))
+        if line.partition(":")[0]
+        not in ("train.device", "train.log_steps", "train.checkpoint_steps", "data.threads")
     ]
     if changed:
         remedy = "Use the old settings, or choose a new folder."
-        raise UsageError(f"The run was started with other settings: {'; '.join(changed)}.", folder, remedy)
-
-
-def differences(old: Any, new: Any, name: str = "") -> list[tuple[str, Any, Any]]:  # noqa: ANN401
-    """What differs between two JSON documents: dotted name, old and new value."""
-    if isinstance(old, dict) and isinstance(new, dict):
-        keys = sorted({*old, *new})
-        return [
-            each
-            for key in keys
-            for each in differences(old.get(key), new.get(key), f"{name}.{key}" if name else key)
-        ]
-    return [] if old == new else [(name, old, new)]
+        raise UsageError(f"The run was started with other settings:{listed(changed)}", folder, remedy)

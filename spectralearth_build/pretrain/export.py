@@ -14,6 +14,7 @@ import torch
 from spectralearth_build.errors import UsageError
 from spectralearth_build.files import replacing
 from spectralearth_build.pretrain.weights import CountsEncoder
+from spectralearth_build.texts import install
 
 EDGE = 128
 
@@ -47,9 +48,7 @@ def export_onnx(encoder: CountsEncoder, path: Path, edge: int = EDGE) -> None:
     """
     for needed in ("onnx", "onnxscript"):
         if importlib.util.find_spec(needed) is None:
-            raise UsageError(
-                f"ONNX export needs {needed}.", remedy="pip install 'spectralearth-build[onnx]'."
-            )
+            raise UsageError(f"ONNX export needs {needed}.", remedy=install("onnx"))
     program = torch.onnx.export(
         encoder,
         (_example(encoder, edge),),

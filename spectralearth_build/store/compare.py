@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from spectralearth_build.errors import DamagedError
+from spectralearth_build.store.against import kind_of
 from spectralearth_build.store.compose import Sources, compose
 from spectralearth_build.store.damage import Damage
 from spectralearth_build.store.schema import shard_name
@@ -44,7 +45,8 @@ def _compare_shard(dataset: Path, task: TileTask, shard: int, sources: Sources) 
             task.witness()
         hit = (patch.patch_id,)
         if (stored is None) != bool(reason):
-            yield Damage("SourceDiffers", name, f"{patch.patch_id}: {reason or 'it can be cut now'}.", hit)
+            kind = kind_of(reason.rpartition(": ")[2], "SourceDiffers")
+            yield Damage(kind, name, f"{patch.patch_id}: {reason or 'it can be cut now'}.", hit)
         elif stored is not None and not np.array_equal(stored, pixels):
             count = int((stored != pixels).sum())
             what = f"{patch.patch_id}: {count} values are not those of its source."

@@ -41,6 +41,7 @@ from spectralearth_build.store.sources import Decoded, SourceCache
 from spectralearth_build.store.statistics import BandStatistics
 from spectralearth_build.store.task import Planned, PlannedPatch, Tasks, TileTask, load_plan
 from spectralearth_build.store.threads import cores, in_order, workers
+from spectralearth_build.texts import changes, listed
 
 STAGE = "cut"
 WORK = "work"
@@ -286,10 +287,9 @@ def _check_settings(planned: Planned, config: Config) -> None:
     """Refuse settings that would have given another plan."""
     sections = config.model_dump(mode="json")
     now = {f"{section}.{name}": value for section in sections for name, value in sections[section].items()}
-    then = sorted(planned.settings.items())
-    changed = [f"{key} was {old!r} and is {now.get(key)!r}" for key, old in then if now.get(key) != old]
+    changed = changes(planned.settings, {key: now.get(key) for key in planned.settings})
     if changed:
-        raise PlanChangedError(f"Settings are not those of the plan: {'; '.join(changed)}.")
+        raise PlanChangedError(f"Settings are not those of the plan:{listed(changed)}")
 
 
 def _check_tiles(planned: Planned, config: Config) -> None:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 NOT_CHECKED = "NotChecked"
 """Kind of what this machine does not let us read: nothing is known of it."""
 _NAMED = 3
+SOURCE_MISSING = "SourceMissing"
+"""Kind of what `verify --archive` could not compare because a product is not in the archive."""
 
 
 @dataclass(frozen=True, order=True)
@@ -21,6 +23,11 @@ class Damage:
     """What was found and what was expected."""
     patches: tuple[str, ...] = ()
     """Patches whose pixels are hit; empty where none are."""
+
+    @property
+    def source_missing(self) -> bool:
+        """Whether this only says that a product is not in the archive, so that nothing could be compared with it."""
+        return self.kind == SOURCE_MISSING
 
     def __str__(self) -> str:
         return f"{self.kind}: {self.path}: {self.message}{self._hit()}"

@@ -18,6 +18,7 @@ from spectralearth_build.errors import (
     printable,
 )
 from spectralearth_build.faults import UNREAD, fault_of, number_of
+from spectralearth_build.store.against import kind_of
 from spectralearth_build.store.damage import NOT_CHECKED, Damage
 
 _DENIED = (errno.EACCES, errno.EPERM)
@@ -73,7 +74,7 @@ def unread(path: str, why: str) -> Damage:
 
 def of_failure(key: str, failure: Failure) -> Damage:
     """The damage that a check stands for which did not end."""
-    kind = NOT_CHECKED if failure.error_class in _ATTEMPTS else "CheckFailed"
+    kind = NOT_CHECKED if failure.error_class in _ATTEMPTS else kind_of(failure.error_class, "CheckFailed")
     return Damage(kind, key, f"{failure.error_class}: {failure.message}")
 
 

@@ -25,6 +25,7 @@ from spectralearth_build.store.commit import json_bytes
 from spectralearth_build.store.schema import CHUNK_PREFIX, STORE
 from spectralearth_build.store.seal import KEY, is_sealed, sealed
 from spectralearth_build.tables import LABELS
+from spectralearth_build.texts import changes
 
 FOLDER = "labels"
 PREFIX = "label_"
@@ -97,12 +98,8 @@ class Definition:
 
     def differences(self, before: Definition) -> list[str]:
         """What is not as in another one, each in a few words."""
-        old, new = (_flat(json.loads(each.data)) for each in (before, self))
-        return [
-            f"{key} was {old.get(key)!r} and is {new.get(key)!r}"
-            for key in sorted(old.keys() | new.keys(), key=lambda key: (key.startswith("classes."), key))
-            if old.get(key) != new.get(key)
-        ]
+        old, new = (json.loads(each.data) | {KEY: ""} for each in (before, self))
+        return sorted(changes(old, new), key=lambda line: (line.startswith("classes"), line))
 
 
 @dataclass(frozen=True)
@@ -311,13 +308,3 @@ def _readable(dataset: Path, label: str) -> Iterator[tuple[Path, LabelRecord]]:
     for path in sorted((dataset / COMMITS).glob(f"{PREFIX}{label}-*.json")):
         with suppress(ValueError):
             yield path, decode_record(path.read_bytes())
-
-
-def _flat(tree: Any, prefix: str = "") -> dict[str, Any]:  # noqa: ANN401
-    """A JSON tree by dotted names, the seal apart."""
-    if isinstance(tree, list):
-        tree = dict(enumerate(tree))
-    if not isinstance(tree, dict):
-        return {prefix: tree}
-    dotted = {f"{prefix}.{key}" if prefix else str(key): value for key, value in tree.items() if key != KEY}
-    return {name: leaf for key, value in dotted.items() for name, leaf in _flat(value, key).items()}

@@ -40,7 +40,7 @@ def test_a_failed_cell_is_told_by_page_and_exit_code(call, config, tmp_path):
     )
     done = call(config, tmp_path / "out", "--scheduler", "inline")
     assert done.exit_code == 4, done.output
-    assert "1 cells finished, 1 failed" in done.output
+    assert "1 cell finished, 1 failed" in done.output
     page = (tmp_path / "out" / "benchmark.html").read_text()
     assert "The head &#39;unet&#39; does not go with single" in page
 

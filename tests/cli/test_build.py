@@ -48,7 +48,7 @@ def test_what_a_build_tells(built):
     output = (built.parent / "output.txt").read_text(encoding="utf-8")
     for part in (
         "scan: 2 products: 2 sound",
-        "plan: 2 patches at 1 locations from 2 tiles in 1 components",
+        "plan: 2 patches at 1 location from 2 tiles in 1 component",
         "plan: locations by number of dates: 1 with 2",
         "memory per worker",
         "cut: 2 tiles cut; the dataset has 2 patches",

@@ -1,10 +1,14 @@
+import re
 import resource
 import subprocess
 import sys
 
 import pytest
+import typer
+from typer.testing import CliRunner
 
 import spectralearth_build
+from spectralearth_build.cli import app
 from spectralearth_build.cli.codes import MEANING
 
 VERBS = ["demo", "synthesize", "build", "scan", "plan", "cut", "verify", "report", "tuples"]
@@ -57,6 +61,31 @@ def test_shared_options_are_there(call, verb):
     for option in ("--config", "--set", "--scheduler", "--workers", "--performance-report"):
         assert option in text
     assert ("--manifest" in text) == (verb in ("build", "scan"))
+
+
+def _verbs(command, path=()):
+    yield path, command
+    for name, inner in getattr(command, "commands", {}).items():
+        yield from _verbs(inner, (*path, name))
+
+
+def test_no_help_loses_a_word(call):
+    """Rich takes what stands in brackets for markup: what is rendered is compared with what is written."""
+    verbs = list(_verbs(typer.main.get_command(app)))
+    assert len(verbs) > 30
+    for path, command in verbs:
+        sources = [
+            command.help,
+            command.short_help,
+            command.epilog,
+            *(getattr(p, "help", "") for p in command.params),
+        ]
+        wide = CliRunner().invoke(app, [*path, "--help"], env={"COLUMNS": "500", "TERM": "dumb"})
+        assert wide.exit_code == 0
+        shown = " ".join(wide.output.split())
+        for text in filter(None, sources):
+            for line in filter(None, re.sub(r"\[/?bold\]", "", text.replace("\\[", "[")).split("\n")):
+                assert " ".join(line.split()) in shown, (path, line)
 
 
 def test_version(call):

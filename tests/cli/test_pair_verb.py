@@ -47,8 +47,8 @@ def test_labels_are_made_said_refused_and_dropped(ground):
              "--labels", f"trees={ground}/trees.tif", "--classes", "cdl=cdl14", "--rule", "cdl=nearest")  # fmt: skip
     done = call("pair", dataset, *asked, "--scheduler", "inline")
     assert done.exit_code == 0, done.output
-    assert "pair: cdl: 1 shards made" in done.output
-    assert "pair: cdl: 1 of 1 patches have a map: 1 of 2023" in done.output
+    assert "pair: cdl: 1 shard made" in done.output
+    assert "pair: cdl: 1 of 1 patch with a map: 1 of 2023" in done.output
     assert open_labels(dataset, "cdl").table["source"].tolist() == ["cdl_2023.tif"]
     assert open_labels(dataset, "trees").kind == "continuous"
     assert call("verify", dataset, *INLINE).exit_code == 0
@@ -56,7 +56,7 @@ def test_labels_are_made_said_refused_and_dropped(ground):
     assert "pair: trees: 0 shards made, nothing to do" in again.output
     other = call("pair", dataset, *asked, *INLINE, "--threshold", "0.2")
     assert other.exit_code == 2
-    assert "threshold was 0.02 and is 0.2" in other.output
+    assert "threshold: was 0.02, is 0.2" in other.output
     assert "--anew" in other.output
     assert call("pair", dataset, "--drop", "cdl", *INLINE).exit_code == 0
     (dataset / "report.html").touch()  # where there is a page, it is kept up to date

@@ -102,7 +102,7 @@ def test_min_dates_counts_what_the_other_conditions_leave(dataset):
 
 @pytest.mark.parametrize("bbox", [(0, 10, 10, 0), (0, 0, 200, 10), (0, -100, 10, 0), (float("nan"), 0, 1, 1)])
 def test_a_senseless_box_is_refused(dataset, bbox):
-    with pytest.raises(UsageError, match="bbox is west"):
+    with pytest.raises(UsageError, match="west, south, east, north"):
         dataset.query(bbox=bbox)
 
 

@@ -116,9 +116,9 @@ def test_a_finished_result_is_given_back_and_another_refused(known, weights, tmp
     assert evaluate(known.folder, weights, config, tmp_path) == first == read_result(tmp_path)
     assert evaluate(known.folder, weights, replace(config, threads=2, memory_gb=1.0), tmp_path) == first
     for changed, text in (
-        ((weights, replace(config, seed=1)), "seed: 0 became 1"),
+        ((weights, replace(config, seed=1)), "seed: was 0, is 1"),
         ((None, config), "encoder_sha256"),
-        ((weights, replace(config, fraction=0.9)), "fraction: 1.0 became 0.9"),
+        ((weights, replace(config, fraction=0.9)), "fraction: was 1.0, is 0.9"),
     ):
         with pytest.raises(UsageError, match=f"{text}.*Choose another folder"):
             evaluate(known.folder, changed[0], changed[1], tmp_path)

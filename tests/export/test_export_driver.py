@@ -116,9 +116,9 @@ def test_a_finished_export_is_left_alone(source, tmp_path, tree, capsys):
 @pytest.mark.parametrize(
     ("to", "filters", "options", "named"),
     [
-        ("webdataset", Filters(), SMALL, "to is 'numpy' there and 'webdataset' here"),
+        ("webdataset", Filters(), SMALL, 'to: was "numpy", is "webdataset"'),
         ("numpy", Filters(max_cloud=0.02), SMALL, "filters"),
-        ("numpy", Filters(), Options(bands="500-600", per_file=3), "per_file is 2 there and 3 here"),
+        ("numpy", Filters(), Options(bands="500-600", per_file=3), "per_file: was 2, is 3"),
         ("numpy", Filters(), Options(per_file=2), "bands"),
     ],
 )
@@ -260,8 +260,8 @@ def test_a_damaged_patch_is_an_error_that_names_its_shard(source, tmp_path):
     [
         ("csv", Options(), "no format 'csv'"),
         ("numpy", Options(compress="zstd"), "for GeoTIFF"),
-        ("litdata", Options(per_file=513), "1 to 512"),
-        ("numpy", Options(per_file=-1), "not -1"),
+        ("litdata", Options(per_file=513), "512 patches at most"),
+        ("numpy", Options(per_file=-1), "got -1"),
     ],
 )
 def test_wrong_options_are_refused(source, tmp_path, to, options, named):

@@ -124,8 +124,8 @@ def test_differences_name_what_changed_classes_last(tmp_path):
     b = define(request("corine", raster, nomenclature="corine19", year_rule="same"))
     found = b.differences(a)
     assert found[:2] == [
-        "nomenclature was 'corine44' and is 'corine19'",
-        "year_rule was 'nearest' and is 'same'",
+        'nomenclature: was "corine44", is "corine19"',
+        'year_rule: was "nearest", is "same"',
     ]
     assert all(each.startswith("classes.") for each in found[2:])
     assert a.differences(a) == []

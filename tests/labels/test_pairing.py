@@ -274,8 +274,8 @@ def test_other_rasters_or_options_are_refused_with_the_difference(bare, corine, 
     (tmp_path / "new").mkdir()
     changed = write_raster(tmp_path / "new" / "corine.tif", 3035, 100, CORINE, seed=2)
     for made, what in (
-        (request("corine", corine, threshold=0.1), "threshold was 0.02 and is 0.1"),
-        (request("corine", corine, nomenclature="corine19"), "nomenclature was 'corine44' and is 'corine19'"),
+        (request("corine", corine, threshold=0.1), "threshold: was 0.02, is 0.1"),
+        (request("corine", corine, nomenclature="corine19"), 'nomenclature: was "corine44", is "corine19"'),
         (request("corine", changed), "sources.0.sha256 was"),
     ):
         with pytest.raises(UsageError, match=what):

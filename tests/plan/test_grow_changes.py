@@ -27,9 +27,9 @@ def folder(tmp_path):
 REFUSED = {
     "gone": ("tiles gone: DT0000000001_001", lambda f: f.rows.pop(0)),
     "changed": ("tiles changed: DT0000000001_001", lambda f: f.rows[0].update(fingerprint="x")),
-    "settings": (r"plan\.min_dates: 1 -> 2", lambda f: f.overrides.update({"plan.min_dates": 2})),
+    "settings": (r"plan\.min_dates: was 1, is 2", lambda f: f.overrides.update({"plan.min_dates": 2})),
     "version": (
-        r"tiles of another version: DT0000000001_001.*plan\.replace_versions = true",
+        r"tiles of another version: DT0000000001_001\n(.|\n)*plan\.replace_versions = true",
         lambda f: f.rows[0].update(product_id="newer"),
     ),
 }

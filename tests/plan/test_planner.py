@@ -145,7 +145,7 @@ def test_new_settings_make_a_new_plan_until_something_was_cut(dataset):
     (dataset / "commits").mkdir()
     (dataset / "commits" / "shard-00000000.json").write_text(json.dumps({}))
     before = tree(dataset)
-    with pytest.raises(PlanChangedError, match=r"plan\.min_dates: 2 -> 1"):
+    with pytest.raises(PlanChangedError, match=r"plan\.min_dates: was 2, is 1"):
         plan(dataset, settings.load(), InlineExecutor())
     assert tree(dataset) == before
 

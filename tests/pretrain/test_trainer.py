@@ -115,7 +115,7 @@ def test_the_encoder_of_mae_gives_the_mean_of_its_patches(dataset, settings, tmp
 
 def test_other_settings_are_refused_with_what_changed(dataset, settings, tmp_path):
     prepare(dataset.folder, tmp_path, settings("mae"))
-    with pytest.raises(UsageError, match=r"train.seed: 0 became 7.*choose a new folder"):
+    with pytest.raises(UsageError, match=r"train.seed: was 0, is 7\n.*choose a new folder"):
         prepare(dataset.folder, tmp_path, settings("mae", seed=7))
     prepare(dataset.folder, tmp_path, settings("mae", log_steps=1))  # changes nothing in the result
 

@@ -49,11 +49,11 @@ def refused(folder, config=CONFIG):
 @pytest.mark.parametrize(
     ("key", "value", "text"),
     [
-        ("store.codec", "fast", "store.codec: 'spectral' -> 'fast'"),
-        ("store.shard_rows", 4, "store.shard_rows: 1 -> 4"),
-        ("quality.max_cloud", 0.5, "quality.max_cloud: 0.05 -> 0.5"),
-        ("plan.strategy", "lattice", "plan.strategy: 'shelves' -> 'lattice'"),
-        ("scan.correction", "water", "scan.correction: 'land' -> 'water'"),
+        ("store.codec", "fast", 'store.codec: was "spectral", is "fast"'),
+        ("store.shard_rows", 4, "store.shard_rows: was 1, is 4"),
+        ("quality.max_cloud", 0.5, "quality.max_cloud: was 0.05, is 0.5"),
+        ("plan.strategy", "lattice", 'plan.strategy: was "shelves", is "lattice"'),
+        ("scan.correction", "water", 'scan.correction: was "land", is "water"'),
     ],
 )
 def test_other_settings_are_refused_with_the_difference(own, key, value, text):

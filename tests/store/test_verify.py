@@ -170,7 +170,7 @@ def test_a_changed_source(finished_study, tmp_path):
 def test_a_source_that_cannot_be_read(finished_study, tmp_path):
     study = finished_study.copy(tmp_path, archive=True)
     study.image(A2).unlink()
-    assert kinds(study, archive=study.archive) == {("CheckFailed", A2)}
+    assert kinds(study, archive=study.archive) == {("SourceMissing", A2)}
 
 
 def test_a_wrong_table(finished):

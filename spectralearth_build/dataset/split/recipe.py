@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 import pyarrow.parquet as pq
 
+from spectralearth_build.arguments import number, whole
 from spectralearth_build.errors import DamagedError, UsageError
 from spectralearth_build.files import replacing
 from spectralearth_build.tables import SPLITS
@@ -18,6 +19,7 @@ from spectralearth_build.tables import SPLITS
 FRACTIONS = {"train": 0.8, "val": 0.1, "test": 0.1}
 BUFFER_KM = 5.0
 _KEY = b"split"
+_REMEDY = "Write them as train=0.8,val=0.1,test=0.1."
 
 
 @dataclass(frozen=True)
@@ -34,17 +36,19 @@ class Recipe:
     """season, region, NAME=FILE."""
 
     def __post_init__(self) -> None:
-        total = sum(self.fractions.values())
-        if len(self.fractions) < 2 or min(self.fractions.values()) <= 0 or abs(total - 1) > 1e-6:
+        if not isinstance(self.fractions, Mapping):
+            raise UsageError(f"Fractions are a dict; got {self.fractions!r}.", remedy=_REMEDY)
+        shares = [number(f"The fraction {name}", share, 0) for name, share in self.fractions.items()]
+        if len(shares) < 2 or min(shares) <= 0 or abs(sum(shares) - 1) > 1e-6:
             raise UsageError(
                 f"Fractions are positive and add up to 1, of two parts at least; got {dict(self.fractions)}.",
-                remedy="Write them as train=0.8,val=0.1,test=0.1.",
+                remedy=_REMEDY,
             )
+        whole("seed", self.seed)
+        number("buffer_km", self.buffer_km, 0)
         bad = [name for name in self.fractions if not name.isidentifier() or name == "none"]
         if bad:
             raise UsageError(f"'{bad[0]}' cannot be the name of a part.", remedy="Use letters and digits.")
-        if self.buffer_km < 0:
-            raise UsageError(f"A buffer of {self.buffer_km} km makes no sense.", remedy="Give 0 or more.")
 
 
 def parse_fractions(text: str) -> dict[str, float]:
@@ -61,7 +65,7 @@ def parse_fractions(text: str) -> dict[str, float]:
         except ValueError:
             share = -1.0
         if not equals or share < 0 or name in found:
-            raise UsageError(f"'{item}' is no fraction.", remedy="Write them as train=0.8,val=0.1,test=0.1.")
+            raise UsageError(f"'{item}' is no fraction.", remedy=_REMEDY)
         found[name] = share
     return found
 
