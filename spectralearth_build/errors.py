@@ -50,7 +50,7 @@ class UsageError(BuildError):
 class PlanChangedError(BuildError):
     """Settings or inputs differ from those of the plan that is already being cut. Exit code 2."""
 
-    remedy = "Use the old settings, or choose a new dataset folder."
+    remedy = "Use the old settings (--config, --set), or choose a new dataset folder."
 
 
 class OutOfSpaceError(BuildError):
@@ -68,9 +68,7 @@ class StorageError(BuildError):
 class ArchiveError(BuildError):
     """The archive, or a disk that it or the dataset lies on, is away or does not answer any more. Exit code 69."""
 
-    remedy = (
-        "Mount it again, or mend the connection, and run the same command again: no product was convicted."
-    )
+    remedy = "Mount it again, or restore the connection, and run the same command again; no product was quarantined."
 
 
 class MachineError(BuildError):
@@ -127,6 +125,7 @@ class MediumError(UnreadableFileError):
 class MissingFileError(ProductError):
     """The product lacks its metadata, its spectral image or a quality layer."""
 
+    remedy = "Put the missing file there, or download the product again."
     lasting = False
 
 
@@ -136,6 +135,8 @@ class BrokenArchiveError(ProductError):
 
 class BrokenMetadataError(ProductError):
     """METADATA.XML is not well-formed, too large, declares a DTD, or lacks a required element."""
+
+    remedy = "Download the product again; if it is as delivered, please report this message."
 
 
 class BrokenRasterError(ProductError):
@@ -149,7 +150,7 @@ class HoleError(ProductError):
 class WrongTypeError(ProductError):
     """The raster is not int16, for example a float32 copy with NaN for nodata."""
 
-    remedy = "Use the product as delivered, not a converted copy."
+    remedy = "Use the product as delivered, not a copy that was converted or made by another processor."
 
 
 class BandMismatchError(ProductError):
@@ -160,6 +161,8 @@ class BandMismatchError(ProductError):
 
 class MetadataMismatchError(ProductError):
     """XML and raster disagree on size, corners or coordinate system."""
+
+    remedy = "Use the product as delivered, not a crop, a reprojected copy or a mixture of files."
 
 
 class NoValidPixelError(ProductError):
@@ -184,6 +187,7 @@ class HostileNameError(ProductError):
 class WorkerLostError(ProductError):
     """The process that read this product, and nothing else, crashed."""
 
+    remedy = "Download the product again; if that does not help, please report this."
     lasting = False
 
 

@@ -55,7 +55,9 @@ def check_metadata(name: ProductName, metadata: Metadata, path: Path, waived: Co
         raise WrongLevelError(f"The metadata are of level {metadata.level[:20]}.", path)
     if (metadata.datatake, metadata.tile) != (name.datatake, name.tile):
         raise MetadataMismatchError(
-            f"The metadata are of {metadata.datatake}_{metadata.tile:03d}, the files of {name.tile_id}.", path
+            f"The metadata are of {metadata.datatake}_{metadata.tile:03d}, the files of {name.tile_id}.",
+            path,
+            "Give each product a folder of its own, with the files as they were delivered.",
         )
     latitude = float(np.mean([metadata.corners[frame][1] for frame in CORNERS]))
     if not SOUTH <= latitude <= NORTH and "latitude" not in waived:
@@ -75,7 +77,8 @@ def check_scale(metadata: Metadata, index: npt.NDArray[np.int32], path: Path) ->
     """
     gain, offset = np.nan_to_num(metadata.gain[index], nan=GAIN), np.nan_to_num(metadata.offset[index])
     if not (np.allclose(gain, GAIN, rtol=GAIN_TOLERANCE, atol=0) and np.all(offset == 0)):
-        raise MetadataMismatchError(f"Values are not reflectance times {1 / GAIN:.0f}.", path)
+        remedy = "Use DLR's L2A product as delivered; what other processors make is not read."
+        raise MetadataMismatchError(f"Values are not reflectance times {1 / GAIN:.0f}.", path, remedy)
 
 
 def check_image(
@@ -106,9 +109,10 @@ def check_image(
             path,
         )
     if (image.height, image.width) != (metadata.height, metadata.width) and "size" not in waived:
+        cut = image.height <= metadata.height and image.width <= metadata.width
         raise MetadataMismatchError(
             f"The image has {image.height} x {image.width} pixels, the metadata say"
-            f" {metadata.height} x {metadata.width}.",
+            f" {metadata.height} x {metadata.width}{': it looks like a crop' if cut else ''}.",
             path,
             f"Use the product as delivered; if this part of it is meant, {_how(metadata, 'size')} takes it.",
         )
@@ -116,7 +120,9 @@ def check_image(
     if epsg != metadata.epsg:
         found = "no known coordinate system" if epsg is None else f"EPSG:{epsg}"
         raise MetadataMismatchError(
-            f"The image has {found}, the metadata say {metadata.projection[:40]}.", path
+            f"The image has {found}, the metadata say {metadata.projection[:40]}.",
+            path,
+            "Use the product as delivered, not a reprojected copy.",
         )
     if epsg is None or epsg // 100 not in (326, 327) or not 1 <= epsg % 100 <= 60:
         raise OffLatticeError(f"The coordinate system is {metadata.projection[:40]}, not UTM.", path)
@@ -138,7 +144,8 @@ def check_layer(layer: DatasetReader, image: DatasetReader, path: Path) -> None:
     if (layer.shape, _epsg(layer)) != (image.shape, _epsg(image)) or not layer.transform.almost_equals(
         image.transform
     ):
-        raise MetadataMismatchError("The layer is not on the grid of the image.", path)
+        remedy = "Use all files of the product as delivered; crop or reproject none of them."
+        raise MetadataMismatchError("The layer is not on the grid of the image.", path, remedy)
 
 
 def place_of(image: DatasetReader) -> tuple[int | None, Box | None]:

@@ -38,9 +38,9 @@ def load(path: Path, **run: object) -> BenchmarkConfig:
         mistakes = "; ".join(_explain(item, tree) for item in error.errors())
         raise ConfigError(f"{mistakes}.", path, REMEDY) from error
     for found, remedy in (
-        (_in_braces(config), "Mend the paths."),
+        (_in_braces(config), "Correct the paths."),
         (_no_cells(config), "Set random = true for an encoder, or name other protocols."),
-        (_missing(config), "Pretrain them first, or mend the paths."),
+        (_missing(config), "Pretrain them first, or correct the paths."),
     ):
         if wrong := "; ".join(found):
             raise ConfigError(f"{wrong}.", path, remedy)

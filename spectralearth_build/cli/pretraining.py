@@ -9,6 +9,7 @@ import typer
 
 from spectralearth_build.cli.torch import need_torch
 from spectralearth_build.errors import UsageError
+from spectralearth_build.texts import counted
 
 if TYPE_CHECKING:
     from spectralearth_build.pretrain.config import PretrainConfig
@@ -101,7 +102,7 @@ def embed(
 
     where = device or ("cuda" if torch.cuda.is_available() else "cpu")
     count = write_embeddings(dataset, load_encoder(encoder, where), output, batch, where, split or None)
-    say(f"{count} vectors in {output}.")
+    say(f"{counted(count, 'vector')} in {output}.")
 
 
 def export_encoder(

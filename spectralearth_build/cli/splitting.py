@@ -150,7 +150,9 @@ def _check_lists(files: Mapping[str, Path], buffer_km: float | None) -> int:
         BUFFER: "only locations named epsg_col_row tell their ground",
     }
     if named.unread:
-        say(f"{named.unread:,} names tell no datatake; each counts as the name of a tile")
+        say(
+            f"{counted(named.unread, 'name tells', 'names tell')} no datatake; each counts as the name of a tile"
+        )
     return _verdict(
         leaks(named.ties, named.part, named.parts),
         {kind: text for kind, text in why.items() if kind not in named.ties},

@@ -18,6 +18,7 @@ from spectralearth_build.cluster.signals import raise_if_stopped
 from spectralearth_build.cluster.task import Failure, Look, attempt
 from spectralearth_build.errors import BuildError, StoppedError
 from spectralearth_build.progress import say
+from spectralearth_build.texts import counted
 
 T = TypeVar("T")
 
@@ -69,7 +70,7 @@ class DaskExecutor:
         finally:
             work.cancel()
         if work.suspects:
-            say(f"{stage}: {len(work.suspects)} tasks lost their workers; each is tried alone")
+            say(f"{stage}: {counted(len(work.suspects), 'task')} lost the worker; each is tried alone")
         for key in work.suspects:
             raise_if_stopped()
             yield key, run_alone(key, function, tasks[key], self.task_timeout, self.memory_limit)

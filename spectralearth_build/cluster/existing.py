@@ -15,6 +15,7 @@ from spectralearth_build.cluster.security import security_of
 from spectralearth_build.config import RunConfig
 from spectralearth_build.errors import ConfigError, UsageError
 from spectralearth_build.progress import say
+from spectralearth_build.texts import counted
 
 PATIENCE = 60
 """Seconds to wait for the scheduler and for its first worker."""
@@ -46,7 +47,9 @@ def existing_cluster(
                 remedy="Use larger workers, one thread each, or lower store.shard_rows.",
             )
         threads = sum(worker["nthreads"] for worker in workers)
-        say(f"Dask cluster at {config.scheduler}: {threads} threads, dashboard {client.dashboard_link}")
+        say(
+            f"Dask cluster at {config.scheduler}: {counted(threads, 'thread')}, dashboard {client.dashboard_link}"
+        )
         with reporting(config.performance_report):
             yield DaskExecutor(client, threads, limit, config.task_timeout, _watcher(client), elsewhere=True)
 

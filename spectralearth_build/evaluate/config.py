@@ -111,7 +111,7 @@ class EvaluateConfig:
             (
                 min(self.epochs, self.batch) < 1 or not 0 < self.rate < math.inf,
                 "Epochs and batch are 1 or more, the rate is above 0.",
-                "Mend them.",
+                "Correct them.",
             ),
             (not 8 <= self.size <= WINDOW, f"Images of {self.size} pixels.", f"Give 8 to {WINDOW}."),
             (

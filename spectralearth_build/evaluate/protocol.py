@@ -114,7 +114,7 @@ def encoder_of(path: Path | None, config: EvaluateConfig, spectra: Spectra, data
     try:
         return CountsEncoder(make(**options, dense=config.dense, stem=config.stem), spectra)
     except (TypeError, ValueError) as error:
-        raise UsageError(str(error), remedy="Mend the settings of the encoder.") from error
+        raise UsageError(str(error), remedy="Correct the settings of the encoder.") from error
 
 
 def digest(module: nn.Module) -> str:

@@ -48,7 +48,7 @@ from spectralearth_build.store.publish import publish
 from spectralearth_build.store.schema import ROOT
 from spectralearth_build.store.task import Planned, load_plan
 from spectralearth_build.tables import LABELS
-from spectralearth_build.texts import listed
+from spectralearth_build.texts import counted, listed
 
 STAGE = "pair"
 FEW = 8
@@ -97,9 +97,10 @@ def pair(dataset: Path, requests: Sequence[Request], executor: Executor, anew: b
     publish(dataset)
     if failed:
         raise DamagedError(
-            f"{len(failed)} groups of patches could not be labelled; the first, {failed[0].key}: {failed[0].message}",
+            f"{counted(len(failed), 'group')} of patches could not be labelled; the first, {failed[0].key}: "
+            f"{failed[0].message}",
             dataset,
-            "Mend the cause and run the same command again; what was done stays.",
+            "Remove the cause, then run the same command again; what was done stays.",
         )
     return Paired(shards, LABELS.read(dataset))
 

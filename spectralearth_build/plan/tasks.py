@@ -22,6 +22,7 @@ from spectralearth_build.plan.assemble import PlanTables, described
 from spectralearth_build.plan.component import Held, plan_component
 from spectralearth_build.plan.grow import Touched
 from spectralearth_build.progress import track
+from spectralearth_build.texts import counted
 
 TILES_PER_TASK = 32
 
@@ -113,7 +114,7 @@ def _check_masks(tiles: pd.DataFrame, dataset: Path) -> None:
     missing = [path for path in tiles["mask"] if path and not (dataset / path).is_file()]
     if missing:
         raise UsageError(
-            f"{len(missing)} masks that planning needs are gone, {missing[0]} among them.",
+            f"{counted(len(missing), 'mask')} that planning needs cannot be found, such as {missing[0]}.",
             dataset,
             "Run `scan`, or `build`, on the archive: it makes them again.",
         )

@@ -91,7 +91,7 @@ def objective_of(config: PretrainConfig, bands: int) -> Objective:
             make(**encoder_options(config, bands)), getattr(config, config.objective)
         )
     except (TypeError, ValueError) as error:
-        raise UsageError(str(error), remedy="Mend the settings under encoder.") from error
+        raise UsageError(str(error), remedy="Correct the settings under encoder.") from error
 
 
 def encoder_options(config: PretrainConfig, bands: int) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from spectralearth_build.overlap.lattice import Box
 from spectralearth_build.overlap.resample import bilinear, bilinear_valid, source_grid, support
 from spectralearth_build.store.codec import NODATA, PATCH_SHAPE, Patch
 from spectralearth_build.store.task import PlannedPatch
+from spectralearth_build.texts import counted
 
 Flags = npt.NDArray[np.bool_]
 
@@ -71,7 +72,7 @@ def compose(patch: PlannedPatch, sources: Sources, out: Patch | None = None) -> 
         else:
             _resample(pixels, patch, out, missing)
     if missing.any():
-        return out, f"{int(missing.sum())} pixels have no data any more"
+        return out, f"{counted(int(missing.sum()), 'pixel has', 'pixels have')} no data any more"
     if out.min() == NODATA:  # the least of all values
         return out, "pixels that scan found valid have no data in some bands"
     return out, ""

@@ -347,7 +347,7 @@ class Failing:
 def test_what_fails_is_said_and_the_rest_is_published(bare, corine):
     expected = verify(bare)
     with pytest.raises(
-        DamagedError, match=r"1 groups of patches could not be labelled; the first, DT.*: it broke"
+        DamagedError, match=r"1 group of patches could not be labelled; the first, DT.*: it broke"
     ):
         pair(bare, [request("corine", corine)], Failing())
     assert verify(bare) == expected == []

@@ -11,6 +11,7 @@ from spectralearth_build.overlap.lattice import Box, window
 from spectralearth_build.store.compose import Pixels, compose
 from spectralearth_build.store.sources import area_needed, needed
 from spectralearth_build.store.task import PlannedPatch, Source, load_plan
+from spectralearth_build.texts import counted
 
 WINDOW = window(1000, 2000)
 OFFSETS = st.integers(-140, 140)
@@ -46,7 +47,7 @@ def test_each_pixel_is_of_the_first_tile_that_is_valid_there(places):
     expected = truth(list(tiles.values()))
     found, reason = compose(patch, tiles.__getitem__)
     missing = int((expected[0] == -32768).sum())
-    assert reason == (f"{missing} pixels have no data any more" if missing else "")
+    assert reason == (f"{counted(missing, 'pixel has', 'pixels have')} no data any more" if missing else "")
     assert np.array_equal(found, expected)
 
 

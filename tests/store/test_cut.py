@@ -263,7 +263,7 @@ def test_a_mask_that_changed_since_the_plan_is_noticed(finished):
     finished.forget(0)
     finished.run()
     reasons = PATCHES.read(finished.dataset).set_index("store_row")["reason"]
-    assert reasons[0] == "1 pixels have no data any more"
+    assert reasons[0] == "1 pixel has no data any more"
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no mask"])
