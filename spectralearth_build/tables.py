@@ -189,6 +189,13 @@ PATCHES = Table(
             "planned, written, skipped or retired (cut again from a newer version of a tile).",
         ),
         Column("reason", pa.string(), "Why it was skipped or retired; empty otherwise."),
+        Column(
+            "checksum",
+            pa.int64(),
+            "crc32c of the patch's pixels, int16 [band, y, x], little-endian; null where none were written, or by an "
+            "earlier version. Readers compare it.",
+            later=True,
+        ),
         Column("cloud_fraction", pa.float64(), "Share of the window's pixels under cloud, 0-1."),
         Column("shadow_fraction", pa.float64(), "Share in cloud shadow."),
         Column("haze_fraction", pa.float64(), "Share under haze."),
@@ -268,6 +275,12 @@ LABELS = Table(
         Column("majority", pa.int32(), "Index of the most frequent class; -1: none."),
         Column("status", pa.string(), "written, or skipped: there is no map of it."),
         Column("reason", pa.string(), "Why it was skipped; empty otherwise."),
+        Column(
+            "checksum",
+            pa.int64(),
+            "crc32c of its map as stored, little-endian; null where there is none, or by an earlier version.",
+            later=True,
+        ),
     ),
 )
 

@@ -30,7 +30,8 @@ from spectralearth_build.storage.url import Remote, parse
 from spectralearth_build.store.codec import NODATA  # this import makes zarr know the band-delta codec
 from spectralearth_build.store.index import Bounds
 from spectralearth_build.store.manifest import MANIFEST
-from spectralearth_build.store.schema import REFLECTANCE, ROOT, SCALE, STORE
+from spectralearth_build.store.proof import Proof
+from spectralearth_build.store.schema import REFLECTANCE, ROOT, SCALE, STORE, shard_name
 from spectralearth_build.tables import LOCATIONS, PATCHES, TILES
 
 
@@ -240,6 +241,20 @@ class Dataset:
         }
         return xr.DataArray(values, coords, ("date", "band", "y", "x"), REFLECTANCE, attributes)
 
+    def require_row(self, row: int, pixels: npt.NDArray[np.int16]) -> None:
+        """Make sure that pixels [band, y, x] are those that the tables mean by a row of the store.
+
+        Raises:
+            DamagedError: they are not: files of several datasets were mixed up.
+        """
+        shard, checksum = self._proofs.loc[row]
+        self.proof.require(shard_name(int(shard)), row, checksum, pixels)
+
+    @cached_property
+    def proof(self) -> Proof:
+        """What its files must be to belong together."""
+        return Proof(self.path, self._place)
+
     @property
     def _place(self) -> Remote | None:
         """Where the store is, if on an object store."""
@@ -261,7 +276,13 @@ class Dataset:
             raise DamagedError(
                 f"Rows of the store are gone: {', '.join(map(str, store_rows[lost]))}.", self.path
             )
+        for row, pixels in zip(store_rows.tolist(), values, strict=True):
+            self.require_row(row, pixels)
         return values
+
+    @cached_property
+    def _proofs(self) -> pd.DataFrame:
+        return self.patches.set_index("store_row")[["shard", "checksum"]]
 
 
 def _as_patch(single: xr.DataArray) -> xr.DataArray:

@@ -23,6 +23,7 @@ class Pixels:
     """
 
     def __init__(self, dataset: Dataset, bands: npt.NDArray[np.intp]) -> None:
+        self._dataset = dataset
         self._reader = open_reader(array_of(str(dataset.remote or dataset.path)))
         self._bands = None if len(bands) == PATCH_SHAPE[0] else bands
         self.shape = (len(bands), *PATCH_SHAPE[1:])
@@ -39,4 +40,5 @@ class Pixels:
         cube: Cube = np.empty(PATCH_SHAPE, np.int16)
         if not self._reader.read_into(row, cube):
             raise DamagedError(f"Row {row} is gone.", self._reader.shard_of(row))
+        self._dataset.require_row(row, cube)
         return cube if self._bands is None else cube[self._bands]

@@ -17,6 +17,7 @@ from spectralearth_build.labels.define import AUTO, Given, kind_of, nomenclature
 from spectralearth_build.labels.resample import Rule, default_rule, on_patch
 from spectralearth_build.labels.source import Source, open_source
 from spectralearth_build.labels.years import YearRule, year_for
+from spectralearth_build.store.codec import checksum_of
 from spectralearth_build.store.label_arrays import LabelMap, write_label_shard
 from spectralearth_build.store.labels import Definition, Labelled, LabelRecord
 
@@ -110,7 +111,7 @@ def _described(
     else:
         fraction = float(np.isfinite(values).mean())
     if fraction and fraction >= definition.least_labelled:
-        return Labelled(*found, fraction, present, best), values
+        return Labelled(*found, fraction, present, best, checksum=checksum_of(values)), values
     wanted = f", {definition.least_labelled:.2%} is wanted" if fraction else ""
     return Labelled(*found, fraction, present, best, f"{fraction:.2%} of it is labelled{wanted}"), None
 

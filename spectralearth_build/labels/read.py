@@ -19,7 +19,7 @@ from spectralearth_build.labels import summary
 from spectralearth_build.labels.classes import LabelClass, Nomenclature
 from spectralearth_build.labels.classes import nomenclature as named
 from spectralearth_build.labels.define import nomenclature_of
-from spectralearth_build.store.labels import MEND, PREFIX, Definition, decode_definition
+from spectralearth_build.store.labels import MEND, PREFIX, Definition, decode_definition, shard_name
 from spectralearth_build.tables import LABELS
 
 _TOGETHER = 256
@@ -105,7 +105,7 @@ class LabelSet:
         Patches that were left out have no class, or NaN, everywhere.
 
         Raises:
-            DamagedError: a shard is gone.
+            DamagedError: a shard is gone, or is one of another label or dataset.
         """
         wanted = np.asarray(rows, np.int64)
         values = np.asarray(self.array.oindex[wanted])
@@ -116,6 +116,11 @@ class LabelSet:
             raise DamagedError(
                 f"Labels of rows are gone: {', '.join(map(str, lost))}.", self.dataset.path, MEND
             )
+        together = (self.array.shards or self.array.chunks)[0]
+        proofs = self.table.set_index("store_row")["checksum"].reindex(wanted)
+        for row, checksum, each in zip(wanted.tolist(), proofs, values, strict=True):
+            shard = shard_name(self.name, row // together)
+            self.dataset.proof.require(shard, row, checksum, each)
         return values if self.kind == "continuous" else self.nomenclature.indices(values)
 
     def multi_hot(self, rows: Sequence[int] | npt.ArrayLike) -> npt.NDArray[np.bool_]:

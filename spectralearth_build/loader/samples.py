@@ -21,12 +21,13 @@ from spectralearth_build.loader.reader import Reader, open_reader
 from spectralearth_build.loader.series import RULES, Rule, choose
 from spectralearth_build.store.codec import Patch
 from spectralearth_build.store.index import Bounds
-from spectralearth_build.store.schema import REFLECTANCE, STORE
+from spectralearth_build.store.schema import REFLECTANCE, STORE, shard_name
+from spectralearth_build.tables import PATCHES
 
 Chosen = tuple[int, ...]
 """The patches of a sample, as positions in `Samples.patches`, in order of time."""
 Numbers = npt.NDArray[np.int64]
-COLUMNS = ("patch_id", "location_id", "acquired", "store_row")
+COLUMNS = ("patch_id", "location_id", "acquired", "store_row", "checksum")
 """What is read of patches.parquet."""
 
 
@@ -76,7 +77,7 @@ class Samples:
         place = str(opened.remote or opened.path)
         self._anew = partial(Samples, place, dates, rule, bands, seed, patches, **query)
         self.place, self.dates, self.rule, self.seed = place, dates, rule, seed
-        self.patches = opened.query(**query, columns=COLUMNS) if patches is None else _given(patches)
+        self.patches = opened.query(**query, columns=COLUMNS) if patches is None else _given(patches, opened)
         if self.patches.empty:
             raise UsageError("No patch meets the conditions.", place, "Relax them.")
         self.reader: Reader = open_reader(array_of(place))
@@ -86,6 +87,8 @@ class Samples:
         self._acquired = moments.to_numpy("datetime64[us]").astype(np.int64)
         if dates is not None:
             self._members, self._begins = _by_location(self.patches["location_id"], self._acquired)
+        self._checksum = self.patches["checksum"].to_numpy(np.float64)
+        self._proof, self._proven = opened.proof, set[int]()
         self._scratch = threading.local()
         self._keys = lru_cache(maxsize=2)(partial(keys, len(self._row), seed))
 
@@ -161,8 +164,22 @@ class Samples:
             raise DamagedError(
                 f"Patch {self.patch_id(patch)}: row {row} is not in the store.", self.reader.shard_of(row)
             )
+        self._prove(patch, row, into)
         if self.bands is not None:
             np.take(into, self.bands, axis=0, out=out)
+
+    def _prove(self, patch: int, row: int, pixels: Patch) -> None:
+        """Make sure, once a shard, that it holds what the tables of this dataset speak of."""
+        shard = row // (self.reader.layout.shard_rows or 1)
+        if shard in self._proven:
+            return
+        try:
+            self._proof.require(shard_name(shard), row, float(self._checksum[patch]), pixels)
+        except DamagedError as error:
+            raise DamagedError(
+                f"Patch {self.patch_id(patch)}: {error.what}", error.path, error.remedy
+            ) from error
+        self._proven.add(shard)
 
     def _whole_patch(self) -> Patch:
         held: Patch | None = getattr(self._scratch, "patch", None)
@@ -185,14 +202,18 @@ def _by_location(location: pd.Series, acquired: Numbers) -> tuple[Numbers, Numbe
     return by_time[place], np.concatenate([[0], np.cumsum(np.bincount(code, minlength=len(names)))])
 
 
-def _given(patches: pd.DataFrame) -> pd.DataFrame:
-    """A selection that the user made, as far as it is needed."""
-    if not isinstance(patches, pd.DataFrame) or not set(COLUMNS) <= set(patches.columns):
+def _given(patches: pd.DataFrame, opened: Dataset) -> pd.DataFrame:
+    """A selection that the user made, as far as it is needed; it may lack checksums."""
+    *asked, proof = COLUMNS
+    if not isinstance(patches, pd.DataFrame) or not set(asked) <= set(patches.columns):
         raise UsageError(
-            f"patches is a table with the columns {', '.join(COLUMNS)}.",
+            f"patches is a table with the columns {', '.join(asked)}.",
             remedy="Pass what `Dataset.query` returned.",
         )
-    return patches[list(COLUMNS)]
+    if proof in patches:
+        return patches[list(COLUMNS)]
+    known = PATCHES.read(opened.path, ["store_row", proof]).set_index("store_row")[proof]
+    return patches[asked].assign(checksum=known.reindex(patches["store_row"]).to_numpy())
 
 
 def _checked(bands: Sequence[int] | None, count: int) -> Numbers | None:

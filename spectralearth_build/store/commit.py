@@ -46,6 +46,9 @@ class Commit:
     """Hash of the shard file."""
     statistics: BandStatistics
     """Of the written patches."""
+    pixels: tuple[int, ...] = ()
+    """Checksum of the pixels of each row as they were composed of their sources, before they were encoded; none in
+    records of earlier versions."""
 
     @property
     def name(self) -> str:
@@ -56,8 +59,15 @@ class Commit:
         """The record's bytes."""
         document = {**vars(self), "bytes": self.size, "statistics": self.statistics.document()}
         del document["size"]
+        if not self.pixels:
+            del document["pixels"]
         document["skipped"] = [vars(skipped) for skipped in self.skipped]
         return json_bytes(document)
+
+    @property
+    def checksums(self) -> dict[int, int]:
+        """Checksum of the pixels by row, if they are known."""
+        return dict(zip(self.rows, self.pixels, strict=False))
 
     def write(self, dataset: Path) -> None:
         """Write the record, atomically and durably."""
@@ -91,6 +101,7 @@ def decode(data: bytes) -> Commit:
             size=int(document["bytes"]),
             sha256=str(document["sha256"]),
             statistics=BandStatistics.from_document(document["statistics"]),
+            pixels=tuple(map(int, document.get("pixels", ()))),
         )
     except (KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise ValueError(f"not a commit record ({error!r})") from error

@@ -10,6 +10,8 @@ import numpy as np
 
 from spectralearth_build.errors import DamagedError
 from spectralearth_build.store.against import kind_of
+from spectralearth_build.store.codec import checksum_of
+from spectralearth_build.store.commit import commit_name, decode
 from spectralearth_build.store.compose import Sources, compose
 from spectralearth_build.store.damage import Damage
 from spectralearth_build.store.schema import shard_name
@@ -33,7 +35,7 @@ def compare_tile(archive: Path, dataset: Path, task: TileTask) -> list[Damage]:
 
 
 def _compare_shard(dataset: Path, task: TileTask, shard: int, sources: Sources) -> Iterator[Damage]:
-    name = shard_name(shard)
+    name, proofs = shard_name(shard), _checksums(dataset, shard)
     for patch in task.shards[shard]:
         try:
             reader = ShardReader(dataset / name, task.shard_rows)
@@ -51,3 +53,16 @@ def _compare_shard(dataset: Path, task: TileTask, shard: int, sources: Sources) 
             count = int((stored != pixels).sum())
             what = f"{patch.patch_id}: {count} values are not those of its source."
             yield Damage("SourceDiffers", name, what, hit)
+        elif stored is not None and checksum_of(pixels) != proofs.get(patch.row, checksum_of(pixels)):
+            what = (
+                f"{patch.patch_id}: its source has other pixels than when it was cut, and so has the store."
+            )
+            yield Damage("SourceDiffers", name, what, hit)
+
+
+def _checksums(dataset: Path, shard: int) -> dict[int, int]:
+    """What the commit record says of the pixels that were cut; that it cannot be read is reported elsewhere."""
+    try:
+        return decode((dataset / commit_name(shard)).read_bytes()).checksums
+    except (OSError, ValueError):
+        return {}

@@ -29,7 +29,7 @@ from spectralearth_build.journal import recover
 from spectralearth_build.plan.fingerprint import inputs_of, tile_changes
 from spectralearth_build.progress import track
 from spectralearth_build.store import publish, statistics
-from spectralearth_build.store.codec import PATCH_SHAPE, Patch, encode_patch
+from spectralearth_build.store.codec import PATCH_SHAPE, Patch, checksum_of, encode_patch
 from spectralearth_build.store.commit import Commit, Skipped, commit_name, read_all
 from spectralearth_build.store.compose import compose
 from spectralearth_build.store.failures import FailedTile, failed_path, read_failed, stamp
@@ -179,6 +179,8 @@ class _Made:
     data: bytes
     """Encoded; empty if it cannot be used."""
     statistics: BandStatistics
+    checksum: int
+    """Of its pixels."""
     reason: str
     """Why it cannot."""
 
@@ -215,8 +217,9 @@ def _make(planned: PlannedPatch, sources: SourceCache, task: TileTask) -> _Made:
     pixels, reason = compose(planned, sources, _own_patch())
     if reason:
         task.witness()  # a neighbour that cannot be read is one thing, an archive that is away another
-        return _Made(planned, b"", BandStatistics(), reason)
-    return _Made(planned, encode_patch(pixels, task.codec), statistics.of_patch(pixels), "")
+        return _Made(planned, b"", BandStatistics(), 0, reason)
+    proof = checksum_of(pixels)  # first: nothing that encodes it has touched it
+    return _Made(planned, encode_patch(pixels, task.codec), statistics.of_patch(pixels), proof, "")
 
 
 _held = threading.local()
@@ -259,6 +262,7 @@ def _write(dataset: Path, task: TileTask, shard: int, made: Iterator[_Made]) -> 
     rows: list[int] = []
     skipped: list[Skipped] = []
     parts: list[BandStatistics] = []
+    proofs: list[int] = []
 
     def encoded() -> Iterator[tuple[int, bytes]]:
         for patch in islice(made, len(task.shards[shard])):
@@ -267,12 +271,14 @@ def _write(dataset: Path, task: TileTask, shard: int, made: Iterator[_Made]) -> 
                 continue
             rows.append(patch.planned.row)
             parts.append(patch.statistics)
+            proofs.append(patch.checksum)
             yield patch.planned.row - shard * task.shard_rows, patch.data
 
     written = write_shard(shard_path(dataset, shard), task.shard_rows, encoded())
     total = statistics.total(parts)
     content = task.tile_id, tuple(rows), tuple(skipped)
-    Commit(task.plans[shard], shard, *content, written.size, written.sha256, total).write(dataset)
+    file = written.size, written.sha256
+    Commit(task.plans[shard], shard, *content, *file, total, tuple(proofs)).write(dataset)
     return len(rows)
 
 

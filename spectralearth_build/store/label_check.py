@@ -8,6 +8,7 @@ from pathlib import Path
 from spectralearth_build.cluster import Executor, Failure
 from spectralearth_build.errors import DamagedError
 from spectralearth_build.progress import track
+from spectralearth_build.store.codec import checksum_of
 from spectralearth_build.store.damage import Damage
 from spectralearth_build.store.findings import finding, of_failure
 from spectralearth_build.store.label_arrays import hash_of, label_document, read_label
@@ -83,14 +84,17 @@ def _check(
     name, first = record.shard_name, record.shard * rows
     everything = tuple(patches.values())
     reader = ShardReader(dataset / name, rows)
+    proofs = {patch.row: patch.checksum for patch in record.patches if patch.checksum is not None}
     found = []
     if [first + row for row in reader.rows()] != record.written:
         found.append(Damage("ShardDamaged", name, "It holds other rows than its record says.", everything))
     for row in reader.rows():
+        named = (patches[first + row],) if first + row in patches else ()
         try:
-            read_label(reader, row, dtype)
+            values = read_label(reader, row, dtype)
+            if values is not None and checksum_of(values) != proofs.get(first + row, checksum_of(values)):
+                raise DamagedError("It does not decode to the map that was made.")
         except DamagedError as error:
-            named = (patches[first + row],) if first + row in patches else ()
             found.append(Damage("ChunkDamaged", name, f"Row {first + row}: {error.what}", named))
     if hash_of(dataset / name) != record.sha256:
         # Sound in itself, and yet not the file that was made: another one.

@@ -120,6 +120,8 @@ class Labelled:
     """Index of the most frequent one; -1: none."""
     reason: str = ""
     """Why it was left out; empty: it was written."""
+    checksum: int | None = None
+    """Of its map; None: there is none, or it was written by an earlier version."""
 
 
 @dataclass(frozen=True)
@@ -281,7 +283,13 @@ def frame(labels: Iterable[StoredLabel], patches: pd.DataFrame) -> pd.DataFrame:
     names = {row: (patch, location) for row, patch, location in zip(*known, strict=True)}
     rows = [
         (each.definition.label, *names[patch.row], patch.row, patch.year, patch.source, patch.fraction)
-        + (list(patch.classes), patch.majority, "skipped" if patch.reason else "written", patch.reason)
+        + (
+            list(patch.classes),
+            patch.majority,
+            "skipped" if patch.reason else "written",
+            patch.reason,
+            patch.checksum,
+        )
         for each in labels
         for record in each.records.values()
         for patch in record.patches

@@ -158,7 +158,8 @@ def encoded_tables(tables: Mapping[str, pd.DataFrame]) -> dict[str, bytes]:
 
 def _same(before: pd.DataFrame, after: pd.DataFrame) -> bool:
     touched = [name for name in ("status", "reason", "error_class", "correction", "n") if name in after]
-    return all(before[name].fillna("").tolist() == after[name].fillna("").tolist() for name in touched)
+    same = all(before[name].fillna("").tolist() == after[name].fillna("").tolist() for name in touched)
+    return same and ("checksum" not in after or before["checksum"].astype(float).equals(after["checksum"]))
 
 
 def _read_back(dataset: Path, files: Mapping[str, bytes]) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from spectralearth_build.lock import alone
 from spectralearth_build.plan.estimates import STORED_SHARE
 from spectralearth_build.progress import track
 from spectralearth_build.store import schema
-from spectralearth_build.store.codec import PATCH_SHAPE, PRESETS, decode_into, encode_patch
+from spectralearth_build.store.codec import PATCH_SHAPE, PRESETS, checksum_of, decode_into, encode_patch
 from spectralearth_build.store.commit import FOLDER, Commit, decode, json_bytes, read_all
 from spectralearth_build.store.labels import MEND, is_shard, label_of, read_labels
 from spectralearth_build.store.manifest import MANIFEST, counts, entry, manifest_document
@@ -110,17 +110,22 @@ def recode_shard(
     first = commit.shard * rows
     if [first + row for row in reader.rows()] != list(commit.rows):
         raise DamagedError("It holds other rows than its commit record says.", reader.path)
-    written = write_shard(schema.shard_path(target, commit.shard), rows, _patches(reader, codecs))
+    proofs = {row - first: checksum for row, checksum in commit.checksums.items()}
+    written = write_shard(schema.shard_path(target, commit.shard), rows, _patches(reader, codecs, proofs))
     replace(commit, plan=planned_as, size=written.size, sha256=written.sha256).write(target)
 
 
-def _patches(reader: ShardReader, codecs: tuple[str, str]) -> Iterator[tuple[int, bytes]]:
+def _patches(
+    reader: ShardReader, codecs: tuple[str, str], proofs: Mapping[int, int]
+) -> Iterator[tuple[int, bytes]]:
     again = np.empty(PATCH_SHAPE, np.int16)
     for row in reader.rows():
         patch = reader.patch(row, codecs[0])
         assert patch is not None
         data = encode_patch(patch, codecs[1])
         decode_into(data, again, codecs[1])
+        if checksum_of(patch) != proofs.get(row, checksum_of(patch)):
+            raise DamagedError(f"Row {row} of the shard does not hold the pixels that were cut.", reader.path)
         if not np.array_equal(again, patch):
             raise DamagedError(f"Row {row} of the shard does not come back as it was.", reader.path)
         yield row, data

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from spectralearth_build.errors import DamagedError
 from spectralearth_build.store import schema, statistics
+from spectralearth_build.store.codec import checksum_of
 from spectralearth_build.store.commit import Commit
 from spectralearth_build.store.damage import Damage
 from spectralearth_build.store.findings import finding
@@ -66,6 +67,7 @@ def _check(
     if [first + row for row in reader.rows()] != list(commit.rows):
         what = "It holds other rows than its commit record says."
         damages.append(Damage("ShardDamaged", name, what, everything))
+    proofs = commit.checksums
     for row in reader.rows():
         try:
             patch = reader.patch(row, codec)
@@ -74,6 +76,10 @@ def _check(
             damages.append(Damage("ChunkDamaged", name, f"Row {first + row}: {error.what}", named))
         else:
             assert patch is not None
+            if checksum_of(patch) != proofs.get(first + row, checksum_of(patch)):
+                named = (patches[first + row],) if first + row in patches else ()
+                what = f"Row {first + row}: it does not decode to the pixels that were cut."
+                damages.append(Damage("ChunkDamaged", name, what, named))
             parts[first + row] = statistics.of_patch(patch)
     if entry_of_file(dataset / name)["sha256"] != commit.sha256:
         # Sound in itself, and yet not the file that was committed: another one, so nothing in it can be trusted.

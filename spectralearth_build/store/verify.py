@@ -209,6 +209,10 @@ def _balance(
         yield Damage(
             "CountsWrong", PATCHES.file, "The rows marked as written are not those that were committed."
         )
+    proofs = {row: checksum for commit in commits for row, checksum in commit.checksums.items()}
+    told = planned.patches.set_index("store_row")["checksum"].reindex(list(proofs))
+    if told.tolist() != list(proofs.values()):
+        yield Damage("CountsWrong", PATCHES.file, "Its checksums are not those of the commit records.")
 
 
 def _shards(

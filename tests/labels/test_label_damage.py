@@ -159,3 +159,15 @@ def test_what_is_lost_when_a_dataset_is_published_again_is_said_and_comes_back(d
     assert len(LABELS.read(dataset)) == 3
     pair(dataset, [request("corine", corine)], inline())
     assert tree(dataset) == before
+
+
+def test_readers_refuse_shards_of_labels_that_were_swapped(dataset):
+    labels = open_labels(dataset, "corine")
+    rows = labels.table["store_row"].tolist()
+    assert len(labels.maps(rows)) == len(rows)
+    names = sorted({shard_name("corine", row // 2) for row in rows})
+    one, other = ((dataset / name).read_bytes() for name in names[:2])
+    (dataset / names[0]).write_bytes(other)
+    (dataset / names[1]).write_bytes(one)
+    with pytest.raises(DamagedError, match=r"label_corine/c\..*does not hold what the table"):
+        open_labels(dataset, "corine").maps(rows[:1])

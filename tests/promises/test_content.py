@@ -256,7 +256,7 @@ def test_content_of_which_patches_were_cut_is_refused_unless_asked_for(own):
     other = other_pixels(own)
     # A growth reads tile 2 no more, unless scan does: its files say that nothing changed. Let them say so.
     os.utime(image_of(own / "archive", 2))
-    with pytest.raises(PlanChangedError, match=r"tiles changed.*replace_versions"):
+    with pytest.raises(PlanChangedError, match=r"(?s)tiles changed.*replace_versions"):
         run_stages(own / "archive", own / "d")
     assert {n: h for n, h in tree(own / "d").items() if n.startswith("store")} == {
         n: h for n, h in before.items() if n.startswith("store")

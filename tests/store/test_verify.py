@@ -120,13 +120,21 @@ def test_a_truncated_shard(finished):
 def rewrite_shard(
     study: Study, change: Callable[[np.ndarray], np.ndarray], rows: tuple[int, ...] = (0, 1)
 ) -> None:
-    """Replace the first shard by a sound one with other pixels, commit and manifest forged to match."""
+    """Replace the first shard by a sound one with other pixels, commit and manifest forged to match.
+
+    The record knows no checksums of pixels, as those of earlier versions.
+    """
     path = shard_path(study.dataset, 0)
     reader = ShardReader(path, 2)
     patches = [(row, encode_patch(change(reader.patch(row, "spectral")), "spectral")) for row in rows]
     written = write_shard(path, 2, patches)
     commit = "commits/shard-00000000.json"
-    edit(study, commit, lambda document: document.update(bytes=written.size, sha256=written.sha256))
+
+    def forge(document):
+        document.update(bytes=written.size, sha256=written.sha256)
+        del document["pixels"]
+
+    edit(study, commit, forge)
     edit(study, "manifest.json", lambda m: m["counts"]["store"].update(shard_bytes=total_bytes(study)))
     admit(study, SHARD, commit)
 
@@ -228,3 +236,21 @@ def test_damage_reads_as_a_line(finished):
     (finished.dataset / "statistics.json").unlink()
     line = str(next(d for d in verify(finished.dataset) if d.kind == "FileMissing"))
     assert line == "FileMissing: statistics.json: The manifest lists it."
+
+
+def test_pixels_that_are_not_those_that_were_cut(finished):
+    """Store, hashes and archive agree; only what the record says of the pixels before they were encoded does not."""
+
+    def change(record):
+        record["pixels"][1] ^= 1
+
+    edit(finished, "commits/shard-00000000.json", change)
+    admit(finished, "commits/shard-00000000.json")
+    found = verify(finished.dataset, finished.archive)
+    assert [(damage.kind, len(damage.patches)) for damage in found] == [
+        ("ChunkDamaged", 1),
+        ("CountsWrong", 0),
+        ("SourceDiffers", 1),
+    ]
+    assert "does not decode to the pixels that were cut" in found[0].message
+    assert "other pixels than when it was cut" in found[2].message

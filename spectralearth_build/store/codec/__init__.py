@@ -2,7 +2,7 @@
 
 from spectralearth_build.store.codec.band_delta import BAND_DELTA, BandDelta, accumulate, difference
 from spectralearth_build.store.codec.band_prediction import BAND_PREDICTION, BandPrediction
-from spectralearth_build.store.codec.checksum import CHECKSUM_BYTES, checksum, verified
+from spectralearth_build.store.codec.checksum import CHECKSUM_BYTES, checksum, checksum_of, verified
 from spectralearth_build.store.codec.described import described
 from spectralearth_build.store.codec.patch import SCRATCH_WORDS, decode_into, decode_patch, encode_patch
 from spectralearth_build.store.codec.presets import (
@@ -30,6 +30,7 @@ __all__ = [
     "Preset",
     "accumulate",
     "checksum",
+    "checksum_of",
     "decode_into",
     "decode_patch",
     "described",

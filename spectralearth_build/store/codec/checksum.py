@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import google_crc32c
 import numpy as np
+import numpy.typing as npt
 
 from spectralearth_build.errors import DamagedError
 
@@ -15,6 +18,12 @@ _RESIDUE = 0x48674BC7
 def checksum(data: bytes | memoryview) -> bytes:
     """crc32c of ``data``, four bytes."""
     return _crc32c(data).to_bytes(CHECKSUM_BYTES, "little")
+
+
+def checksum_of(values: npt.NDArray[Any]) -> int:
+    """crc32c of numbers as they lie in memory, little-endian and in C order: the same whatever they are stored as."""
+    plain = np.ascontiguousarray(values, values.dtype.newbyteorder("<"))
+    return int(google_crc32c.value(plain.reshape(-1).view(np.uint8)))
 
 
 def verified(data: bytes | memoryview) -> memoryview:
