@@ -18,6 +18,7 @@ from spectralearth_build.config import Config
 from spectralearth_build.dataset.maps import plan_map
 from spectralearth_build.dataset.report.page import REPORT, write_report
 from spectralearth_build.files import write_bytes
+from spectralearth_build.kernels import cache_note
 from spectralearth_build.plan.planner import FILE as PLAN
 from spectralearth_build.plan.planner import MAP, plan
 from spectralearth_build.progress import say
@@ -67,6 +68,8 @@ class Run:
 
     def plan(self) -> int:
         """Decide where patches go, and say what that will cost; returns the bytes that a worker will need."""
+        if note := cache_note():
+            say(f"plan: {note}")
         planned = plan(self.dataset, self.config, self.executor)
         for line in planned.summary(self.executor.workers):
             say(f"plan: {line}")

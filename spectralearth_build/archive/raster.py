@@ -54,6 +54,8 @@ def open_raster(path: Path) -> Iterator[DatasetReader]:
         "GDAL_GEOREF_SOURCES": "INTERNAL",
         "GDAL_CACHEMAX": CACHE,
         "GDAL_NUM_THREADS": "1",
+        "GTIFF_IGNORE_READ_ERRORS": "NO",  # whatever the environment says: torn blocks would pass for zeros
+        "GTIFF_POINT_GEO_IGNORE": "NO",  # and pixels for half a pixel beside their place
     }
     try:
         # No session: rasterio would look for credentials of AWS and hand them to GDAL, 50 ms a file.

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from spectralearth_build.cluster.attached import with_attachments
 from spectralearth_build.cluster.signals import raise_if_stopped, stop_on_signals
 from spectralearth_build.cluster.task import Executor, Failure
+from spectralearth_build.machine import check_machine, clock_note
 
 if TYPE_CHECKING:
     from spectralearth_build.config import RunConfig
@@ -30,9 +31,15 @@ def connect(config: RunConfig, memory_needed: int = 0) -> Iterator[Executor]:
         memory_needed: peak bytes of one task; fewer workers are started if the machine cannot hold more.
 
     Raises:
+        MachineError: this machine, or its environment, would make every product fail.
         ConfigError: not even one worker would have that much.
         UsageError: the scheduler does not answer or its workers cannot run this package.
     """
+    from spectralearth_build.progress import say
+
+    check_machine()
+    if note := clock_note():
+        say(note)
     if config.scheduler == "inline":
         from spectralearth_build.cluster.inline import InlineExecutor
 

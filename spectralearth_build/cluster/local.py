@@ -22,6 +22,7 @@ from spectralearth_build.cluster.security import security_of
 from spectralearth_build.cluster.signals import raise_if_stopped
 from spectralearth_build.config import RunConfig
 from spectralearth_build.errors import BuildError, ConfigError
+from spectralearth_build.machine import memory_limit
 from spectralearth_build.progress import say
 from spectralearth_build.texts import counted
 
@@ -72,7 +73,8 @@ def local_cluster(config: RunConfig, memory_needed: int = 0) -> Iterator[DaskExe
         ConfigError: not even one worker fits into memory.
         BuildError: the workers do not start.
     """
-    size = size_of(config, memory_needed, CPU_COUNT, MEMORY_LIMIT)
+    memory = min(MEMORY_LIMIT, memory_limit() or MEMORY_LIMIT)
+    size = size_of(config, memory_needed, CPU_COUNT, memory)
     with (
         dask.config.set(DASK_SETTINGS),
         _started(size, config.dashboard, security_of(config)) as cluster,

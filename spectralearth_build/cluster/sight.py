@@ -16,7 +16,8 @@ from distributed import Client, Future, get_worker
 
 from spectralearth_build.cluster.signals import raise_if_stopped
 from spectralearth_build.cluster.task import Failure, Look, attempt
-from spectralearth_build.errors import ArchiveError, BuildError
+from spectralearth_build.errors import ArchiveError, BuildError, MachineError
+from spectralearth_build.machine import check_machine
 from spectralearth_build.progress import say
 
 PATIENCE = 60
@@ -32,8 +33,8 @@ class Blind:
     """Its address."""
     host: str
     """The machine's name."""
-    what: ArchiveError
-    """What it cannot see."""
+    what: BuildError
+    """What it cannot see, or what is wrong with its machine."""
 
 
 def attempt_there(key: str, function: Callable[..., Any], arguments: tuple[Any, ...], look: Look) -> Any:  # noqa: ANN401
@@ -56,15 +57,16 @@ def attempt_there(key: str, function: Callable[..., Any], arguments: tuple[Any, 
 
 
 def prove(look: Look) -> Blind | None:
-    """Task: whether a worker sees what it should."""
+    """Task: whether a worker sees what it should, on a machine that works."""
     try:
+        check_machine()
         look()
-    except ArchiveError as error:
+    except (ArchiveError, MachineError) as error:
         return _blind(error)
     return None
 
 
-def _blind(error: ArchiveError) -> Blind:
+def _blind(error: BuildError) -> Blind:
     return Blind(get_worker().address, socket.gethostname(), error)
 
 
@@ -131,12 +133,16 @@ class Sight:
         self.blind[blind.worker] = blind
         if blind.worker not in self.said:
             self.said.add(blind.worker)
-            what = f"{blind.what.path}: {blind.what.what}"
-            say(f"The worker {blind.worker} on {blind.host} gets no tasks. There, {what}")
+            say(f"The worker {blind.worker} on {blind.host} gets no tasks. There: {_short(blind)}")
 
     def _nobody(self) -> None:
-        found = [f"{blind.host}: {blind.what.path}: {blind.what.what}" for blind in self.blind.values()]
+        found = [f"{blind.host}: {_short(blind)}" for blind in self.blind.values()]
         raise ArchiveError(
             f"No worker of the cluster sees what this process sees. {' '.join(sorted(set(found))[:3])}",
             remedy="Mount archive and dataset under the same path on every machine, and run again.",
         )
+
+
+def _short(blind: Blind) -> str:
+    where = f"{blind.what.path}: " if blind.what.path else ""
+    return f"{where}{blind.what.what}"

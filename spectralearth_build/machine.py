@@ -1,0 +1,163 @@
+"""What this machine and its environment must give before any product is judged; a lack is no fault of a product."""
+
+from __future__ import annotations
+
+import math
+import os
+import resource
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from spectralearth_build.errors import MachineError
+
+OF_PROJ = ("PROJ_DATA", "PROJ_LIB")
+OF_GDAL = ("GDAL_DATA", "GDAL_DRIVER_PATH", "GDAL_SKIP", "GDAL_CONFIG_FILE")
+OF_BOTH = ("LD_LIBRARY_PATH", "LD_PRELOAD", "DYLD_LIBRARY_PATH")
+"""Variables that make PROJ and GDAL take other files than those they came with."""
+POINT, UTM32 = (9.0, 48.0), (500000.0, 5316300.2245)
+"""A point on the central meridian of zone 32, degrees, and where it lies there, metres: the meridian arc on WGS 84 from
+the equator, integrated by Simpson's rule, times 0.9996."""
+FILES = 256
+"""Files that a process must be able to open: libraries, sockets to workers, and the products of a task."""
+ENOUGH = 65536
+"""Files to ask for where the system allows it."""
+FIRST_YEAR = 2024
+"""Earlier than this package is."""
+
+
+@cache
+def check_machine() -> None:
+    """Make sure, once, that coordinate systems, GeoTIFF, temporary files and enough open files are there.
+
+    Raises:
+        MachineError: something is not, with the variable to blame, if one is set, and what to type.
+    """
+    for check, variables in ((_check_proj, OF_PROJ), (_check_gtiff, OF_GDAL)):
+        try:
+            check()
+        except Exception as error:
+            raise _library_error(error, variables) from error
+    _check_temporary()
+    _check_open_files()
+
+
+def clock_note(seconds: float | None = None) -> str:
+    """What to tell of a clock that is far behind; empty if it is not. Work in folders does not need it.
+
+    Args:
+        seconds: since 1970, as the clock says; None for now.
+    """
+    year = time.gmtime(seconds).tm_year
+    return (
+        f"This machine's clock says {year}: object stores and TLS will refuse." if year < FIRST_YEAR else ""
+    )
+
+
+def memory_limit(system: Path = Path("/")) -> int | None:
+    """The least number of bytes that control groups of this process, v1 and v2, or those above them, allow.
+
+    Dask looks at the group at the top only, which is right in most containers, and wrong for a job of SLURM or systemd.
+
+    Args:
+        system: root of the file system.
+
+    Returns:
+        None if there is no limit, or none that can be read.
+    """
+    limits = []
+    for file in _limit_files(system):
+        with suppress(OSError, ValueError):  # "max", or a group that is not visible here
+            limits.append(int(file.read_text()))
+    return min(limits, default=None)
+
+
+def _limit_files(system: Path) -> Iterator[Path]:
+    """Files of limits from the group of this process up to the top."""
+    top = system / "sys/fs/cgroup"
+    try:
+        lines = (system / "proc/self/cgroup").read_text().splitlines()
+    except OSError:
+        return
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if not controllers:
+            start, name = top, "memory.max"
+        elif "memory" in controllers.split(","):
+            start, name = top / "memory", "memory.limit_in_bytes"
+        else:
+            continue
+        place = start / path.lstrip("/")
+        yield from (folder / name for folder in (place, *place.parents) if folder.is_relative_to(start))
+
+
+def _check_proj() -> None:
+    from pyproj import Transformer
+    from rasterio.warp import transform
+
+    by_pyproj = Transformer.from_crs(4326, 32632, always_xy=True).transform(*POINT)
+    (east,), (north,) = transform("EPSG:4326", "EPSG:32632", [POINT[0]], [POINT[1]])
+    for name, found in (("pyproj", by_pyproj), ("rasterio", (east, north))):
+        if not math.dist(found, UTM32) < 0.01:
+            raise ValueError(f"{name} puts {POINT} at {found} in EPSG:32632, not at {UTM32}")
+
+
+def _check_gtiff() -> None:
+    """Write and read a GeoTIFF as products are, in memory."""
+    from rasterio import Affine, MemoryFile
+
+    pixels = np.arange(64, dtype=np.int16).reshape(1, 8, 8)
+    facts = {"driver": "GTiff", "dtype": "int16", "count": 1, "height": 8, "width": 8, "compress": "deflate"}
+    place = {"crs": "EPSG:32632", "transform": Affine(30, 0, 500000, 0, -30, 5316300)}
+    with MemoryFile() as memory:
+        with memory.open(**facts, **place) as file:
+            file.write(pixels)
+        with memory.open() as file:
+            if file.crs.to_epsg() != 32632 or not np.array_equal(file.read(), pixels):
+                raise ValueError("a GeoTIFF does not come back as it was written")
+
+
+def _library_error(error: Exception, variables: tuple[str, ...]) -> MachineError:
+    blamed = _given(variables) or _given(OF_BOTH)
+    why = " ".join(str(error.__cause__ or error).split())[:300].rstrip(".")
+    what = f"GDAL or PROJ do not work here: every product would fail ({type(error).__name__}: {why})."
+    if not blamed:
+        return MachineError(
+            what, remedy="Install rasterio and pyproj again: pip install --force-reinstall rasterio pyproj"
+        )
+    values = ", ".join(f"{name}={os.environ[name]}" for name in blamed)
+    remedy = f"Type `unset {' '.join(blamed)}`, and run the same command again."
+    return MachineError(f"{what} Their files may be those of another installation: {values}.", remedy=remedy)
+
+
+def _given(names: tuple[str, ...]) -> list[str]:
+    return [name for name in names if os.environ.get(name)]
+
+
+def _check_temporary() -> None:
+    try:
+        tempfile.gettempdir()
+    except FileNotFoundError as error:
+        what = "No folder for temporary files can be written to."
+        raise MachineError(what, remedy="Set TMPDIR to one: export TMPDIR=/a/folder/of/yours") from error
+
+
+def _check_open_files() -> None:
+    """Raise the limit as far as it goes: the usual 256 of a Mac and 1024 elsewhere are few."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    unlimited = resource.RLIM_INFINITY
+    wanted = ENOUGH if hard == unlimited else min(ENOUGH, hard)
+    if soft != unlimited and soft < wanted:
+        for number in (wanted, 10240):  # a Mac allows no more, whatever it says
+            with suppress(OSError, ValueError):
+                resource.setrlimit(resource.RLIMIT_NOFILE, (number, hard))
+                break
+        soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if soft != unlimited and soft < FILES:
+        what = f"This process may open {soft} files; {FILES} are needed."
+        raise MachineError(what, remedy=f"Type `ulimit -n {FILES}`, or ask who set the limit to raise it.")

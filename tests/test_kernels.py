@@ -1,0 +1,96 @@
+"""Kernels where neither the package nor the home can be written to: a container, a cluster's shared installation."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import spectralearth_build
+
+PROBE = """
+from spectralearth_build.kernels import cache_note, kernel
+
+@kernel
+def twice(number: int) -> int:
+    return 2 * number
+
+assert twice(21) == 42
+print(cache_note())
+"""
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory):
+    """A copy of what kernels need, that nobody may write to."""
+    top = tmp_path_factory.mktemp("installed")
+    folder = top / "spectralearth_build"
+    folder.mkdir()
+    source = Path(spectralearth_build.__file__).parent
+    for name in ("__init__.py", "kernels.py"):
+        shutil.copy(source / name, folder)
+    (folder / "probe.py").write_text(PROBE)
+    for place in (*folder.iterdir(), folder):
+        place.chmod(0o555 if place.is_dir() else 0o444)
+    yield top
+    folder.chmod(0o755)
+
+
+def probe(package, **variables):
+    """Run the probe as one whom permissions bind; skips where this cannot be had."""
+    bound = []
+    if os.geteuid() == 0:
+        bound = ["setpriv", "--bounding-set=-dac_override,-dac_read_search,-fowner", "--inh-caps=-all"]
+        if shutil.which("setpriv") is None:
+            pytest.skip("root writes everywhere, and there is no setpriv to bind it")
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": "/proc/nonexistent",
+        "LANG": "C",
+        "PYTHONPATH": str(package),
+    }
+    command = [*bound, sys.executable, "-B", "-m", "spectralearth_build.probe"]
+    done = subprocess.run(
+        command,
+        env=environment | variables,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+        cwd="/",
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_nothing_is_writable_but_the_folder_for_temporary_files(package, tmp_path):
+    said = probe(package, TMPDIR=str(tmp_path))
+    (folder,) = tmp_path.iterdir()
+    assert folder.name == f"spectralearth-build-{os.geteuid()}"
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert list(folder.rglob("*.nbi")), "the next process need not compile"
+    assert f"kept in {folder}, so the first plan compiles; set NUMBA_CACHE_DIR" in said
+
+
+@pytest.mark.parametrize("poison", ["open to all", "a link"])
+def test_a_folder_that_others_may_have_filled_is_not_trusted(package, tmp_path, poison):
+    folder = tmp_path / f"spectralearth-build-{os.geteuid()}"
+    target = tmp_path / "target"
+    target.mkdir()
+    if poison == "a link":
+        folder.symlink_to(target)
+    else:
+        folder.mkdir()
+        folder.chmod(0o777)
+    assert "every run compiles" in probe(package, TMPDIR=str(tmp_path))
+    assert not list(tmp_path.rglob("*.nbi"))
+
+
+def test_a_cache_that_the_user_names_is_taken(package, tmp_path):
+    for name in ("NUMBA_CACHE_DIR", "XDG_CACHE_HOME"):
+        folder = tmp_path / name
+        folder.mkdir()
+        assert probe(package, **{name: str(folder)}) == ""
+        assert list(folder.rglob("*.nbi"))
