@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from spectralearth_build.errors import ArchiveError, BuildError, MachineError, OutOfSpaceError
+from spectralearth_build.errors import ArchiveError, BuildError, MachineError, OutOfSpaceError, UsageError
 
 Fault = OutOfSpaceError | MachineError | ArchiveError
 """What the machine, its limits or its disks are to blame for."""
@@ -42,6 +43,17 @@ _REMEDIES = {
     errno.ENOMEM: "Use fewer workers (run.workers) or a machine with more memory.",
 }
 _DISK = "Look at the disk, or the mount, and run the same command again; nothing that was written is lost."
+_ACCESS = "Check its owner and its permissions, or name another place."
+_YOURS = {
+    errno.EACCES: _ACCESS,
+    errno.EPERM: _ACCESS,
+    errno.ENOENT: "Check its name, and that what belongs there is mounted.",
+    errno.ENOTDIR: "Name a folder.",
+    errno.EISDIR: "Name a file.",
+}
+"""What a user does about refusals that concern one place only, by the system's number."""
+_QUOTED = re.compile(r"'([^']+)'")
+_TEMPORARY = re.compile(r"\.[0-9a-f]{12}\.partial$")
 _PROBE = 1 << 16
 """Bytes that are written to find out whether a disk is full."""
 
@@ -88,6 +100,22 @@ def fault_of(error: BaseException, path: Path | None = None) -> Fault | None:
     if number in SHORT:
         return MachineError(f"{os.strerror(number)}.", where, _REMEDIES[number])
     return ArchiveError(f"{os.strerror(number)}.", where, _DISK)
+
+
+def refused(error: BaseException, path: Path | None = None) -> UsageError | None:
+    """What the system says about a place that users name, with what to do; None if it is nothing of the kind.
+
+    Args:
+        error: what was raised.
+        path: what to name; None: what the error names.
+    """
+    if not isinstance(error, OSError) or error.errno not in _YOURS:
+        return None
+    name = path or error.filename
+    if name is None and (quoted := _QUOTED.search(str(error))):  # Arrow tells the name in its words only
+        name = quoted[1]
+    place = None if name is None else _TEMPORARY.sub("", os.fsdecode(name))
+    return UsageError(f"{os.strerror(error.errno)}.", place, _YOURS[error.errno])
 
 
 def refusal(folder: Path) -> OutOfSpaceError | None:

@@ -5,6 +5,7 @@ What is written below a folder that stands for a place on an object store is wri
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 from collections.abc import Iterator
@@ -12,11 +13,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from spectralearth_build.errors import BuildError, OutOfSpaceError
-from spectralearth_build.faults import fault_of, refusal
+from spectralearth_build.faults import fault_of, refusal, refused
 from spectralearth_build.storage import attach
 
 PARTIAL = ".partial"
 """Suffix of files under construction; whatever bears it may be deleted at any time."""
+_LITTLE = 1 << 16
+"""Bytes for which there must be room before anything begins."""
 
 
 @contextmanager
@@ -65,6 +68,32 @@ def make_folder(folder: Path) -> None:
     make_folder(folder.parent)
     folder.mkdir(exist_ok=True)
     _sync_folder(folder.parent)
+
+
+def require_writable(path: Path) -> None:
+    """Refuse to begin work whose result could not be written.
+
+    Args:
+        path: a file or folder that will be made, or written to. What is there stays, nothing is made.
+
+    Raises:
+        UsageError: it, or the folder it would be made in, may not be written to.
+        OutOfSpaceError: there is no room for even a little, or the file system is read-only.
+    """
+    place = path.absolute()
+    while not place.exists():
+        place = place.parent
+    folder = place if place.is_dir() else place.parent
+    probe = folder / f"probe.{secrets.token_hex(6)}{PARTIAL}"
+    try:
+        if place != path.absolute() and not place.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(place))
+        try:
+            probe.write_bytes(bytes(_LITTLE))
+        finally:
+            probe.unlink(missing_ok=True)
+    except OSError as error:
+        raise fault_of(error, folder) or refused(error, place) or error from error
 
 
 def move(path: Path, target: Path) -> None:

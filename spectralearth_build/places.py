@@ -35,7 +35,7 @@ def at_work(dataset: Place, staging: str = "", write: bool = True) -> Iterator[P
     if isinstance(dataset, Path):
         dataset = dataset.resolve()
         require_utf8(dataset)
-        with alone(dataset):
+        with alone(dataset, write):
             yield dataset
         return
     from spectralearth_build.store.remote import mirrored

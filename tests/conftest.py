@@ -19,6 +19,7 @@ def _aloud() -> None:
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Options of the fault laboratory in tests/promises."""
     parser.addoption("--every-point", action="store_true", help="resume from every crash point")
+    parser.addoption("--every-cell", action="store_true", help="also the slow cells of tests/matrix")
     parser.addoption("--soak", type=float, default=0.0, metavar="HOURS", help="kill running builds that long")
     parser.addoption(
         "--fuzz", type=int, default=0, metavar="N", help="so many hostile inputs for each attack"

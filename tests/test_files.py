@@ -5,8 +5,16 @@ import stat
 import pytest
 
 from spectralearth_build import files
-from spectralearth_build.errors import OutOfSpaceError
-from spectralearth_build.files import PARTIAL, delete_partials, remove, replacing, write_bytes
+from spectralearth_build.cli.codes import code_of, message_of
+from spectralearth_build.errors import OutOfSpaceError, UsageError
+from spectralearth_build.files import (
+    PARTIAL,
+    delete_partials,
+    remove,
+    replacing,
+    require_writable,
+    write_bytes,
+)
 
 
 def test_a_file_appears_whole_in_folders_made_for_it(tmp_path):
@@ -88,3 +96,30 @@ def test_partial_files_are_deleted_wherever_they_lie(tmp_path):
     assert delete_partials(tmp_path) == 3
     assert [p.name for p in tmp_path.rglob("*") if p.is_file()] == ["kept"]
     assert delete_partials(tmp_path / "absent") == 0
+
+
+def test_what_cannot_be_written_to_is_refused_with_its_name_and_a_remedy(tmp_path):
+    require_writable(tmp_path / "new" / "file.txt")
+    (tmp_path / "file").write_bytes(b"kept")
+    require_writable(tmp_path / "file")  # it would be replaced, as a whole
+    with pytest.raises(UsageError, match=r"file: Not a directory. Name a folder."):
+        require_writable(tmp_path / "file" / "inside")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "remedy"),
+    [(errno.EACCES, 2, "permissions"), (errno.ENOENT, 2, "mounted"), (errno.EISDIR, 2, "Name a file."),
+     (errno.EROFS, 28, "writable"), (errno.ENOSPC, 28, "Free some space"), (errno.EIO, 69, "disk"),
+     (errno.EINVAL, 70, "")],
+)  # fmt: skip
+def test_what_the_system_refuses_has_a_code_and_a_remedy(number, code, remedy):
+    error = OSError(number, os.strerror(number), "/data/splits.parquet.0123456789ab.partial")
+    assert code_of(error) == code
+    assert remedy in message_of(error)
+    assert "/data/splits.parquet" in message_of(error)
+    assert code != 2 or PARTIAL not in message_of(error)
+    told = OSError(number, f"Failed to open local file '/data/tiles.parquet'. Detail: [errno {number}]")
+    assert code_of(told) == code  # as Arrow says it
+    if code == 2:
+        assert message_of(told).startswith("/data/tiles.parquet: ")

@@ -28,3 +28,11 @@ def test_another_run_is_kept_off_until_the_first_is_gone_even_if_killed(tmp_path
         pass
     with alone(folder):
         assert list(folder.iterdir()) == []
+
+
+def test_readers_keep_only_writers_out(tmp_path):
+    reading = (alone(tmp_path, write=False), alone(tmp_path, write=False))
+    with reading[0], reading[1], pytest.raises(UsageError, match="Another run is at work"), alone(tmp_path):
+        pass
+    with alone(tmp_path), pytest.raises(UsageError), alone(tmp_path, write=False):
+        pass

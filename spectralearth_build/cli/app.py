@@ -78,6 +78,7 @@ for panel, functions in {
     ),
 }.items():
     for function in functions:
-        app.command(rich_help_panel=panel, epilog=EPILOG)(verb(function))
+        speaks = function in (tuples.tuples, pretraining.pretrain_template)
+        app.command(rich_help_panel=panel, epilog=EPILOG)(verb(function, speaks))
 app.add_typer(settings.app, name="config", rich_help_panel="More")
 app.add_typer(bench.app, name="bench", rich_help_panel="More")

@@ -53,9 +53,11 @@ def plan(
     expect.
     """
     from spectralearth_build.errors import UsageError
+    from spectralearth_build.files import require_writable
 
     if scale and masks:
         raise UsageError("--scale and --masks are different measurements.", None, "Choose one of them.")
+    require_writable(out)
     if scale:
         _scale(_numbers(sizes), seed, out)
     elif masks:
@@ -124,8 +126,11 @@ def load(
         raise UsageError("Loaders are compared in torch.", None, install("train,bench"))
     from spectralearth_build.bench.feeding import loading, loading_data, loading_report
     from spectralearth_build.bench.show import save
+    from spectralearth_build.files import require_writable
     from spectralearth_build.store.threads import cores
 
+    for folder in (work, out):
+        require_writable(folder)
     forms = loading_data.prepare(work.resolve(), dataset, tiles, seed)
     grown = loading.memory(forms, batches, cores())
     first = loading.first_batch(forms, rows, work.resolve() / f"simulated-{rows}", cores())
@@ -198,7 +203,7 @@ def describe() -> None:
 
 
 app.command()(verb(plan))
-app.command()(verb(optimum))
+app.command()(verb(optimum, speaks=True))
 app.command()(verb(cut))
 app.command()(verb(store))
 app.command()(verb(load))

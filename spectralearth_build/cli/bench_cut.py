@@ -38,6 +38,7 @@ def cut(
     from spectralearth_build.bench.cutting.cut_cases import synthetic_tile
     from spectralearth_build.bench.show import save
     from spectralearth_build.errors import UsageError
+    from spectralearth_build.files import require_writable
     from spectralearth_build.progress import say
     from spectralearth_build.store.codec import PRESETS
     from spectralearth_build.store.threads import cores
@@ -46,6 +47,7 @@ def cut(
         raise UsageError(f"--codec is one of {', '.join(PRESETS)}, got '{codec}'.")
     if not edge and not image:
         raise UsageError("There is nothing to cut.", None, "Give --edge or --image.")
+    require_writable(out)
     tile = synthetic_tile(edge, seed) if edge else None
     measured = bench.measure(tile, image or [], codec, threads or cores(), rounds)
     machine: dict[str, object] = {"cores": cores(), "seed": seed, "rounds": rounds, "codec": codec}

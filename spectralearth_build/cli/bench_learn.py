@@ -40,8 +40,11 @@ def learn(
     from spectralearth_build.bench.pretraining import learning
     from spectralearth_build.bench.pretraining.ground import dataset_of
     from spectralearth_build.bench.show import save, table
+    from spectralearth_build.files import require_writable
     from spectralearth_build.progress import say
 
+    for folder in (work, out):
+        require_writable(folder)
     dataset = dataset_of(work.resolve())
     rows = pd.DataFrame(learning.learn(dataset, work.resolve(), seeds, share))
     head = (

@@ -40,9 +40,11 @@ def pretrain(
 
     from spectralearth_build.bench.pretraining import training, training_report
     from spectralearth_build.bench.show import save
+    from spectralearth_build.files import require_writable
     from spectralearth_build.progress import say, track
     from spectralearth_build.store.threads import cores
 
+    require_writable(out)
     where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     gpu = where.type == "cuda"
     chosen = [training.case_of(text) for text in cases.split(",")] if cases else list(training.CASES)

@@ -36,9 +36,11 @@ def store(
     from spectralearth_build.bench.storing import store_report
     from spectralearth_build.bench.storing.coders import coders
     from spectralearth_build.bench.storing.pixels import image_patches, synthetic_land
+    from spectralearth_build.files import require_writable
     from spectralearth_build.progress import say
     from spectralearth_build.store.threads import cores
 
+    require_writable(out)
     sets = {
         "synthetic land": synthetic_land(patches),
         "synthetic land, half the noise": synthetic_land(patches, 0.5),

@@ -57,14 +57,17 @@ def benchmark(
     if demo and (dry_run or page):
         raise _not_with_demo(first, "--dry-run" if dry_run else "--page")
     from spectralearth_build.benchmark.read import load
+    from spectralearth_build.files import require_writable
 
     if out is None:
         from spectralearth_build.benchmark.demo import prepare
 
+        require_writable(first)
         first, out = prepare(first, scheduler, workers), first
     config = load(first, scheduler=scheduler, workers=workers)
     if dry_run:
         return _list(config, out)
+    require_writable(out)
     return _run(config, out, page)
 
 

@@ -16,7 +16,7 @@ from spectralearth_build.errors import (
     StorageError,
     UsageError,
 )
-from spectralearth_build.faults import fault_of
+from spectralearth_build.faults import fault_of, refused
 from spectralearth_build.store.damage import NOT_CHECKED, Damage
 
 DONE = 0
@@ -63,8 +63,6 @@ def code_of_damages(damages: Collection[Damage]) -> int:
 def code_of(error: Exception) -> int:
     """The exit code for what a verb raised."""
     error = meant(error)
-    if isinstance(error, PermissionError | NotADirectoryError):
-        return USAGE
     return next((code for kind, code in _OF_ERROR.items() if isinstance(error, kind)), FAILED)
 
 
@@ -77,5 +75,7 @@ def message_of(error: Exception) -> str:
 
 
 def meant(error: Exception) -> Exception:
-    """The error itself, or what the machine is to blame for in one that is not ours."""
-    return error if isinstance(error, BuildError) else fault_of(error) or error
+    """The error itself, or what the machine or the place that was named is to blame for in one that is not ours."""
+    if isinstance(error, BuildError):
+        return error
+    return fault_of(error) or refused(error) or error

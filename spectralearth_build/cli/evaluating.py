@@ -68,6 +68,7 @@ def evaluate(
     from spectralearth_build.cli.pretrain_settings import load_as
     from spectralearth_build.evaluate.config import EvaluateConfig
     from spectralearth_build.evaluate.run import evaluate as judge
+    from spectralearth_build.files import require_writable
     from spectralearth_build.progress import say
 
     optional: dict[str, Any] = {"epochs": epochs, "batch": batch, "rate": rate, "size": size}
@@ -77,6 +78,8 @@ def evaluate(
         **{name: value for name, value in optional.items() if value is not None},
     }  # fmt: skip
     config = load_as(EvaluateConfig, given, None, setting or [], REMEDY)
+    for folder in (output, cache or output):
+        require_writable(folder)
     kept = cache or (output / "features" if seeds > 1 and encoder else None)
     runs = repeated(config, seeds, output)
     for line in told([judge(dataset, encoder, each, folder, kept) for each, folder in runs]):

@@ -20,6 +20,7 @@ from spectralearth_build.cluster.signals import stop_on_signals
 from spectralearth_build.errors import UsageError, require_utf8
 from spectralearth_build.progress import set_quiet
 from spectralearth_build.storage.url import Remote, parse
+from spectralearth_build.streams import require_told
 from spectralearth_build.texts import as_text
 
 if TYPE_CHECKING:
@@ -162,11 +163,15 @@ def output_of(
     return debug
 
 
-def verb(function: Callable[..., int | None]) -> Callable[..., None]:
+def verb(function: Callable[..., int | None], speaks: bool = False) -> Callable[..., None]:
     """Make a function a verb of the command line.
 
     A parameter annotated with `Settings` is replaced by the options of `settings_of`. What the function returns is
     the exit code; a `BuildError` becomes one message and its code; signals stop the verb at a safe point.
+
+    Args:
+        function: what the verb does.
+        speaks: what it prints is its result, so it fails where that cannot be written.
     """
     own, hints = inspect.signature(function), get_type_hints(function, include_extras=True)
     taken = next((name for name, hint in hints.items() if hint is Settings), None)
@@ -181,7 +186,7 @@ def verb(function: Callable[..., int | None]) -> Callable[..., None]:
         if taken is not None:
             values[taken] = settings_of(**given)
         with stop_on_signals():
-            raise typer.Exit(_run(function, values, debug))
+            raise typer.Exit(_run(function, values, debug, speaks))
 
     parameters = [*kept, *shared.values(), *output.values()]
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
@@ -202,7 +207,7 @@ def _parameters(function: Callable[..., object]) -> dict[str, inspect.Parameter]
     return {p.name: p.replace(annotation=hints[p.name], kind=p.KEYWORD_ONLY) for p in found}
 
 
-def _run(function: Callable[..., int | None], values: dict[str, Any], debug: bool) -> int:
+def _run(function: Callable[..., int | None], values: dict[str, Any], debug: bool, speaks: bool) -> int:
     """Call a verb; the exit code."""
     try:
         for name, value in values.items():
@@ -211,7 +216,10 @@ def _run(function: Callable[..., int | None], values: dict[str, Any], debug: boo
                     isinstance(path, Path) and name != "archive"
                 ):  # an archive is only read, by bytes if need be
                     require_utf8(path)
-        return function(**values) or 0
+        code = function(**values) or 0
+        if speaks:
+            require_told()
+        return code
     except Exception as error:
         if debug:
             traceback.print_exc()

@@ -120,12 +120,14 @@ def export_encoder(
     Example: [bold]spectralearth-build export-encoder run/encoder.safetensors encoder.onnx[/bold]
     """
     need_torch()
+    from spectralearth_build.files import require_writable
     from spectralearth_build.pretrain.export import export_onnx, export_program
     from spectralearth_build.pretrain.weights import load_encoder
 
     forms = {".pt2": export_program, ".onnx": export_onnx}
     if target.suffix not in forms:
         raise UsageError(f"Its name ends in {' or '.join(forms)}.", target, "Choose one of them.")
+    require_writable(target)
     forms[target.suffix](load_encoder(encoder), target, edge)
 
 

@@ -32,4 +32,4 @@ def show(settings: Settings) -> None:
 
 
 for function in (template, show):
-    app.command()(verb(function))
+    app.command()(verb(function, speaks=True))

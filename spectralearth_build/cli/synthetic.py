@@ -29,11 +29,13 @@ def demo(settings: Settings, dataset: Dataset = Path("demo-dataset")) -> int:
     Next: open demo-dataset/report.html, then [bold]build[/bold] with an archive of your own.
     """
     from spectralearth_build import pipeline
+    from spectralearth_build.files import require_writable
     from spectralearth_build.lock import alone
     from spectralearth_build.progress import say
 
     config, dataset = settings.load(), dataset.resolve()
     archive = dataset.with_name(f"{dataset.name}-archive")
+    require_writable(dataset)
     with alone(dataset):
         _make_once(archive, config)
         if pipeline.build(archive, dataset, config, compare=True):
@@ -84,12 +86,14 @@ def synthesize(
     Next: [bold]build archive/ dataset/[/bold], or [bold]plan[/bold] after --footprints-only.
     """
     from spectralearth_build.cluster import connect
+    from spectralearth_build.files import require_writable
     from spectralearth_build.progress import say
     from spectralearth_build.synthetic.archive import MIXED, ArchiveOptions
     from spectralearth_build.synthetic.archive import synthesize as write
     from spectralearth_build.synthetic.spec import PLAIN
 
     config = settings.load()
+    require_writable(archive)
     if footprints_only:
         _write_footprints(archive, tiles, seed)
         return
@@ -122,10 +126,12 @@ def land_cover(
 
     Next: [bold]pair[/bold] with cover/corine.tif, or with all years of cover/cdl_*.tif.
     """
+    from spectralearth_build.files import require_writable
     from spectralearth_build.progress import say
     from spectralearth_build.synthetic.land_cover import areas_of_dataset
     from spectralearth_build.synthetic.land_cover import land_cover as write
 
+    require_writable(folder)
     written = write(folder, areas_of_dataset(dataset), seed)
     say(f"land-cover: {', '.join(path.name for path in written)} in {folder}")
 

@@ -32,9 +32,12 @@ def tuples(
     Next: open dataset/tuples.parquet in QGIS, or with geopandas.read_parquet in Python.
     """
     from spectralearth_build.dataset.tuples import depth_map, distribution, largest
+    from spectralearth_build.files import require_writable
     from spectralearth_build.progress import say
     from spectralearth_build.tables import TUPLES
 
+    if map is not None:
+        require_writable(map)
     table = TUPLES.read(dataset)
     say(f"{counted(len(table), 'maximal n-tuple')} in {counted(table['component'].nunique(), 'component')}")
     by_n = distribution(table)

@@ -6,7 +6,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 from spectralearth_build.errors import StoppedError
@@ -52,6 +52,7 @@ def raise_if_stopped() -> None:
 
 def _note(number: int, frame: FrameType | None) -> None:
     _received.append(number)
-    os.write(2, b"\nStopping at the next safe point; signal again to kill.\n")
+    with suppress(OSError):  # nobody may be there to read it
+        os.write(2, b"\nStopping at the next safe point; signal again to kill.\n")
     for each in SIGNALS:
         signal.signal(each, signal.SIG_DFL)

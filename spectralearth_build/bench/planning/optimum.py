@@ -124,7 +124,8 @@ def best_value(problem: Problem, time_limit: float = 60.0) -> tuple[float, float
         options={"time_limit": time_limit},
     )
     found = 0.0 if solved.fun is None else float(-solved.fun)
-    return found, float(-solved.mip_dual_bound)
+    bound = solved.mip_dual_bound  # None: the time was too short for any
+    return found, upper_bound(problem) if bound is None else float(-bound)
 
 
 def _candidates(problem: Problem) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:

@@ -112,7 +112,11 @@ def import_list(file: Path, links: Links) -> tuple[pd.DataFrame, int]:
     """
     if not file.is_file():
         raise UsageError("There is no such file.", file)
-    table = pd.read_csv(file, comment="#", dtype=str, keep_default_na=False)
+    try:
+        table = pd.read_csv(file, comment="#", dtype=str, keep_default_na=False)
+    except ValueError as error:  # no table, or no text; pandas raises kinds of it
+        remedy = "Name a table with the columns patch_id and split, such as split --export writes."
+        raise UsageError(f"It cannot be read as CSV: {error}.", file, remedy) from error
     if not {"patch_id", "split"} <= set(table):
         raise UsageError("Columns are needed: patch_id and split.", file)
     if table["patch_id"].duplicated().any():

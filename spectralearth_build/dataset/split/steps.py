@@ -20,7 +20,7 @@ from spectralearth_build.dataset.split.recipe import (
 )
 from spectralearth_build.dataset.split.strata import strata
 from spectralearth_build.errors import UsageError
-from spectralearth_build.files import write_bytes
+from spectralearth_build.files import require_writable, write_bytes
 from spectralearth_build.tables import LOCATIONS, PATCHES, SPLITS, TILES
 
 _PATCHES = ["patch_id", "location_id", "tile_id", "sources", "datatake", "acquired", "status"]
@@ -116,6 +116,7 @@ def import_split(folder: Path, file: Path, recipe: Recipe) -> Outcome:
 def export_split(folder: Path, target: Path) -> list[Path]:
     """Write the splits of a dataset as files to share; returns their paths."""
     splits = _splits(folder)
+    require_writable(target)
     patches = PATCHES.read(folder, ["patch_id", "location_id", "tile_id", "status"])
     files = written_lists(patches, splits, read_recipe(folder))
     for name, data in files.items():
