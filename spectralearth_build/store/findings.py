@@ -13,6 +13,7 @@ from spectralearth_build.errors import (
     MemoryLimitError,
     ProductError,
     TimeLimitError,
+    UnreadableFileError,
     UsageError,
     WorkerLostError,
     printable,
@@ -22,7 +23,10 @@ from spectralearth_build.store.against import kind_of
 from spectralearth_build.store.damage import NOT_CHECKED, Damage
 
 _DENIED = (errno.EACCES, errno.EPERM)
-_ATTEMPTS = {kind.__name__ for kind in (MemoryLimitError, TimeLimitError, WorkerLostError, MemoryError)}
+_ATTEMPTS = {
+    kind.__name__
+    for kind in (MemoryLimitError, TimeLimitError, WorkerLostError, MemoryError, UnreadableFileError)
+}
 
 
 def examined(
