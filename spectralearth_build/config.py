@@ -177,6 +177,13 @@ class RunConfig(Section):
     check_space: bool = Field(
         default=True, description="Before cutting, ask whether the disk has room for what the plan says."
     )
+    accept_quarantined: Fraction = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="Share of the products that may be quarantined without exit code 4, so that a chained job starts. "
+        "Files that cannot be opened and errors that are not the product's never count as accepted.",
+    )
     tls: str = Field(
         default="",
         description="Folder with ca.pem, cert.pem and key.pem: everything between scheduler, workers and this process "

@@ -53,6 +53,12 @@ class PlanChangedError(BuildError):
     remedy = "Use the old settings (--config, --set), or choose a new dataset folder."
 
 
+class NothingFoundError(UsageError):
+    """Nothing of what was given can be used, so there is nothing to make. Exit code 2."""
+
+    remedy = "Check that archive, tile list and settings are those you mean."
+
+
 class OutOfSpaceError(BuildError):
     """The target has no room left. Exit code 28."""
 

@@ -1,7 +1,12 @@
-"""Several files of a dataset replaced as one: after a crash either all of them are the old ones or all the new ones.
+"""Tables of a dataset that change together, and that wait until everything which can refuse has had its say.
 
-The new files are completed in a folder of their own. A list of them, written last, is the point of no return: from
-then on `recover` moves into place what has not been moved yet.
+Two promises. First, several files are replaced as one: after a crash either all of them are the old ones or all the
+new ones. The new files are completed in a folder of their own; a list of them, written last, is the point of no
+return, and `recover` moves into place what has not been moved yet.
+
+Second, what was published stays as it is. Once something of a dataset was cut, scan and plan write to a folder of its
+work, and only publication, after cut, takes over what they wrote. So a build that is refused or stopped at any stage
+before leaves the dataset as it was.
 """
 
 from __future__ import annotations
@@ -12,16 +17,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from spectralearth_build.errors import UsageError
 from spectralearth_build.files import make_folder, move, remove, write_bytes
 
 FOLDER = "work/pending"
 LIST = "complete.json"
 """Name of the list."""
+NEXT = "work/next"
+"""Where the tables of a dataset wait that are newer than those which were published."""
+_COMMITS, _MANIFEST, _PLAN, _TILES = "commits", "manifest.json", "plan.json", "tiles.parquet"
 
 
 @contextmanager
 def replaced_together(dataset: Path) -> Iterator[Path]:
-    """Yield an empty folder for new files; on success they replace those of ``dataset`` with the same names.
+    """Yield an empty folder for new files; on success they replace those of the same names in `table_folder`.
 
     Args:
         dataset: the dataset; what was pending there must have been recovered.
@@ -40,10 +49,75 @@ def replaced_together(dataset: Path) -> Iterator[Path]:
 
 def recover(dataset: Path) -> None:
     """Finish a replacement that was interrupted after its point of no return; forget one that was before it."""
-    folder = dataset / FOLDER
+    folder, target = dataset / FOLDER, table_folder(dataset)
     if (folder / LIST).is_file():
+        make_folder(target)
         for name in json.loads((folder / LIST).read_bytes()):
             if (folder / name).is_file():
-                move(folder / name, dataset / name)
+                move(folder / name, target / name)
         remove(folder / LIST)
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def table_folder(dataset: Path) -> Path:
+    """Where scan and plan write tables: in the dataset, or, once something of it was cut, in its work."""
+    begun = (dataset / _MANIFEST).is_file() or any((dataset / _COMMITS).glob("shard-*.json"))
+    return dataset / NEXT if begun else dataset
+
+
+def newest(dataset: Path, name: str) -> Path:
+    """The file of a name that scan or plan wrote last: one that waits, or that of the dataset.
+
+    Args:
+        dataset: the dataset.
+        name: tiles.parquet, which scan may write alone, or a file that plan writes. These belong together, so all
+            those that wait count, or none of them.
+    """
+    waiting = (dataset / NEXT / (name if name == _TILES else _PLAN)).is_file()
+    return (dataset / NEXT if waiting else dataset) / name
+
+
+def plan_in_use(dataset: Path) -> Path | None:
+    """The folder of the plan of which something was cut: its tiles must stay; None if there is none.
+
+    A plan that waits is in use as soon as a shard was cut that only it knows.
+    """
+    cut = [int(path.stem.split("-")[1]) for path in (dataset / _COMMITS).glob("shard-*.json")]
+    if not cut:
+        return None
+    waiting = (dataset / NEXT / _PLAN).is_file()
+    return dataset / NEXT if waiting and max(cut) >= _shards(dataset / _PLAN) else dataset
+
+
+def refuse_half_grown(dataset: Path) -> None:
+    """Refuse a dataset of whose next plan something was cut, and not all.
+
+    Raises:
+        UsageError: it is one.
+    """
+    if plan_in_use(dataset) == dataset / NEXT:
+        raise UsageError(
+            "The dataset is growing, and not all is cut yet.", dataset, "Run `build` or `cut` first."
+        )
+
+
+def forget_plan(dataset: Path) -> None:
+    """Take back a plan that waits."""
+    remove(dataset / NEXT / _PLAN)  # first: it is what makes the others count
+
+
+def forget_waiting(dataset: Path) -> None:
+    """Take back all that waits, or clear it away once it was published."""
+    forget_plan(dataset)
+    for path in sorted((dataset / NEXT).glob("*")):
+        remove(path)
+    shutil.rmtree(dataset / NEXT, ignore_errors=True)
+
+
+def _shards(plan: Path) -> int:
+    """How many shards a plan has; 0 if there is none that can be read."""
+    try:
+        last = json.loads(plan.read_bytes())["generations"][-1]
+        return int(last["first_shard"] + last["shards"])
+    except (OSError, ValueError, LookupError, TypeError):
+        return 0

@@ -11,6 +11,8 @@ from typing import Any
 from dask.utils import format_bytes
 
 from spectralearth_build.archive.correction import remarks
+from spectralearth_build.archive.manifest import read_tile_list
+from spectralearth_build.archive.nothing import refuse_empty, refuse_unusable
 from spectralearth_build.archive.scan import scan
 from spectralearth_build.archive.versions import waiting
 from spectralearth_build.cluster import Executor, connect, raise_if_stopped
@@ -18,16 +20,18 @@ from spectralearth_build.config import Config
 from spectralearth_build.dataset.maps import plan_map
 from spectralearth_build.dataset.report.page import REPORT, write_report
 from spectralearth_build.files import write_bytes
+from spectralearth_build.journal import newest
 from spectralearth_build.kernels import cache_note
 from spectralearth_build.plan.planner import FILE as PLAN
-from spectralearth_build.plan.planner import MAP, plan
+from spectralearth_build.plan.planner import MAP, plan, refuse_other_settings, tiles_in_use
 from spectralearth_build.progress import say
 from spectralearth_build.storage import attach
 from spectralearth_build.store.against import not_compared, require_sources
 from spectralearth_build.store.cut import cut
 from spectralearth_build.store.damage import NOT_CHECKED, Damage
 from spectralearth_build.store.manifest import MANIFEST
-from spectralearth_build.store.quarantine import causes, retry_quarantined
+from spectralearth_build.store.nothing import refuse_no_patches
+from spectralearth_build.store.quarantine import accepted, causes, retry_quarantined
 from spectralearth_build.store.repair import repair
 from spectralearth_build.store.schema import STORE
 from spectralearth_build.store.space import check_space
@@ -49,11 +53,13 @@ class Run:
 
     def scan(self, archive: Path) -> None:
         """Find and read products; see `archive.scan.scan`."""
-        before = _stamp(self.dataset / TILES.file)
-        tiles = scan(archive, self.dataset, self.config, self.executor)
+        before = _stamp(newest(self.dataset, TILES.file))
+        refuse_empty(archive, self.dataset)
+        needed = tiles_in_use(self.dataset)
+        tiles = scan(archive, self.dataset, self.config, self.executor, needed)
         counts = tiles["status"].mask(tiles["eligible"].astype(bool), "sound").value_counts()
         found = ", ".join(f"{counts[status]} {status}" for status in ("sound", *STATUSES) if status in counts)
-        same = before is not None and before == _stamp(self.dataset / TILES.file)
+        same = before is not None and before == _stamp(newest(self.dataset, TILES.file))
         say(f"scan: {counted(len(tiles), 'product')}: {found or 'none'}{', nothing to do' if same else ''}")
         for line in remarks(tiles, self.config.scan.correction):
             say(f"scan: {line}")
@@ -65,6 +71,7 @@ class Run:
             more = f" and {len(newer) - 3} more" if len(newer) > 3 else ""
             say(f"scan: newer versions of tiles that the dataset has: {', '.join(newer[:3])}{more}")
             say("scan: they are not used; plan.replace_versions = true replaces the older ones")
+        refuse_unusable(archive, tiles)
 
     def plan(self) -> int:
         """Decide where patches go, and say what that will cost; returns the bytes that a worker will need."""
@@ -75,8 +82,10 @@ class Run:
             say(f"plan: {line}")
         if not planned.fresh:
             say("plan: nothing to do, inputs and settings are those of this plan")
-        if planned.fresh or not (self.dataset / MAP).is_file():
-            self._draw_map(self.dataset / MAP)
+        tiles = TILES.read(newest(self.dataset, TILES.file).parent)
+        refuse_no_patches(tiles, planned.counts["patches"], self.config)
+        if planned.fresh or not newest(self.dataset, MAP).is_file():
+            self._draw_map(newest(self.dataset, MAP), waiting=True)
         return planned.estimate.worker_bytes
 
     def cut(self, archive: Path) -> int:
@@ -88,6 +97,8 @@ class Run:
         if self.config.run.check_space:
             check_space(self.dataset)
         result = cut(archive, self.dataset, self.config, self.executor)
+        if result.changed and not result.written:
+            return len(result.changed)
         for label, count in unlabelled(self.dataset).items():
             lack = counted(count, "patch lacks", "patches lack")
             say(f"cut: {lack} labels of {label}: run `pair` again, with the same rasters")
@@ -150,9 +161,12 @@ class Run:
         say(f"repair: still {_told(result.left)}" if result.left else "repair: all is sound")
         return result.left
 
-    def _draw_map(self, path: Path) -> None:
-        tiles = TILES.read(self.dataset)
-        plan_map(tiles[tiles["eligible"].astype(bool)], LOCATIONS.read(self.dataset), path)
+    def _draw_map(self, path: Path, waiting: bool = False) -> None:
+        files = [
+            newest(self.dataset, t.file) if waiting else self.dataset / t.file for t in (TILES, LOCATIONS)
+        ]
+        tiles, places = (t.read(file.parent) for t, file in zip((TILES, LOCATIONS), files, strict=True))
+        plan_map(tiles[tiles["eligible"].astype(bool)], places, path)
 
 
 def build(
@@ -173,9 +187,10 @@ def build(
     Raises:
         BuildError: of any stage.
     """
-    if retry:
-        say(f"{counted(retry_quarantined(dataset), 'verdict')} on products forgotten")
+    refuse_early(archive, dataset, config)
     with connect(config.run, planned_memory(dataset)) as executor:
+        if retry:
+            say(f"{counted(retry_quarantined(dataset), 'verdict')} on products forgotten")
         run = Run(dataset, config, executor)
         run.scan(archive)
         raise_if_stopped()
@@ -186,6 +201,21 @@ def build(
     say(f"cut needs {format_bytes(needed)} per worker; starting again with fewer workers")
     with connect(config.run, needed) as executor:
         return _finish(Run(dataset, config, executor), archive, compare)
+
+
+def refuse_early(archive: Path, dataset: Path, config: Config) -> None:
+    """Refuse what a later stage would refuse, as far as it can be known before an archive is scanned.
+
+    Raises:
+        UsageError: the archive is empty, or the tile list cannot be read.
+        ArchiveError: the archive is empty, and the dataset was built from products.
+        ConfigError: the region file cannot be read.
+        PlanChangedError: something was cut, with other settings.
+    """
+    refuse_empty(archive, dataset)
+    if config.scan.manifest:
+        read_tile_list(Path(config.scan.manifest))
+    refuse_other_settings(dataset, config)
 
 
 def report(dataset: Path) -> None:
@@ -226,13 +256,25 @@ def fits(executor: Executor, needed: int) -> bool:
 
 def planned_memory(dataset: Path) -> int:
     """Peak bytes of a task as estimated by the plan that is there; 0 if there is none."""
-    estimate = _json(dataset / PLAN).get("estimate", {})
+    estimate = _json(newest(dataset, PLAN)).get("estimate", {})
     return int(estimate.get("worker_bytes", 0))
 
 
-def quarantined(dataset: Path) -> int:
-    """How many products of a dataset are damaged."""
-    return int((TILES.read(dataset, ["status"])["status"] == "quarantined").sum())
+def quarantined(dataset: Path, share: float = 0.0) -> bool:
+    """Whether damaged products stand in the way of success; says so where they are accepted.
+
+    Args:
+        dataset: the dataset.
+        share: `run.accept_quarantined`.
+    """
+    tiles = TILES.read(newest(dataset, TILES.file).parent, ["status", "error_class"])
+    found = causes(tiles)
+    if not found or not accepted(tiles, share):
+        if found and share:
+            say(f"quarantined: {found}: more, or of another kind, than run.accept_quarantined covers")
+        return bool(found)
+    say(f"quarantined: {found} of {counted(len(tiles), 'product')}: accepted, as asked for")
+    return False
 
 
 def _finish(run: Run, archive: Path, compare: bool) -> list[Damage]:

@@ -14,6 +14,7 @@ from spectralearth_build.archive.discover import Found
 from spectralearth_build.archive.record import Record, columns_of
 from spectralearth_build.archive.versions import fate
 from spectralearth_build.errors import DamagedError, UsageError, printable
+from spectralearth_build.journal import newest, table_folder
 from spectralearth_build.tables import TILES
 
 UNPLANNED = ("unused", "Not planned yet.", "")
@@ -53,26 +54,37 @@ def rows_of_tile(
 def merge(dataset: Path, frame: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
     """Write the tile table if it says anything new, and keep what later stages said of unchanged tiles.
 
+    What was published stays: then the table waits, see `journal`.
+
     Args:
         dataset: the dataset's folder.
         frame: the table as scan sees it.
 
     Returns:
-        The table as it then stands on disk.
+        The table as it then stands.
     """
-    try:
-        before = TILES.read(dataset)
-    except (UsageError, DamagedError, OSError, pa.ArrowException):  # none, damaged, or of an older format
-        TILES.write(frame, dataset)
-        return frame
-    known = before[before["eligible"]].set_index(["path", "fingerprint"])
-    keys = pd.MultiIndex.from_frame(frame[["path", "fingerprint"]])
-    kept = frame["eligible"].to_numpy() & keys.isin(known.index)
     merged = frame.copy()
-    merged.loc[kept, FATE] = known.loc[keys[kept], FATE].to_numpy()
-    if not _plain(merged).equals(_plain(before)):
-        TILES.write(merged, dataset)
+    before = [
+        table
+        for table in map(_table, (newest(dataset, TILES.file), dataset / TILES.file))
+        if table is not None
+    ]
+    for table in reversed(before):  # what was said last counts most
+        known = table[table["eligible"].astype(bool)].set_index(["path", "fingerprint"])
+        keys = pd.MultiIndex.from_frame(frame[["path", "fingerprint"]])
+        kept = frame["eligible"].to_numpy() & keys.isin(known.index)
+        merged.loc[kept, FATE] = known.loc[keys[kept], FATE].to_numpy()
+    if not before or not _plain(merged).equals(_plain(before[0])):
+        TILES.write(merged, table_folder(dataset))
     return merged
+
+
+def _table(path: Path) -> gpd.GeoDataFrame | None:
+    """A tile table, unless there is none, or it is damaged or of an older format."""
+    try:
+        return TILES.read(path.parent)
+    except (UsageError, DamagedError, OSError, pa.ArrowException):
+        return None
 
 
 def _row(item: Found, status: str, reason: str, error_class: str = "") -> dict[str, Any]:

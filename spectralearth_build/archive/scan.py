@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,12 @@ from spectralearth_build.archive.foreign import told
 from spectralearth_build.archive.inspect import identify, inspect_product
 from spectralearth_build.archive.manifest import Listed, missing, read_tile_list
 from spectralearth_build.archive.names import METADATA, ProductName
+from spectralearth_build.archive.nothing import (
+    refuse_gone,
+    refuse_unlisted,
+    refuse_unusable,
+)
+from spectralearth_build.archive.presence import require_archive
 from spectralearth_build.archive.product import open_product
 from spectralearth_build.archive.record import Record, load_record, mask_path, save_record, stamp_of
 from spectralearth_build.archive.rows import merge, row_of_problem, rows_of_tile
@@ -38,7 +44,9 @@ LEVEL = "L2A"
 Bad = dict[Found, Record]
 
 
-def scan(archive: Path, dataset: Path, config: Config, executor: Executor) -> gpd.GeoDataFrame:
+def scan(
+    archive: Path, dataset: Path, config: Config, executor: Executor, needed: Collection[str] = ()
+) -> gpd.GeoDataFrame:
     """Find the products of an archive, read those that count, and write the tile table.
 
     Of each tile the newest sound product is read, once; copies and older versions are not. A version of which the
@@ -50,6 +58,7 @@ def scan(archive: Path, dataset: Path, config: Config, executor: Executor) -> gp
         dataset: folder of the dataset; gets tiles.parquet, and in work/ a mask and a record of each product read.
         config: settings; `scan` counts, and `plan.replace_versions`.
         executor: where products are read.
+        needed: tile_id of tiles that must be there, since patches were cut of them; asked before anything is read.
 
     Returns:
         The tile table: every product found has one row. Sound ones are `eligible` and have, until they are planned,
@@ -57,9 +66,13 @@ def scan(archive: Path, dataset: Path, config: Config, executor: Executor) -> gp
 
     Raises:
         UsageError: the archive is no folder, or the tile list cannot be read.
-        ArchiveError: the archive goes away meanwhile.
+        ArchiveError: the archive is away, or goes away meanwhile.
+        NothingFoundError: nothing of a tile list is there, or nothing can be used any more.
+        PlanChangedError: tiles that the dataset was built from are not there.
     """
-    if not archive.is_dir():
+    if needed:
+        require_archive(archive)
+    elif not archive.is_dir():
         raise UsageError("The archive is no folder.", archive)
     archive, work = archive.resolve(), dataset.resolve() / WORK
     listed = read_tile_list(Path(config.scan.manifest)) if config.scan.manifest else None
@@ -74,13 +87,20 @@ def scan(archive: Path, dataset: Path, config: Config, executor: Executor) -> gp
         with watched(executor, archive, dataset, _paths(there)) as watching:
             found, bad = _named(archive, work, there, watching)
             if listed is not None:
+                names = [item.name for item in (*found, *bad) if item.name]
                 found, bad = _only(listed, found, bad)
+                refuse_unlisted(listed.values(), names, len(found) + len(bad), config.scan.manifest)
             _say_unknown(config.scan.accept, found)
+            tiles = {item.name.tile_id for item in (*found, *bad) if item.name}
+            refuse_gone(needed, tiles, archive, listed is not None)
             rows = [row_of_problem(item, record) for item, record in bad.items()]
             rows += _read(archive, work, candidates(found, pins), config.scan, watching)
     finally:
         shutil.rmtree(work / SCRATCH, ignore_errors=True)
-    return merge(dataset, TILES.frame(sorted(rows, key=_row_order)))
+    tiles = TILES.frame(sorted(rows, key=_row_order))
+    if needed:
+        refuse_unusable(archive, tiles)
+    return merge(dataset, tiles)
 
 
 def scan_product(archive: Path, work: Path, item: Found, settings: ScanConfig) -> None:

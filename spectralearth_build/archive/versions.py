@@ -15,6 +15,7 @@ from types import MappingProxyType
 import pandas as pd
 
 from spectralearth_build.archive.discover import Found
+from spectralearth_build.journal import plan_in_use
 
 _ORDER = {"folder": 0, "zip": 1, "tar": 2}
 NO_PINS: Mapping[str, str] = MappingProxyType({})
@@ -22,12 +23,12 @@ NO_PINS: Mapping[str, str] = MappingProxyType({})
 
 def pinned(dataset: Path) -> dict[str, str]:
     """The product of each tile that is in the plan of a dataset of which something was cut, by tile_id."""
+    folder = plan_in_use(dataset)
     try:
-        tiles = json.loads((dataset / "plan.json").read_bytes())["inputs"]["tiles"]
-        products = {tile: str(product) for tile, (product, _) in tiles.items()}
+        tiles = json.loads((folder / "plan.json").read_bytes())["inputs"]["tiles"] if folder else {}
+        return {tile: str(product) for tile, (product, _) in tiles.items()}
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return {}
-    return products if any((dataset / "commits").glob("shard-*.json")) else {}
 
 
 def candidates(found: Iterable[Found], pins: Mapping[str, str] = NO_PINS) -> dict[str, list[Found]]:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from spectralearth_build.cli.codes import DONE, QUARANTINED, code_of_damages
-from spectralearth_build.cli.options import ArchivePlace, BegunPlace, DatasetPlace, Manifest, Settings
+from spectralearth_build.cli.options import Accept, ArchivePlace, BegunPlace, DatasetPlace, Manifest, Settings
 
 
 def build(
@@ -18,6 +18,7 @@ def build(
     compare: Annotated[
         bool, typer.Option("--compare", help="Also compare every patch with its source pixels at the end.")
     ] = False,
+    accept_quarantined: Accept = False,
     retry_quarantined: Annotated[
         bool, typer.Option("--retry-quarantined", help="Try products that were quarantined once more.")
     ] = False,
@@ -34,15 +35,21 @@ def build(
     from spectralearth_build import pipeline
     from spectralearth_build.places import both
 
-    config = settings.load(scan_manifest=manifest)
+    config = settings.load(scan_manifest=manifest, run_accept_quarantined=float(accept_quarantined) or None)
     with both(archive, dataset, config.run.staging) as (products, folder):
         damages = pipeline.build(products, folder, config, compare, retry_quarantined)
         if damages:
             return code_of_damages(damages)
-        return QUARANTINED if pipeline.quarantined(folder) else DONE
+        return QUARANTINED if pipeline.quarantined(folder, config.run.accept_quarantined) else DONE
 
 
-def scan(archive: ArchivePlace, dataset: DatasetPlace, settings: Settings, manifest: Manifest = "") -> int:
+def scan(
+    archive: ArchivePlace,
+    dataset: DatasetPlace,
+    settings: Settings,
+    manifest: Manifest = "",
+    accept_quarantined: Accept = False,
+) -> int:
     """Find the products of an archive and read their metadata and masks into tiles.parquet.
 
     Folders, .zip and .tar.gz of zips are searched. Every product gets one row with its status and, if it cannot be
@@ -56,10 +63,10 @@ def scan(archive: ArchivePlace, dataset: DatasetPlace, settings: Settings, manif
     from spectralearth_build.cluster import connect
     from spectralearth_build.places import both
 
-    config = settings.load(scan_manifest=manifest)
+    config = settings.load(scan_manifest=manifest, run_accept_quarantined=float(accept_quarantined) or None)
     with both(archive, dataset, config.run.staging) as (products, folder), connect(config.run) as executor:
         pipeline.Run(folder, config, executor).scan(products)
-        return QUARANTINED if pipeline.quarantined(folder) else DONE
+        return QUARANTINED if pipeline.quarantined(folder, config.run.accept_quarantined) else DONE
 
 
 def plan(dataset: BegunPlace, settings: Settings) -> None:
@@ -81,7 +88,9 @@ def plan(dataset: BegunPlace, settings: Settings) -> None:
         pipeline.Run(folder, config, executor).plan()
 
 
-def cut(archive: ArchivePlace, dataset: BegunPlace, settings: Settings) -> int:
+def cut(
+    archive: ArchivePlace, dataset: BegunPlace, settings: Settings, accept_quarantined: Accept = False
+) -> int:
     """Cut the planned patches out of the products, into store.zarr, and publish the dataset.
 
     Each tile is read once. A tile that turns out to be damaged is quarantined; the others are not concerned.
@@ -94,10 +103,10 @@ def cut(archive: ArchivePlace, dataset: BegunPlace, settings: Settings) -> int:
     from spectralearth_build.cluster import connect
     from spectralearth_build.places import both
 
-    config = settings.load()
+    config = settings.load(run_accept_quarantined=float(accept_quarantined) or None)
     with (
         both(archive, dataset, config.run.staging) as (products, folder),
         connect(config.run, pipeline.planned_memory(folder)) as executor,
     ):
         pipeline.Run(folder, config, executor).cut(products)
-        return QUARANTINED if pipeline.quarantined(folder) else DONE
+        return QUARANTINED if pipeline.quarantined(folder, config.run.accept_quarantined) else DONE

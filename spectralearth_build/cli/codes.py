@@ -31,8 +31,8 @@ STOPPED = 75
 MEANING = {
     DONE: "done",
     DAMAGED: "verify found damage, or split --check a leak",
-    USAGE: "wrong usage or configuration",
-    QUARANTINED: "done, but some tiles were quarantined, or cells of a benchmark failed",
+    USAGE: "wrong usage or configuration, or nothing was found that can be used",
+    QUARANTINED: "done, but some tiles were quarantined (unless --accept-quarantined), or cells of a benchmark failed",
     NO_SPACE: "no space left",
     NO_ANSWER: "an archive, a disk or an object store does not answer, or refuses",
     FAILED: "something unexpected went wrong",

@@ -94,6 +94,13 @@ Against = Annotated[
         parser=existing_place,
     ),
 ]
+Accept = Annotated[
+    bool,
+    typer.Option(
+        "--accept-quarantined",
+        help="Exit with 0, not 4, although products were quarantined. Short for --set run.accept_quarantined=1.",
+    ),
+]
 Manifest = Annotated[
     str, typer.Option(help="CSV list of tiles: take exactly these. Short for --set scan.manifest=FILE.")
 ]

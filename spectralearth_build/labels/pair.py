@@ -21,7 +21,7 @@ from spectralearth_build.cluster import Executor, Failure
 from spectralearth_build.cluster.inline import InlineExecutor
 from spectralearth_build.errors import DamagedError, UsageError
 from spectralearth_build.files import delete_partials, remove, write_bytes
-from spectralearth_build.journal import recover
+from spectralearth_build.journal import recover, refuse_half_grown
 from spectralearth_build.labels.define import Given, Request, define, kind_of
 from spectralearth_build.labels.patch import PairTask, Place, pair_shards
 from spectralearth_build.labels.reach import reach
@@ -273,6 +273,7 @@ def _opened(dataset: Path, executor: Executor) -> _Work:
         raise UsageError(
             f"The dataset is unfinished: {MANIFEST} is missing.", dataset, "Run `build` (again)."
         )
+    refuse_half_grown(dataset)
     planned = load_plan(dataset)
     commits = read_all(dataset, planned.plan_of)
     given_up(planned, commits, read_failed(dataset, planned.first_id))  # refuses what is not wholly cut

@@ -36,13 +36,7 @@ def inputs_of(config: Config, tiles: pd.DataFrame) -> Inputs:
     eligible = tiles[tiles["eligible"].astype(bool)]
     known = zip(eligible["product_id"], eligible["fingerprint"].fillna("").str.slice(0, 80), strict=True)
     return {
-        "settings": {
-            f"{section}.{name}": value
-            for section in MATTERS
-            for name, value in getattr(config, section).model_dump(mode="json").items()
-            if f"{section}.{name}" not in FREE
-        }
-        | {QUANTITY: config.scan.correction, "plan.region": fingerprint_of(read_region(config.plan.region))},
+        "settings": settings_of(config),
         "tiles": dict(sorted(zip(eligible["tile_id"], map(list, known), strict=True))),
     }
 
@@ -51,6 +45,22 @@ def with_defaults(record: dict[str, Any]) -> dict[str, Any]:
     """A plan's record with the settings that plans of earlier versions did not have, changed in place."""
     record["inputs"]["settings"].setdefault(QUANTITY, ScanConfig().correction)
     return record
+
+
+def settings_of(config: Config) -> dict[str, Any]:
+    """The settings that shape a plan, by dotted name; of the region file, a hash of its content.
+
+    Raises:
+        ConfigError: the region file cannot be read.
+    """
+    found = {
+        f"{section}.{name}": value
+        for section in MATTERS
+        for name, value in getattr(config, section).model_dump(mode="json").items()
+        if f"{section}.{name}" not in FREE
+    }
+    region = fingerprint_of(read_region(config.plan.region))
+    return found | {QUANTITY: config.scan.correction, "plan.region": region}
 
 
 def identity(before: str, inputs: Inputs, patches: pa.Table) -> str:

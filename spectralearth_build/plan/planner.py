@@ -17,9 +17,16 @@ import pyarrow.compute as pc
 from spectralearth_build.archive.correction import of_other_quantity
 from spectralearth_build.cluster import Executor
 from spectralearth_build.config import Config
-from spectralearth_build.errors import PlanChangedError
+from spectralearth_build.errors import BuildError, PlanChangedError
 from spectralearth_build.files import remove, write_bytes
-from spectralearth_build.journal import recover, replaced_together
+from spectralearth_build.journal import (
+    forget_plan,
+    newest,
+    plan_in_use,
+    recover,
+    replaced_together,
+    table_folder,
+)
 from spectralearth_build.plan.assemble import PlanTables, assemble
 from spectralearth_build.plan.candidates import candidates, leave_out, reject_poor
 from spectralearth_build.plan.estimates import Estimate, duration, estimate, readable
@@ -28,10 +35,20 @@ from spectralearth_build.plan.fingerprint import (
     difference,
     identity,
     inputs_of,
+    settings_of,
     tile_changes,
     with_defaults,
 )
-from spectralearth_build.plan.grow import Before, is_live, joined, retire, stale_patches, touched, windows_of
+from spectralearth_build.plan.grow import (
+    Before,
+    Flags,
+    is_live,
+    joined,
+    retire,
+    stale_patches,
+    touched,
+    windows_of,
+)
 from spectralearth_build.plan.tasks import run_tasks
 from spectralearth_build.tables import LOCATIONS, OVERLAPS, PATCHES, TILES, TUPLES
 from spectralearth_build.texts import counted, listed
@@ -81,21 +98,25 @@ def plan(dataset: Path, config: Config, executor: Executor) -> Plan:
     """Plan a dataset, or how it grows, unless all tiles are in the plan already.
 
     Reads tiles.parquet and the masks; writes overlaps, tuples, locations and patches, the status of each tile, and
-    plan.json, all together. Once something was cut, new tiles make the plan grow; before, it is made anew.
+    plan.json, all together. Once something was cut, new tiles make the plan grow; before, it is made anew. Then all
+    that waits in work/next until cut has published it (see `journal`).
 
     Raises:
         PlanChangedError: shards were already cut, and more has changed than that there are new tiles; says what.
         UsageError: there is no tile table, or masks are gone.
     """
     recover(dataset)
-    tiles = TILES.read(dataset)
+    tiles = TILES.read(newest(dataset, TILES.file).parent)
     inputs = inputs_of(config, tiles)
-    record = _record(dataset)
+    record = _record(newest(dataset, FILE))
     if record is not None and record["inputs"] == inputs:
         return _plan_of(record, fresh=False)
-    before = Before()
-    if record is not None and any((dataset / "commits").glob("*.json")):
-        before = Before(record["inputs"], tuple(record["generations"]), read_tables(dataset))
+    folder, before = plan_in_use(dataset), Before()
+    record = _record(folder / FILE) if folder else None
+    if folder and record is not None:
+        before = Before(record["inputs"], tuple(record["generations"]), read_tables(folder))
+        if before.inputs == inputs:
+            return _as_before(dataset, tiles, config, before, record)
         _refuse(before, inputs, config.plan.replace_versions, dataset, tiles)
     judged, tables, generation = _grown(before, tiles, inputs, dataset, config, executor)
     waiting = pc.invert(pc.is_in(tables.patches["status"], pa.array(["written", "retired"])))
@@ -109,7 +130,7 @@ def plan(dataset: Path, config: Config, executor: Executor) -> Plan:
         "counts": _counts(judged, tables),
         "estimate": asdict(expected),
     }
-    remove(dataset / MAP)  # it shows another plan
+    remove(table_folder(dataset) / MAP)  # it shows another plan
     with replaced_together(dataset) as folder:
         for table, frame in zip(PLANNED, (*vars(tables).values(), judged), strict=True):
             table.write(frame, folder)
@@ -117,12 +138,49 @@ def plan(dataset: Path, config: Config, executor: Executor) -> Plan:
     return _plan_of(record, fresh=True)
 
 
+def _as_before(
+    dataset: Path, tiles: gpd.GeoDataFrame, config: Config, before: Before, record: dict[str, Any]
+) -> Plan:
+    """Take back a plan that waits, of which nothing was cut: the tiles are again those of the plan in use."""
+    forget_plan(dataset)
+    judged = leave_out(reject_poor(tiles, config.quality), config.plan)
+    TILES.write(_with_fates(judged, before.tables), table_folder(dataset))
+    return _plan_of(record, fresh=False)
+
+
 def read_tables(dataset: Path) -> PlanTables:
     """The tables of a plan."""
     return PlanTables(*(table.read_arrow(dataset) for table in PLANNED[:-1]))
 
 
-def _refuse(before: Before, new: Inputs, replace: bool, dataset: Path, tiles: pd.DataFrame) -> None:
+def refuse_other_settings(dataset: Path, config: Config) -> None:
+    """Refuse settings with which `plan` would refuse, whatever the tiles are; asked before anything is scanned.
+
+    Raises:
+        PlanChangedError: something was cut, with other settings.
+        ConfigError: the region file cannot be read.
+    """
+    settings, folder = settings_of(config), plan_in_use(dataset)
+    record = _record(folder / FILE) if folder else None
+    if record is not None:
+        old = record["inputs"]
+        _refuse(Before(old), old | {"settings": settings}, config.plan.replace_versions, dataset)
+
+
+def tiles_in_use(dataset: Path) -> frozenset[str]:
+    """Names of the tiles that must stay in the archive: those of which patches were cut."""
+    folder = plan_in_use(dataset)
+    try:
+        patches = PATCHES.read_arrow(folder) if folder else PATCHES.schema.empty_table()
+    except (BuildError, OSError, pa.ArrowException):
+        return frozenset()  # damaged: the next stage says so
+    cut = _cut(patches, dataset) & is_live(patches)
+    return frozenset(patches["sources"].filter(pa.array(cut)).combine_chunks().flatten().to_pylist())
+
+
+def _refuse(
+    before: Before, new: Inputs, replace: bool, dataset: Path, tiles: pd.DataFrame | None = None
+) -> None:
     """Say what has changed, if it is more than may.
 
     Tiles may be new; others may change and go as long as nothing was cut of them; where asked for, other versions and
@@ -140,17 +198,22 @@ def _refuse(before: Before, new: Inputs, replace: bool, dataset: Path, tiles: pd
     if (changed or change.replaced) and not replace:
         remedy += " Other versions and contents of tiles are taken with plan.replace_versions = true."
     what = f"Shards were already cut from a plan that differs:{listed(difference(old, new))}"
-    if old["settings"] == new["settings"]:
+    if tiles is not None and old["settings"] == new["settings"]:
         what += of_other_quantity(tiles, {*change.gone, *change.changed, *change.replaced}).lstrip()
     raise PlanChangedError(what, dataset, remedy)
 
 
 def _cut_of(tiles: Collection[str], patches: pa.Table, dataset: Path) -> bool:
     """Whether patches with pixels of any of these tiles may have been cut."""
+    return bool((stale_patches(patches, tiles) & _cut(patches, dataset)).any())
+
+
+def _cut(patches: pa.Table, dataset: Path) -> Flags:
+    """Which patches may have been cut: bool, one a row."""
     committed = [int(path.stem.rpartition("-")[2]) for path in (dataset / "commits").glob("shard-*.json")]
     inside = pc.is_in(patches["shard"], pa.array(committed, pa.int64())).to_numpy()
     skipped = pc.equal(patches["status"], "skipped").to_numpy()
-    return bool((stale_patches(patches, tiles) & inside & ~skipped).any())
+    return np.asarray(inside & ~skipped, np.bool_)
 
 
 def _grown(
@@ -210,8 +273,7 @@ def _counts(tiles: pd.DataFrame, tables: PlanTables) -> dict[str, Any]:
     }
 
 
-def _record(dataset: Path) -> dict[str, Any] | None:
-    path = dataset / FILE
+def _record(path: Path) -> dict[str, Any] | None:
     return with_defaults(json.loads(path.read_text())) if path.is_file() else None
 
 

@@ -19,6 +19,9 @@ from spectralearth_build.files import PARTIAL, move, replacing, write_bytes
 from spectralearth_build.texts import changes, listed
 
 NETWORKS, STATE = "networks.safetensors", "state.pt"
+SETTINGS = "settings.json"
+OTHERS = ("encoder.safetensors", "log.csv", "manifest.json", "tiles.parquet")
+"""Files of a finished run and of a dataset: where one of them lies, no new run begins."""
 KEPT = 2
 
 
@@ -74,20 +77,30 @@ def tensors_of(networks: nn.Module) -> dict[str, Tensor]:
     return {name: value.detach().cpu().contiguous() for name, value in networks.state_dict().items()}
 
 
-def settings(folder: Path, document: dict[str, Any]) -> None:
-    """Note the settings of a run, or compare them with those that the run was started with.
+def note_settings(folder: Path, document: dict[str, Any]) -> None:
+    """Note the settings that a run is started with."""
+    path = folder / SETTINGS
+    if not path.is_file():
+        write_bytes(path, json.dumps(document, indent=1, sort_keys=True).encode())
+
+
+def refuse_other_settings(folder: Path, document: dict[str, Any]) -> None:
+    """Compare settings with those that a run was started with, if it was.
 
     Raises:
-        UsageError: they differ; the message says in what.
+        UsageError: they differ, which the message names, or the folder holds other things than a run.
     """
-    path, text = folder / "settings.json", json.dumps(document, indent=1, sort_keys=True)
+    path = folder / SETTINGS
     if not path.is_file():
-        write_bytes(path, text.encode())
+        if any((folder / name).exists() for name in OTHERS) or found(folder / "checkpoints"):
+            raise UsageError(
+                f"There is no {SETTINGS}, but other work.", folder, "Name a new folder for the run."
+            )
         return
     before = json.loads(path.read_text(encoding="utf-8"))
     changed = [
         line
-        for line in changes(before, json.loads(text))
+        for line in changes(before, json.loads(json.dumps(document)))
         if line.partition(":")[0]
         not in ("train.device", "train.log_steps", "train.checkpoint_steps", "data.threads")
     ]

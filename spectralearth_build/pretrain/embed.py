@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,12 +12,15 @@ import numpy.typing as npt
 import torch
 
 from spectralearth_build.dataset.access import open_dataset
+from spectralearth_build.errors import NothingFoundError, UsageError
 from spectralearth_build.files import replacing
 from spectralearth_build.loader import Loader
 from spectralearth_build.pretrain.setup import spectra_of
 from spectralearth_build.pretrain.weights import CountsEncoder
 from spectralearth_build.progress import track
+from spectralearth_build.storage.url import is_url
 
+_ABOUT = b"spectralearth_build"
 Vectors = npt.NDArray[np.float32]
 
 
@@ -62,15 +67,28 @@ def write_embeddings(
 ) -> int:
     """Write the vectors of a dataset as Parquet: patch_id, location_id, acquired and vector [dim].
 
-    Arguments as of `embed`; returns how many. The file appears when it is complete.
+    Arguments as of `embed`; returns how many. The file appears when it is complete, and notes what it is of: another
+    dataset, split or encoder does not take its place.
+
+    Raises:
+        UsageError: there is another file of that name.
+        NothingFoundError: no patch belongs to that split.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     patches = open_dataset(dataset).query(split=split)
+    if not len(patches):
+        raise NothingFoundError("No patch is there to embed.", dataset, "Choose another split, or none.")
+    about = _about(dataset, encoder, split)
+    if output.exists() and (others := _differences(output, about)):
+        remedy = "Name another file with --output, or delete this one."
+        raise UsageError(f"There is a file already, of {others}.", output, remedy)
     known = pa.Table.from_pandas(patches[["patch_id", "location_id", "acquired"]], preserve_index=False)
     place = {int(label): i for i, label in enumerate(patches.index)}
-    schema = known.schema.remove_metadata().append(pa.field("vector", pa.list_(pa.float32(), encoder.dim)))
+    schema = known.schema.with_metadata({_ABOUT: json.dumps(about)}).append(
+        pa.field("vector", pa.list_(pa.float32(), encoder.dim))
+    )
     count = 0
     with replacing(output) as temporary, pq.ParquetWriter(temporary, schema) as writer:
         for index, vectors in track(
@@ -81,3 +99,27 @@ def write_embeddings(
             writer.write_table(rows.append_column("vector", flat).cast(schema))
             count += len(index)
     return count
+
+
+def _about(dataset: str | Path, encoder: CountsEncoder, split: str | None) -> dict[str, str]:
+    """What a file of vectors is of; the encoder by a hash of its tensors."""
+    digest = hashlib.sha256()
+    for name, value in sorted(encoder.state_dict().items()):
+        digest.update(
+            name.encode() + value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
+        )
+    place = str(dataset) if is_url(str(dataset)) else str(Path(dataset).resolve())
+    return {"dataset": place, "split": split or "", "encoder": digest.hexdigest()[:16]}
+
+
+def _differences(output: Path, about: dict[str, str]) -> str:
+    """What a file that is there is of, in words; empty if it is of the same."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        before = json.loads((pq.read_schema(output).metadata or {})[_ABOUT])
+        other = [f"{name} {before.get(name)!r}" for name in about if before.get(name) != about[name]]
+    except (OSError, pa.ArrowException, KeyError, ValueError):
+        return "something else"
+    return ", ".join(other)

@@ -51,7 +51,7 @@ def prepare(dataset: str | Path, folder: Path, config: PretrainConfig) -> Run:
     device = device_of(config.train.device)
     keep_memory(device)
     if world()[0] == 0:
-        checkpoint.settings(folder, json.loads(json.dumps(config.document())))
+        checkpoint.refuse_other_settings(folder, config.document())
     torch.manual_seed(config.train.seed)
     loader = loader_of(dataset, config)
     spectra = spectra_of(dataset)
@@ -59,6 +59,8 @@ def prepare(dataset: str | Path, folder: Path, config: PretrainConfig) -> Run:
     run = Run(objective, loader, spectra, config, folder, device)
     if config.data.labels and world()[0] == 0:
         run.probe = Probe(dataset, Path(config.data.labels), run.standardise, device)
+    if world()[0] == 0:
+        checkpoint.note_settings(folder, config.document())  # last: a start that is refused leaves nothing
     return run
 
 

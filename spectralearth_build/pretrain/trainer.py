@@ -50,7 +50,7 @@ class Run:
         self.recipe: Recipe = recipe_of(self.config)
         train = self.config.train
         self.total = train.steps or self.recipe.epochs * (len(self.loader) // train.accumulate)
-        if self.total < 1:
+        if self.total < 1 or len(self.loader) < 1:
             raise UsageError(
                 f"The dataset has less than one batch of {train.batch} for each process.",
                 self.folder,

@@ -33,8 +33,11 @@ from spectralearth_build.store.codec import PATCH_SHAPE, Patch, checksum_of, enc
 from spectralearth_build.store.commit import Commit, Skipped, commit_name, read_all
 from spectralearth_build.store.compose import compose
 from spectralearth_build.store.failures import FailedTile, failed_path, read_failed, stamp
+from spectralearth_build.store.manifest import published_files
+from spectralearth_build.store.nothing import any_written, refuse_no_patches, refuse_nothing_cut
+from spectralearth_build.store.quarantine import appeals, forget_appeals
 from spectralearth_build.store.retry import Readable
-from spectralearth_build.store.schema import ROOT, shard_path
+from spectralearth_build.store.schema import ROOT, shard_name, shard_path
 from spectralearth_build.store.scratch import SCRATCH
 from spectralearth_build.store.shard import write_shard
 from spectralearth_build.store.sources import Decoded, SourceCache
@@ -81,6 +84,7 @@ def cut(archive: Path, dataset: Path, config: Config, executor: Executor) -> Cut
 
     Raises:
         PlanChangedError: settings or tiles differ from the plan's, or patches of another plan are here.
+        NothingFoundError: no patch is planned, or none could be cut; nothing was published.
         OutOfSpaceError: the target is full.
         ArchiveError: the archive is away, or goes away meanwhile.
         StoppedError: a signal came.
@@ -89,18 +93,21 @@ def cut(archive: Path, dataset: Path, config: Config, executor: Executor) -> Cut
     delete_partials(dataset)
     recover(dataset)
     shutil.rmtree(dataset / SCRATCH, ignore_errors=True)
-    planned = load_plan(dataset)
+    planned = load_plan(dataset, waiting=True)
     _check_settings(planned, config)
     _check_tiles(planned, config)
+    refuse_no_patches(planned.tiles, len(planned.live), config)
     todo = _outstanding(archive, dataset, planned)
     with watched(executor, archive, dataset, planned.paths(todo)) as watching:
-        if todo:
-            remove(dataset / ROOT)
-        for shard in (shard for shards in todo.values() for shard in shards):
-            remove(dataset / commit_name(shard))  # it vouches for a shard that will be another
+        _close_before_rewriting(dataset, todo)
         threads = _threads(config.run, executor)
         decoded, changed = _cut_all(archive, dataset, planned, todo, watching, threads)
-    published = publish.publish(dataset)
+    if not any_written(planned, dataset):
+        if changed:  # scan has the word
+            return CutResult(len(todo), False, 0, 0, changed, changed, decoded)
+        refuse_nothing_cut(planned, dataset)
+    published = publish.publish(dataset, waiting=True)
+    forget_appeals(dataset)
     counts = published.changed, published.written, published.skipped, published.failed
     return CutResult(len(todo), *counts, changed, decoded)
 
@@ -133,6 +140,7 @@ def _cut_all(
                     for path in products[tile_id]:
                         forget_record(dataset / WORK, path)
             else:
+                remove(failed_path(dataset, tile_id))
                 decoded += outcome.decoded
             waiting.subtract(products[tile_id] & waiting.keys())
             for path in products[tile_id]:
@@ -237,24 +245,32 @@ def _outstanding(archive: Path, dataset: Path, planned: Planned) -> dict[str, li
     """Shards without a valid commit by tile, without the tiles that failed and would fail again.
 
     Shards that lack patches because a neighbour could not be read are cut again once it can be. Where a product was not
-    what scan had read, it is for scan to say whether the tile can be cut now.
+    what scan had read, it is for scan to say whether the tile can be cut now. Verdicts that are appealed against do not
+    count, but stay until the new ones are there.
     """
-    readable = Readable(archive, dataset, planned)
+    readable, appealed = Readable(archive, dataset, planned), appeals(dataset)
     commits = read_all(dataset, planned.plan_of)
     failed = read_failed(dataset, planned.first_id)
     todo = {}
     for tile_id, shards in planned.shards_by_tile.items():
-        missing = [s for s in shards if s not in commits or readable.now(commits[s])]
-        if not missing:
-            continue
-        if tile_id in failed:
-            if not readable.again(failed[tile_id]):
-                missing = [s for s in missing if s in commits]
-            else:
-                remove(failed_path(dataset, tile_id))
+        missing = [
+            s for s in shards if s not in commits or commits[s].name in appealed or readable.now(commits[s])
+        ]
+        note = failed_path(dataset, tile_id).relative_to(dataset).as_posix()
+        if missing and tile_id in failed and note not in appealed and not readable.again(failed[tile_id]):
+            missing = [s for s in missing if s in commits]
         if missing:
             todo[tile_id] = missing
     return todo
+
+
+def _close_before_rewriting(dataset: Path, todo: dict[str, list[int]]) -> None:
+    """Take the root away if shards that were published are written again; new ones do not disturb readers."""
+    shards = [shard for group in todo.values() for shard in group]
+    if not published_files(dataset).isdisjoint(map(shard_name, shards)):
+        remove(dataset / ROOT)
+    for shard in shards:
+        remove(dataset / commit_name(shard))
 
 
 def _write(dataset: Path, task: TileTask, shard: int, made: Iterator[_Made]) -> int:

@@ -58,6 +58,14 @@ def versions() -> dict[str, str]:
     return {"spectralearth-build": spectralearth_build.__version__, **found, **libraries}
 
 
+def published_files(dataset: Path) -> frozenset[str]:
+    """Names of the files that the manifest of a dataset lists; none if there is no manifest that can be read."""
+    try:
+        return frozenset(json.loads((dataset / MANIFEST).read_bytes())["files"])
+    except (OSError, ValueError, LookupError, TypeError):
+        return frozenset()
+
+
 def counts(
     planned: Planned,
     tables: Mapping[str, pd.DataFrame],

@@ -6,8 +6,9 @@ alone; otherwise the root metadata goes first and comes back last, so that no re
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import pyarrow.parquet as pq
 from spectralearth_build.archive.bands import nominal
 from spectralearth_build.errors import DamagedError
 from spectralearth_build.files import delete_partials, remove, write_bytes
+from spectralearth_build.journal import forget_waiting, newest
 from spectralearth_build.store import schema, statistics
 from spectralearth_build.store.commit import FOLDER, Commit, json_bytes, read_all
 from spectralearth_build.store.coordinates import coordinates_of
@@ -35,7 +37,8 @@ from spectralearth_build.store.task import PLAN, Planned, load_plan
 from spectralearth_build.tables import LABELS, LOCATIONS, OVERLAPS, PATCHES, QUARANTINE, TILES, TUPLES
 
 STATISTICS = "statistics.json"
-BY_PLAN = (OVERLAPS.file, TUPLES.file, PLAN, "plan.png")
+MAP = "plan.png"
+BY_PLAN = (OVERLAPS.file, TUPLES.file, PLAN, MAP)
 """Files that plan made final."""
 FINAL = (TILES, LOCATIONS, PATCHES)
 """Tables that get their final status here."""
@@ -55,8 +58,13 @@ class Published:
     """Tiles that failed in cut."""
 
 
-def publish(dataset: Path) -> Published:
+def publish(dataset: Path, waiting: bool = False) -> Published:
     """Make a dataset whose shards are all committed ready for readers, with the labels that it has.
+
+    Args:
+        dataset: the dataset.
+        waiting: publish the plan that waits, if one does, rather than that of the dataset again. What waits is
+            cleared away last, so that after a crash the next run finds it whole.
 
     Raises:
         UsageError: there are shards neither committed nor given up.
@@ -65,15 +73,16 @@ def publish(dataset: Path) -> Published:
         OutOfSpaceError: there is no room.
     """
     delete_partials(dataset)
-    planned = load_plan(dataset)
+    find = partial(newest, dataset) if waiting else dataset.joinpath
+    planned = load_plan(dataset, waiting)
     commits = read_all(dataset, planned.plan_of)
     failed = given_up(planned, commits, read_failed(dataset, planned.first_id))
     tables = final_tables(planned, commits, failed)
     labels = read_labels(dataset, planned.plan_of)
     held = [commits[shard] for shard in sorted(commits)]
-    files = _table_files(dataset, planned, tables)
+    files = _table_files(find, planned, tables)
     files[QUARANTINE.file] = QUARANTINE.encode(quarantine(tables[TILES.file]))
-    files |= {name: (dataset / name).read_bytes() for name in BY_PLAN if (dataset / name).is_file()}
+    files |= {name: find(name).read_bytes() for name in BY_PLAN if find(name).is_file()}
     whole = statistics.total(_live_statistics(dataset, planned, commit) for commit in held)
     files[STATISTICS] = json_bytes(statistics_document(whole))
     _read_back(dataset, files)
@@ -83,8 +92,10 @@ def publish(dataset: Path) -> Published:
     numbers = counts(planned, tables, held, labels)
     manifest = json_bytes(sealed(manifest_document(planned, numbers, files, held, dataset, labels)))
     root = files.pop(schema.ROOT)
-    swept = _sweep(dataset, held, labels)
+    swept = _sweep(dataset, held, labels, files)
     changed = _replace(dataset, {**files, MANIFEST: manifest, schema.ROOT: root}) or swept
+    if waiting:
+        forget_waiting(dataset)
     fate = numbers["patches"]
     return Published(changed, fate["written"], fate["skipped"], tuple(sorted(failed)))
 
@@ -141,10 +152,12 @@ def _live_statistics(dataset: Path, planned: Planned, commit: Commit) -> statist
     return statistics.total(statistics.of_patch(patch) for patch in patches if patch is not None)
 
 
-def _table_files(dataset: Path, planned: Planned, tables: Mapping[str, pd.DataFrame]) -> dict[str, bytes]:
+def _table_files(
+    find: Callable[[str], Path], planned: Planned, tables: Mapping[str, pd.DataFrame]
+) -> dict[str, bytes]:
     """The final tables as files; those already there where nothing changed."""
     return {
-        table.file: (dataset / table.file).read_bytes()
+        table.file: find(table.file).read_bytes()
         if _same(planned.tables[table.file], tables[table.file])
         else table.encode(tables[table.file])
         for table in FINAL
@@ -179,8 +192,10 @@ def _read_back(dataset: Path, files: Mapping[str, bytes]) -> None:
             raise DamagedError(f"It cannot be read ({error}).", dataset / name, remedy) from error
 
 
-def _sweep(dataset: Path, commits: list[Commit], labels: list[StoredLabel]) -> bool:
-    """Delete shards that no record vouches for, records without a shard, and what is left of labels that are gone."""
+def _sweep(
+    dataset: Path, commits: list[Commit], labels: list[StoredLabel], files: Mapping[str, bytes]
+) -> bool:
+    """Delete shards without record, records without shard, a map of an earlier plan, what is left of labels."""
     known = {name for commit in commits for name in (commit.name, schema.shard_name(commit.shard))}
     known = known.union(*(label.names for label in labels))
     known |= {f"{schema.STORE}/{label.definition.array}/zarr.json" for label in labels}
@@ -189,6 +204,7 @@ def _sweep(dataset: Path, commits: list[Commit], labels: list[StoredLabel]) -> b
         *(dataset / schema.STORE / schema.REFLECTANCE).glob(f"{schema.CHUNK_PREFIX}*"),
         *(dataset / schema.STORE).glob(f"{PREFIX}*/*"),
         *([] if labels else dataset.glob(LABELS.file)),
+        *([] if MAP in files else dataset.glob(MAP)),
     ]
     stale = [path for path in present if path.relative_to(dataset).as_posix() not in known]
     if stale:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from spectralearth_build import errors
-from spectralearth_build.files import remove
+from spectralearth_build.files import remove, write_bytes
 from spectralearth_build.store.commit import FOLDER as COMMITS
 from spectralearth_build.store.commit import decode
 from spectralearth_build.store.failures import FOLDER as FAILED
@@ -18,6 +18,8 @@ from spectralearth_build.tables import QUARANTINE
 
 RECORDS = "work/scan"
 """What scan remembers of each product."""
+APPEALS = "work/appeals.json"
+"""Verdicts of cut that are to be passed again."""
 
 
 def quarantine(tiles: pd.DataFrame) -> pd.DataFrame:
@@ -52,18 +54,52 @@ def causes(tiles: pd.DataFrame) -> str:
     return ", ".join(f"{count} {name}" for name, count in sorted(counts.items(), key=lambda c: (-c[1], c[0])))
 
 
+def accepted(tiles: pd.DataFrame, share: float) -> bool:
+    """Whether a dataset may count as done although products were quarantined.
+
+    Args:
+        tiles: the tile table.
+        share: the largest share of its products that may be quarantined. Verdicts for which disk, permissions or
+            an unexpected error may be to blame, rather than what a file holds, are never accepted.
+    """
+    kinds = tiles.loc[tiles["status"] == "quarantined", "error_class"].map(_kind)
+    excused = [
+        kind is not None
+        and issubclass(kind, errors.ProductError)
+        and not issubclass(kind, errors.UnreadableFileError)
+        for kind in kinds
+    ]
+    return all(excused) and len(excused) <= share * len(tiles)
+
+
 def retry_quarantined(dataset: Path) -> int:
-    """Forget every verdict on products, so that the next run tries them again; returns how many were forgotten.
+    """Appeal against every verdict on products, so that the next run tries them again; returns against how many.
 
     These are products that scan found damaged, tiles that failed in cut, and shards with patches that were skipped
-    because a neighbour could not be read.
+    because a neighbour could not be read. Those of cut stand until the tiles have been cut again: a run that is
+    refused before changes nothing of what was published.
     """
+    records = [path for path in (dataset / RECORDS).glob("*.json") if _is_quarantine(path)]
     verdicts = [*(dataset / FAILED).glob("*.json")]
-    verdicts += [path for path in (dataset / RECORDS).glob("*.json") if _is_quarantine(path)]
     verdicts += [path for path in (dataset / COMMITS).glob("*.json") if _lacks_a_neighbour(path)]
-    for path in verdicts:
+    for path in records:
         remove(path)
-    return len(verdicts)
+    if names := sorted({path.relative_to(dataset).as_posix() for path in verdicts} | appeals(dataset)):
+        write_bytes(dataset / APPEALS, json.dumps(names).encode())
+    return len(records) + len(verdicts)
+
+
+def appeals(dataset: Path) -> frozenset[str]:
+    """The verdicts of cut that do not count any more: names of notes and of commit records below the dataset."""
+    try:
+        return frozenset(map(str, json.loads((dataset / APPEALS).read_bytes())))
+    except (OSError, ValueError, TypeError):
+        return frozenset()
+
+
+def forget_appeals(dataset: Path) -> None:
+    """End the appeal, once everything has been tried again."""
+    remove(dataset / APPEALS)
 
 
 def _is_quarantine(record: Path) -> bool:

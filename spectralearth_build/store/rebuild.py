@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from spectralearth_build.archive.scan import scan
 from spectralearth_build.archive.watched import watched
 from spectralearth_build.cluster import Executor, Failure
 from spectralearth_build.config import Config
+from spectralearth_build.errors import NothingFoundError
 from spectralearth_build.files import make_folder
 from spectralearth_build.plan.planner import plan
 from spectralearth_build.progress import track
@@ -76,7 +78,8 @@ def cut_again(
     lost = {source.tile_id for source in sources if not (folder / source.mask).is_file()}
     if lost:
         _mask_again(archive, folder, planned, lost, config, executor)
-    with watched(executor, archive, folder, planned.paths(shards)) as watching:
+    everything = planned.eligible["path"]  # of few products all may be gone, and the archive be there
+    with watched(executor, archive, folder, everything) as watching:
         tasks = replace(tasks, witness=watching.look)
         steps = track(watching.run("repair", cut_tile, tasks), "repair", len(tasks))
         return [outcome for _, outcome in steps if isinstance(outcome, Failure)]
@@ -100,4 +103,5 @@ def _mask_again(
     listed = folder / "tiles.csv"
     write_tile_list(listed, [Listed(tile, str(known[tile])) for tile in sorted(tiles)])
     asked = config.scan.model_copy(update={"manifest": str(listed)})
-    scan(archive, folder, config.model_copy(update={"scan": asked}), executor)
+    with suppress(NothingFoundError):  # then it is said tile by tile
+        scan(archive, folder, config.model_copy(update={"scan": asked}), executor)

@@ -14,10 +14,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from spectralearth_build.archive.presence import require_archive
 from spectralearth_build.cluster import Executor
 from spectralearth_build.config import Config
 from spectralearth_build.errors import ConfigError, PlanChangedError, UsageError
 from spectralearth_build.files import make_folder, move, remove, write_bytes
+from spectralearth_build.journal import refuse_half_grown
 from spectralearth_build.plan.planner import MAP
 from spectralearth_build.store import schema
 from spectralearth_build.store.commit import FOLDER as COMMITS
@@ -66,9 +68,12 @@ def repair(
         draw: draws the map of the plan, from the tables of the dataset, to a path.
 
     Raises:
-        UsageError: the dataset was never published.
+        UsageError: the dataset was never published, or is growing.
+        ArchiveError: the archive is empty.
     """
     archive, dataset = archive.absolute(), dataset.absolute()
+    require_archive(archive)
+    refuse_half_grown(dataset)
     manifest = _manifest(dataset)
     result = Repair(_found(dataset, manifest, executor))
     job = _Job(archive, dataset, workshop(dataset), config, executor, manifest, result)

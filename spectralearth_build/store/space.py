@@ -9,6 +9,7 @@ from pathlib import Path
 from dask.utils import format_bytes
 
 from spectralearth_build.errors import OutOfSpaceError
+from spectralearth_build.journal import newest
 from spectralearth_build.store.schema import CHUNK_PREFIX, REFLECTANCE, STORE
 from spectralearth_build.store.task import PLAN
 
@@ -33,7 +34,7 @@ def check_space(dataset: Path) -> None:
 
 def outstanding_bytes(dataset: Path) -> int:
     """About how much cut has still to write, by the plan's estimate."""
-    plan = json.loads((dataset / PLAN).read_bytes())
+    plan = json.loads(newest(dataset, PLAN).read_bytes())
     first = plan["generations"][-1]["first_shard"]
     shards = (dataset / STORE / REFLECTANCE).glob(f"{CHUNK_PREFIX}*.0.0.0")
     written = sum(path.stat().st_size for path in shards if int(path.name.split(".")[1]) >= first)

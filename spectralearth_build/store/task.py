@@ -6,7 +6,7 @@ import json
 from bisect import bisect
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ import pandas as pd
 from spectralearth_build.archive.presence import Witness
 from spectralearth_build.archive.shelf import Shelf
 from spectralearth_build.errors import UsageError
+from spectralearth_build.journal import newest
 from spectralearth_build.overlap.lattice import Box, window
 from spectralearth_build.tables import LOCATIONS, PATCHES, TILES
 
@@ -255,17 +256,22 @@ class Tasks(Mapping[str, tuple[Path, Path, TileTask]]):
         return len(self.shards)
 
 
-def load_plan(dataset: Path) -> Planned:
+def load_plan(dataset: Path, waiting: bool = False) -> Planned:
     """Read the plan of a dataset.
+
+    Args:
+        dataset: the dataset.
+        waiting: the one that cut is to work on, which may wait in work/next; otherwise that of the dataset.
 
     Raises:
         UsageError: there is none, or it is only a study (tiles without pixels).
     """
-    path = dataset / PLAN
+    find = partial(newest, dataset) if waiting else dataset.joinpath
     try:
-        document = json.loads(path.read_bytes())
+        document = json.loads(find(PLAN).read_bytes())
     except (OSError, ValueError) as error:
         raise UsageError(
             f"There is no readable {PLAN}.", dataset, "Run `plan`, or `build`, first."
         ) from error
-    return Planned(document, TILES.read(dataset), LOCATIONS.read(dataset), PATCHES.read(dataset))
+    tables = [table.read(find(table.file).parent) for table in (TILES, LOCATIONS, PATCHES)]
+    return Planned(document, *tables)

@@ -21,10 +21,12 @@ from spectralearth_build.archive.watched import sharing, watched
 from spectralearth_build.cluster import Executor, Failure
 from spectralearth_build.cluster.inline import InlineExecutor
 from spectralearth_build.errors import UsageError
+from spectralearth_build.files import PARTIAL
+from spectralearth_build.journal import newest
 from spectralearth_build.progress import track
 from spectralearth_build.store import schema, statistics
 from spectralearth_build.store.audit import audit
-from spectralearth_build.store.commit import FOLDER, Commit, decode
+from spectralearth_build.store.commit import FOLDER, Commit, commit_name, decode
 from spectralearth_build.store.compare import compare_tile
 from spectralearth_build.store.coordinates import coordinates_of
 from spectralearth_build.store.damage import Damage
@@ -142,9 +144,11 @@ def _files(dataset: Path, files: Files) -> Iterator[Damage]:
         yield Damage("FileChanged", MANIFEST, "It is not as it was written.")
     for name, expected in files.items():
         yield from examined("FileChanged", name, partial(_file, dataset, name, expected))
+    allowed = {*files, *UNHASHED, *_unpublished(dataset)}
     for path in sorted(dataset.rglob("*")):
         name = path.relative_to(dataset).as_posix()
-        if path.is_file() and name not in files and name not in UNHASHED and not name.startswith(f"{WORK}/"):
+        passing = name.startswith(f"{WORK}/") or path.suffix == PARTIAL
+        if path.is_file() and name not in allowed and not passing:
             stopped = f" If `pair` was stopped: {MEND}" if label_of(name) else ""
             yield Damage("FileUnknown", name, f"The manifest does not list it.{stopped}")
     yield from examined("FileChanged", REPORT, partial(_report, dataset))
@@ -164,6 +168,16 @@ def _file(dataset: Path, name: str, expected: Entry) -> Iterator[Damage]:
 def _report(dataset: Path) -> Iterator[Damage]:
     if (dataset / REPORT).is_file() and not is_sealed_page((dataset / REPORT).read_bytes()):
         yield Damage("FileChanged", REPORT, "It is not as it was written.")
+
+
+def _unpublished(dataset: Path) -> Iterator[str]:
+    """What cut may have written and not published yet: no reader looks at it, and the next cut goes on from it."""
+    try:
+        last = _json(newest(dataset, PLAN))["generations"][-1]
+        shards = range(last["first_shard"] + last["shards"])
+    except (TypeError, LookupError):
+        return
+    yield from (name for shard in shards for name in (schema.shard_name(shard), commit_name(shard)))
 
 
 def _is_shard(name: str) -> bool:

@@ -24,7 +24,9 @@ def test_repair_is_1_where_the_product_is_gone(call, archive, built, tmp_path):
     dataset = shutil.copytree(built, tmp_path / "d")
     (tmp_path / "empty").mkdir()
     (dataset / "store.zarr/reflectance/c.0.0.0.0").unlink()
-    done = call("repair", dataset, "--archive", tmp_path / "empty", *INLINE)
+    assert call("repair", dataset, "--archive", tmp_path / "empty", *INLINE).exit_code == 69  # not mounted
+    rest = shutil.copytree(archive, tmp_path / "rest", ignore=shutil.ignore_patterns("*DT0000000001_*"))
+    done = call("repair", dataset, "--archive", rest, *INLINE)
     assert done.exit_code == 1
     assert "cannot be repaired: DT0000000001_001" in done.output
 

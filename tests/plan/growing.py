@@ -8,6 +8,7 @@ import shapely
 
 from spectralearth_build import config
 from spectralearth_build.cluster.inline import InlineExecutor
+from spectralearth_build.journal import NEXT
 from spectralearth_build.overlap.geography import to_lonlat
 from spectralearth_build.overlap.lattice import Box
 from spectralearth_build.plan.planner import plan
@@ -55,8 +56,14 @@ class Folder:
         self.rows = [row for row in self.rows if row["tile_id"] not in names] + list(rows)
         TILES.write(TILES.frame(self.rows), self.path)
         done = plan(self.path, config.load(None, {**self.overrides, **overrides}), InlineExecutor())
+        self.take_over()
         (self.path / "commits" / "shard-00000000.json").write_text("{}")
         return done
+
+    def take_over(self):
+        """What waits takes its place, as when cut publishes."""
+        for file in (self.path / NEXT).glob("*"):
+            file.replace(self.path / file.name)
 
     def tree(self):
         return {p.name: p.read_bytes() for p in self.path.iterdir() if p.is_file()}

@@ -161,5 +161,6 @@ def test_a_crash_at_any_point_is_recovered(folder, tmp_path, monkeypatch, point)
         assert {**folder.tree(), "tiles.parquet": b""} == {**before, "tiles.parquet": b""}
     done = plan(folder.path, config.load(None, folder.overrides), InlineExecutor())
     assert done.fresh == (point <= 7)
+    folder.take_over()
     assert folder.tree() == straight.tree()
     assert not (folder.path / "work" / "pending").exists()

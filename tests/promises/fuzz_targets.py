@@ -149,7 +149,7 @@ def read_product(folder: Path, archive: Path, path: str, item: Found | None = No
     save_record(work, item, "", record)
     known = load_record(work, item, "")
     assert known is not None
-    rows = rows_of_tile([item], [known], {})
+    rows = rows_of_tile([item], [known])
     if known.sound:  # of others it holds texts only
         TILES.arrow(TILES.frame(rows))
     assert not list((folder / "scratch").glob("*"))

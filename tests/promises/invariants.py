@@ -10,16 +10,15 @@ from disk import State
 from spectralearth_build.store.commit import FOLDER, decode
 from spectralearth_build.store.labels import decode_record, label_of
 from spectralearth_build.store.manifest import MANIFEST
-from spectralearth_build.store.schema import ROOT, STORE, shard_name
+from spectralearth_build.store.schema import ROOT, shard_name
 
 
-def violations(state: State, content: Mapping[str, bytes], growing: bool = False) -> Iterator[str]:
+def violations(state: State, content: Mapping[str, bytes]) -> Iterator[str]:
     """Everything wrong with what a crash left.
 
     Args:
         state: what it left.
         content: what its hashes stand for.
-        growing: a published dataset is being planned longer; then its tables may be newer than the manifest.
     """
     for path in sorted(state.torn):
         if not path.endswith(".partial"):
@@ -28,8 +27,7 @@ def violations(state: State, content: Mapping[str, bytes], growing: bool = False
         if path.startswith(f"{FOLDER}/") and path.endswith(".json") and path not in state.torn:
             yield from _record(path, state, content)
     if ROOT in state.files:
-        wrong = _published(state, content)
-        yield from (what for what in wrong if not growing or STORE in what)
+        yield from _published(state, content)
 
 
 def _record(path: str, state: State, content: Mapping[str, bytes]) -> Iterator[str]:

@@ -14,7 +14,7 @@ from spectralearth_build import config as settings
 from spectralearth_build.cluster import Executor
 from spectralearth_build.cluster.inline import InlineExecutor
 from spectralearth_build.overlap.lattice import Box
-from spectralearth_build.pipeline import Run
+from spectralearth_build.pipeline import Run, refuse_early
 from spectralearth_build.progress import set_quiet
 from spectralearth_build.synthetic.product import write_product
 from spectralearth_build.synthetic.spec import Layers, Layout, ProductSpec
@@ -67,6 +67,7 @@ def run_stages(
     run = Run(dataset, config, executor or InlineExecutor())
     set_quiet(True)
     try:
+        refuse_early(archive, dataset, config)
         run.scan(archive)
         run.plan()
         run.cut(archive)

@@ -40,8 +40,8 @@ def recorded(archive, tmp_path_factory):
     return disk
 
 
-def wrong(disk, growing=False):
-    found = ((name, violations(state, disk.content, growing)) for name, state in disk.states())
+def wrong(disk):
+    found = ((name, violations(state, disk.content)) for name, state in disk.states())
     lost = [f"at the end: {name} is not durable" for name in volatile(disk)]
     return [f"{name}: {what}" for name, all_of_it in found for what in all_of_it] + lost
 
@@ -164,7 +164,7 @@ def grown(recorded, tmp_path_factory):
 
 def test_growing_is_as_safe(grown, tmp_path, every_point):
     archive, disk = grown
-    assert not wrong(disk, growing=True)
+    assert not wrong(disk)
     expected = tree(disk.folder)
     states = {state.without_partials(): (name, state) for name, state in disk.states()}
     for number, (name, state) in enumerate(list(states.values())[:: 1 if every_point else GROWING_STEP]):
