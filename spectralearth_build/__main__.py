@@ -18,9 +18,11 @@ def main() -> None:
     """Run the command line with the arguments of the process; does not return."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _leave)
+    from spectralearth_build.caches import settle_caches
     from spectralearth_build.streams import open_streams
 
     open_streams()
+    settle_caches()
     from spectralearth_build.cli.app import app
 
     try:

@@ -6,19 +6,18 @@ folder of this user below the one for temporary files serves, or, without any, e
 
 from __future__ import annotations
 
-import os
-import stat
-import tempfile
 from collections.abc import Callable
-from functools import cache
-from pathlib import Path
 from typing import ParamSpec, TypeVar, cast
 
 import numba
 from numba import config
 
+from spectralearth_build.caches import own_folder
+
 P = ParamSpec("P")
 R = TypeVar("R")
+_elsewhere: list[bool] = []
+"""Not empty once a kernel's code could not be kept where numba keeps it."""
 
 
 def kernel(function: Callable[P, R]) -> Callable[P, R]:
@@ -26,7 +25,8 @@ def kernel(function: Callable[P, R]) -> Callable[P, R]:
     try:
         compiled = numba.njit(cache=True, nogil=True)(function)
     except RuntimeError:  # it found no folder that it can write to
-        folder = _fallback()
+        _elsewhere.append(True)
+        folder = own_folder()
         if folder:
             setattr(config, "CACHE_DIR", folder)  # noqa: B010  # numba makes its names at run time
         compiled = numba.njit(cache=bool(folder), nogil=True)(function)
@@ -35,26 +35,9 @@ def kernel(function: Callable[P, R]) -> Callable[P, R]:
 
 def cache_note() -> str:
     """What to tell users of where compiled code is kept; empty if it is where it always is."""
-    if _fallback.cache_info().currsize == 0:
+    if not _elsewhere:
         return ""
     remedy = "set NUMBA_CACHE_DIR to a folder of yours to keep it"
-    if folder := _fallback():
+    if folder := own_folder():
         return f"compiled code is kept in {folder}, so the first plan compiles; {remedy}"
     return f"compiled code cannot be kept anywhere, so every run compiles, for a minute or so; {remedy}"
-
-
-@cache
-def _fallback() -> str:
-    """A folder for compiled code that nobody else can write to; empty if there is none.
-
-    Numba runs what it finds there, so a folder that is another's, or open to others, is not taken.
-    """
-    try:
-        folder = Path(tempfile.gettempdir()) / f"spectralearth-build-{os.getuid()}"
-        folder.mkdir(mode=0o700, exist_ok=True)
-        found = folder.lstat()
-        own = stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o077
-        with tempfile.TemporaryFile(dir=folder):
-            return str(folder) if own else ""
-    except OSError:
-        return ""

@@ -12,8 +12,6 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
-import numpy as np
-
 from spectralearth_build.errors import MachineError
 
 OF_PROJ = ("PROJ_DATA", "PROJ_LIB")
@@ -109,6 +107,7 @@ def _check_proj() -> None:
 
 def _check_gtiff() -> None:
     """Write and read a GeoTIFF as products are, in memory."""
+    import numpy as np
     from rasterio import Affine, MemoryFile
 
     pixels = np.arange(64, dtype=np.int16).reshape(1, 8, 8)

@@ -29,7 +29,7 @@ def package(tmp_path_factory):
     folder = top / "spectralearth_build"
     folder.mkdir()
     source = Path(spectralearth_build.__file__).parent
-    for name in ("__init__.py", "kernels.py"):
+    for name in ("__init__.py", "caches.py", "kernels.py"):
         shutil.copy(source / name, folder)
     (folder / "probe.py").write_text(PROBE)
     for place in (*folder.iterdir(), folder):
@@ -38,7 +38,7 @@ def package(tmp_path_factory):
     folder.chmod(0o755)
 
 
-def probe(package, **variables):
+def probe(package, *words, **variables):
     """Run the probe as one whom permissions bind; skips where this cannot be had."""
     bound = []
     if os.geteuid() == 0:
@@ -51,7 +51,7 @@ def probe(package, **variables):
         "LANG": "C",
         "PYTHONPATH": str(package),
     }
-    command = [*bound, sys.executable, "-B", "-m", "spectralearth_build.probe"]
+    command = [*bound, sys.executable, "-B", *(words or ("-m", "spectralearth_build.probe"))]
     done = subprocess.run(
         command,
         env=environment | variables,
@@ -94,3 +94,25 @@ def test_a_cache_that_the_user_names_is_taken(package, tmp_path):
         folder.mkdir()
         assert probe(package, **{name: str(folder)}) == ""
         assert list(folder.rglob("*.nbi"))
+
+
+def test_matplotlib_gets_a_folder_where_the_home_has_none(package, tmp_path):
+    ask = "import os; from spectralearth_build.caches import settle_caches as s; s(); print(os.getenv('MPLCONFIGDIR'))"
+    own = tmp_path / f"spectralearth-build-{os.geteuid()}"
+    assert probe(package, "-c", ask, TMPDIR=str(tmp_path)) == str(own / "matplotlib")
+    assert own.stat().st_mode & 0o777 == 0o700
+    assert probe(package, "-c", ask, TMPDIR=str(tmp_path), XDG_CONFIG_HOME=str(tmp_path / "new")) == "None"
+
+
+def test_copies_of_object_stores_ask_for_a_folder_where_the_home_has_none(tmp_path):
+    ask = "from spectralearth_build.storage.staging import staging_folder as s; print(s())"
+    here = Path(spectralearth_build.__file__).parents[1]
+    assert probe(here, "-c", ask, XDG_CACHE_HOME=str(tmp_path)) == f"{tmp_path}/spectralearth-build"
+    refused = f"""
+from spectralearth_build.errors import MachineError
+try:
+    {ask.replace("; ", chr(10) + "    ")}
+except MachineError as error:
+    print(error.remedy)
+"""
+    assert "run.staging=" in probe(here, "-c", refused)

@@ -5,10 +5,20 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from spectralearth_build.caches import writable
+from spectralearth_build.errors import MachineError
+
 
 def staging_folder(configured: str = "") -> Path:
-    """The folder for mirrors, stand-ins and copies of tables: as configured, or in the user's cache."""
+    """The folder for mirrors, stand-ins and copies of tables: as configured, or in the user's cache.
+
+    Raises:
+        MachineError: it is to be in the user's cache, and nothing can be written there.
+    """
     if configured:
         return Path(configured).expanduser().resolve()
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(cache).resolve() / "spectralearth-build"
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"))  # noqa: PTH111  # never raises
+    if not cache.is_absolute() or not writable(cache):
+        what = "What is kept here of object stores has no place: nothing can be written to the user's cache."
+        raise MachineError(what, cache, "Name a folder: --set run.staging=/a/folder/of/yours")
+    return cache.resolve() / "spectralearth-build"

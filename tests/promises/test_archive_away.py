@@ -245,9 +245,10 @@ def build(archive, dataset, address, workers):
 def test_a_worker_without_the_mounts_gets_no_tasks_and_convicts_nobody(archive, sound, tmp_path, capsys):
     with namespace():
         (tmp_path / "data").mkdir()
-        with cluster([], without(archive), without(tmp_path / "data")) as address:
+        foreign = ["env", f"PROJ_DATA={tmp_path / 'nothing'}"]
+        with cluster([], without(archive), without(tmp_path / "data"), foreign) as address:
             dataset = tmp_path / "data/d"
-            build(archive, dataset, address, 3)
+            build(archive, dataset, address, 4)
     assert tree(dataset) == sound
     assert len(QUARANTINE.read(dataset)) == 0
 
