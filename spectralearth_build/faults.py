@@ -118,22 +118,26 @@ def refused(error: BaseException, path: Path | None = None) -> UsageError | None
     return UsageError(f"{os.strerror(error.errno)}.", place, _YOURS[error.errno])
 
 
-def refusal(folder: Path) -> OutOfSpaceError | None:
+def refusal(path: Path) -> OutOfSpaceError | None:
     """What the disk says when it is asked to take a little more; None if it does.
 
-    For libraries that do not say why they failed, and before their half-written file is deleted.
+    For libraries that do not say why they failed, and before what they have half written is deleted.
+
+    Args:
+        path: a file, which becomes longer, or a folder.
     """
-    probe = folder / f".probe-{os.urandom(6).hex()}"
+    probe = path / f".probe-{os.urandom(6).hex()}" if path.is_dir() else path
     try:
         try:
-            with probe.open("wb", buffering=0) as file:
+            with probe.open("ab", buffering=0) as file:
                 if file.write(bytes(_PROBE)) < _PROBE:
                     file.write(bytes(_PROBE))  # says why the first was cut short
                 os.fsync(file.fileno())
         finally:
-            probe.unlink(missing_ok=True)
+            if probe != path:
+                probe.unlink(missing_ok=True)
     except OSError as error:
-        found = fault_of(error, folder)
+        found = fault_of(error, path)
         return found if isinstance(found, OutOfSpaceError) else None
     return None
 

@@ -47,7 +47,7 @@ def replacing(path: Path) -> Iterator[Path]:
     except Exception as error:
         fault = fault_of(error, path)
         if fault is None and not getattr(error, "errno", None):
-            fault = refusal(path.parent)  # the library does not say why
+            fault = refusal(temporary if temporary.is_file() else path.parent)  # the library does not say why
         if isinstance(fault, OutOfSpaceError):
             raise OutOfSpaceError(fault.what, path, fault.remedy) from error
         raise

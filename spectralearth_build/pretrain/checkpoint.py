@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from spectralearth_build.errors import UsageError
+from spectralearth_build.faults import fault_of
 from spectralearth_build.files import PARTIAL, move, replacing, write_bytes
 from spectralearth_build.texts import changes, listed
 
@@ -36,14 +37,21 @@ def save(folder: Path, step: int, networks: nn.Module, state: dict[str, Any]) ->
 
     Returns:
         The checkpoint's folder.
+
+    Raises:
+        OutOfSpaceError: there is no room; those that are there stay.
     """
     target = folder / f"step-{step:09d}"
     partial = target.with_name(target.name + PARTIAL)
     shutil.rmtree(partial, ignore_errors=True)
-    with replacing(partial / NETWORKS) as temporary:
-        save_file(tensors_of(networks), temporary)
-    with replacing(partial / STATE) as temporary:
-        torch.save(state, temporary)
+    try:
+        with replacing(partial / NETWORKS) as temporary:
+            save_file(tensors_of(networks), temporary)
+        with replacing(partial / STATE) as temporary, temporary.open("wb") as file:
+            torch.save(state, file)  # of a name it would not say why it could not write
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
     shutil.rmtree(target, ignore_errors=True)
     move(partial, target)
     for old in found(folder)[:-KEPT]:
@@ -56,20 +64,39 @@ def found(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob("step-*") if path.suffix != PARTIAL)
 
 
-def restore(path: Path, networks: nn.Module) -> dict[str, Any]:
-    """Read a checkpoint into ``networks``; returns the rest of the state.
+def restore(paths: list[Path], networks: nn.Module) -> tuple[Path, dict[str, Any]]:
+    """Read the newest checkpoint that can be read into ``networks``.
+
+    Args:
+        paths: checkpoints, oldest first; at least one.
+        networks: everything with tensors.
+
+    Returns:
+        The checkpoint, and the rest of the state.
 
     Raises:
-        UsageError: it belongs to another run, or is damaged.
+        UsageError: none can be read, or it belongs to another run.
+        MachineError, ArchiveError: this machine does not read it.
     """
-    try:
-        tensors = load_file(path / NETWORKS)
-        networks.load_state_dict(tensors)
-        state: dict[str, Any] = torch.load(path / STATE, map_location="cpu", weights_only=True)
-    except Exception as error:  # safetensors and torch raise various ones
-        remedy = "Use the settings it was made with, or delete it to start from the one before."
-        raise UsageError(f"The checkpoint does not fit: {error}.", path, remedy) from error
-    return state
+    torn = []
+    for path in reversed(paths):
+        try:
+            tensors = load_file(path / NETWORKS)
+            state: dict[str, Any] = torch.load(path / STATE, map_location="cpu", weights_only=True)
+        except Exception as error:  # safetensors and torch raise various ones
+            if fault := fault_of(error, path):
+                raise fault from error
+            torn.append(f"{path.name}: {type(error).__name__}")
+            continue
+        try:
+            networks.load_state_dict(tensors)
+        except RuntimeError as error:
+            remedy = "Use the settings it was made with, or choose a new folder."
+            raise UsageError(f"The checkpoint does not fit: {error}.", path, remedy) from error
+        return path, state
+    raise UsageError(
+        f"No checkpoint can be read ({', '.join(torn)}).", paths[-1].parent, "Delete them to start anew."
+    )
 
 
 def tensors_of(networks: nn.Module) -> dict[str, Tensor]:

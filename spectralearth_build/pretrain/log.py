@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import importlib.util
+import os
 from pathlib import Path
 from typing import Any
 
@@ -32,13 +33,21 @@ class Log:
         known = list(self.rows[0]) if self.rows else []
         self.rows.append(row)
         if list(row) == known:
-            with self.path.open("a", newline="", encoding="utf-8") as file:
-                csv.DictWriter(file, known).writerow(row)
+            self._append(known, row)
         else:
             self._rewrite()
         if self.events is not None:
             for name, value in figures.items():
                 self.events.add_scalar(name, value, step)
+
+    def _append(self, names: list[str], row: dict[str, str]) -> None:
+        whole = self.path.stat().st_size
+        try:
+            with self.path.open("a", newline="", encoding="utf-8") as file:
+                csv.DictWriter(file, names).writerow(row)
+        except OSError:
+            os.truncate(self.path, whole)  # half a line could be taken for another step
+            raise
 
     def close(self) -> None:
         """Finish the events."""

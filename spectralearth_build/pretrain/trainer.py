@@ -25,6 +25,7 @@ from spectralearth_build.pretrain.objectives.across import averaged, world
 from spectralearth_build.pretrain.objectives.base import Objective
 from spectralearth_build.pretrain.optimiser import optimiser_of, set_rate
 from spectralearth_build.pretrain.spectra import Spectra, Standardise
+from spectralearth_build.progress import say
 
 Report = Callable[[int, int, dict[str, float]], None]
 """Called with step, total and the figures of each line of the log."""
@@ -175,11 +176,13 @@ class Run:
             dist.barrier()
 
     def resume(self) -> None:
-        """Go on from the newest checkpoint, if there is one."""
+        """Go on from the newest checkpoint that can be read, if there is one."""
         paths = checkpoint.found(self.folder / "checkpoints")
         if not paths:
             return
-        state = checkpoint.restore(paths[-1], self.objective)
+        path, state = checkpoint.restore(paths, self.objective)
+        if path != paths[-1] and world()[0] == 0:
+            say(f"{paths[-1].name} is damaged: going on from {path.name}.")
         self.optimiser.load_state_dict(state["optimiser"])
         self.loader.load_state_dict(state["loader"])
         own = state["random"][world()[0] % len(state["random"])]

@@ -1,9 +1,11 @@
 import json
+import resource
+import shutil
 
 import pytest
 import torch
 
-from spectralearth_build.errors import StoppedError, UsageError
+from spectralearth_build.errors import OutOfSpaceError, StoppedError, UsageError
 from spectralearth_build.pretrain import checkpoint
 from spectralearth_build.pretrain.log import read
 from spectralearth_build.pretrain.setup import finish, prepare
@@ -125,14 +127,76 @@ def test_a_dataset_smaller_than_a_batch_is_refused(dataset, settings, tmp_path):
         prepare(dataset.folder, tmp_path, settings("mae", batch=64, steps=0))
 
 
-def test_a_damaged_or_foreign_checkpoint_is_refused(dataset, settings, tmp_path):
-    run = prepare(dataset.folder, tmp_path, settings("mae", steps=2))
-    run.train(nothing)
-    (last,) = checkpoint.found(tmp_path / "checkpoints")
-    path = last / checkpoint.NETWORKS
+def cut(path):
     path.write_bytes(path.read_bytes()[:-10])
+
+
+@pytest.mark.parametrize("torn", [checkpoint.NETWORKS, checkpoint.STATE])
+def test_a_torn_checkpoint_costs_only_itself(dataset, settings, tmp_path, torn, capsys):
+    config = settings("mae", steps=3, checkpoint_steps=1)
+    whole = prepare(dataset.folder, tmp_path, config)
+    whole.train(nothing)
+    before, last = checkpoint.found(tmp_path / "checkpoints")
+    cut(last / torn)
+    again = prepare(dataset.folder, tmp_path, config)
+    again.train(nothing)
+    assert f"{last.name} is damaged: going on from {before.name}" in capsys.readouterr().out
+    expected, found = state(whole), state(again)
+    assert [name for name in expected if not torch.equal(expected[name], found[name])] == []
+    prepare(dataset.folder, tmp_path, config).resume()  # the torn one has been replaced
+    assert "is damaged" not in capsys.readouterr().out
+
+
+def test_torn_checkpoints_alone_are_refused(dataset, settings, tmp_path):
+    run = prepare(dataset.folder, tmp_path, settings("mae", steps=2, checkpoint_steps=1))
+    run.train(nothing)
+    first, last = checkpoint.found(tmp_path / "checkpoints")
+    cut(first / checkpoint.NETWORKS)
+    (last / checkpoint.STATE).unlink()
+    with pytest.raises(UsageError, match=r"No checkpoint can be read .step-000000002: .*Delete them"):
+        prepare(dataset.folder, tmp_path, settings("mae", steps=2, checkpoint_steps=1)).train(nothing)
+
+
+def test_a_foreign_checkpoint_is_refused(dataset, settings, tmp_path):
+    prepare(dataset.folder, tmp_path / "other", settings("moco", steps=1)).train(nothing)
+    run = prepare(dataset.folder, tmp_path, settings("mae", steps=2))
+    shutil.copytree(tmp_path / "other" / "checkpoints", tmp_path / "checkpoints")
     with pytest.raises(UsageError, match="does not fit"):
-        prepare(dataset.folder, tmp_path, settings("mae", steps=2)).train(nothing)
+        run.train(nothing)
+
+
+@pytest.fixture
+def small_files():
+    """A function that limits the size of the files that this process may write; 0: not at all."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def limit(size):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size or before[0], before[1]))
+
+    yield limit
+    limit(0)
+
+
+@pytest.mark.parametrize("share", [0.3, 0.98])
+def test_no_room_for_a_checkpoint(dataset, settings, tmp_path, small_files, share):
+    """Safetensors and torch have errors of their own for this, and torch's does not say why."""
+    config = settings("mae", steps=3, checkpoint_steps=1)
+    whole = prepare(dataset.folder, tmp_path / "whole", config)
+    whole.train(nothing)
+    (*_, last) = checkpoint.found(tmp_path / "whole" / "checkpoints")
+    size = sorted((last / name).stat().st_size for name in (checkpoint.NETWORKS, checkpoint.STATE))
+    run = prepare(dataset.folder, tmp_path / "run", config)
+    with pytest.raises(StoppedError):
+        run.train(nothing, lambda: run.step == 1)
+    small_files(int(share * size[0]) if share < 0.5 else int(share * size[1]))
+    with pytest.raises(OutOfSpaceError, match="step-000000002"):
+        prepare(dataset.folder, tmp_path / "run", config).train(nothing)
+    small_files(0)
+    assert [path.name for path in (tmp_path / "run" / "checkpoints").iterdir()] == ["step-000000001"]
+    again = prepare(dataset.folder, tmp_path / "run", config)
+    again.train(nothing)
+    expected, found = state(whole), state(again)
+    assert [name for name in expected if not torch.equal(expected[name], found[name])] == []
 
 
 def test_checkpoints_appear_whole_and_the_newest_two_stay(dataset, settings, tmp_path):
