@@ -142,6 +142,12 @@ def refusal(path: Path) -> OutOfSpaceError | None:
     return None
 
 
+def unwritten(path: Path) -> BuildError:
+    """The error for a file that is not what was written to it, before it is deleted: not all libraries say so."""
+    what = "It cannot be read back as it was written."
+    return refusal(path) or ArchiveError(what, path, _DISK)
+
+
 def _chain(error: BaseException) -> Iterator[BaseException]:
     """An error, and what it was raised from or while."""
     seen: set[int] = set()

@@ -42,8 +42,10 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.replace(path)
         _sync_folder(path.parent)
         attach.written(path)
-    except BuildError:
-        raise
+    except BuildError as error:
+        if error.path != str(temporary):
+            raise
+        raise type(error)(error.what, path, error.remedy) from error
     except Exception as error:
         fault = fault_of(error, path)
         if fault is None and not getattr(error, "errno", None):

@@ -18,8 +18,8 @@ import rtree.index
 from rtree.exceptions import RTreeError
 from shapely.geometry.base import BaseGeometry
 
-from spectralearth_build.errors import BuildError, DamagedError, UsageError
-from spectralearth_build.faults import refusal
+from spectralearth_build.errors import DamagedError, UsageError
+from spectralearth_build.faults import unwritten
 from spectralearth_build.store.manifest import MANIFEST, entry_of_file, listed
 
 Bounds = tuple[float, float, float, float]
@@ -51,7 +51,7 @@ def encode_index(items: list[tuple[int, Bounds]], scratch: Path | None = None) -
 
     Raises:
         OutOfSpaceError: there is no room in ``scratch``.
-        BuildError: the index does not hold what was put into it.
+        ArchiveError: the index does not hold what was put into it.
     """
     with TemporaryDirectory(dir=scratch) as folder:
         base = str(Path(folder) / NAME)
@@ -62,9 +62,9 @@ def encode_index(items: list[tuple[int, Bounds]], scratch: Path | None = None) -
             files = {name: (Path(folder) / name).read_bytes() for name in FILES}
             whole = _held(base) == sorted(items)
         except (RTreeError, FileNotFoundError) as error:
-            raise _unwritten(Path(folder)) from error
+            raise unwritten(Path(folder)) from error
         if not whole:
-            raise _unwritten(Path(folder))
+            raise unwritten(Path(folder))
         return files
 
 
@@ -80,11 +80,6 @@ def _held(base: str) -> list[tuple[int, Bounds]]:
         return contents(index)
     finally:
         index.close()
-
-
-def _unwritten(folder: Path) -> BuildError:
-    """Why an index could not be written, as far as the disk says."""
-    return refusal(folder) or BuildError("The index of the locations could not be written.", folder)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -11,6 +12,7 @@ from typing import Literal
 
 from spectralearth_build.cluster.task import Executor, Failure
 from spectralearth_build.errors import BuildError, ConfigError, UsageError
+from spectralearth_build.files import PARTIAL, move
 from spectralearth_build.progress import track
 from spectralearth_build.synthetic.dirty import CASES
 from spectralearth_build.synthetic.geometry import (
@@ -40,6 +42,8 @@ MIXED = (
     Layout(compress="zstd", suffix=".tiff"),
 )
 """Layouts that products are seen in."""
+BUILDING = f"archive{PARTIAL}"
+"""Folder inside the archive's where products lie until all are written."""
 _ORDER = "dims_op_oc_oc-en_700000001_1.tar.gz"
 _PACKINGS: tuple[Packing, ...] = ("folder", "zip", "folder", "ZIP")
 
@@ -124,12 +128,28 @@ def synthesize(target: Path, options: ArchiveOptions, executor: Executor | None 
     Raises:
         UsageError: the folder is not empty.
         ConfigError: unknown dirty case.
+        OutOfSpaceError: there is no room; nothing stays.
     """
     tasks = {task.spec.product_id: task for task in plan_archive(options)}
-    if target.is_dir() and any(target.iterdir()):
+    building = target / BUILDING
+    if target.is_dir() and any(path != building for path in target.iterdir()):
         raise UsageError("The folder is not empty.", target, "Name a new folder.")
-    target.mkdir(parents=True, exist_ok=True)
-    arguments = {key: (target.resolve(), task, options) for key, task in tasks.items()}
+    shutil.rmtree(building, ignore_errors=True)  # of a run that was killed
+    building.mkdir(parents=True)
+    try:
+        paths = _write_all(building.resolve(), tasks, options, executor)
+        for path in sorted(building.iterdir()):
+            move(path, target / path.name)
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+    return [_made(task, _ORDER if task.packing == "order" else paths[key]) for key, task in tasks.items()]
+
+
+def _write_all(
+    folder: Path, tasks: dict[str, ProductTask], options: ArchiveOptions, executor: Executor | None
+) -> dict[str, str]:
+    """Write all products; returns their paths below the folder."""
+    arguments = {key: (folder, task, options) for key, task in tasks.items()}
     outcomes = (
         executor.run("synthesize", make_product, arguments)
         if executor is not None
@@ -138,12 +158,12 @@ def synthesize(target: Path, options: ArchiveOptions, executor: Executor | None 
     paths: dict[str, str] = {}
     for key, outcome in track(outcomes, "synthesize", len(tasks)):
         if isinstance(outcome, Failure):
-            raise BuildError(f"{key}: {outcome.message}", target)
+            raise BuildError(f"{key}: {outcome.message}", folder)
         paths[key] = outcome
-    ordered = [target / paths[key] for key, task in tasks.items() if task.packing == "order"]
+    ordered = [folder / paths[key] for key, task in tasks.items() if task.packing == "order"]
     if ordered:
-        pack_order(ordered, target / _ORDER)
-    return [_made(task, _ORDER if task.packing == "order" else paths[key]) for key, task in tasks.items()]
+        pack_order(ordered, folder / _ORDER)
+    return paths
 
 
 def make_product(target: Path, task: ProductTask, options: ArchiveOptions) -> str:

@@ -7,6 +7,7 @@ States are used everywhere: far away they are as well defined, and equal in area
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -18,11 +19,13 @@ import numpy as np
 import numpy.typing as npt
 import rasterio
 from pyproj import Transformer
+from rasterio.errors import RasterioError
 from rasterio.io import DatasetWriter
 from rasterio.transform import Affine
 from rasterio.windows import Window
 
 from spectralearth_build.errors import UsageError
+from spectralearth_build.faults import unwritten
 from spectralearth_build.files import replacing
 from spectralearth_build.overlap.lattice import ORIGIN, PIXEL, Box
 from spectralearth_build.overlap.resample import transformer
@@ -33,6 +36,8 @@ from spectralearth_build.tables import TILES
 
 Area = tuple[int, Box]
 """EPSG code of a zone, and a box of its lattice."""
+Part = tuple[Window, int]
+"""A window of a file, and the CRC-32 of its values."""
 Cells = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
@@ -101,6 +106,7 @@ def land_cover(folder: Path, areas: Iterable[Area], seed: int = 0) -> list[Path]
 
     Raises:
         UsageError: there are no areas.
+        OutOfSpaceError: there is no room; the files that were there stay.
     """
     chosen = sorted(set(areas))
     if not chosen:
@@ -129,6 +135,7 @@ def _write(folder: Path, grid: Grid, areas: list[Area], scene: Scene) -> list[Pa
     paths = [folder / f"{layer.name}.tif" for layer in grid.layers]
     with ExitStack() as stack:
         temporary = [stack.enter_context(replacing(path)) for path in paths]
+        written: list[list[Part]] = []
         with ExitStack() as open_files:
             open_files.enter_context(rasterio.Env(GDAL_PAM_ENABLED="NO"))
             targets = [
@@ -139,7 +146,10 @@ def _write(folder: Path, grid: Grid, areas: list[Area], scene: Scene) -> list[Pa
             for block in track(blocks, f"land cover {grid.epsg}", len(blocks)):
                 inside = cells[(of_block == block).all(axis=1)] * _CELL
                 box = Box(*(int(v) for v in (*inside.min(axis=0), *(np.ptp(inside, axis=0) + _CELL))))
-                _fill(targets, grid, box, first * BLOCK, scene)
+                written.append(_fill(targets, grid, box, first * BLOCK, scene))
+        for path, parts in zip(temporary, zip(*written, strict=True), strict=True):
+            if not _holds(path, parts):  # GDAL does not say all that goes wrong when it closes a file
+                raise unwritten(path)
     return paths
 
 
@@ -167,13 +177,28 @@ def _opened(path: Path, grid: Grid, layer: Layer, first: Cells, stop: Cells) -> 
     )
 
 
-def _fill(targets: list[DatasetWriter], grid: Grid, box: Box, first: Cells, scene: Scene) -> None:
-    """Write a box of the grid into all files."""
+def _fill(targets: list[DatasetWriter], grid: Grid, box: Box, first: Cells, scene: Scene) -> list[Part]:
+    """Write a box of the grid into all files; returns what each of them must hold."""
+    parts = []
     cover = _interpolated(grid, box, scene) if grid.every > 1 else _cover(grid, box, 1, scene)
     for target, layer in zip(targets, grid.layers, strict=True):
         width = min(box.width, target.width - (box.col - int(first[1])))
         window = Window(box.col - int(first[1]), box.line - int(first[0]), width, box.height)
-        target.write(layer.values(cover)[:, :width].astype(layer.dtype), 1, window=window)
+        values = np.ascontiguousarray(layer.values(cover)[:, :width].astype(layer.dtype))
+        target.write(values, 1, window=window)
+        parts.append((window, zlib.crc32(values.tobytes())))
+    return parts
+
+
+def _holds(path: Path, parts: Iterable[Part]) -> bool:
+    """Whether a raster can be read, and has the values that were written to it."""
+    try:
+        with rasterio.open(path) as source:
+            return all(
+                zlib.crc32(source.read(1, window=window).tobytes()) == total for window, total in parts
+            )
+    except RasterioError:
+        return False
 
 
 def _cover(grid: Grid, box: Box, every: int, scene: Scene) -> Cover:

@@ -9,6 +9,8 @@ import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from spectralearth_build.files import replacing
+
 _EPOCH = (2024, 1, 1, 0, 0, 0)
 
 
@@ -21,7 +23,7 @@ def pack(product: Path, suffix: str = ".zip", keep: bool = False) -> Path:
         keep: leave the folder in place.
     """
     target = product.with_name(f"{product.name}{suffix}")
-    with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
+    with replacing(target) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
         for path in sorted(p for p in product.rglob("*") if p.is_file()):
             add_member(archive, f"{product.name}/{path.relative_to(product).as_posix()}", path.read_bytes())
     if not keep:
@@ -45,7 +47,8 @@ def pack_order(zips: Sequence[Path], target: Path, keep: bool = False) -> Path:
         keep: leave the zips in place.
     """
     with (
-        target.open("wb") as raw,
+        replacing(target) as temporary,
+        temporary.open("wb") as raw,
         gzip.GzipFile(filename="", mode="wb", fileobj=raw, compresslevel=1, mtime=0) as packed,
         tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as archive,
     ):

@@ -11,8 +11,12 @@ import numpy.typing as npt
 import rasterio
 import rasterio.shutil
 from rasterio.enums import ColorInterp
+from rasterio.errors import RasterioError
+from rasterio.io import MemoryFile
 from rasterio.transform import Affine
 
+from spectralearth_build.faults import unwritten
+from spectralearth_build.files import replacing, write_bytes
 from spectralearth_build.overlap.lattice import PIXEL
 from spectralearth_build.synthetic.bands import BANDS, band_set
 from spectralearth_build.synthetic.spec import BACKGROUND, NODATA, PLAIN, Layer, Layers, Layout, ProductSpec
@@ -53,8 +57,8 @@ def write_product(
     for layer, bands in _small_layers(spec, cube, layers):
         nodata = BACKGROUND if layer.endswith("CLASSES") else None
         write_raster(target / names[layer], spec, bands, layout, nodata=nodata)
-    (target / names["METADATA"]).write_bytes(metadata_xml(spec, cube, layers, names.values()))
-    (target / names["HISTORY"]).write_bytes(history_xml(spec))
+    write_bytes(target / names["METADATA"], metadata_xml(spec, cube, layers, names.values()))
+    write_bytes(target / names["HISTORY"], history_xml(spec))
     return target
 
 
@@ -69,6 +73,9 @@ def write_raster(
         bands: the values.
         layout: compression, interleaving, blocks.
         profile: further items of the rasterio profile, which win over those of the layout.
+
+    Raises:
+        OutOfSpaceError: there is no room.
     """
     west, _, _, north = spec.box.bounds
     options = {
@@ -82,17 +89,42 @@ def write_raster(
         **_creation(layout),
         **profile,
     }
-    plain = path.with_name(f"{path.name}.plain") if layout.cog else path
-    with rasterio.Env(GDAL_PAM_ENABLED="NO"):
-        with rasterio.open(plain, "w", **options) as target:
-            target.write(bands)
-            if bands.shape[0] == 4:
-                target.colorinterp = [ColorInterp.red, ColorInterp.green, ColorInterp.blue, ColorInterp.alpha]
+    with replacing(path) as temporary, rasterio.Env(GDAL_PAM_ENABLED="NO"):
         if layout.cog:
-            block = {"BLOCKSIZE": layout.block} if layout.block else {}
-            compress = layout.compress.upper()
-            rasterio.shutil.copy(plain, path, driver="COG", COMPRESS=compress, **block)
-            plain.unlink()
+            _write_cog(temporary, bands, options, layout)
+        else:
+            _write(temporary, bands, options)
+        if not _holds(temporary, bands):  # GDAL does not say all that goes wrong when it closes a file
+            raise unwritten(temporary)
+
+
+def _write_cog(path: Path, bands: npt.NDArray[Any], options: dict[str, object], layout: Layout) -> None:
+    """By way of memory: what it writes to a full disk, GDAL deletes without saying why."""
+    block = {"BLOCKSIZE": layout.block} if layout.block else {}
+    with MemoryFile() as plain, MemoryFile() as tiled:
+        _write(plain.name, bands, options)
+        compress = layout.compress.upper()
+        rasterio.shutil.copy(plain.name, tiled.name, driver="COG", COMPRESS=compress, **block)
+        path.write_bytes(tiled.getbuffer())
+
+
+def _write(path: Path | str, bands: npt.NDArray[Any], options: dict[str, object]) -> None:
+    with rasterio.open(path, "w", **options) as target:
+        target.write(bands)
+        if bands.shape[0] == 4:
+            target.colorinterp = [ColorInterp.red, ColorInterp.green, ColorInterp.blue, ColorInterp.alpha]
+
+
+def _holds(path: Path, bands: npt.NDArray[Any]) -> bool:
+    """Whether a raster can be read, and has these values."""
+    try:
+        with rasterio.open(path) as source:
+            return all(
+                np.array_equal(source.read(window=window), bands[:, *window.toslices()])
+                for _, window in source.block_windows(1)
+            )
+    except RasterioError:
+        return False
 
 
 def _creation(layout: Layout) -> dict[str, object]:
