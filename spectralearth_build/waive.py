@@ -11,6 +11,7 @@ CHECKS = {
     "corners": "the raster may lie elsewhere than its metadata say",
     "bands": "bands may be up to 5 nm from their nominal wavelengths",
     "latitude": "it may lie poleward of 84 degrees north or 80 degrees south",
+    "correction": "its metadata may name a correction that is not known; it counts as land mode",
     "sun": "the sun may stand lower than quality.min_sun_elevation",
     "quality": "its overall quality may be worse than quality.max_overall_quality",
 }

@@ -16,6 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from spectralearth_build.errors import OtherCorrectionError, UnknownCorrectionError
+from spectralearth_build.waive import how
 
 Correction = Literal["land", "water", "combined"]
 Quantity = Literal["land", "water"]
@@ -30,12 +31,14 @@ QUANTITY: dict[str, str] = {
 }
 
 
-def correction_of(text: str, path: Path) -> tuple[Correction, bool]:
+def correction_of(text: str, path: Path, tile_id: str, waived: bool = False) -> tuple[Correction, bool]:
     """How a product was corrected.
 
     Args:
         text: processing/correctionType; empty where it is absent.
         path: the metadata, for messages.
+        tile_id: the tile, for messages.
+        waived: a word that is not known counts for nothing.
 
     Returns:
         The correction, and whether it is assumed: what says nothing counts as land.
@@ -44,12 +47,13 @@ def correction_of(text: str, path: Path) -> tuple[Correction, bool]:
         UnknownCorrectionError: it says something that is not known.
     """
     word = re.sub(r"[\s_-]", "", text.lower())
-    if word in SILENT:
+    if word in SILENT or (waived and word not in KINDS):
         return "land", True
     if word not in KINDS:
         raise UnknownCorrectionError(
             f"processing/correctionType is '{text[:40]}', none of Land_Mode, Water_Mode, Combined and NA.",
             path,
+            f"Order it in land mode. If its values are of land mode, {how(tile_id, 'correction')} takes it.",
         )
     return KINDS[word], False
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import BinaryIO
-from xml.etree.ElementTree import Element, ParseError
+from xml.etree.ElementTree import ParseError
 
 import numpy as np
 from defusedxml import DefusedXmlException
-from defusedxml.ElementTree import iterparse
+from defusedxml.ElementTree import XMLParser
 
 from spectralearth_build.archive.disk import require_readable
 from spectralearth_build.errors import BrokenMetadataError
@@ -21,6 +20,9 @@ MAX_DEPTH = 40
 MAX_BANDS = 1000
 BAND = "specific/bandCharacterisation/bandID"
 POINT = "base/spatialCoverage/boundingPolygon/point"
+MAX_KEPT = 4
+"""Below this depth nothing is asked any more whether it is kept: its parents were."""
+_PART = 1 << 16
 _KEPT = ("metadata/name", "base/", "specific/", "product/ortho/", "processing/")
 
 
@@ -36,8 +38,10 @@ def read_facts(path: Path) -> Facts:
     facts = Facts(path)
     try:
         with path.open("rb") as file:
-            for place, text, number in _leaves(file):
-                facts.add(place, text, number)
+            parser = XMLParser(target=_Elements(facts.add), forbid_dtd=True)
+            while part := file.read(_PART):
+                parser.feed(part)
+            parser.close()
     except DefusedXmlException as error:
         raise BrokenMetadataError("The XML declares a DTD or entities.", path) from error
     except (ParseError, ValueError, LookupError) as error:  # LookupError: an unknown encoding
@@ -45,26 +49,52 @@ def read_facts(path: Path) -> Facts:
     return facts
 
 
-def _leaves(file: BinaryIO) -> Iterator[tuple[str, str, str]]:
-    """Of each element: path below the root, text, and attribute `number` of itself or the nearest above."""
-    stack: list[Element] = []
-    places: list[str] = []
-    numbers = [""]
-    for event, element in iterparse(file, events=("start", "end"), forbid_dtd=True):
-        if event == "start":
-            tag = str(element.tag).rpartition("}")[2]
-            if not stack and tag != "level_X":
-                raise ValueError(f"the root is {tag[:50]}, not level_X")
-            if len(stack) >= MAX_DEPTH:
-                raise ValueError(f"elements nest deeper than {MAX_DEPTH}")
-            places.append(f"{places[-1]}/{tag}" if len(places) > 1 else tag if places else "")
-            numbers.append(element.attrib.get("number", numbers[-1]))
-            stack.append(element)
-            continue
-        stack.pop()
-        yield places.pop(), (element.text or "").strip(), numbers.pop()
-        if stack:
-            stack[-1].remove(element)  # so that memory does not grow with the file
+class _Elements:
+    """A parser's target: hands on the elements below what is kept, and builds nothing.
+
+    Of each it gives the path below the root, the text, and attribute `number` of itself or the nearest above.
+    """
+
+    def __init__(self, add: Callable[[str, str, str], None]) -> None:
+        self._add = add
+        self._open: list[tuple[str, str, list[str]]] = []
+        self._skipped = 0
+        """How deep the parser is in elements of which nothing is kept."""
+
+    def start(self, tag: str, attributes: dict[str, str]) -> None:
+        """An element begins."""
+        depth = len(self._open) + self._skipped
+        if depth >= MAX_DEPTH:
+            raise ValueError(f"elements nest deeper than {MAX_DEPTH}")
+        if self._skipped:
+            self._skipped += 1
+            return
+        name = tag.rpartition("}")[2]
+        if depth == 0:
+            if name != "level_X":
+                raise ValueError(f"the root is {name[:50]}, not level_X")
+            self._open.append(("", "", []))
+            return
+        above, number, _ = self._open[-1]
+        place = f"{above}/{name}" if above else name
+        if depth < MAX_KEPT and not any(k.startswith(f"{place}/") or place.startswith(k) for k in _KEPT):
+            self._skipped = 1
+            return
+        self._open.append((place, attributes.get("number", number), []))
+
+    def data(self, text: str) -> None:
+        """Text, or a part of it."""
+        if not self._skipped:
+            self._open[-1][2].append(text)
+
+    def end(self, _tag: str) -> None:
+        """An element ends."""
+        if self._skipped:
+            self._skipped -= 1
+            return
+        place, number, texts = self._open.pop()
+        if self._open:
+            self._add(place, "".join(texts).strip(), number)
 
 
 class Facts:

@@ -56,7 +56,9 @@ def inspect_product(
     waived = accepted(settings.accept, name.tile_id)
     metadata = read_metadata(product.metadata_path)
     check_metadata(name, metadata, product.metadata_path, waived)
-    correction, assumed = correction_of(metadata.correction, product.metadata_path)
+    correction, assumed = correction_of(
+        metadata.correction, product.metadata_path, name.tile_id, "correction" in waived
+    )
     check_correction(correction, settings.correction, product.path)
     bands = _bands(metadata, product, WIDEST_NM if "bands" in waived else settings.band_tolerance_nm)
     check_scale(metadata, bands.index, product.metadata_path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import geopandas as gpd
@@ -19,6 +20,7 @@ from spectralearth_build.tables import TILES
 
 UNPLANNED = ("unused", "Not planned yet.", "")
 """Status, reason and error class of a sound product until it is planned."""
+NOTHING_KNOWN: Mapping[Found, Record] = MappingProxyType({})
 FATE = ["status", "reason", "error_class"]
 """Columns that later stages change for eligible tiles."""
 
@@ -29,7 +31,7 @@ def row_of_problem(item: Found, record: Record) -> dict[str, Any]:
 
 
 def rows_of_tile(
-    items: list[Found], records: list[Record], known: Mapping[Found, Record]
+    items: list[Found], records: list[Record], known: Mapping[Found, Record] = NOTHING_KNOWN
 ) -> list[dict[str, Any]]:
     """The rows of all products of one tile.
 

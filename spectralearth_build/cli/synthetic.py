@@ -63,6 +63,10 @@ def synthesize(
     layouts: Annotated[
         Literal["plain", "mixed"], typer.Option(help="mixed: all file layouts that products are seen in.")
     ] = "plain",
+    corrections: Annotated[
+        Literal["land", "mixed"],
+        typer.Option(help="mixed: also products of water mode, combined ones, and some that do not say it."),
+    ] = "land",
     noise: Annotated[float, typer.Option(min=0, help="Factor on the sensor's noise.")] = 1.0,
     clouds: Annotated[bool, typer.Option(help="Whether there are clouds.")] = True,
     generations: Annotated[
@@ -88,7 +92,7 @@ def synthesize(
     from spectralearth_build.cluster import connect
     from spectralearth_build.files import require_writable
     from spectralearth_build.progress import say
-    from spectralearth_build.synthetic.archive import MIXED, ArchiveOptions
+    from spectralearth_build.synthetic.archive import CORRECTIONS, MIXED, ArchiveOptions
     from spectralearth_build.synthetic.archive import synthesize as write
     from spectralearth_build.synthetic.spec import PLAIN
 
@@ -98,8 +102,9 @@ def synthesize(
         _write_footprints(archive, tiles, seed)
         return
     chosen = MIXED if layouts == "mixed" else (PLAIN,)
+    modes = CORRECTIONS if corrections == "mixed" else CORRECTIONS[:1]
     options = ArchiveOptions(
-        preset, tiles, seed, size, tuple(dirty or ()), chosen, noise, clouds, generations
+        preset, tiles, seed, size, tuple(dirty or ()), chosen, noise, clouds, generations, modes
     )
     with connect(config.run) as executor:
         made = write(archive.resolve(), options, executor)

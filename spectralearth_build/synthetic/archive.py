@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from spectralearth_build.cluster.task import Executor, Failure
-from spectralearth_build.errors import BuildError, ConfigError, UsageError
+from spectralearth_build.errors import BuildError, ConfigError, OtherCorrectionError, UsageError
 from spectralearth_build.files import PARTIAL, move
 from spectralearth_build.progress import track
 from spectralearth_build.synthetic.dirty import CASES
@@ -31,8 +31,11 @@ from spectralearth_build.synthetic.scene import Scene
 from spectralearth_build.synthetic.sites import Visit, band_set_of, demo_passes, random_passes, version_of
 from spectralearth_build.synthetic.sky import Sky
 from spectralearth_build.synthetic.spec import LINE_SECONDS, PLAIN, Layout, ProductSpec
+from spectralearth_build.synthetic.water_mode import corrected
 
 Packing = Literal["folder", "zip", "ZIP", "order", "twice"]
+CORRECTIONS = ("Land_Mode", "Combined", "Water_Mode", "")
+"""All that the metadata may say of the correction, the last that they say nothing."""
 MIXED = (
     PLAIN,
     Layout(block=128),
@@ -68,6 +71,8 @@ class ArchiveOptions:
     clouds: bool = True
     generations: bool = False
     """Pixels as the generations of the processor deliver them, see `processor`; the first site lies at a coast."""
+    corrections: tuple[str, ...] = ("Land_Mode",)
+    """Corrections of the datatakes, taken in turn: what they are stands in `spec.ProductSpec.correction`."""
 
     def cases(self) -> tuple[str, ...]:
         """The dirty cases by name.
@@ -107,7 +112,7 @@ class Made:
     tile_id: str
     product_id: str
     status: str
-    """used (or unused by the plan), superseded, quarantined or rejected."""
+    """used (or unused by the plan), superseded, quarantined or rejected, by a build of land as is the default."""
     case: str
     """Dirty case; empty for a clean product."""
     error_class: str
@@ -174,6 +179,7 @@ def make_product(target: Path, task: ProductTask, options: ArchiveOptions) -> st
     size = 1500 * min(1.0, options.size / 600)
     sky = Sky((options.seed, 3, key), task.cover, spec.sun_elevation, spec.sun_azimuth, size)
     cube, layers = render(scene, sky, spec, task.footprint.inside(), options.noise)
+    cube = corrected(cube, layers, spec)
     if options.generations:
         cube, layers = processed(cube, layers, spec)
     spec = replace(spec, overall_quality=int(layers.percent(layers.cloud > 0) >= 10))
@@ -197,8 +203,12 @@ def plan_archive(options: ArchiveOptions) -> list[ProductTask]:
     """The products of an archive, in order of acquisition."""
     passes = _passes(options)
     tasks = [
-        replace(task, packing="order" if strip.tiles == 3 else "folder")
-        for strip in passes
+        replace(
+            task,
+            packing="order" if strip.tiles == 3 else "folder",
+            spec=_of_mode(task.spec, options.corrections[i % len(options.corrections)]),
+        )
+        for i, strip in enumerate(passes)
         for task in _tasks_of(strip, options)
     ]
     tasks = [
@@ -209,6 +219,9 @@ def plan_archive(options: ArchiveOptions) -> list[ProductTask]:
     older = tasks[0].spec
     newer = replace(older, version=_next(older.version), processed=older.processed + timedelta(days=30))
     tasks[0:1] = [replace(tasks[0], superseded=True), replace(tasks[0], spec=newer)]
+    if "Water_Mode" in options.corrections:
+        newest = replace(newer, version=_next(newer.version), processed=newer.processed + timedelta(days=30))
+        tasks.append(replace(tasks[0], superseded=False, spec=_of_mode(newest, "Water_Mode")))
     return sorted([*tasks, *_dirty_tasks(passes, options)], key=lambda task: task.spec.started)
 
 
@@ -216,6 +229,11 @@ def _passes(options: ArchiveOptions) -> list[Pass]:
     if options.preset == "demo":
         return demo_passes(options.seed, options.size)
     return random_passes(options.tiles, options.seed, options.size)
+
+
+def _of_mode(spec: ProductSpec, correction: str) -> ProductSpec:
+    water = correction in ("Water_Mode", "Combined")
+    return replace(spec, correction=correction, water_type="Clear" if water else "NA")
 
 
 def _packing(task: ProductTask, number: int) -> Packing:
@@ -264,6 +282,8 @@ def _tasks_of(strip: Pass, options: ArchiveOptions) -> Iterator[ProductTask]:
 def _made(task: ProductTask, path: str) -> Made:
     spec = task.spec
     status, error = ("superseded" if task.superseded else "used"), ""
+    if spec.correction == "Water_Mode":
+        status, error = OtherCorrectionError.status, OtherCorrectionError.__name__
     if task.case:
         status, error = CASES[task.case].status, CASES[task.case].error
     return Made(path, spec.tile_id, spec.product_id, status, task.case, error)

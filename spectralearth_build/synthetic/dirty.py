@@ -57,6 +57,7 @@ def _case(
 _BROKEN, _GONE, _HOLE = "BrokenRasterError", "MissingFileError", "HoleError"
 _XML, _MISMATCH, _BANDS = "BrokenMetadataError", "MetadataMismatchError", "BandMismatchError"
 _LOCKED = "UnreadableFileError" if os.geteuid() else ""  # nothing is locked to the superuser
+_OTHER, _ODD, _POOR = "OtherCorrectionError", "UnknownCorrectionError", "PoorQualityError"
 _LATTICE, _NAME, _PACKED = "OffLatticeError", "HostileNameError", "BrokenArchiveError"
 
 _RASTER = (
@@ -99,7 +100,13 @@ _METADATA = (
     _case("wavelengths", "All wavelengths are 5 nm off.", _BANDS, lambda p, s: metadata.move_wavelengths(p, 5)),
     _case("by_detector", "The bands are ordered by detector.", "", lambda p, s: metadata.by_detector(p, s)),
     _case("night", "The sun is down.", "PoorQualityError", lambda p, s: metadata.night(p)),
-    _case("low_sun", "The sun stands at 4 degrees.", "PoorQualityError", lambda p, s: _low_sun(p)),
+    _case("water_mode", "It holds another quantity, of water.", _OTHER, lambda p, s: _mode(p, "Water_Mode")),
+    _case("odd_mode", "It names a correction that is not known.", _ODD, lambda p, s: _mode(p, "Ice_Mode")),
+    _case("no_mode", "It does not say how it was corrected.", "", lambda p, s: metadata.forget_correction(p)),
+    _case("no_covers", "Covers and angles were not computed (-999).", "", lambda p, s: metadata.not_computed(p)),
+    _case("no_quality", "Nothing was computed (-999).", _POOR, lambda p, s: metadata.not_computed(p, grade=True)),
+    _case("no_sun", "Its sun is at -999 degrees.", _POOR, lambda p, s: _sun(p, -999)),
+    _case("low_sun", "The sun stands at 4 degrees.", "PoorQualityError", lambda p, s: _sun(p, 4)),
 )  # fmt: skip
 
 _FILES = (
@@ -154,8 +161,12 @@ def _zone(product: Path, spec: ProductSpec) -> None:
     metadata.set_text(product, "product/ortho/projection", lambda _: other.projection)
 
 
-def _low_sun(product: Path) -> None:
-    metadata.set_angle(product, "sunElevationAngle", 4.0)
+def _mode(product: Path, word: str) -> None:
+    metadata.set_text(product, "processing/correctionType", lambda _: word)
+
+
+def _sun(product: Path, degrees: float) -> None:
+    metadata.set_angle(product, "sunElevationAngle", degrees)
 
 
 def _beyond(product: Path) -> None:

@@ -57,8 +57,9 @@ def write_product(
     for layer, bands in _small_layers(spec, cube, layers):
         nodata = BACKGROUND if layer.endswith("CLASSES") else None
         write_raster(target / names[layer], spec, bands, layout, nodata=nodata)
-    write_bytes(target / names["METADATA"], metadata_xml(spec, cube, layers, names.values()))
     write_bytes(target / names["HISTORY"], history_xml(spec))
+    sizes = {path.name: path.stat().st_size for path in sorted(target.iterdir())}
+    write_bytes(target / names["METADATA"], metadata_xml(spec, cube, layers, names.values(), sizes))
     return target
 
 

@@ -96,12 +96,26 @@ class ProductSpec:
 
     def footprint(self) -> Corners:
         """The corners, from the raster's if none are set."""
-        if self.corners is not None:
-            return self.corners
+        return self.raster_corners() if self.corners is None else self.corners
+
+    def raster_corners(self) -> Corners:
+        """The corners of the raster."""
         west, south, east, north = self.box.bounds
         lonlat = Transformer.from_crs(self.epsg, 4326, always_xy=True)
         points = ((west, north), (west, south), (east, south), (east, north))
         return tuple(lonlat.transform(x, y) for x, y in points)
+
+    @property
+    def centre(self) -> tuple[float, float]:
+        """Mean of the corners, which may lie on both sides of the antimeridian: longitude and latitude."""
+        return centre_of(self.footprint())
+
+
+def centre_of(corners: Corners) -> tuple[float, float]:
+    """Mean of corners, which may lie on both sides of the antimeridian."""
+    first = corners[0][0]
+    lon = first + sum((c[0] - first + 180) % 360 - 180 for c in corners) / len(corners)
+    return (lon + 180) % 360 - 180, sum(c[1] for c in corners) / len(corners)
 
 
 @dataclass(frozen=True)

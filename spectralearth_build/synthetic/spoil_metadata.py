@@ -47,6 +47,21 @@ def night(product: Path) -> None:
     set_text(product, "specific/qualityFlag/sceneSZA", lambda _: "90.000000")
 
 
+def forget_correction(product: Path) -> None:
+    """Say nothing of the correction."""
+    with edited(product) as root:
+        processing = _child(root, "processing")
+        processing.remove(_child(processing, "correctionType"))
+
+
+def not_computed(product: Path, grade: bool = False) -> None:
+    """Covers and off-nadir angles as -999, and the grade of quality too if asked for."""
+    names = ["cloudCover", "hazeCover", "cirrusCover", "snowCover", "waterCover", "cloudShadow"]
+    for name in [*names, "overallQuality"] if grade else names:
+        set_text(product, f"specific/qualityFlag/{name}", lambda _: "-999")
+    set_angle(product, "acrossOffNadirAngle", -999)
+
+
 def move_corners(product: Path, degrees: float) -> None:
     """A footprint elsewhere than the raster."""
     set_text(product, f"{_POLYGON}/point/latitude", lambda text: f"{float(text) + degrees:.6f}")

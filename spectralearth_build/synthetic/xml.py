@@ -1,16 +1,24 @@
-"""METADATA.XML and HISTORY.XML of a product."""
+"""METADATA.XML and HISTORY.XML of a product.
+
+METADATA.XML has every element of a real one: what no product needs otherwise comes from a template, what belongs to
+this product is filled in here, and `navigation` writes the long lists.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
-from xml.etree.ElementTree import Element, SubElement, indent, tostring
+from datetime import datetime, timedelta
+from functools import cache
+from importlib.resources import files
+from xml.etree.ElementTree import Element, SubElement, fromstring, indent, tostring
 
 import numpy as np
 import numpy.typing as npt
 
+from spectralearth_build.synthetic import navigation
 from spectralearth_build.synthetic.bands import band_set
-from spectralearth_build.synthetic.spec import NODATA, Corners, Layers, ProductSpec
+from spectralearth_build.synthetic.navigation import utc
+from spectralearth_build.synthetic.spec import NODATA, Corners, Layers, ProductSpec, centre_of
 
 Cube = npt.NDArray[np.int16]
 FRAMES = ("upper_left", "lower_left", "lower_right", "upper_right")
@@ -18,9 +26,23 @@ NOT_COMPUTED = -999
 """What the format writes for a number that was not computed."""
 NO_MEAN = -1000000
 """Mean that the statistics give for a band without data."""
+_VECTORS = {"orbit": (0, navigation.orbit), "attitude": (1, navigation.attitude)}
+"""Below product/calibration: where among the other elements state vectors stand, and who writes them."""
+_LISTS = {
+    "product/navigation/RPC": (navigation.rpcs,),
+    "product/time/swir": (navigation.frame_times,),
+    "product/time/vnir": (navigation.frame_times, navigation.jitter),
+}
+"""Elements that hold nothing but long lists, and who writes these: as text, since they are most of the file."""
 
 
-def metadata_xml(spec: ProductSpec, cube: Cube, layers: Layers, names: Iterable[str]) -> bytes:
+def metadata_xml(
+    spec: ProductSpec,
+    cube: Cube,
+    layers: Layers,
+    names: Iterable[str],
+    sizes: Mapping[str, int] | None = None,
+) -> bytes:
     """METADATA.XML of a product.
 
     Args:
@@ -28,41 +50,66 @@ def metadata_xml(spec: ProductSpec, cube: Cube, layers: Layers, names: Iterable[
         cube: its image, int16 [224, line, col].
         layers: its quality layers.
         names: its file names.
+        sizes: bytes of those files that are written already.
     """
-    revision = ".".join(spec.version[i : i + 2] for i in (1, 3, 5))
-    root = _node(
-        "level_X",
-        {
-            "metadata": {"schema": {"versionSchema": "00.02.00"}, "name": f"{spec.product_id}-METADATA.XML"},
-            "base": {
-                "archivedVersion": revision,
-                "revision": revision,
-                "level": spec.level,
-                "format": f"ENMAP_{spec.level}",
-                "temporalCoverage": {"startTime": _time(spec.started), "stopTime": _time(spec.stopped)},
-                "spatialCoverage": {"boundingPolygon": _polygon(spec.footprint(), spec.started)},
-            },
-            "processing": _processing(spec),
-            "specific": _specific(spec, layers),
-            "product": _product(spec, cube, layers, list(names)),
-        },
+    root = fromstring(_template())
+    sizes = sizes or {}
+    _fill(root, _head(spec, sum(sizes.values())))
+    _fill(
+        root,
+        {"specific": _specific(spec, layers), "product": _product(spec, cube, layers, list(names), sizes)},
     )
-    return _bytes(root)
+    if not spec.correction:
+        _child(root, "processing").remove(_child(root, "processing/correctionType"))
+    for name, (at, write) in _VECTORS.items():
+        _child(root, f"product/calibration/{name}")[at:at] = fromstring(f"<list>{write(spec)}</list>")
+    indent(root)
+    for place in _LISTS:
+        _child(root, place).text = f"@{place}@"
+    text = tostring(root, encoding="unicode")
+    for place, writers in _LISTS.items():
+        text = text.replace(f"@{place}@", "\n" + "".join(write(spec) for write in writers), 1)
+    return b'<?xml version="1.0" encoding="UTF-8"?>\n' + text.encode()
 
 
 def history_xml(spec: ProductSpec) -> bytes:
     """HISTORY.XML of a product: which processor made it, when."""
-    step = {"level": spec.level, "version": spec.version[1:], "time": _time(spec.processed)}
-    return _bytes(_node("history", {"product": spec.product_id, "step": step}))
+    root = _node("history", {"product": spec.product_id})
+    root.append(
+        _node("step", {"level": spec.level, "version": spec.version[1:], "time": utc(spec.processed)})
+    )
+    indent(root)
+    return bytes(tostring(root, encoding="UTF-8", xml_declaration=True))
 
 
-def _processing(spec: ProductSpec) -> dict[str, object]:
-    correction = {"correctionType": spec.correction} if spec.correction else {}
+@cache
+def _template() -> bytes:
+    return files("spectralearth_build.synthetic").joinpath("metadata_template.xml").read_bytes()
+
+
+def _head(spec: ProductSpec, size: int) -> dict[str, object]:
+    revision = ".".join(spec.version[i : i + 2] for i in (1, 3, 5))
     return {
-        "productFormat": "GeoTIFF+Metadata",
-        **correction,
-        "cirrusHazeRemoval": "Yes" if spec.cirrus_haze_removal else "No",
-        "waterType": spec.water_type,
+        "metadata": {
+            "schema": {"processingLevel": spec.level},
+            "name": f"{spec.product_id}-METADATA.XML",
+            "comment": f"EnMAP Level {spec.level[1:]} Product of datatake {int(spec.datatake[2:])}",
+        },
+        "processing": {
+            "correctionType": spec.correction,
+            "cirrusHazeRemoval": "Yes" if spec.cirrus_haze_removal else "No",
+            "waterType": spec.water_type,
+        },
+        "base": {
+            "spatialCoverage": {"boundingPolygon": _polygon(spec.footprint(), spec.started)},
+            "temporalCoverage": {"startTime": utc(spec.started), "stopTime": utc(spec.stopped)},
+            "revision": revision,
+            "altitudeCoverage": spec.mean_elevation,
+            "format": f"ENMAP_{spec.level}",
+            "level": spec.level,
+            "size": size,
+            "archivedVersion": revision,
+        },
     }
 
 
@@ -70,29 +117,34 @@ def _specific(spec: ProductSpec, layers: Layers) -> dict[str, object]:
     bands = band_set(spec.band_set)
     rows = zip(bands.wavelength_nm, bands.fwhm_nm, strict=True)
     unknown = _angles(NOT_COMPUTED, 0)
+    received = utc(spec.started + timedelta(hours=3))
     return {
-        "mission": "ENMAP",
+        "spatialCoverageOfDatatake": {"boundingPolygon": _polygon(spec.footprint(), spec.started)},
+        "spatialCoverageOfOrthoScene": {"boundingPolygon": _polygon(spec.raster_corners(), spec.started)},
+        "qualityFlag": _quality(spec, layers),
+        "vnirProductQuality": _channels(bands.channels("VNIR")),
+        "swirProductQuality": _channels(bands.channels("SWIR")),
+        "inputDatatake": {"datatakeAssemblyTime": received},
+        "processingDateTime": utc(spec.processed),
+        "archivingDateTime": received,
+        "receivingDateTime": received,
         "datatakeID": spec.datatake[2:],
+        "imageID": spec.tile,
+        "numberOfSWIRBands": len(bands.channels("SWIR")),
+        "numberOfVNIRBands": len(bands.channels("VNIR")),
+        "productType": f"ENMAP_{spec.level}",
+        "datatakeStart": utc(spec.started),
+        "datatakeStop": utc(spec.stopped),
         "tileID": f"{spec.tile:02d}",
         "numberOfTiles": f"{spec.number_of_tiles:02d}",
-        "datatakeStart": _time(spec.started),
-        "orbitDirection": "DESCENDING",
+        "heightOfScene": spec.lines,
         "meanGroundElevation": spec.mean_elevation,
-        "spatialCoverageOfDatatake": {"boundingPolygon": _polygon(spec.footprint(), spec.started)},
-        "widthOfOrthoScene": spec.box.width,
-        "heightOfOrthoScene": spec.box.height,
-        "pixelSizeOfOrthoScene": 30,
-        "backgroundValue": 0,
-        "qualityFlag": _quality(spec, layers),
         "sunElevationAngle": _angles(spec.sun_elevation, 0.12),
         "sunAzimuthAngle": _angles(spec.sun_azimuth, 0.35),
         "acrossOffNadirAngle": _angles(spec.across_off_nadir, 1.3) if spec.computed else unknown,
         "alongOffNadirAngle": _angles(spec.along_off_nadir, 0.02) if spec.computed else unknown,
         "sceneAzimuthAngle": _angles(spec.scene_azimuth, 0.1),
-        "numberOfVNIRBands": len(bands.channels("VNIR")),
-        "numberOfSWIRBands": len(bands.channels("SWIR")),
-        "vnirProductQuality": _channels(bands.channels("VNIR")),
-        "swirProductQuality": _channels(bands.channels("SWIR")),
+        "code": spec.level,
         "bandCharacterisation": [
             _node(
                 "bandID",
@@ -106,6 +158,8 @@ def _specific(spec: ProductSpec, layers: Layers) -> dict[str, object]:
             )
             for number, (wavelength, fwhm) in enumerate(rows, 1)
         ],
+        "widthOfOrthoScene": spec.box.width,
+        "heightOfOrthoScene": spec.box.height,
     }
 
 
@@ -120,8 +174,6 @@ def _quality(spec: ProductSpec, layers: Layers) -> dict[str, object]:
         "cloudShadow": layers.percent(layers.shadow > 0),
     }
     return {
-        "overallQualityVNIR": 0,
-        "overallQualitySWIR": 0,
         **(computed if spec.computed else dict.fromkeys(computed, NOT_COMPUTED)),
         "sceneSZA": f"{90 - spec.sun_elevation:.6f}",
         "sceneWV": spec.water_vapour,
@@ -129,27 +181,44 @@ def _quality(spec: ProductSpec, layers: Layers) -> dict[str, object]:
     }
 
 
-def _product(spec: ProductSpec, cube: Cube, layers: Layers, names: list[str]) -> dict[str, object]:
+def _product(
+    spec: ProductSpec, cube: Cube, layers: Layers, names: list[str], sizes: Mapping[str, int]
+) -> dict[str, object]:
     wavelengths = band_set(spec.band_set).wavelength_nm
-    image = next(name for name in names if "SPECTRAL_IMAGE" in name)
     inside = layers.inside
     return {
-        "image": {
-            "merge": {
-                "channels": cube.shape[0],
-                "name": image,
-                "dimension": {"columns": spec.box.width, "rows": spec.box.height},
-            }
-        },
+        "image": {"merge": {"channels": cube.shape[0]} | _raster(spec, "SPECTRAL_IMAGE", names, sizes)},
+        "quicklook": {kind.lower(): _raster(spec, f"QL_{kind}", names, sizes) for kind in ("VNIR", "SWIR")},
         "bandStatistics": [
-            _node("bandID", {"wavelength": f"{wavelength:g}", **_statistics(band[inside])}, number=number)
+            _node("bandID", {"waveLength": f"{wavelength:g}", **_statistics(band[inside])}, number=number)
             for number, (wavelength, band) in enumerate(zip(wavelengths, cube, strict=True), 1)
         ],
-        "ortho": {"projection": spec.projection, "resolution": 30, "resampling": "Bilinear Interpolation"},
-        "productFileInformation": [
-            _node("file", {"name": name}, number=i) for i, name in enumerate(names, 1)
-        ],
+        "ortho": {"projection": spec.projection},
+        "productFileInformation": [_file(i, name, sizes) for i, name in enumerate(names, 1)],
     }
+
+
+def _raster(spec: ProductSpec, layer: str, names: list[str], sizes: Mapping[str, int]) -> dict[str, object]:
+    """What is said of an image: the name in the plain form, whatever form the file has."""
+    name = next((name for name in names if layer in name), f"{spec.product_id}-{layer}.TIF")
+    lon, lat = np.array(spec.raster_corners()).T
+    return {
+        "name": name,
+        "size": sizes.get(name, 0),
+        "dimension": {"columns": spec.box.width, "rows": spec.box.height},
+        "dimensionGeographic": {
+            "longitude": f"{np.ptp((lon - lon[0] + 180) % 360):.9f}",
+            "latitude": f"{np.ptp(lat):.9f}",
+        },
+    }
+
+
+def _file(number: int, name: str, sizes: Mapping[str, int]) -> Element:
+    kind = "GeoTIFF" if name.upper().endswith((".TIF", ".TIFF")) else "XML"
+    element = _node("file", {"name": name}, number=number)
+    SubElement(element, "size", {"unit": "byte"}).text = str(sizes.get(name, 0))
+    element.extend([_node("version", "01"), _node("format", kind)])
+    return element
 
 
 def _statistics(values: npt.NDArray[np.int16]) -> dict[str, object]:
@@ -161,23 +230,16 @@ def _statistics(values: npt.NDArray[np.int16]) -> dict[str, object]:
 
 def _polygon(corners: Corners, time: datetime) -> list[Element]:
     """Six points as real files give them: four corners, the first again at another precision, the centre."""
-    centre = _centre(corners)
     points = [(*corner, frame, 6) for corner, frame in zip(corners, FRAMES, strict=True)]
-    points += [(*corners[0], FRAMES[0], 9), (*centre, "center", 6)]
-    return [
-        _node(
-            "point",
-            {"frame": frame, "latitude": f"{lat:.{p}f}", "longitude": f"{lon:.{p}f}", "utcTime": _time(time)},
-        )
-        for lon, lat, frame, p in points
-    ]
-
-
-def _centre(corners: Corners) -> tuple[float, float]:
-    """Mean of the corners, which may lie on both sides of the antimeridian."""
-    first = corners[0][0]
-    lon = first + sum((c[0] - first + 180) % 360 - 180 for c in corners) / len(corners)
-    return (lon + 180) % 360 - 180, sum(c[1] for c in corners) / len(corners)
+    points += [(*corners[0], FRAMES[0], 9), (*centre_of(corners), "center", 6)]
+    elements = []
+    for lon, lat, frame, digits in points:
+        element = _node("point", {"frame": frame})
+        for name, value in (("latitude", lat), ("longitude", lon)):
+            SubElement(element, name, {"unit": "DEG"}).text = f"{value:.{digits}f}"
+        element.append(_node("utcTime", utc(time)))
+        elements.append(element)
+    return elements
 
 
 def _angles(centre: float, spread: float) -> dict[str, object]:
@@ -189,26 +251,30 @@ def _channels(numbers: list[int]) -> dict[str, object]:
     return {"numChannelsExpected": len(numbers), "expectedChannelsList": ",".join(map(str, numbers))}
 
 
-def _time(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%dT%H:%M:%S.%fZ}"
-
-
 def _node(tag: str, content: object, **attributes: object) -> Element:
+    """A new element with a text, or with elements that have one."""
     element = Element(tag, {key: str(value) for key, value in attributes.items()})
-    _fill(element, content)
+    if isinstance(content, Mapping):
+        for name, text in content.items():
+            SubElement(element, name).text = str(text)
+    else:
+        element.text = str(content)
     return element
 
 
 def _fill(element: Element, content: object) -> None:
+    """Fill in texts and lists of elements; what is named must be in the template."""
     if isinstance(content, Mapping):
         for tag, inner in content.items():
-            _fill(SubElement(element, tag), inner)
+            _fill(_child(element, tag), inner)
     elif isinstance(content, list):
         element.extend(content)
     else:
         element.text = str(content)
 
 
-def _bytes(root: Element) -> bytes:
-    indent(root)
-    return bytes(tostring(root, encoding="UTF-8", xml_declaration=True))
+def _child(element: Element, place: str) -> Element:
+    child = element.find(place)
+    if child is None:
+        raise ValueError(f"The template has no {place} in {element.tag}.")
+    return child

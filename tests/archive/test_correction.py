@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import rasterio
 
-from spectralearth_build.archive import mask
+from spectralearth_build.archive import inspect, mask
 from spectralearth_build.archive.correction import correction_of
 from spectralearth_build.archive.scan import scan
 from spectralearth_build.cluster.inline import InlineExecutor
@@ -50,13 +50,13 @@ SOUND, OTHER = ("unused", ""), ("rejected", "OtherCorrectionError")
     ],
 )  # fmt: skip
 def test_words(text, expected):
-    assert correction_of(text, Path("METADATA.XML")) == expected
+    assert correction_of(text, Path("METADATA.XML"), "DT0000001849_001") == expected
 
 
 @pytest.mark.parametrize("text", ["Ice_Mode", "landwater", "1", "Land_Mode, Water_Mode", "ländmode", "None"])
 def test_words_that_nobody_knows(text):
     with pytest.raises(UnknownCorrectionError, match="Land_Mode, Water_Mode, Combined"):
-        correction_of(text, Path("METADATA.XML"))
+        correction_of(text, Path("METADATA.XML"), "DT0000001849_001")
 
 
 @pytest.mark.parametrize("water", [NEWER, OLDER])
@@ -81,9 +81,9 @@ def test_water_by_choice(make, scanned):
     assert fates(scanned()) == {land.name: SOUND, water.name: OTHER}  # known from the scan before
 
 
-def test_the_image_of_another_quantity_is_not_opened(make, scanned):
+def test_the_image_of_another_quantity_is_not_decoded(make, scanned, monkeypatch):
     water = make(**WATER)
-    next(water.glob("*SPECTRAL_IMAGE*")).write_bytes(b"no image")
+    monkeypatch.setattr(inspect, "open_raster", None)
     assert fates(scanned()) == {water.name: OTHER}
 
 
@@ -105,6 +105,15 @@ def test_an_unknown_word_is_neither(make, scanned, wanted):
     found = scanned(correction=wanted)
     assert fates(found) == {product.name: ("rejected", "UnknownCorrectionError")}
     assert "'Ice_Mode'" in found["reason"].item()
+    assert "--set scan.accept=DT0000001849_001=correction" in found["reason"].item()
+
+
+def test_an_unknown_word_may_be_waived_but_not_water(make, scanned):
+    odd, water = make(correction="Ice_Mode"), make(tile=2, **WATER)
+    found = scanned(accept=["DT0000001849_001=correction", "DT0000001849_002"])
+    assert fates(found) == {odd.name: SOUND, water.name: OTHER}
+    row = found[found["eligible"]].iloc[0]
+    assert (row["correction"], row["correction_assumed"], row["accepted"]) == ("land", True, "correction")
 
 
 @pytest.mark.parametrize("validity", ["all-bands", "classes"])
@@ -175,7 +184,13 @@ def test_a_sun_that_cannot_be_is_no_sun(make, scanned):
 
 @pytest.mark.parametrize("most", [0, 1, 2])
 def test_known_grades_are_judged_as_ever(most):
-    rows = {"eligible": True, "sun_elevation": 50.0, "overall_quality": [0, 1, 2, None], "status": "unused"}
+    rows = {
+        "eligible": True,
+        "sun_elevation": 50.0,
+        "overall_quality": [0, 1, 2, None],
+        "status": "unused",
+        "accepted": "",
+    }
     tiles = pd.DataFrame(rows | {"reason": "", "error_class": ""})
     judged = reject_poor(tiles, QualityConfig(max_overall_quality=most))
     assert (judged["status"] == "unused").tolist() == [True, most >= 1, most >= 2, most == 2]

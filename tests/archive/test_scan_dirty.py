@@ -95,6 +95,9 @@ def test_class_and_message(dirty, name):
             "takes it.",
             "Order the product as GeoTIFF.",
             "Put its target here instead.",
+            'set scan.correction = "water" in a new dataset.',
+            "=correction takes it.",
+            "not a reprojected copy.",
         )
     )
 

@@ -33,6 +33,11 @@ LAYOUTS = {
     "blocks": Layout(compress="lzw", block=16),
     "cog": Layout(compress="zstd", block=16, cog=True),
 }
+_READ = (
+    "qualityFlag", "vnirProductQuality", "swirProductQuality", "datatakeID", "tileID", "sunElevationAngle",
+    "sunAzimuthAngle", "acrossOffNadirAngle", "bandCharacterisation", "widthOfOrthoScene", "heightOfOrthoScene",
+)  # fmt: skip
+"""What is read of `specific`."""
 Edit = tuple[int, bytes]
 """Bytes to put at a place."""
 
@@ -43,9 +48,12 @@ def sound_product(folder: Path, layout: Layout = LAYOUTS["strips"]) -> Path:
     cube = np.random.default_rng(0).integers(20, 3000, (224, *shape)).astype(np.int16)
     product = write_product(folder, SPEC, cube, Layers.clear(shape), layout)
     with spoil_metadata.edited(product) as root:  # what nobody reads costs time only
-        for group, name in (("product", "bandStatistics"), (".", "processing")):
-            for part in root.findall(f"{group}/{name}"):
-                next(parent for parent in root.iter() if part in list(parent)).remove(part)
+        for group in root.findall("product"):
+            for part in [part for part in group if part.tag != "ortho"]:
+                group.remove(part)
+        for group in root.findall("specific"):
+            for part in [part for part in group if part.tag not in _READ]:
+                group.remove(part)
     return product
 
 

@@ -85,7 +85,7 @@ def test_water_by_choice(archive, tmp_path):
 def test_a_dataset_stays_with_its_quantity(archive, tmp_path):
     run_stages(archive, tmp_path / "d")
     before = tree(tmp_path / "d")
-    with pytest.raises(PlanChangedError, match=r"scan\.correction: 'land' -> 'water'"):
+    with pytest.raises(PlanChangedError, match=r'scan\.correction: was "land", is "water"'):
         run_stages(archive, tmp_path / "d", config=WATER)
     run_stages(archive, tmp_path / "d")
     assert tree(tmp_path / "d") == before
@@ -132,3 +132,23 @@ def test_a_dataset_of_the_version_before_grows(tmp_path):
         "DT0000000002": True,
         "DT0000000007": False,
     }
+
+
+REPLACE = CONFIG.model_copy(update={"plan": CONFIG.plan.model_copy(update={"replace_versions": True})})
+
+
+def test_water_that_the_version_before_took_for_land_is_named_and_replaced_on_request(tmp_path):
+    archive, dataset = tmp_path / "archive", tmp_path / "d"
+    write_tile(archive, 1)
+    write(archive, 1, "Water_Mode", newer=True)
+    run_stages(archive, dataset, config=WATER)
+    aged(dataset)
+    before = tree(dataset)
+    with pytest.raises(PlanChangedError, match="pixels of another quantity from DT0000000001_001"):
+        run_stages(archive, dataset)
+    assert {k: v for k, v in tree(dataset).items() if k != "tiles.parquet"} == {
+        k: v for k, v in before.items() if k != "tiles.parquet"
+    }
+    run_stages(archive, dataset, config=REPLACE)
+    assert patches_of(dataset) == [(1, "land", [0]), (1, "land", [0])]
+    assert PATCHES.read(dataset)["status"].tolist() == ["retired"] * 2 + ["written"] * 2
