@@ -8,17 +8,22 @@ from __future__ import annotations
 import inspect
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 from pydantic.fields import FieldInfo
 
 from spectralearth_build import columns, errors, tables
-from spectralearth_build.benchmark.config import BenchmarkConfig, Encoder, Grid, Published, Task, Training
+from spectralearth_build.benchmark.config import BenchmarkConfig, Encoder, Grid, Published, Task
 from spectralearth_build.cli.codes import MEANING
-from spectralearth_build.config import Config, Section
+from spectralearth_build.config import Config
+from spectralearth_build.evaluate.config import EvaluateConfig, Training
+from spectralearth_build.pretrain.config import EncoderConfig, PretrainConfig
+from spectralearth_build.pretrain.recipes import Augmentation
+from spectralearth_build.settings import Section
+from spectralearth_build.settings.reading import section_of
+from spectralearth_build.settings.writing import allowed
 from spectralearth_build.store import schema
 
 FOLDER = Path(__file__).parent
@@ -75,21 +80,9 @@ def settings() -> str:
     """Every section of the configuration with its keys."""
     parts = []
     for name, field in Config.model_fields.items():
-        section = field.annotation
-        assert isinstance(section, type)
-        assert issubclass(section, Section)
-        rows = []
-        for key, leaf in section.model_fields.items():
-            default = leaf.default if leaf.default != "" else '""'
-            allowed = ", ".join(f"`{choice}`" for choice in get_args(leaf.annotation))
-            rows.append(
-                (
-                    f"`{key}`",
-                    f"`{default}`",
-                    f"{leaf.description}{f' One of {allowed}.' if allowed else ''}",
-                )
-            )
-        parts.append(f"## [{name}]\n\n{section.__doc__}\n\n{markdown(('key', 'default', 'meaning'), rows)}")
+        section = section_of(field)
+        assert section is not None
+        parts.append(f"## [{name}]\n\n{_about(section)}\n\n{_keys(section)}")
     return "\n\n".join(parts)
 
 
@@ -105,18 +98,56 @@ def benchmark_settings() -> str:
     }
     parts = []
     for title, section in kinds.items():
-        inherited = Training.model_fields if section is Task else {}
-        plain = [(f"`{key}`", _default(leaf), leaf.description or "") for key, leaf in section.model_fields.items()
-                 if key not in inherited and leaf.description]  # fmt: skip
-        heading = f"**{title}** {section.__doc__}" if title else "At the top:"
-        parts.append(f"{heading}\n\n{markdown(('key', 'default', 'meaning'), plain)}")
+        inherited = tuple(Training.model_fields) if section is Task else ()
+        heading = f"**{title}** {_about(section)}" if title else "At the top:"
+        parts.append(f"{heading}\n\n{_keys(section, without=inherited)}")
     return "\n\n".join(parts)
+
+
+def pretrain_settings() -> str:
+    """Every section of a pretraining run with its keys; the augmentations, which are alike, once."""
+    parts = ["At the top:\n\n" + _keys(PretrainConfig)]
+    views: list[str] = []
+    for name, field in PretrainConfig.model_fields.items():
+        if (section := section_of(field)) is None:
+            continue
+        views += [f"[{name}.{key}]" for key, leaf in section.model_fields.items() if section_of(leaf)]
+        parts.append(f"**[{name}]** {_about(section)}\n\n{_keys(section)}")
+    parts.append(f"**{', '.join(views)}** {_about(Augmentation)}\n\n{_keys(Augmentation)}")
+    return "\n\n".join(parts)
+
+
+def evaluate_settings() -> str:
+    """The settings of an evaluation; those of the network once."""
+    network = f"**[encoder]** {_about(EncoderConfig)}\n\n{_keys(EncoderConfig)}"
+    return f"{_keys(EvaluateConfig)}\n\n{network}"
+
+
+def _keys(section: type[Section], without: Collection[str] = ()) -> str:
+    """The settings of a section as a table; sections in it only where their defaults are of their own."""
+    rows = []
+    for key, leaf in section.model_fields.items():
+        if key in without or not leaf.description:
+            continue
+        meaning = " ".join(f"{leaf.description} {allowed(leaf)}".split())
+        rows.append((f"`{key}`", _default(leaf), meaning))
+    return markdown(("key", "default", "meaning"), rows)
+
+
+def _about(section: type[Section]) -> str:
+    return (section.__doc__ or "").splitlines()[0]
 
 
 def _default(leaf: FieldInfo) -> str:
     if leaf.is_required():
         return "needed"
-    return "absent" if leaf.default is None or leaf.default == "" else f"`{json.dumps(leaf.default)}`"
+    default = leaf.get_default(call_default_factory=True)
+    if isinstance(default, Section):
+        own = [f"{name} = {json.dumps(value)}" for name, value in default.given().items()]
+        return f"`{', '.join(own)}`" if own else ""
+    if default is None or default == "":
+        return "absent" if default is None else "empty"
+    return f"`{json.dumps(default)}`"
 
 
 def product_errors() -> str:
@@ -170,6 +201,8 @@ PARTS = {
     "store": store_arrays,
     "settings": settings,
     "benchmark": benchmark_settings,
+    "pretrain": pretrain_settings,
+    "evaluate": evaluate_settings,
     "product_errors": product_errors,
     "run_errors": run_errors,
     "exit_codes": exit_codes,

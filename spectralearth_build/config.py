@@ -6,16 +6,15 @@ documentation.
 
 from __future__ import annotations
 
-import json
-import tomllib
+from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from spectralearth_build import waive, worth
-from spectralearth_build.errors import ConfigError
+from spectralearth_build.settings import Section, read
 
 Fraction = float
 StrategyName = Literal["shelves", "algorithm1", "lattice", "greedy"]
@@ -23,12 +22,6 @@ ValueName = Literal["patches", "series", "pairs"]
 CodecName = Literal["spectral", "fast", "portable", "dense"]
 WIDEST_NM = 5.0
 """Largest tolerance of a wavelength; from 12 nm on it would be another band's."""
-
-
-class Section(BaseModel):
-    """Base of all sections: unknown keys are errors, values never change."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class ScanConfig(Section):
@@ -204,67 +197,10 @@ class Config(Section):
     run: RunConfig = RunConfig()
 
 
-def load(path: Path | None = None, overrides: dict[str, Any] | None = None) -> Config:
-    """Read a TOML file and apply overrides.
-
-    Args:
-        path: TOML file; None for the defaults.
-        overrides: dotted keys, such as ``{"plan.value": "pairs"}``; text becomes what the
-            field holds.
+def load(path: Path | None = None, overrides: Mapping[str, Any] | None = None) -> Config:
+    """Read a TOML file and apply overrides; see `settings.read`.
 
     Raises:
         ConfigError: naming each unknown key or bad value, and what is allowed.
     """
-    tree: dict[str, Any] = {}
-    if path is not None:
-        try:
-            tree = tomllib.loads(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise ConfigError(f"Not a readable TOML file: {error}.", path) from error
-    for key, value in (overrides or {}).items():
-        section, _, name = key.partition(".")
-        branch = tree.setdefault(section, {})
-        if not name or not isinstance(branch, dict):
-            raise ConfigError(f"Settings are named section.key, got '{key}'.")
-        branch[name] = value
-    try:
-        return Config.model_validate(tree)
-    except ValidationError as error:
-        raise ConfigError("; ".join(_explain(item) for item in error.errors()) + ".", path) from error
-
-
-def template() -> str:
-    """The default configuration as commented TOML."""
-    return "# Settings of spectralearth-build, all at their defaults.\n\n" + to_toml(Config(), comments=True)
-
-
-def to_toml(config: Config, comments: bool = False) -> str:
-    """A configuration as TOML, which `load` reads back; ``comments`` says what each setting means."""
-    lines = []
-    for name in Config.model_fields:
-        section = getattr(config, name)
-        lines += [f"# {section.__doc__}", f"[{name}]"] if comments else [f"[{name}]"]
-        for key, leaf in type(section).model_fields.items():
-            choices = get_args(leaf.annotation) if get_origin(leaf.annotation) is Literal else ()
-            allowed = f" One of: {', '.join(map(str, choices))}." if choices else ""
-            lines += [f"# {leaf.description}{allowed}"] if comments else []
-            value = getattr(section, key)
-            if value is None:  # TOML has no word for it: the key is left out
-                lines += [f"# {key} ="] if comments else []
-            else:
-                plain = (
-                    value.isoformat() if isinstance(value, date) else json.dumps(value, ensure_ascii=False)
-                )
-                lines.append(f"{key} = {plain}")
-        lines.append("")
-    return "\n".join(lines)
-
-
-def _explain(item: Any) -> str:  # noqa: ANN401
-    where = ".".join(map(str, item["loc"]))
-    if item["type"] != "extra_forbidden":
-        return f"{where}: {item['msg']}"
-    section = Config.model_fields.get(str(item["loc"][0]))
-    model = section.annotation if section is not None and len(item["loc"]) > 1 else Config
-    known = ", ".join(getattr(model, "model_fields", {}))
-    return f"unknown setting '{where}' (known here: {known})"
+    return read(Config, path, overrides or {})

@@ -4,25 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, model_validator
 
-from spectralearth_build.config import RunConfig, Section
+from spectralearth_build.config import RunConfig
+from spectralearth_build.evaluate.config import CHOOSES, FIGURES, PROTOCOLS, Protocol, Training
+from spectralearth_build.evaluate.config import Task as Kind
+from spectralearth_build.pretrain.config import Network
+from spectralearth_build.settings import Section
+from spectralearth_build.settings.bounds import Seed
 
-Protocol = Literal["frozen", "finetune", "adapter", "scratch"]
-Kind = Literal["multilabel", "segmentation", "single"]
 RANDOM = "random"
 """The initialisation that needs no file."""
-METRICS: dict[Kind, str] = {"multilabel": "map_macro", "segmentation": "iou_macro", "single": "f1_macro"}
-"""The figure that tables and pictures show of a task, unless it names another; `evaluate` chooses epochs by it."""
-_ONE_CLASS = ("oa", "aa", "f1_micro", "f1_macro")
-FIGURES: dict[Kind, tuple[str, ...]] = {
-    "multilabel": ("f1_micro", "f1_macro", "map_micro", "map_macro"),
-    "segmentation": (*_ONE_CLASS, "iou_micro", "iou_macro"),
-    "single": _ONE_CLASS,
-}
-"""The figures that `evaluate` gives; they stand here because its own modules import torch."""
 
 
 def _unique(values: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -39,38 +33,7 @@ def _shares(values: tuple[float, ...]) -> tuple[float, ...]:
 
 Protocols = Annotated[tuple[Protocol, ...], AfterValidator(_unique)]
 Fractions = Annotated[tuple[float, ...], AfterValidator(_shares)]
-Seeds = Annotated[tuple[int, ...], AfterValidator(_unique)]
-
-
-class Training(Section):
-    """How a cell is trained; what is absent has the default of `evaluate`."""
-
-    head: str | None = Field(default=None, description="Network on top of the encoder; or knn, ridge.")
-    epochs: int | None = Field(default=None, ge=1, description="Passes over the training patches.")
-    batch: int | None = Field(default=None, ge=1, description="Patches at a time.")
-    rate: float | None = Field(default=None, gt=0, description="Learning rate at the start.")
-    weight_decay: float | None = Field(default=None, ge=0, description="Of weights, not of biases and norms.")
-    warmup: float | None = Field(
-        default=None, ge=0, lt=1, description="Share of the steps with a rising rate."
-    )
-    size: int | None = Field(default=None, ge=8, le=128, description="Edge of the crops in pixels.")
-    dense: bool | None = Field(default=None, description="ResNets: dilation instead of stride.")
-    stem: str | None = Field(default=None, description="full: first stages of a ResNet without stride.")
-    boundary: float | None = Field(
-        default=None, ge=0, description="Extra weight of pixels at class boundaries."
-    )
-    precision: Literal["bf16", "fp32"] | None = Field(
-        default=None, description="Of the networks; parameters and losses are fp32 always."
-    )
-    device: str | None = Field(default=None, description="cuda, cpu, ...; absent: cuda where there is one.")
-    memory_gb: float | None = Field(
-        default=None, gt=0, description="Most memory for features of a frozen encoder."
-    )
-
-    def given(self) -> dict[str, Any]:
-        """The settings that are not absent."""
-        found = {name: getattr(self, name) for name in Training.model_fields}
-        return {name: value for name, value in found.items() if value is not None}
+Seeds = Annotated[tuple[Seed, ...], AfterValidator(_unique)]
 
 
 class Evaluate(Training):
@@ -103,14 +66,14 @@ class Task(Training):
     @property
     def shown(self) -> str:
         """The figure that tables and pictures show."""
-        return self.metric or METRICS[self.task]
+        return self.metric or CHOOSES[self.task]
 
 
 class Encoder(Section):
     """A network, and the weights that it may start from."""
 
     name: str = Field(min_length=1, description="What tables call it.")
-    network: str = Field(min_length=1, description="resnet18, resnet50, vit_s, ..., as `pretrain` names it.")
+    network: Network = Field(description="The network, as `pretrain` names it.")
     patch: int = Field(default=4, ge=1, description="Edge of a ViT's patches in pixels.")
     image: int = Field(default=0, ge=0, description="Edge of the images that a ViT's positions are made for.")
     random: bool = Field(default=True, description="Whether random weights are compared too.")
@@ -150,9 +113,7 @@ class Grid(Section):
 
     tasks: tuple[str, ...] = Field(default=(), description="Names of tasks; absent: all.")
     encoders: tuple[str, ...] = Field(default=(), description="Names of encoders; absent: all.")
-    protocols: Protocols = Field(
-        default=("frozen", "finetune", "adapter", "scratch"), description="What is trained beside the head."
-    )
+    protocols: Protocols = Field(default=PROTOCOLS, description="What is trained beside the head.")
     fractions: Fractions = Field(default=(1.0,), description="Shares of the labels of train, above 0 to 1.")
     seeds: Seeds = Field(
         default=(0, 1, 2), description="Of heads, random weights, choice of labels and order."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -133,14 +133,18 @@ def _encoder(out: Path, dataset: Path, sizes: Sizes) -> Path:
 
 def pretraining(sizes: Sizes) -> PretrainConfig:
     """A small run: ResNet-18, views of 16 pixels that are 16 to 36 pixels wide on the ground."""
-    from spectralearth_build.pretrain.augment import Augmentation
     from spectralearth_build.pretrain.config import DataConfig, EncoderConfig, PretrainConfig, TrainConfig
+    from spectralearth_build.pretrain.recipes import Augmentation, SimClrConfig
 
     steps, batch = sizes.steps, sizes.batch
     train = TrainConfig(steps=steps, batch=batch, optimiser="adamw", rate=1e-3, warmup=0.1, precision="fp32")
-    config = PretrainConfig(OBJECTIVE, DataConfig(split="train"), EncoderConfig("resnet18"), train)
-    view = Augmentation(scale=(0.015, 0.08), size=16)
-    return replace(config, simclr=replace(config.simclr, temperature=0.1, views=view))
+    return PretrainConfig(
+        objective=OBJECTIVE,
+        data=DataConfig(split="train"),
+        encoder=EncoderConfig(name="resnet18"),
+        train=train,
+        simclr=SimClrConfig(temperature=0.1, views=Augmentation(scale=(0.015, 0.08), size=16)),
+    )
 
 
 TEMPLATE = """\

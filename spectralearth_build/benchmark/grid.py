@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from spectralearth_build.benchmark.config import RANDOM, BenchmarkConfig, Encoder, Task
+from spectralearth_build.evaluate.config import Training
 
 FORMAT = 1
 """Of a cell's record; another one makes all cells anew."""
@@ -91,7 +92,7 @@ def jobs(config: BenchmarkConfig, inputs: Inputs) -> Iterator[Job]:
         read = [inputs.dataset, inputs.labels[task.labels], inputs.weights[weights] if weights else RANDOM]
         if task.nomenclature:
             read.append(inputs.classes[task.nomenclature])
-        yield Job(cell, weights, _settings(config, encoder, task, cell), " ".join(read))
+        yield Job(cell, weights, settings_of(config, encoder, task, cell), " ".join(read))
 
 
 def cells_of(config: BenchmarkConfig) -> dict[Cell, tuple[Encoder, Task]]:
@@ -142,9 +143,10 @@ def _cells(config: BenchmarkConfig, encoder: Encoder, initialisation: str, task:
                     yield Cell(task.name, encoder.name, initialisation, protocol, fraction, seed)
 
 
-def _settings(config: BenchmarkConfig, encoder: Encoder, task: Task, cell: Cell) -> dict[str, Any]:
+def settings_of(config: BenchmarkConfig, encoder: Encoder, task: Task, cell: Cell) -> dict[str, Any]:
     """What `evaluate` is told; the more particular goes before the more general."""
-    training = config.evaluate.given() | getattr(config.evaluate, cell.protocol).given() | task.given()
+    own: Training = getattr(config.evaluate, cell.protocol)
+    training = config.evaluate.overrides() | own.overrides() | task.overrides()
     return {
         **training,
         "labels": task.labels,

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from spectralearth_build.errors import BuildError, DamagedError, OutOfSpaceError, StoppedError, StorageError
+from spectralearth_build.evaluate.config import EvaluateConfig
 from spectralearth_build.evaluate.result import read_result
 from spectralearth_build.progress import set_quiet
+from spectralearth_build.settings import layered
 
 EVERYBODY = (OutOfSpaceError, StoppedError, StorageError)
 """Errors that every other cell would meet too."""
@@ -49,9 +51,7 @@ def run_cell(place: Place, weights: str, settings: dict[str, Any], folder: Path)
     """
     import torch
 
-    from spectralearth_build.evaluate.config import EvaluateConfig
     from spectralearth_build.evaluate.run import evaluate
-    from spectralearth_build.pretrain.config import EncoderConfig
 
     if place.quiet:
         set_quiet(True)
@@ -60,8 +60,7 @@ def run_cell(place: Place, weights: str, settings: dict[str, Any], folder: Path)
         place.threads
     )  # on a local cluster each process would take one, on others all cores
     try:
-        encoder = EncoderConfig(**settings["encoder"])
-        config = EvaluateConfig(**{**settings, "encoder": encoder, "threads": place.threads})
+        config = layered(EvaluateConfig, {**settings, "threads": place.threads})
         evaluate(place.dataset, Path(weights) if weights else None, config, folder, place.cache)
     except EVERYBODY:
         raise

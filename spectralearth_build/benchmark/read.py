@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
-
-from pydantic import ValidationError
 
 from spectralearth_build.benchmark.config import BenchmarkConfig
-from spectralearth_build.benchmark.grid import cells_of, weight_files
+from spectralearth_build.benchmark.grid import cells_of, settings_of, weight_files
 from spectralearth_build.errors import ConfigError
+from spectralearth_build.evaluate.config import EvaluateConfig
+from spectralearth_build.settings import layered, read
 
 REMEDY = "docs/downstream.md explains each key; workflows/benchmark.toml is a complete example."
 
@@ -26,20 +24,12 @@ def load(path: Path, **run: object) -> BenchmarkConfig:
     Raises:
         ConfigError: it cannot be read, or naming each unknown key, bad value or file that is missing.
     """
-    try:
-        tree = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"Not a readable TOML file: {error}.", path, REMEDY) from error
-    if given := {name: value for name, value in run.items() if value not in (None, "")}:
-        tree["run"] = {**tree.get("run", {}), **given}
-    try:
-        config = BenchmarkConfig.model_validate(tree)
-    except ValidationError as error:
-        mistakes = "; ".join(_explain(item, tree) for item in error.errors())
-        raise ConfigError(f"{mistakes}.", path, REMEDY) from error
+    given = {f"run.{name}": value for name, value in run.items() if value not in (None, "")}
+    config = read(BenchmarkConfig, path, given, REMEDY)
     for found, remedy in (
         (_in_braces(config), "Correct the paths."),
         (_no_cells(config), "Set random = true for an encoder, or name other protocols."),
+        (_impossible(config), "Give each task a head that goes with it."),
         (_missing(config), "Pretrain them first, or correct the paths."),
     ):
         if wrong := "; ".join(found):
@@ -62,6 +52,17 @@ def _no_cells(config: BenchmarkConfig) -> Iterator[str]:
         yield "grid: no cell is left, for the only protocol is scratch and no encoder there has random weights"
 
 
+def _impossible(config: BenchmarkConfig) -> Iterator[str]:
+    """What `evaluate` would refuse, each mistake once."""
+    mistakes = dict[str, str]()
+    for cell, (encoder, task) in cells_of(config).items():
+        try:
+            layered(EvaluateConfig, settings_of(config, encoder, task, cell))
+        except ConfigError as error:
+            mistakes.setdefault(error.what.rstrip("."), f"tasks.{cell.task}, {cell.protocol}")
+    yield from (f"{place}: {what}" for what, place in mistakes.items())
+
+
 def _missing(config: BenchmarkConfig) -> Iterator[str]:
     """Files of weights that cells read and that are not there."""
     gone = {file for file in weight_files(config) if not Path(file).is_file()}
@@ -76,19 +77,3 @@ def _patterns(config: BenchmarkConfig) -> Iterator[tuple[str, str]]:
     for encoder in config.encoders:
         for name, pattern in encoder.pretrained.items():
             yield f"encoders.{encoder.name}.pretrained.{name}", pattern
-
-
-def _explain(item: Any, tree: dict[str, Any]) -> str:  # noqa: ANN401
-    """A mistake with the key where it stands; entries of lists by their name."""
-    words: list[str] = []
-    place: Any = tree
-    for part in item["loc"]:
-        place = place[part] if isinstance(place, dict) and part in place else (
-            place[part] if isinstance(place, list) and isinstance(part, int) and part < len(place) else None
-        )  # fmt: skip
-        named = isinstance(part, int) and isinstance(place, dict) and "name" in place
-        words.append(str(place["name"] if named else part))
-    where, what = ".".join(words), str(item["msg"]).removeprefix("Value error, ")
-    if item["type"] == "extra_forbidden":
-        return f"unknown setting '{where}'"
-    return f"{where}: {what}" if where else what

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -64,12 +63,10 @@ def evaluate(
 
     Next: [bold]benchmark[/bold] compares encoders, protocols and shares of labels in one table.
     """
-    need_torch("Evaluation")
-    from spectralearth_build.cli.pretrain_settings import load_as
     from spectralearth_build.evaluate.config import EvaluateConfig
-    from spectralearth_build.evaluate.run import evaluate as judge
     from spectralearth_build.files import require_writable
     from spectralearth_build.progress import say
+    from spectralearth_build.settings import layered
 
     optional: dict[str, Any] = {"epochs": epochs, "batch": batch, "rate": rate, "size": size}
     given = {
@@ -77,7 +74,9 @@ def evaluate(
         "fraction": fraction, "seed": seed, "device": device,
         **{name: value for name, value in optional.items() if value is not None},
     }  # fmt: skip
-    config = load_as(EvaluateConfig, given, None, setting or [], REMEDY)
+    config = layered(EvaluateConfig, given, setting or [], remedy=REMEDY)
+    need_torch("Evaluation")
+    from spectralearth_build.evaluate.run import evaluate as judge
     for folder in (output, cache or output):
         require_writable(folder)
     kept = cache or (output / "features" if seeds > 1 and encoder else None)
@@ -91,7 +90,7 @@ def repeated(config: EvaluateConfig, seeds: int, output: Path) -> list[tuple[Eva
     """Configurations with seeds one after the other, and the folder of each."""
     if seeds == 1:
         return [(config, output)]
-    configs = [dataclasses.replace(config, seed=config.seed + number) for number in range(seeds)]
+    configs = [config.changed(seed=config.seed + number) for number in range(seeds)]
     return [(each, output / f"seed-{each.seed}") for each in configs]
 
 

@@ -14,6 +14,7 @@ from spectralearth_build.texts import counted
 if TYPE_CHECKING:
     from spectralearth_build.pretrain.config import PretrainConfig
 
+REMEDY = "See `spectralearth-build pretrain-template`."
 Source = Annotated[str, typer.Argument(metavar="DATASET", help="Folder or URL of a finished dataset.")]
 
 
@@ -36,11 +37,13 @@ def pretrain(
 
     Next: [bold]embed[/bold] a dataset with run/encoder.safetensors, or load it in Python.
     """
+    from spectralearth_build.pretrain.config import PretrainConfig
+    from spectralearth_build.settings import read
+
+    settings = read(PretrainConfig, config, setting or [], REMEDY)
     need_torch()
-    from spectralearth_build.cli.pretrain_settings import load
     from spectralearth_build.pretrain.processes import together
 
-    settings = load(config, setting or [])
     with together():
         _train(dataset, run, settings)
 
@@ -72,10 +75,10 @@ def pretrain_template() -> None:
 
     Example: [bold]spectralearth-build pretrain-template > pretrain.toml[/bold]
     """
-    need_torch()
-    from spectralearth_build.cli.pretrain_settings import template
+    from spectralearth_build.pretrain.config import PretrainConfig
+    from spectralearth_build.settings import template
 
-    print(template(), end="")
+    print(template(PretrainConfig(), "pretrain"), end="")
 
 
 def embed(

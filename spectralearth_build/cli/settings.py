@@ -16,9 +16,10 @@ def template() -> None:
 
     Next: delete what you leave as it is, then [bold]build ARCHIVE DATASET --config mine.toml[/bold].
     """
-    from spectralearth_build import config
+    from spectralearth_build.config import Config
+    from spectralearth_build.settings import template
 
-    print(config.template(), end="")
+    print(template(Config(), "build"), end="")
 
 
 def show(settings: Settings) -> None:
@@ -26,7 +27,7 @@ def show(settings: Settings) -> None:
 
     Example: [bold]spectralearth-build config show --config mine.toml --set plan.value=pairs[/bold]
     """
-    from spectralearth_build.config import to_toml
+    from spectralearth_build.settings import to_toml
 
     print(to_toml(settings.load()), end="")
 

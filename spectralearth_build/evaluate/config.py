@@ -1,17 +1,20 @@
-"""The settings of one evaluation: an encoder, a label set, a protocol, a share of the labels, a seed."""
+"""The settings of one evaluation: encoder, label set, protocol, share of the labels, seed. Needs no torch."""
 
 from __future__ import annotations
 
-import math
-from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import Field, model_validator
 
 from spectralearth_build.errors import ConfigError
 from spectralearth_build.overlap.lattice import WINDOW
 from spectralearth_build.pretrain.config import EncoderConfig, Recipe
+from spectralearth_build.settings import Section
+from spectralearth_build.settings.bounds import Count, CountOrNone, NotNegative, Positive, Seed
 
 Task = Literal["multilabel", "segmentation", "single"]
 Protocol = Literal["frozen", "finetune", "adapter", "scratch"]
+Head = Literal["", "linear", "knn", "ridge", "conv", "fcn", "unet", "deeplab", "upconv"]
 
 INSTANT = ("knn", "ridge")
 """Heads without epochs, for frozen encoders."""
@@ -21,105 +24,96 @@ HEADS: dict[Task, tuple[str, ...]] = {
     "segmentation": ("conv", "fcn", "unet", "deeplab", "upconv", "ridge"),
 }
 """Heads that a task may have."""
+PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)
+_ONE_CLASS = ("oa", "aa", "f1_micro", "f1_macro")
+FIGURES: dict[Task, tuple[str, ...]] = {
+    "multilabel": ("f1_micro", "f1_macro", "map_micro", "map_macro"),
+    "segmentation": (*_ONE_CLASS, "iou_micro", "iou_macro"),
+    "single": _ONE_CLASS,
+}
+"""The figures that an evaluation gives."""
 CHOOSES: dict[Task, str] = {"multilabel": "map_macro", "single": "f1_macro", "segmentation": "iou_macro"}
-"""The figure on val by which the best epoch is chosen."""
+"""The figure on val by which the best epoch is chosen, and which tables show unless they are told another."""
 UNDECISIVE = ("device", "memory_gb", "threads")
 """Settings that do not change what is asked, only where and how it is computed."""
 
 
-@dataclass(frozen=True)
-class EvaluateConfig:
+class Training(Section):
+    """How a head, and what else the protocol trains, is trained. A benchmark sets these for many evaluations."""
+
+    head: Head = ""
+    """linear, knn or ridge of vectors; conv, fcn, unet, deeplab, upconv or ridge of maps. Empty: linear, or for
+    segmentation fcn (ResNets) and upconv (others)."""
+    epochs: Count = 100
+    """Passes over the labelled samples."""
+    batch: Count = 64
+    """Samples of a step."""
+    rate: Positive = 1e-3
+    """Learning rate of AdamW at the first step; it falls to 0 along half a cosine."""
+    weight_decay: NotNegative = 0.01
+    """Of weights, not of biases and norms."""
+    warmup: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Share of the steps with a rising rate."""
+    size: Annotated[int, Field(ge=8, le=WINDOW)] = 128
+    """Edge of the images in pixels. Below 128, training sees a random crop of each patch, or all whole crops of it
+    if the encoder is frozen; val and test see all whole crops."""
+    dense: bool = False
+    """ResNets: dilation instead of stride."""
+    stem: Literal["", "full"] = ""
+    """full: first stages of a ResNet without stride."""
+    boundary: NotNegative = 0.0
+    """Segmentation: how much more a pixel at the border of two classes counts; 0: all count the same."""
+    device: str = ""
+    """cuda, cpu, ...; empty: cuda where there is one."""
+    precision: Literal["", "bf16", "fp32"] = ""
+    """Of the networks; empty: bf16 on a GPU, fp32 elsewhere."""
+    memory_gb: Positive = 8.0
+    """Most memory for features of a frozen encoder; if they need more they are computed anew in each epoch."""
+
+    def overrides(self) -> dict[str, Any]:
+        """The settings of training that were set; the others are left to whoever asks."""
+        return {name: value for name, value in self.given().items() if name in Training.model_fields}
+
+
+class EvaluateConfig(Training):
     """All settings of an evaluation."""
 
-    labels: str
+    labels: Annotated[str, Field(min_length=1)]
     """Name of a label set that `pair` has made."""
     task: Task
     """multilabel: the classes of a patch; single: the class of most of its area; segmentation: of each pixel."""
     protocol: Protocol = "frozen"
     """What is trained beside the head. frozen: nothing; adapter: the spectral adapter; finetune: everything;
     scratch: everything, from random weights."""
-    head: str = ""
-    """linear, knn or ridge of vectors; conv, fcn, unet, deeplab, upconv or ridge of maps. Empty: linear, or for
-    segmentation fcn (ResNets) and upconv (others)."""
     nomenclature: str = ""
     """Table of classes; empty: that of the label set."""
-    fraction: float = 1.0
+    fraction: Annotated[float, Field(gt=0, le=1)] = 1.0
     """Share of the locations of train whose labels are used; smaller shares are parts of larger ones."""
-    seed: int = 0
+    seed: Seed = 0
     """Of random weights, the choice of labels, the order of samples and crops."""
-    epochs: int = 100
-    """Passes over the labelled samples."""
-    batch: int = 64
-    """Samples of a step."""
-    rate: float = 1e-3
-    """Learning rate of AdamW at the first step; it falls to 0 along half a cosine."""
-    weight_decay: float = 0.01
-    """Of weights, not of biases and norms."""
-    warmup: float = 0.0
-    """Share of the steps with a rising rate."""
-    size: int = 128
-    """Edge of the images in pixels. Below 128, training sees a random crop of each patch, or all whole crops of it
-    if the encoder is frozen; val and test see all whole crops."""
-    dense: bool = False
-    """ResNets: dilation instead of stride."""
-    stem: str = ""
-    """full: first stages of a ResNet without stride."""
-    boundary: float = 0.0
-    """Segmentation: how much more a pixel at the border of two classes counts; 0: all count the same."""
-    device: str = ""
-    """cuda, cpu, ...; empty: cuda where there is one."""
-    precision: Literal["", "bf16", "fp32"] = ""
-    """Of the networks; empty: bf16 on a GPU, fp32 elsewhere."""
-    memory_gb: float = 8.0
-    """Most memory for features of a frozen encoder; if they need more they are computed anew in each epoch."""
-    threads: int = 0
+    threads: CountOrNone = 0
     """Threads that read; 0: one a core."""
-    encoder: EncoderConfig = field(default_factory=EncoderConfig)
+    encoder: EncoderConfig = EncoderConfig()
     """The network, where no file of weights is given."""
 
-    def __post_init__(self) -> None:
-        for wrong, what, remedy in self._mistakes():
-            if wrong:
-                raise ConfigError(what, remedy=remedy)
-
-    def _mistakes(self) -> list[tuple[bool, str, str]]:
-        heads = HEADS.get(self.task, ())
-        protocols = ("frozen", "finetune", "adapter", "scratch")
-        return [
-            (not heads, f"There is no task '{self.task}'.", f"There are: {', '.join(HEADS)}."),
-            (
-                self.protocol not in protocols,
-                f"There is no protocol '{self.protocol}'.",
-                f"There are: {', '.join(protocols)}.",
-            ),
-            (
-                bool(self.head) and self.head not in heads,
-                f"The head '{self.head}' does not go with {self.task}.",
-                f"It has: {', '.join(heads)}.",
-            ),
-            (
-                self.head in INSTANT and self.protocol != "frozen",
+    @model_validator(mode="after")
+    def _check(self) -> EvaluateConfig:
+        heads = HEADS[self.task]
+        if self.head and self.head not in heads:
+            raise ConfigError(
+                f"The head '{self.head}' does not go with {self.task}.", remedy=f"It has: {', '.join(heads)}."
+            )
+        if self.head in INSTANT and self.protocol != "frozen":
+            raise ConfigError(
                 f"The head '{self.head}' trains nothing, so it needs protocol frozen.",
-                "Choose another head or protocol.",
-            ),
-            (self.stem not in ("", "full"), f"There is no stem '{self.stem}'.", "Give full, or nothing."),
-            (
-                not 0 < self.fraction <= 1,
-                f"A share of {self.fraction} of the labels.",
-                "Give 0 < fraction <= 1.",
-            ),
-            (
-                min(self.epochs, self.batch) < 1 or not 0 < self.rate < math.inf,
-                "Epochs and batch are 1 or more, the rate is above 0.",
-                "Correct them.",
-            ),
-            (not 8 <= self.size <= WINDOW, f"Images of {self.size} pixels.", f"Give 8 to {WINDOW}."),
-            (
-                self.boundary < 0 or (self.boundary > 0 and self.task != "segmentation"),
-                f"boundary={self.boundary} with {self.task}.",
-                "It is 0 or more, and for segmentation only.",
-            ),
-        ]
+                remedy="Choose another head or protocol.",
+            )
+        if self.boundary and self.task != "segmentation":
+            raise ConfigError(
+                f"boundary={self.boundary} weights pixels, but the task is {self.task}.",
+                remedy="Leave it out, or choose segmentation.",
+            )
+        return self
 
     @property
     def instant(self) -> bool:
@@ -133,4 +127,4 @@ class EvaluateConfig:
 
     def document(self) -> dict[str, Any]:
         """What decides the result, as JSON."""
-        return {name: value for name, value in asdict(self).items() if name not in UNDECISIVE}
+        return self.model_dump(exclude=set(UNDECISIVE))

@@ -1,8 +1,8 @@
 import pytest
 
-from spectralearth_build.benchmark.config import METRICS
 from spectralearth_build.benchmark.read import load
 from spectralearth_build.errors import ConfigError
+from spectralearth_build.evaluate.config import CHOOSES
 
 HEAD = 'dataset = "d"\n'
 TASK = '[[tasks]]\nname = "A"\nlabels = "a"\ntask = "single"\n'
@@ -24,7 +24,7 @@ def refusal(tmp_path, text):
 
 def test_a_short_file_is_enough(tmp_path):
     config = load(write(tmp_path, HEAD + TASK + ENCODER))
-    assert config.tasks[0].shown == METRICS["single"] == "f1_macro"
+    assert config.tasks[0].shown == CHOOSES["single"] == "f1_macro"
     assert config.encoders[0].initialisations == ("random",)
     assert config.grid[0].seeds == (0, 1, 2)
     assert config.run.task_timeout > 86_400

@@ -22,14 +22,14 @@ from spectralearth_build.pretrain.weights import load_encoder, save_encoder
 SIZE = 65
 """One whole crop of a patch, a quarter of its pixels."""
 CONFIG = EvaluateConfig(
-    "corine",
-    "segmentation",
+    labels="corine",
+    task="segmentation",
     size=SIZE,
     epochs=2,
     batch=4,
     device="cpu",
     threads=1,
-    encoder=EncoderConfig("resnet18"),
+    encoder=EncoderConfig(name="resnet18"),
 )
 
 
@@ -51,7 +51,7 @@ def figures(result):
     ids=lambda changes: "-".join(map(str, changes.values())),
 )
 def test_the_same_seed_gives_the_same_figures(known, weights, tmp_path, changes):
-    config = replace(CONFIG, **changes)
+    config = CONFIG.changed(**changes)
     first, second = (evaluate(known.folder, weights, config, tmp_path / name) for name in "ab")
     assert figures(first) == figures(second)
     assert first.settings == second.settings
@@ -74,7 +74,7 @@ def test_another_seed_gives_another_start_and_the_caller_keeps_its_own_numbers(k
     expected = torch.rand(2)
     torch.manual_seed(3)
     one, two = (
-        evaluate(known.folder, None, replace(CONFIG, head="conv", seed=seed), tmp_path / str(seed))
+        evaluate(known.folder, None, CONFIG.changed(head="conv", seed=seed), tmp_path / str(seed))
         for seed in (0, 1)
     )
     assert one.figures != two.figures
@@ -92,15 +92,15 @@ def test_a_frozen_encoder_is_bit_equal_behind_an_evaluation(known, weights, tmp_
         return result
 
     monkeypatch.setattr(cell.Cell, "run", watched)
-    evaluate(known.folder, weights, replace(CONFIG, head="conv", memory_gb=0.0), tmp_path / "a")
-    evaluate(known.folder, weights, replace(CONFIG, head="conv"), tmp_path / "b")
+    evaluate(known.folder, weights, CONFIG.changed(head="conv", memory_gb=0.0), tmp_path / "a")
+    evaluate(known.folder, weights, CONFIG.changed(head="conv"), tmp_path / "b")
     assert set(seen) == {digest(load_encoder(weights).encoder)}
 
 
 def test_features_in_memory_or_not_give_the_same(known, weights, tmp_path):
-    config = replace(CONFIG, head="conv", size=33)
+    config = CONFIG.changed(head="conv", size=33)
     kept, read = (
-        evaluate(known.folder, weights, replace(config, memory_gb=room), tmp_path / str(room))
+        evaluate(known.folder, weights, config.changed(memory_gb=room), tmp_path / str(room))
         for room in (1.0, 0.0)
     )
     assert kept.figures.keys() == read.figures.keys()
@@ -110,15 +110,15 @@ def test_features_in_memory_or_not_give_the_same(known, weights, tmp_path):
 
 
 def test_a_finished_result_is_given_back_and_another_refused(known, weights, tmp_path, monkeypatch):
-    config = replace(CONFIG, task="single", head="knn")
+    config = CONFIG.changed(task="single", head="knn")
     first = evaluate(known.folder, weights, config, tmp_path)
     monkeypatch.setattr(run, "Cell", lambda *_: pytest.fail("computed again"))
     assert evaluate(known.folder, weights, config, tmp_path) == first == read_result(tmp_path)
-    assert evaluate(known.folder, weights, replace(config, threads=2, memory_gb=1.0), tmp_path) == first
+    assert evaluate(known.folder, weights, config.changed(threads=2, memory_gb=1.0), tmp_path) == first
     for changed, text in (
-        ((weights, replace(config, seed=1)), "seed: was 0, is 1"),
+        ((weights, config.changed(seed=1)), "seed: was 0, is 1"),
         ((None, config), "encoder_sha256"),
-        ((weights, replace(config, fraction=0.9)), "fraction: was 1.0, is 0.9"),
+        ((weights, config.changed(fraction=0.9)), "fraction: was 1.0, is 0.9"),
     ):
         with pytest.raises(UsageError, match=f"{text}.*Choose another folder"):
             evaluate(known.folder, changed[0], changed[1], tmp_path)
@@ -126,7 +126,7 @@ def test_a_finished_result_is_given_back_and_another_refused(known, weights, tmp
 
 def test_examples_show_image_truth_and_answer(known, weights, tmp_path, cache):
     for task in ("segmentation", "multilabel", "single"):
-        config = replace(CONFIG, task=task, head="conv" if task == "segmentation" else "ridge", epochs=1)
+        config = CONFIG.changed(task=task, head="conv" if task == "segmentation" else "ridge", epochs=1)
         evaluate(known.folder, weights, config, tmp_path / task, cache)
         part = labelled(known.folder, config).parts["test"]
         with np.load(tmp_path / task / "predictions.npz") as file:
@@ -143,7 +143,7 @@ def test_examples_show_image_truth_and_answer(known, weights, tmp_path, cache):
 
 
 def test_examples_are_the_patches_with_most_classes(known):
-    part = labelled(known.folder, replace(CONFIG, task="multilabel", size=128)).parts["train"]
+    part = labelled(known.folder, CONFIG.changed(task="multilabel", size=128)).parts["train"]
     counts = part.whole[picked(part)].sum(1).tolist()
     assert len(counts) == 4
     assert counts == sorted(counts, reverse=True)
@@ -179,12 +179,12 @@ def test_other_bands_are_refused(known, weights, tmp_path):
 )
 def test_settings_that_make_no_sense_are_refused(changes, message):
     with pytest.raises(ConfigError, match=message):
-        replace(CONFIG, **changes)
+        CONFIG.changed(**changes)
 
 
 @pytest.mark.parametrize(("name", "size"), [("vit_s", 66), ("swin_t", 66)])
 def test_images_that_an_encoder_cannot_divide_are_refused(known, tmp_path, name, size):
-    config = replace(CONFIG, size=size, encoder=EncoderConfig(name, image=64))
+    config = CONFIG.changed(size=size, encoder=EncoderConfig(name=name, image=64))
     with pytest.raises(UsageError, match="Images of 66 pixels are no multiple of 4"):
         evaluate(known.folder, None, config, tmp_path)
 
@@ -205,8 +205,8 @@ def test_a_result_survives_its_file(tmp_path):
 
 
 def test_a_shared_cache_tells_networks_of_one_file_apart(known, weights, tmp_path):
-    config = replace(CONFIG, task="multilabel", head="ridge")
-    dense = replace(config, dense=True)
+    config = CONFIG.changed(task="multilabel", head="ridge")
+    dense = config.changed(dense=True)
     alone = evaluate(known.folder, weights, dense, tmp_path / "alone")
     evaluate(known.folder, weights, config, tmp_path / "other", tmp_path / "cache")
     shared = evaluate(known.folder, weights, dense, tmp_path / "shared", tmp_path / "cache")

@@ -14,7 +14,7 @@ from spectralearth_build.evaluate.crops import tiles
 from spectralearth_build.evaluate.data import labelled
 from spectralearth_build.labels.classes import nomenclature
 
-CONFIG = EvaluateConfig("corine", "segmentation")
+CONFIG = EvaluateConfig(labels="corine", task="segmentation")
 INDEX = {
     code: each.index for each in nomenclature("corine19").classes for code in each.codes if code in CODES
 }
@@ -40,7 +40,7 @@ def brute(crop, task):
 @pytest.mark.parametrize("task", ["segmentation", "multilabel", "single"])
 @pytest.mark.parametrize("size", [128, 50])
 def test_truth_is_that_of_the_raster(known, task, size):
-    data = labelled(known.folder, replace(CONFIG, task=task, size=size))
+    data = labelled(known.folder, CONFIG.changed(task=task, size=size))
     corners = tiles(size).tolist()
     for part in data.parts.values():
         truth, there = part.every(torch.arange(len(part)))
@@ -70,7 +70,7 @@ def test_patches_without_labels_are_left_out_and_counted(known):
 
 
 def test_a_crop_without_labels_is_not_there(known):
-    data = labelled(known.folder, replace(CONFIG, size=16))
+    data = labelled(known.folder, CONFIG.changed(size=16))
     part = data.parts["train"]
     maps = part.maps.clone()
     maps[0, :64] = 255
@@ -81,7 +81,7 @@ def test_a_crop_without_labels_is_not_there(known):
 def test_a_share_takes_whole_locations_of_train_alone(known):
     all_of_it = labelled(known.folder, CONFIG)
     for task in ("multilabel", "segmentation"):
-        half = labelled(known.folder, replace(CONFIG, task=task, fraction=0.5))
+        half = labelled(known.folder, CONFIG.changed(task=task, fraction=0.5))
         assert half.samples["train"] == half.samples["locations"] == 2
         assert half.samples["train_all"] == 4
         for name in ("val", "test"):
@@ -91,7 +91,7 @@ def test_a_share_takes_whole_locations_of_train_alone(known):
 def test_classes_that_train_lacks_are_told(known):
     notes = set()
     for seed in range(4):
-        data = labelled(known.folder, replace(CONFIG, task="multilabel", fraction=0.25, seed=seed))
+        data = labelled(known.folder, CONFIG.changed(task="multilabel", fraction=0.25, seed=seed))
         held = data.parts["train"].whole.any(0)
         for name in ("val", "test"):
             new = data.parts[name].whole.any(0) & ~held
@@ -121,7 +121,7 @@ def change_splits(folder, **parts):
 
 def test_what_is_missing_is_named_with_a_remedy(copy):
     with pytest.raises(UsageError, match=r"no label 'cdl'.*corine"):
-        labelled(copy, replace(CONFIG, labels="cdl"))
+        labelled(copy, CONFIG.changed(labels="cdl"))
     change_splits(copy, val="test")
     with pytest.raises(UsageError, match="no split 'val'"):
         labelled(copy, CONFIG)
@@ -149,7 +149,7 @@ def test_too_few_labels_are_refused(known, fraction, message):
     said = []
     for seed in range(6):
         try:
-            labelled(known.folder, replace(CONFIG, task="single", fraction=fraction, seed=seed))
+            labelled(known.folder, CONFIG.changed(task="single", fraction=fraction, seed=seed))
         except UsageError as error:
             said.append(f"{error.what} {error.remedy}")
     assert 0 < len(said) < 6 or fraction == 0.25

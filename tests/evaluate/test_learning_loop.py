@@ -1,5 +1,4 @@
 import math
-from dataclasses import replace
 
 import pytest
 import torch
@@ -17,7 +16,7 @@ from spectralearth_build.pretrain.spectra import Spectra
 from spectralearth_build.pretrain.weights import CountsEncoder
 
 CPU = torch.device("cpu")
-CONFIG = EvaluateConfig("a", "single", epochs=8, batch=16, rate=0.1)
+CONFIG = EvaluateConfig(labels="a", task="single", epochs=8, batch=16, rate=0.1)
 
 
 class Mean(nn.Module):
@@ -124,7 +123,7 @@ def test_a_signal_ends_it(monkeypatch):
 
 
 def test_batches_of_one_and_of_none_do_not_stop_a_head_with_batch_normalisation():
-    made = learner(replace(CONFIG, epochs=2))
+    made = learner(CONFIG.changed(epochs=2))
     made.model.head.classify = nn.Sequential(nn.BatchNorm1d(3), nn.Linear(3, 3))
     vectors, truth = points(17, 0)
 
@@ -142,7 +141,7 @@ def test_batches_of_one_and_of_none_do_not_stop_a_head_with_batch_normalisation(
 
 @pytest.mark.parametrize("head", ["knn", "ridge"])
 def test_instant_heads_choose_on_val(head):
-    made = learner(replace(CONFIG, head=head))
+    made = learner(CONFIG.changed(head=head))
     val = Given(*points(30, 1))
     answer, figures, said = solve(made, Given(*points(48, 0)), val)
     assert figures["oa"] > 0.9
@@ -156,7 +155,7 @@ def test_instant_heads_answer_several_labels():
     truth = torch.rand(60, 3, generator=draw) < 0.5
     vectors = 3.0 * truth + 0.3 * torch.randn(60, 3, generator=draw)
     for head in ("knn", "ridge"):
-        made = learner(replace(CONFIG, task="multilabel", head=head))
+        made = learner(CONFIG.changed(task="multilabel", head=head))
         answer, _, _ = solve(made, Given(vectors[:40], truth[:40]), Given(vectors[40:50], truth[40:50]))
         test = made.judge(Given(vectors[50:], truth[50:]), answer, 0.5).figures()
         assert test["f1_micro"] > 0.9

@@ -98,10 +98,10 @@ def test_scratch_takes_the_network_of_a_file_and_new_weights(tmp_path):
     torch.manual_seed(1)
     kept = make(**options)
     save_encoder(tmp_path / "e.safetensors", kept, options, SPECTRA, {})
-    network = EncoderConfig("vit_s", patch=16)
+    network = EncoderConfig(name="vit_s", patch=16)
     found = {}
     for protocol in ("frozen", "scratch"):
-        config = EvaluateConfig("a", "single", protocol, size=32, encoder=network)
+        config = EvaluateConfig(labels="a", task="single", protocol=protocol, size=32, encoder=network)
         torch.manual_seed(2)
         found[protocol] = encoder_of(tmp_path / "e.safetensors", config, SPECTRA, "dataset").encoder
     assert digest(found["frozen"]) == digest(kept)
@@ -119,4 +119,9 @@ def test_other_bands_are_refused_by_name(tmp_path, protocol):
     nm[7] += 5
     other = Spectra(tuple(nm), SPECTRA.mean, SPECTRA.std)
     with pytest.raises(WavelengthError, match=r"dataset: band 7: 475\.0 nm instead of 470\.0 nm"):
-        encoder_of(tmp_path / "e.safetensors", EvaluateConfig("a", "single", protocol), other, "dataset")
+        encoder_of(
+            tmp_path / "e.safetensors",
+            EvaluateConfig(labels="a", task="single", protocol=protocol),
+            other,
+            "dataset",
+        )

@@ -20,7 +20,9 @@ SIZE = 33
 @pytest.fixture(scope="module")
 def part(known):
     """Train, with crops that have no label: a third of the second patch."""
-    found = labelled(known.folder, EvaluateConfig("corine", "segmentation", size=SIZE)).parts["train"]
+    found = labelled(known.folder, EvaluateConfig(labels="corine", task="segmentation", size=SIZE)).parts[
+        "train"
+    ]
     maps = found.maps.clone()
     maps[1, :49] = 255
     return replace(found, maps=maps)

@@ -1,7 +1,6 @@
 """A dataset of nine patches with its statistics, and settings small enough for two cores."""
 
 import json
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -20,7 +19,7 @@ VIEW = Augmentation(scale=(0.05, 0.2), size=16, blur=0.5)
 SMALL = {
     "moco": MoCoConfig(queue=16, hidden=32, dim=16, batch_splits=2, views=VIEW),
     "dino": DinoConfig(
-        hidden=32, bottleneck=16, prototypes=24, local_crops=1, views=VIEW, local=replace(VIEW, size=8)
+        hidden=32, bottleneck=16, prototypes=24, local_crops=1, views=VIEW, local=VIEW.changed(size=8)
     ),
     "mae": MaeConfig(mask=0.75, dim=32, heads=4, views=VIEW),
     "simclr": SimClrConfig(hidden=32, dim=16, views=VIEW),
@@ -61,10 +60,10 @@ def settings(monkeypatch):
             "device": "cpu",
         }
         return PretrainConfig(
-            objective,
-            DataConfig(threads=1),
-            EncoderConfig("vit_s", patch=8),
-            TrainConfig(**given | train),
+            objective=objective,
+            data=DataConfig(threads=1),
+            encoder=EncoderConfig(name="vit_s", patch=8),
+            train=TrainConfig(**given | train),
             **SMALL,
         )
 

@@ -1,7 +1,5 @@
 """Runs that are made to collapse, each in the way that its warning names; the same run unharmed gives no warning."""
 
-from dataclasses import replace
-
 import pytest
 
 from spectralearth_build.pretrain.monitors import Recent
@@ -31,7 +29,7 @@ def warnings(run) -> list[str]:
 def test_a_forced_collapse_is_noticed_and_named(dataset, settings, tmp_path, harm):
     objective, recipe, training, cause = HARM[harm]
     config = settings(objective, steps=16, log_steps=8, checkpoint_steps=100, rate=1e-2, warmup=0, **training)
-    broken = replace(config, **{objective: replace(getattr(config, objective), **recipe)})
+    broken = config.changed(**{objective: getattr(config, objective).changed(**recipe)})
     said = warnings(prepare(dataset.folder, tmp_path / "broken", broken))
     assert cause in said[-1]
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -14,11 +13,11 @@ import torch
 from torch import nn
 
 from spectralearth_build.bench.pretraining.ground import Cells, cells_of
-from spectralearth_build.pretrain.augment import Augmentation
 from spectralearth_build.pretrain.config import DataConfig, EncoderConfig, PretrainConfig, TrainConfig
 from spectralearth_build.pretrain.log import CSV, read
 from spectralearth_build.pretrain.neighbours import k_nearest
 from spectralearth_build.pretrain.probe import ridge
+from spectralearth_build.pretrain.recipes import Augmentation, DinoConfig, MaeConfig, MoCoConfig, SimClrConfig
 from spectralearth_build.pretrain.setup import prepare
 from spectralearth_build.progress import track
 from spectralearth_build.store.threads import cores
@@ -32,27 +31,25 @@ _TOGETHER = 256
 
 def settings(objective: str, seed: int, steps: int, batch: int) -> PretrainConfig:
     """A small run: views of 16 pixels, ResNet-18 (MAE: of 32, ViT-S with patches of 8)."""
-    base = PretrainConfig(
-        objective,  # type: ignore[arg-type]
-        DataConfig(threads=1),
-        EncoderConfig("vit_s" if objective == "mae" else "resnet18", patch=8),
-        TrainConfig(
+    mae = objective == "mae"
+    return PretrainConfig(
+        objective=objective,  # type: ignore[arg-type]
+        data=DataConfig(threads=1),
+        encoder=EncoderConfig(name="vit_s" if mae else "resnet18", patch=8),
+        train=TrainConfig(
             steps=steps,
             batch=batch,
             optimiser="adamw",
-            rate=5e-4 if objective == "mae" else 1e-3,
+            rate=5e-4 if mae else 1e-3,
             warmup=0.1,
             seed=seed,
             precision="fp32",
             device="cpu",
         ),
-    )
-    return replace(
-        base,
-        moco=replace(base.moco, queue=1024, momentum=0.99, views=VIEW),
-        dino=replace(base.dino, momentum=0.98, views=replace(VIEW, scale=(0.2, 0.8))),
-        mae=replace(base.mae, mask=0.75, views=replace(VIEW, scale=(0.3, 1.0), size=32, blur=0.0)),
-        simclr=replace(base.simclr, temperature=0.1, views=VIEW),
+        moco=MoCoConfig(queue=1024, momentum=0.99, views=VIEW),
+        dino=DinoConfig(momentum=0.98, views=VIEW.changed(scale=(0.2, 0.8))),
+        mae=MaeConfig(mask=0.75, views=VIEW.changed(scale=(0.3, 1.0), size=32, blur=0.0)),
+        simclr=SimClrConfig(temperature=0.1, views=VIEW),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import resource
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from spectralearth_build.pretrain.encoders import NAMES
 from spectralearth_build.pretrain.feed import Feed
 from spectralearth_build.pretrain.objectives.base import Objective
 from spectralearth_build.pretrain.optimiser import optimiser_of
+from spectralearth_build.pretrain.recipes import MoCoConfig
 from spectralearth_build.pretrain.setup import loader_of, objective_of, spectra_of
 from spectralearth_build.pretrain.spectra import Spectra, Standardise
 from spectralearth_build.pretrain.trainer import compile_blocks
@@ -126,8 +127,12 @@ def measure(
         A row: samples_per_s, flops (of a sample), flops_per_s, waiting, memory_mb.
     """
     train = TrainConfig(batch=batch, precision=precision, device=str(device), compile=compiled)  # type: ignore[arg-type]
-    config = PretrainConfig(case.objective, encoder=EncoderConfig(case.encoder, case.patch), train=train)  # type: ignore[arg-type]
-    config = replace(config, moco=replace(config.moco, batch_splits=min(4, max(1, batch // 2))))
+    config = PretrainConfig(
+        objective=case.objective,  # type: ignore[arg-type]
+        encoder=EncoderConfig(name=case.encoder, patch=case.patch),  # type: ignore[arg-type]
+        train=train,
+        moco=MoCoConfig(batch_splits=min(4, max(1, batch // 2))),
+    )
     torch.manual_seed(0)
     objective = objective_of(config, BANDS).to(device)
     dates = 1 if case.objective == "mae" else 2

@@ -2,38 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
 from spectralearth_build.pretrain.augment.matrices import blur, crops, flip, product, resize
-
-
-@dataclass(frozen=True)
-class Augmentation:
-    """What may happen to an image. Nothing is clipped and no band is scaled by itself: spectra stay spectra."""
-
-    scale: tuple[float, float] = (0.08, 1.0)
-    """Share of the area that a crop keeps, smallest and largest."""
-    ratio: tuple[float, float] = (3 / 4, 4 / 3)
-    """Width / height of a crop, smallest and largest."""
-    size: int = 0
-    """Edge of the view in pixels; 0: that of the image."""
-    flip: float = 0.5
-    """Probability of each of the two flips."""
-    blur: float = 0.0
-    """Probability of a Gaussian blur."""
-    sigma: tuple[float, float] = (0.1, 2.0)
-    """Its width in pixels, smallest and largest."""
-    kernel: int = 13
-    """Its taps."""
-    drop_bands: float = 0.0
-    """Share of the bands that are set to their mean."""
-    gain: float = 0.0
-    """Standard deviation of a factor (1 + gain) on a whole image."""
-    offset: float = 0.0
-    """Standard deviation of a value added to a whole image, in standard deviations of a band."""
+from spectralearth_build.pretrain.recipes import Augmentation
 
 
 def augment(images: Tensor, recipe: Augmentation, draw: torch.Generator) -> Tensor:

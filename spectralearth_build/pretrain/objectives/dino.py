@@ -2,49 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import softmax
 
-from spectralearth_build.pretrain.augment import Augmentation, augment
+from spectralearth_build.pretrain.augment import augment
 from spectralearth_build.pretrain.objectives.across import averaged
 from spectralearth_build.pretrain.objectives.base import Objective, two_views
 from spectralearth_build.pretrain.objectives.ema import follow, follower
 from spectralearth_build.pretrain.objectives.heads import DinoHead
 from spectralearth_build.pretrain.objectives.losses import dino
+from spectralearth_build.pretrain.recipes import DinoConfig
 from spectralearth_build.pretrain.schedule import half_cosine
-
-
-@dataclass(frozen=True)
-class DinoConfig:
-    """DINO as in SpectralEarth (arXiv 2408.08447)."""
-
-    student_temperature: float = 0.1
-    """Divides the student's logits."""
-    teacher_temperature: float = 0.04
-    """Divides the teacher's logits."""
-    centre_momentum: float = 0.9
-    """How much of the centre stays at each step."""
-    momentum: float = 0.996
-    """How much of the teacher stays at each step, at the start; 1 after the last step."""
-    hidden: int = 2048
-    """Width of the head's hidden layers."""
-    bottleneck: int = 256
-    """Length of the normalised vector before the prototypes."""
-    prototypes: int = 128
-    """Outputs of the head."""
-    freeze_prototypes: float = 0.01
-    """Share of the steps, at the start, in which the prototypes are not trained."""
-    local_crops: int = 0
-    """Small views more, for the student only."""
-    official: bool = False
-    """As in the published code: the teacher's momentum reaches 1 after 9 % of the steps, and stays there."""
-    views: Augmentation = field(default_factory=lambda: Augmentation(scale=(0.05, 1.0), blur=0.5))
-    """Augmentation of the two global views."""
-    local: Augmentation = field(default_factory=lambda: Augmentation(scale=(0.05, 0.4), size=64, blur=0.5))
-    """Augmentation of the local views."""
 
 
 class Dino(Objective):

@@ -2,37 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 import torch
 from torch import Tensor, nn
 
-from spectralearth_build.pretrain.augment import Augmentation, augment
+from spectralearth_build.pretrain.augment import augment
 from spectralearth_build.pretrain.encoders.attention import Block, initialise, pick, to_patches
 from spectralearth_build.pretrain.encoders.vit import SpectralViT
 from spectralearth_build.pretrain.objectives.base import Objective
 from spectralearth_build.pretrain.objectives.losses import masked_error
-
-
-@dataclass(frozen=True)
-class MaeConfig:
-    """MAE as in SpectralEarth (arXiv 2408.08447)."""
-
-    mask: float = 0.9
-    """Share of the patches that is hidden."""
-    dim: int = 512
-    """Width of the decoder."""
-    depth: int = 1
-    """Its blocks."""
-    heads: int = 16
-    """Its heads of attention."""
-    normalised: bool = True
-    """Whether patches are predicted at mean 0 and variance 1."""
-    official: bool = False
-    """As in the published code: the adapter runs on hidden pixels too; ten times the work, and its batch statistics
-    know them."""
-    views: Augmentation = field(default_factory=lambda: Augmentation(scale=(0.4, 1.0)))
-    """Augmentation."""
+from spectralearth_build.pretrain.recipes import MaeConfig
 
 
 class Mae(Objective):

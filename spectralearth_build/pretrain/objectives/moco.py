@@ -2,44 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from spectralearth_build.pretrain.augment import Augmentation, augment
+from spectralearth_build.pretrain.augment import augment
 from spectralearth_build.pretrain.objectives.across import gathered
 from spectralearth_build.pretrain.objectives.base import Objective, two_views
 from spectralearth_build.pretrain.objectives.ema import follow, follower, reset
 from spectralearth_build.pretrain.objectives.heads import mlp
 from spectralearth_build.pretrain.objectives.losses import info_nce
 from spectralearth_build.pretrain.objectives.split_norm import split_norms
-
-
-@dataclass(frozen=True)
-class MoCoConfig:
-    """MoCo-v2 as in SpectralEarth (arXiv 2408.08447)."""
-
-    temperature: float = 0.1
-    """Divides the cosines."""
-    queue: int = 32768
-    """Keys kept as negatives."""
-    momentum: float = 0.999
-    """How much of the key encoder stays at each step."""
-    hidden: int = 2048
-    """Width of the head's hidden layer."""
-    dim: int = 128
-    """Length of a key."""
-    batch_splits: int = 4
-    """Parts of a batch with batch statistics of their own; 1: plain batch normalisation, which leaks."""
-    mask_location: bool = True
-    """Whether keys of the query's own location are left out of its negatives."""
-    official: bool = False
-    """As in the published code: the key encoder starts from other weights than the query, batch normalisation is
-    plain, and keys of the own location count as negatives."""
-    views: Augmentation = field(default_factory=lambda: Augmentation(blur=0.5))
-    """Augmentation of both views."""
+from spectralearth_build.pretrain.recipes import MoCoConfig
 
 
 class MoCo(Objective):

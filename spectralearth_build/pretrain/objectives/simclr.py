@@ -2,32 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 import torch
 from torch import Tensor, nn
 
-from spectralearth_build.pretrain.augment import Augmentation, augment
+from spectralearth_build.pretrain.augment import augment
 from spectralearth_build.pretrain.objectives.across import gathered, gathered_with_gradient, world
 from spectralearth_build.pretrain.objectives.base import Objective, two_views
 from spectralearth_build.pretrain.objectives.heads import mlp
 from spectralearth_build.pretrain.objectives.losses import nt_xent
-
-
-@dataclass(frozen=True)
-class SimClrConfig:
-    """SimCLR with the head of MoCo-v2."""
-
-    temperature: float = 0.07
-    """Divides the cosines; 0.2 suits a Swin encoder without projection."""
-    hidden: int = 2048
-    """Width of the projection's hidden layer; 0: no projection."""
-    dim: int = 128
-    """Length of a projected vector."""
-    mask_location: bool = True
-    """Whether other samples of the same location are left out of the negatives."""
-    views: Augmentation = field(default_factory=lambda: Augmentation(blur=0.5))
-    """Augmentation of both views."""
+from spectralearth_build.pretrain.recipes import SimClrConfig
 
 
 class SimClr(Objective):
