@@ -1,12 +1,13 @@
 import tomllib
 
-from spectralearth_build.config import Config, template
+from spectralearth_build.config import Config
+from spectralearth_build.settings import template
 
 
 def test_template_prints_only_the_template(call):
     done = call("config", "template")
     assert done.exit_code == 0
-    assert done.output == template()
+    assert done.output == template(Config(), "build")
 
 
 def test_show_prints_file_and_options_together(call, tmp_path):
