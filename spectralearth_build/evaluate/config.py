@@ -67,7 +67,7 @@ class Training(Section):
     """cuda, cpu, ...; empty: cuda where there is one."""
     precision: Literal["", "bf16", "fp32"] = ""
     """Of the networks; empty: bf16 on a GPU, fp32 elsewhere."""
-    memory_gb: Positive = 8.0
+    memory_gb: NotNegative = 8.0
     """Most memory for features of a frozen encoder; if they need more they are computed anew in each epoch."""
 
     def overrides(self) -> dict[str, Any]:

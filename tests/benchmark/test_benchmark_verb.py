@@ -35,14 +35,18 @@ def test_a_page_can_be_had_before_anything_is_done(call, config, tmp_path):
 
 
 def test_a_failed_cell_is_told_by_page_and_exit_code(call, config, tmp_path):
+    weights = tmp_path / "torn.safetensors"
+    weights.write_bytes(b"torn")
+    second = (
+        f'[[encoders]]\nname = "T"\nnetwork = "resnet18"\nrandom = false\npretrained.moco = "{weights}"\n'
+    )
     config.write_text(
-        config.read_text().replace("epochs = 100000", 'head = "unet"').replace('"ridge"', '"knn"')
+        config.read_text().replace("epochs = 100000", "epochs = 1").replace("[run]", second + "[run]")
     )
     done = call(config, tmp_path / "out", "--scheduler", "inline")
     assert done.exit_code == 4, done.output
-    assert "1 cell finished, 1 failed" in done.output
-    page = (tmp_path / "out" / "benchmark.html").read_text()
-    assert "The head &#39;unet&#39; does not go with single" in page
+    assert "2 cells finished, 2 failed" in done.output
+    assert "torn.safetensors" in (tmp_path / "out" / "benchmark.html").read_text()
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from spectralearth_build.labels.read import open_labels
 from spectralearth_build.pretrain.config import EncoderConfig
 from spectralearth_build.pretrain.spectra import WavelengthError
 from spectralearth_build.pretrain.weights import load_encoder, save_encoder
+from spectralearth_build.settings import layered
 
 SIZE = 65
 """One whole crop of a patch, a quarter of its pixels."""
@@ -166,20 +167,20 @@ def test_other_bands_are_refused(known, weights, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"task": "detection"}, "no task 'detection'"),
-        ({"protocol": "half"}, "no protocol 'half'"),
+        ({"task": "detection"}, "task: Input should be 'multilabel'"),
+        ({"protocol": "half"}, "protocol: Input should be 'frozen'"),
         ({"task": "single", "head": "unet"}, "'unet' does not go with single.*linear, knn, ridge"),
         ({"head": "ridge", "protocol": "finetune"}, "needs protocol frozen"),
-        ({"fraction": 0.0}, "share of 0.0"),
-        ({"epochs": 0}, "1 or more"),
-        ({"rate": math.inf}, "rate is above 0"),
-        ({"size": 129}, "Images of 129"),
-        ({"task": "single", "boundary": 1.0}, "for segmentation only"),
+        ({"fraction": 0.0}, "fraction: .*greater than 0"),
+        ({"epochs": 0}, "epochs: .*greater than or equal to 1"),
+        ({"rate": math.inf}, "rate: .*finite"),
+        ({"size": 129}, "size: .*less than or equal to 128"),
+        ({"task": "single", "boundary": 1.0}, "boundary=1.0 weights pixels, but the task is single"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(changes, message):
     with pytest.raises(ConfigError, match=message):
-        CONFIG.changed(**changes)
+        layered(EvaluateConfig, CONFIG.given() | changes)
 
 
 @pytest.mark.parametrize(("name", "size"), [("vit_s", 66), ("swin_t", 66)])

@@ -98,7 +98,7 @@ def test_a_run_ends_with_encoder_picture_and_embeddings(dataset, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--set", "encoder.name=resnet99"], "no encoder 'resnet99'"),
+        (["--set", "encoder.name=resnet99"], "encoder.name: Input should be 'resnet18', 'resnet50', 'vit_s'"),
         (["--set", "objective=mae", "--set", "encoder.name=swin_t"], "MAE needs a ViT"),
         (["--set", "data.min_dates=90"], "No patch meets the conditions"),
     ],
