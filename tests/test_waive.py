@@ -2,8 +2,9 @@
 
 import pytest
 
-from spectralearth_build.config import load, to_toml
+from spectralearth_build.config import load
 from spectralearth_build.errors import ConfigError
+from spectralearth_build.settings import to_toml
 from spectralearth_build.waive import CHECKS, accepted, tiles_of
 
 ONE, TWO = "DT0000001849_005", "DT0000001849_006"

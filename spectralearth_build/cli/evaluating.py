@@ -77,6 +77,7 @@ def evaluate(
     config = layered(EvaluateConfig, given, setting or [], remedy=REMEDY)
     need_torch("Evaluation")
     from spectralearth_build.evaluate.run import evaluate as judge
+
     for folder in (output, cache or output):
         require_writable(folder)
     kept = cache or (output / "features" if seeds > 1 and encoder else None)
