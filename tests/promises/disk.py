@@ -37,8 +37,13 @@ class State:
     torn: frozenset[str] = frozenset()
 
     def without_partials(self) -> frozenset[tuple[str, str]]:
-        """What the next run starts from: it deletes partial files before anything else."""
-        return frozenset(item for item in self.files.items() if not item[0].endswith(".partial"))
+        """What the next run starts from: it deletes partial files and scratch before anything else."""
+        return frozenset(item for item in self.files.items() if not passing(item[0]))
+
+
+def passing(path: str) -> bool:
+    """Whether a file may be half written: it is of the moment, and nobody reads it after a crash."""
+    return path.endswith(".partial") or path.startswith("work/scratch/")
 
 
 @dataclass(frozen=True)

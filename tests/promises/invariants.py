@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 
-from disk import State
+from disk import State, passing
 
 from spectralearth_build.store.commit import FOLDER, decode
 from spectralearth_build.store.labels import decode_record, label_of
@@ -21,7 +21,7 @@ def violations(state: State, content: Mapping[str, bytes]) -> Iterator[str]:
         content: what its hashes stand for.
     """
     for path in sorted(state.torn):
-        if not path.endswith(".partial"):
+        if not passing(path):
             yield f"{path} bears its name and is not whole"
     for path in state.files:
         if path.startswith(f"{FOLDER}/") and path.endswith(".json") and path not in state.torn:

@@ -104,10 +104,13 @@ def test_tables_after_publication(finished_study):
 
 
 def test_again_does_nothing(finished):
-    before = {p: p.stat().st_mtime_ns for p in finished.dataset.rglob("*")}
+    def times():  # scratch comes and goes in the work folder
+        return {p: p.stat().st_mtime_ns for p in finished.dataset.rglob("*") if p.name != "work"}
+
+    before = times()
     result = finished.run()
     assert (result.tiles_cut, result.published, result.written, result.skipped) == (0, False, 8, 0)
-    assert {p: p.stat().st_mtime_ns for p in finished.dataset.rglob("*")} == before
+    assert times() == before
 
 
 def test_order_of_tasks_and_place_do_not_matter(finished_study, planned, tmp_path):
