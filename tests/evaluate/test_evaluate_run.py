@@ -121,7 +121,7 @@ def test_a_finished_result_is_given_back_and_another_refused(known, weights, tmp
         ((None, config), "encoder_sha256"),
         ((weights, config.changed(fraction=0.9)), "fraction: was 1.0, is 0.9"),
     ):
-        with pytest.raises(UsageError, match=f"{text}.*Choose another folder"):
+        with pytest.raises(UsageError, match=f"{text}(.|\\n)*Choose another folder"):
             evaluate(known.folder, changed[0], changed[1], tmp_path)
 
 

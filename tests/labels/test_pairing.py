@@ -276,7 +276,7 @@ def test_other_rasters_or_options_are_refused_with_the_difference(bare, corine, 
     for made, what in (
         (request("corine", corine, threshold=0.1), "threshold: was 0.02, is 0.1"),
         (request("corine", corine, nomenclature="corine19"), 'nomenclature: was "corine44", is "corine19"'),
-        (request("corine", changed), "sources.0.sha256 was"),
+        (request("corine", changed), "sources.0.sha256: was"),
     ):
         with pytest.raises(UsageError, match=what):
             pair(bare, [made], inline())
