@@ -335,7 +335,7 @@ def test_a_patch_that_a_newer_version_replaces_is_labelled_again(tmp_path, corin
 class Failing:
     """An executor of which a task fails."""
 
-    workers, memory_limit = 1, None
+    workers, memory_limit, elsewhere = 1, None, False
 
     def run(self, stage, function, tasks):
         for number, (key, outcome) in enumerate(inline().run(stage, function, tasks)):
