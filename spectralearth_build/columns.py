@@ -7,7 +7,7 @@ in EPSG:4326 (longitude, latitude), split where they cross the antimeridian.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,8 @@ ROW_GROUP = 1 << 17
 KINDS = ("Point", "LineString", "LinearRing", "Polygon", "MultiPoint", "MultiLineString", "MultiPolygon",
          "GeometryCollection")  # fmt: skip
 """What GeoParquet calls the types that shapely numbers."""
+_PLANS = "plans"
+"""Key of the ids of plans in a file's metadata."""
 GEOMETRY = None
 """Stands for the type of a geometry column: WKB, described as GeoParquet asks."""
 
@@ -92,27 +94,41 @@ class Table:
         """Names and Arrow types of the columns; a geometry is WKB."""
         return pa.schema([(c.name, c.type or pa.binary()) for c in self.columns])
 
-    def write(self, rows: pd.DataFrame | pa.Table, folder: Path) -> Path:
+    def write(self, rows: pd.DataFrame | pa.Table, folder: Path, plans: Sequence[str] = ()) -> Path:
         """Write the table into ``folder``, atomically and with the same bytes for the same rows.
 
         Args:
             rows: a data frame, or a table as of `arrow`.
             folder: where the file goes.
+            plans: ids of the generations of the plan that it belongs to, oldest first; see `plans_of`.
         """
         path = folder / self.file
         with replacing(path) as temporary:
-            self._write(rows, temporary)
+            self._write(rows, temporary, plans)
         return path
 
-    def encode(self, rows: pd.DataFrame | pa.Table) -> bytes:
+    def encode(self, rows: pd.DataFrame | pa.Table, plans: Sequence[str] = ()) -> bytes:
         """What `write` writes."""
         buffer = pa.BufferOutputStream()
-        self._write(rows, buffer)
+        self._write(rows, buffer, plans)
         return bytes(buffer.getvalue().to_pybytes())
 
-    def _write(self, rows: pd.DataFrame | pa.Table, target: Path | pa.NativeFile) -> None:
+    def plans_of(self, folder: Path) -> tuple[str, ...]:
+        """Ids of the generations of the plan that the file in ``folder`` belongs to; none if it does not say it."""
+        try:
+            told = (pq.read_schema(folder / self.file).metadata or {}).get(_PLANS.encode(), b"")
+        except (OSError, ValueError):  # missing or damaged: who reads it says so
+            return ()
+        return tuple(told.decode().split())
+
+    def _write(
+        self, rows: pd.DataFrame | pa.Table, target: Path | pa.NativeFile, plans: Sequence[str]
+    ) -> None:
         table = rows if isinstance(rows, pa.Table) else self.arrow(rows)
-        schema = self.schema.with_metadata(_geo(table["geometry"]) if self.spatial else None)
+        about = _geo(table["geometry"]) if self.spatial else {}
+        if plans:
+            about[_PLANS] = " ".join(plans)
+        schema = self.schema.with_metadata(about or None)
         with pq.ParquetWriter(target, schema, compression="zstd") as writer:
             for part in _parts(table):
                 writer.write_table(part.cast(schema), row_group_size=ROW_GROUP)

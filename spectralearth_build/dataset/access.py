@@ -20,6 +20,7 @@ import xarray as xr
 import zarr
 
 from spectralearth_build.arguments import names, number, whole
+from spectralearth_build.columns import Table
 from spectralearth_build.dataset import remote, select
 from spectralearth_build.dataset.reading import told
 from spectralearth_build.dataset.select import Date, TimeRange
@@ -83,24 +84,29 @@ class Dataset:
     @cached_property
     def tiles(self) -> gpd.GeoDataFrame:
         """Every product found, with its fate (columns: `spectralearth_build.tables.TILES`)."""
-        return TILES.read(self.path)
+        return self.read(TILES)
 
     @cached_property
     def locations(self) -> gpd.GeoDataFrame:
         """The chosen windows, footprints in longitude and latitude (`tables.LOCATIONS`)."""
-        return LOCATIONS.read(self.path)
+        return self.read(LOCATIONS)
 
     @cached_property
     def patches(self) -> pd.DataFrame:
         """Every planned patch, skipped and retired ones included (`tables.PATCHES`)."""
-        return PATCHES.read(self.path)
+        return self.read(PATCHES)
 
     @cached_property
     def store(self) -> zarr.Group:
         """The Zarr group; `reflectance` is int16 [row, band, y, x]."""
         place = self._place
         with told(self.path, place):
-            return zarr.open_group(remote.zarr_store(place / STORE) if place else self.path / STORE, mode="r")
+            group = zarr.open_group(
+                remote.zarr_store(place / STORE) if place else self.path / STORE, mode="r"
+            )
+        if place:
+            self.proof.require_table(PATCHES, str(group.attrs.get("plan", "")))
+        return group
 
     @property
     def nominal_nm(self) -> npt.NDArray[np.float64]:
@@ -203,7 +209,7 @@ class Dataset:
         """The patches with these columns at least, and those that conditions need; None: all."""
         if columns is None or "patches" in self.__dict__:
             return self.patches
-        return PATCHES.read(self.path, list(dict.fromkeys([*columns, *more, *select.NEEDED])))
+        return self.read(PATCHES, list(dict.fromkeys([*columns, *more, *select.NEEDED])))
 
     def _written(self, location: str) -> pd.DataFrame:
         if not isinstance(location, str):
@@ -240,6 +246,21 @@ class Dataset:
             "nodata": NODATA,
         }
         return xr.DataArray(values, coords, ("date", "band", "y", "x"), REFLECTANCE, attributes)
+
+    def read(self, table: Table, columns: list[str] | None = None) -> pd.DataFrame:
+        """A table of this dataset.
+
+        Args:
+            table: one of `spectralearth_build.tables`.
+            columns: which columns; None for all.
+
+        Raises:
+            UsageError: it is missing or lacks columns.
+            DamagedError: it cannot be read, or is of another dataset.
+        """
+        if self._place is None:  # else the copies here were compared with the manifest, and the store is far
+            self.proof.require_table(table, str(self.store.attrs.get("plan", "")))
+        return table.read(self.path, columns)
 
     def require_row(self, row: int, pixels: npt.NDArray[np.int16]) -> None:
         """Make sure that pixels [band, y, x] are those that the tables mean by a row of the store.

@@ -95,7 +95,7 @@ class LabelSet:
     @cached_property
     def table(self) -> pd.DataFrame:
         """The patches that have a map, in order of rows (columns: `spectralearth_build.tables.LABELS`)."""
-        found = LABELS.read(self.dataset.path)
+        found = self.dataset.read(LABELS)
         mine = found[(found["label"] == self.name) & (found["status"] == "written")].reset_index(drop=True)
         return mine if self.other is None else self._counted(mine)
 

@@ -212,7 +212,7 @@ def _given(patches: pd.DataFrame, opened: Dataset) -> pd.DataFrame:
         )
     if proof in patches:
         return patches[list(COLUMNS)]
-    known = PATCHES.read(opened.path, ["store_row", proof]).set_index("store_row")[proof]
+    known = opened.read(PATCHES, ["store_row", proof]).set_index("store_row")[proof]
     return patches[asked].assign(checksum=known.reindex(patches["store_row"]).to_numpy())
 
 

@@ -130,10 +130,11 @@ def plan(dataset: Path, config: Config, executor: Executor) -> Plan:
         "counts": _counts(judged, tables),
         "estimate": asdict(expected),
     }
+    plans = [str(each["id"]) for each in record["generations"]]
     remove(table_folder(dataset) / MAP)  # it shows another plan
     with replaced_together(dataset) as folder:
         for table, frame in zip(PLANNED, (*vars(tables).values(), judged), strict=True):
-            table.write(frame, folder)
+            table.write(frame, folder, plans)
         write_bytes(folder / FILE, json.dumps(record, indent=1, sort_keys=True).encode())
     return _plan_of(record, fresh=True)
 

@@ -7,19 +7,19 @@ size is compared with the manifest.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from spectralearth_build.columns import Table
 from spectralearth_build.errors import DamagedError
 from spectralearth_build.storage.url import Remote
 from spectralearth_build.store.codec import checksum_of
-from spectralearth_build.store.manifest import MANIFEST
+from spectralearth_build.store.manifest import MANIFEST, listed
+from spectralearth_build.store.task import PLAN
 
 AGAIN = "Files of several datasets or places were mixed up: copy it again, or run `repair DATASET --archive ARCHIVE`."
 
@@ -52,23 +52,41 @@ class Proof:
                 what = f"Row {row} does not hold what the table of this dataset says."
                 raise DamagedError(what, self._where(shard), AGAIN)
         elif shard not in self._measured:
-            expected, found = self._sizes.get(shard), self._size(shard)
+            expected, found = self._promised(shard), self._size(shard)
             if expected is not None and found != expected:
                 what = f"The shard has {found} bytes, {MANIFEST} says {expected}."
                 raise DamagedError(what, self._where(shard), AGAIN)
             self._measured.add(shard)
 
+    def require_table(self, table: Table, plan: str) -> None:
+        """Make sure that a table belongs to the store.
+
+        It bears the ids of all generations of its plan, and may have grown since the store was published. Of those
+        that bear none, from earlier versions, the size is compared with the manifest, unless they have grown.
+
+        Args:
+            table: the table.
+            plan: the plan that the store was published with.
+
+        Raises:
+            DamagedError: it is of another dataset, or older than the store.
+        """
+        plans, path = table.plans_of(self.folder), self.folder / table.file
+        if plans:
+            if plan not in plans:
+                raise DamagedError("It belongs to another dataset than the store beside it.", path, AGAIN)
+        elif path.is_file() and self._planned() == plan:
+            expected, found = self._promised(table.file), path.stat().st_size
+            if expected not in (None, found):
+                raise DamagedError(f"It has {found} bytes, {MANIFEST} says {expected}.", path, AGAIN)
+
     def _where(self, shard: str) -> str:
         return str(self.remote / shard if self.remote else self.folder / shard)
 
-    @cached_property
-    def _sizes(self) -> Mapping[str, int]:
-        """Bytes of each file, by the manifest; nothing if that cannot be read."""
-        try:
-            files = json.loads((self.folder / MANIFEST).read_bytes())["files"]
-            return {name: entry["bytes"] for name, entry in files.items()}
-        except (OSError, ValueError, LookupError, TypeError, AttributeError):
-            return {}
+    def _promised(self, name: str) -> int | None:
+        """Bytes of a file by the manifest; None if it says nothing."""
+        entry = listed(self.folder, name)
+        return None if entry is None else int(entry["bytes"])
 
     def _size(self, shard: str) -> int | None:
         if self.remote is None:
@@ -78,3 +96,10 @@ class Proof:
 
         meta = Client(self.remote).head(shard)
         return None if meta is None else meta.size
+
+    def _planned(self) -> str:
+        """Id of the plan that is there, which may have grown since."""
+        try:
+            return str(json.loads((self.folder / PLAN).read_bytes())["id"])
+        except (OSError, ValueError, LookupError, TypeError):
+            return ""

@@ -131,7 +131,7 @@ def store_files(
         arrays[definition.array] = label_document(definition, planned.shards, planned.shard_rows)
         files[definition_name(definition.label)] = definition.data
     if labels:
-        files[LABELS.file] = LABELS.encode(frame(labels, patches))
+        files[LABELS.file] = LABELS.encode(frame(labels, patches), planned.plans)
     for name in (schema.REFLECTANCE, *(each.definition.array for each in labels)):
         files[f"{schema.STORE}/{name}/zarr.json"] = schema.metadata_bytes(arrays[name])
     attributes = schema.root_attributes(planned.id, planned.codec, FORMAT, list(coordinates))
@@ -159,14 +159,15 @@ def _table_files(
     return {
         table.file: find(table.file).read_bytes()
         if _same(planned.tables[table.file], tables[table.file])
-        else table.encode(tables[table.file])
+        and table.plans_of(find(table.file).parent) == planned.plans
+        else table.encode(tables[table.file], planned.plans)
         for table in FINAL
     }
 
 
-def encoded_tables(tables: Mapping[str, pd.DataFrame]) -> dict[str, bytes]:
+def encoded_tables(tables: Mapping[str, pd.DataFrame], plans: Sequence[str]) -> dict[str, bytes]:
     """Final tables as the bytes of their files, by name."""
-    return {table.file: table.encode(tables[table.file]) for table in FINAL}
+    return {table.file: table.encode(tables[table.file], plans) for table in FINAL}
 
 
 def _same(before: pd.DataFrame, after: pd.DataFrame) -> bool:

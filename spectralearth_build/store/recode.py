@@ -33,7 +33,7 @@ from spectralearth_build.store.publish import store_files
 from spectralearth_build.store.seal import sealed
 from spectralearth_build.store.shard import ShardReader, write_shard
 from spectralearth_build.store.task import PLAN, Planned, load_plan
-from spectralearth_build.tables import PATCHES, SPLITS
+from spectralearth_build.tables import LABELS, LOCATIONS, OVERLAPS, PATCHES, SPLITS, TILES, TUPLES
 
 
 @dataclass(frozen=True)
@@ -72,6 +72,10 @@ def recode(dataset: Path, target: Path, codec: str, executor: Executor | None = 
         write_bytes(target / PLAN, plan)
         for name in _kept(manifest):
             _copy(dataset, target, name, manifest["files"][name])
+        plans = [generation["id"] for generation in json.loads(plan)["generations"]]
+        for table in (TILES, OVERLAPS, TUPLES, LOCATIONS, PATCHES, LABELS):
+            if table.plans_of(target):  # else it is of an earlier version, and says nothing
+                table.write(table.read_arrow(target), target, plans)
         if (dataset / SPLITS.file).is_file():
             write_bytes(target / SPLITS.file, (dataset / SPLITS.file).read_bytes())
         planned = load_plan(target)

@@ -187,7 +187,7 @@ class _Job:
             except UsageError as error:
                 self.result.refused.append(f"{', '.join(sorted(hit))}: {error}")
                 return
-            encoded = encoded_tables(final_tables(planned, commits, failed))
+            encoded = encoded_tables(final_tables(planned, commits, failed), planned.plans)
             made |= {name: encoded[name] for name in hit}
         for name, data in made.items():
             self._accept(name, data)

@@ -108,6 +108,11 @@ class Planned:
         """Fingerprint of the first generation, which stays when the dataset grows."""
         return str(self.document["generations"][0]["id"])
 
+    @property
+    def plans(self) -> tuple[str, ...]:
+        """Fingerprints of all generations, oldest first; tables bear them."""
+        return tuple(str(generation["id"]) for generation in self.document["generations"])
+
     def plan_of(self, shard: int) -> str:
         """Fingerprint of the generation that a shard came with; its commit record bears it."""
         generations = self.document["generations"]

@@ -7,19 +7,21 @@ import shutil
 
 import numpy as np
 import pytest
-from small_archive import cube_of, run_stages, spec_of, write_tile
+from small_archive import CONFIG, cube_of, run_stages, spec_of, tree, write_tile
 
 from spectralearth_build import open_dataset
+from spectralearth_build.cluster.inline import InlineExecutor
 from spectralearth_build.errors import DamagedError
 from spectralearth_build.export.pixels import Pixels
 from spectralearth_build.loader import GeoPatches, Loader, PatchDataset
+from spectralearth_build.pipeline import Run
 from spectralearth_build.store.codec import checksum_of
 from spectralearth_build.store.commit import decode, json_bytes
 from spectralearth_build.store.manifest import entry
 from spectralearth_build.store.schema import shard_name, shard_path
 from spectralearth_build.store.seal import KEY, sealed
 from spectralearth_build.store.verify import verify
-from spectralearth_build.tables import PATCHES, TILES
+from spectralearth_build.tables import LOCATIONS, PATCHES, TILES
 
 
 @pytest.fixture(scope="module")
@@ -152,9 +154,10 @@ def test_checksums_are_those_of_the_source_pixels(made):
 
 @pytest.fixture
 def old(own):
-    """The same dataset as the version before left it: nothing has checksums of pixels."""
-    patches = PATCHES.read(own).assign(checksum=None)
-    PATCHES.write(patches, own)
+    """The same dataset as the version before left it: nothing has checksums of pixels, tables bear no plans."""
+    for each in (TILES, LOCATIONS, PATCHES):
+        frame = each.read(own)
+        each.write(frame.assign(checksum=None) if each is PATCHES else frame, own)
     manifest = json.loads((own / "manifest.json").read_bytes())
     for path in (own / "commits").glob("*.json"):
         document = json.loads(path.read_bytes())
@@ -162,7 +165,8 @@ def old(own):
         path.write_bytes(json_bytes(document))
         assert decode(path.read_bytes()).encode() == path.read_bytes()
         manifest["files"][f"commits/{path.name}"] = entry(path.read_bytes())
-    manifest["files"]["patches.parquet"] = entry((own / "patches.parquet").read_bytes())
+    for each in (TILES, LOCATIONS, PATCHES):
+        manifest["files"][each.file] = entry((own / each.file).read_bytes())
     del manifest[KEY]
     (own / "manifest.json").write_bytes(json_bytes(sealed(manifest)))
     return own
@@ -189,3 +193,68 @@ def test_a_dataset_of_before_grows(made, old, tmp_path):
     assert verify(old, tmp_path / "archive") == []
     known = PATCHES.read(old).groupby("generation")["checksum"].count()
     assert known[0] == 0 < known[1]
+
+
+@pytest.fixture(params=[TILES, LOCATIONS, PATCHES], ids=lambda table: table.file)
+def table(request):
+    return request.param
+
+
+def of_table(folder, table):
+    return getattr(open_dataset(folder), table.file.partition(".")[0])
+
+
+def test_a_table_of_another_dataset(made, own, table):
+    shutil.copy(made / "b" / table.file, own / table.file)
+    with pytest.raises(DamagedError, match=f"{table.file}: It belongs to another dataset.*copy it again"):
+        of_table(own, table)
+    if table is PATCHES:
+        with pytest.raises(DamagedError, match="another dataset"):
+            Loader(own)
+        with pytest.raises(DamagedError, match="another dataset"):
+            open_dataset(own).query(columns=["patch_id"])
+
+
+def test_a_store_of_another_dataset(made, own, table):
+    shutil.rmtree(own / "store.zarr")
+    shutil.copytree(made / "b" / "store.zarr", own / "store.zarr")
+    with pytest.raises(DamagedError, match="another dataset"):
+        of_table(own, table)
+
+
+def test_a_table_from_before_a_growth(made, own, table, tmp_path):
+    """The store has grown, a table is stale; the other way round, the plan is ahead of the store, all is well."""
+    archive = shutil.copytree(made / "a-archive", tmp_path / "archive")
+    write_tile(archive, 14)
+    stale = (own / table.file).read_bytes()
+    run = Run(own, CONFIG, InlineExecutor())
+    run.scan(archive)
+    run.plan()
+    by_patch(own)
+    of_table(own, table)
+    run.cut(archive)
+    run.scan(archive)  # which says nothing new
+    assert verify(own) == []
+    of_table(own, table)
+    (own / table.file).write_bytes(stale)
+    with pytest.raises(DamagedError, match="another dataset"):
+        of_table(own, table)
+
+
+def test_a_table_of_another_dataset_of_before(made, old, table):
+    size = (old / table.file).stat().st_size
+    table.write(table.read(made / "b"), old)  # as a version before this would have written it
+    assert table.plans_of(old) == ()
+    if (old / table.file).stat().st_size == size:
+        pytest.skip("of the same size")
+    with pytest.raises(DamagedError, match=rf"{table.file}: It has \d+ bytes, manifest.json says"):
+        of_table(old, table)
+
+
+def test_repair_undoes_what_was_mixed_up(made, own):
+    before = tree(own)
+    first, second = (shard_path(own, shards_of(own, number)[0]) for number in (1, 2))
+    shutil.copy(first, second)
+    shutil.copy(made / "b" / PATCHES.file, own / PATCHES.file)
+    assert Run(own, CONFIG, InlineExecutor()).repair(made / "a-archive") == []
+    assert tree(own) == before

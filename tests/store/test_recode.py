@@ -15,6 +15,7 @@ from spectralearth_build.store import recode as module
 from spectralearth_build.store.codec import PRESETS
 from spectralearth_build.store.recode import recode
 from spectralearth_build.store.verify import verify
+from spectralearth_build.tables import LOCATIONS, OVERLAPS, PATCHES, TILES, TUPLES
 
 OTHERS = [codec for codec in PRESETS if codec != "spectral"]
 
@@ -43,7 +44,11 @@ def test_shards_are_those_of_a_build_with_that_codec(planned_study, finished_stu
     study.run(config=load(overrides={"store.shard_rows": 2, "store.codec": "fast"}))
     recode(finished_study.dataset, tmp_path / "new", "fast")
     built, recoded = hashes(study.dataset), hashes(tmp_path / "new")
+    tables = (TILES, OVERLAPS, TUPLES, LOCATIONS, PATCHES)
     named = {"plan.json", "manifest.json", "store.zarr/zarr.json", "report.html"}  # bear the plan's id
+    named |= {table.file for table in tables}
+    for table in tables:
+        assert table.read_arrow(tmp_path / "new").equals(table.read_arrow(study.dataset))
     same = [n for n in built if n not in named and not n.startswith("commits/")]
     assert any("reflectance/c." in name for name in same)
     assert {n: built[n] for n in same} == {n: recoded[n] for n in same}
