@@ -17,6 +17,7 @@ from spectralearth_build.cluster.sight import Blind, Sight, attempt_there
 from spectralearth_build.cluster.signals import raise_if_stopped
 from spectralearth_build.cluster.task import Failure, Look, attempt
 from spectralearth_build.errors import BuildError, StoppedError
+from spectralearth_build.files import replacing
 from spectralearth_build.progress import say
 from spectralearth_build.texts import counted
 
@@ -255,7 +256,6 @@ def reporting(path: str) -> Iterator[None]:
     if not path:
         yield
         return
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    with performance_report(filename=path, mode="inline"):
+    with replacing(Path(path)) as temporary, performance_report(filename=str(temporary), mode="inline"):
         yield
     say(f"Dask's performance report: {path}")

@@ -8,6 +8,8 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import gettempdir
 from typing import Any
 
 import dask
@@ -22,6 +24,7 @@ from spectralearth_build.cluster.security import security_of
 from spectralearth_build.cluster.signals import raise_if_stopped
 from spectralearth_build.config import RunConfig
 from spectralearth_build.errors import BuildError, ConfigError
+from spectralearth_build.faults import refusal
 from spectralearth_build.machine import memory_limit
 from spectralearth_build.progress import say
 from spectralearth_build.texts import counted
@@ -139,7 +142,8 @@ def _started(size: Size, dashboard: str, security: Security | None) -> Iterator[
         with cluster:
             yield cluster
         return
-    raise BuildError(f"The local Dask cluster does not start ({failure}).", remedy="Try --scheduler inline.")
+    what = f"The local Dask cluster does not start ({failure})."
+    raise refusal(Path(gettempdir())) or BuildError(what, remedy="Try --scheduler inline.")
 
 
 def _restorer(cluster: LocalCluster, workers: int) -> Callable[[], None]:

@@ -21,6 +21,7 @@ from spectralearth_build.archive.watched import sharing, watched
 from spectralearth_build.cluster import Executor, Failure
 from spectralearth_build.cluster.inline import InlineExecutor
 from spectralearth_build.errors import UsageError
+from spectralearth_build.faults import fault_of
 from spectralearth_build.files import PARTIAL
 from spectralearth_build.journal import newest
 from spectralearth_build.progress import track
@@ -126,6 +127,8 @@ def _published(dataset: Path) -> bytes:
         return (dataset / MANIFEST).read_bytes()
     except FileNotFoundError as error:
         raise UsageError(f"There is no {MANIFEST}.", dataset, "Run `cut`, or `build`, first.") from error
+    except OSError as error:
+        raise (fault_of(error) or error) from error
 
 
 def _check_published(dataset: Path, manifest: Mapping[str, Any]) -> None:
