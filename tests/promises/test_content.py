@@ -90,7 +90,9 @@ def text_replaced(own):
     """Tile 2 with another sun in its METADATA.XML."""
     xml = next((own / "archive" / spec_of(2).product_id).glob("*METADATA.XML"))
     text = xml.read_bytes()
-    place = text.index(b"<center>", text.index(b"<sunElevationAngle")) + len(b"<center>")
+    found = re.search(rb"<sunElevationAngle.*?<center[^>]*>\s*", text, re.DOTALL)
+    assert found is not None
+    place = found.end()
     other = b"1" if text[place : place + 1] != b"1" else b"2"
     written_like(xml, text[:place] + other + text[place + 1 :])
 
