@@ -125,7 +125,7 @@ def test_masks_that_are_gone(folder):
         masks.save(folder.path / row["mask"], whole)
     folder.add(rows[0])
     (folder.path / rows[0]["mask"]).unlink()
-    with pytest.raises(UsageError, match=r"1 masks.*masks/1\.mask.*Run `scan`"):
+    with pytest.raises(UsageError, match=r"1 mask .*masks/1\.mask.*Run `scan`"):
         folder.add(rows[1])
     folder.rows = folder.rows[:1]
     folder.add(tile(3, 5000, 0))  # does not touch it

@@ -71,7 +71,7 @@ def test_a_dataset_grows_as_a_local_one_does(local_archive, bucket, tmp_path):
 class Foreign:
     """Workers of another machine: they have none of the driver's files, and theirs are lost to the driver."""
 
-    workers, memory_limit = 1, None
+    workers, memory_limit, elsewhere = 1, None, True
 
     def run(self, stage, function, tasks):
         for key, arguments in tasks.items():
@@ -82,7 +82,7 @@ class Foreign:
             for folder in mirrors:
                 folder.rename(folder.with_name(f"{folder.name}-driver"))
             try:
-                outcome = self.elsewhere(key, *sent)
+                outcome = self.there(key, *sent)
             finally:
                 for folder in mirrors:
                     shutil.rmtree(folder, ignore_errors=True)
@@ -90,7 +90,7 @@ class Foreign:
             yield key, outcome
 
     @staticmethod
-    def elsewhere(key, function, arguments):
+    def there(key, function, arguments):
         from spectralearth_build.storage import attach
 
         with pytest.MonkeyPatch.context() as patch:
@@ -101,7 +101,7 @@ class Foreign:
 class ForeignWhenAttached:
     """An executor that is made where attachments are known."""
 
-    workers, memory_limit = 1, None
+    workers, memory_limit, elsewhere = 1, None, True
 
     def run(self, stage, function, tasks):
         return AttachedExecutor(Foreign(), current()).run(stage, function, tasks)

@@ -26,5 +26,5 @@ def test_requests_of_a_further_tile_and_shard(bucket, through, tmp_path):
     few, many = (requests_of(tiles, bucket, proxy, tmp_path) for tiles in (2, 4))
     further = {key: (many[key] - few[key]) / 2 for key in many}
     print(f"each further tile and its shard: {further}")
-    expected = {("tile", "read"): 13, ("tile", "write"): 2, ("shard", "read"): 1, ("shard", "write"): 2}
+    expected = {("tile", "read"): 20, ("tile", "write"): 2, ("shard", "read"): 1, ("shard", "write"): 2}
     assert further == expected
