@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from spectralearth_build.cluster import raise_if_stopped
 from spectralearth_build.dataset import maps
 from spectralearth_build.dataset.access import Dataset, open_dataset
 from spectralearth_build.dataset.report import figures, labels, pictures, summary
@@ -39,6 +40,7 @@ def write_report(dataset: Path) -> Path:
 
     Raises:
         UsageError: the dataset is not finished.
+        StoppedError: a signal came.
     """
     path = dataset / REPORT
     write_bytes(path, sealed_page(render(open_dataset(dataset))))
@@ -54,8 +56,10 @@ def render(dataset: Dataset) -> str:
     environment.filters |= {"n": "{:,.0f}".format, "day": "{:%Y-%m-%d}".format, "bytes": _bytes}
     written = dataset.query()
     parts: dict[str, Any] = _head(dataset, written) | _tables(dataset) | _origin(dataset.path)
-    if len(written):
-        parts |= _charts(dataset, written) | _pixels(dataset, written)
+    for draw in (_charts, _pixels) if len(written) else ():
+        raise_if_stopped()
+        parts |= draw(dataset, written)
+    raise_if_stopped()
     return environment.get_template("template.html.j2").render(parts)
 
 

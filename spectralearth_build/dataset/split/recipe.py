@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from spectralearth_build.arguments import number, whole
 from spectralearth_build.errors import DamagedError, UsageError
+from spectralearth_build.faults import fault_of, refused
 from spectralearth_build.files import replacing
 from spectralearth_build.tables import SPLITS
 
@@ -98,7 +99,11 @@ def read_splits(dataset: Path) -> pd.DataFrame | None:
     try:
         found: pd.DataFrame = pq.read_table(path, page_checksum_verification=True).to_pandas()
     except (OSError, ValueError) as error:
-        raise DamagedError(f"It cannot be read: {error}", path, "Delete it and run `split` again.") from error
+        if reason := fault_of(error, path) or refused(error, path):
+            raise reason from error
+        raise DamagedError(
+            f"It cannot be read: {error}.", path, "Delete it and run `split` again."
+        ) from error
     if not {column.name for column in SPLITS.columns} <= set(found):
         raise UsageError("It does not say the split of each patch.", path, "Use --anew to replace it.")
     return found
