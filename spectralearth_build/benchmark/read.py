@@ -11,7 +11,7 @@ from spectralearth_build.errors import ConfigError
 from spectralearth_build.evaluate.config import EvaluateConfig
 from spectralearth_build.settings import layered, read
 
-REMEDY = "docs/downstream.md explains each key; workflows/benchmark.toml is a complete example."
+REMEDY = "See docs/downstream.md, which explains each key, and workflows/benchmark.toml, a complete example."
 
 
 def load(path: Path, **run: object) -> BenchmarkConfig:
