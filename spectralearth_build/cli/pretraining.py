@@ -123,6 +123,7 @@ def export_encoder(
     Example: [bold]spectralearth-build export-encoder run/encoder.safetensors encoder.onnx[/bold]
     """
     need_torch()
+    from spectralearth_build.cluster.signals import raise_if_stopped
     from spectralearth_build.files import require_writable
     from spectralearth_build.pretrain.export import export_onnx, export_program
     from spectralearth_build.pretrain.weights import load_encoder
@@ -131,7 +132,9 @@ def export_encoder(
     if target.suffix not in forms:
         raise UsageError(f"Its name ends in {' or '.join(forms)}.", target, "Choose one of them.")
     require_writable(target)
-    forms[target.suffix](load_encoder(encoder), target, edge)
+    loaded = load_encoder(encoder)
+    raise_if_stopped()  # what follows takes long and cannot be interrupted
+    forms[target.suffix](loaded, target, edge)
 
 
 def line(figures: dict[str, float]) -> str:
