@@ -3,6 +3,7 @@
 import json
 import shutil
 
+import dask
 import pytest
 from tiny_archive import tree, write_tile
 
@@ -69,6 +70,14 @@ def test_a_refused_build_changes_nothing(call, archive, published, tmp_path, giv
     given_options = [text.format(other=tmp_path / "other.csv") for text in options]
     done = call("build", place, published[0], *INLINE, *given_options)
     assert (done.exit_code, words in " ".join(done.stderr.split())) == (code, True), done.output
+    unchanged(published)
+
+
+def test_a_scheduler_that_does_not_answer_changes_nothing(call, grown, published):
+    with dask.config.set({"distributed.comm.timeouts.connect": "1s"}):
+        done = call("build", grown, published[0], "--scheduler", "tcp://127.0.0.1:9")
+    assert done.exit_code == 2
+    assert "No Dask scheduler answers" in done.stderr
     unchanged(published)
 
 

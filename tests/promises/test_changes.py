@@ -156,3 +156,40 @@ def test_the_lock_ends_with_its_process(tmp_path):
         other.wait()
     with alone(tmp_path):
         pass
+
+
+class Crash(BaseException):
+    """Nothing in the code can catch it."""
+
+
+class AfterOneShard(InlineExecutor):
+    """Stops in the second task of cut."""
+
+    def run(self, stage, function, tasks):
+        for number, outcome in enumerate(super().run(stage, function, tasks)):
+            if stage == "cut" and number == 1:
+                raise Crash
+            yield outcome
+
+
+def test_readers_do_not_notice_a_growth_that_stops_nor_that_its_notes_are_deleted(own, tmp_path):
+    """The same tiles give the same plan again, of which something was cut already."""
+    before = tree(own / "d")
+    for number in (7, 10):
+        write_tile(own / "archive", number)
+    straight = shutil.copytree(own, tmp_path / "straight") / "d"
+    run_stages(own / "archive", straight)
+    with pytest.raises(Crash):
+        run_stages(own / "archive", own / "d", AfterOneShard())
+    after = tree(own / "d")
+    assert len(after) > len(before)
+    assert {name: after[name] for name in before} == before
+    assert verify(own / "d") == []
+    shutil.rmtree(own / "archive" / spec_of(7).product_id)
+    with pytest.raises(PlanChangedError, match=spec_of(7).tile_id):
+        run_stages(own / "archive", own / "d")
+    assert tree(own / "d") == after
+    write_tile(own / "archive", 7)
+    shutil.rmtree(own / "d" / "work")
+    run_stages(own / "archive", own / "d")
+    assert tree(own / "d") == tree(straight)

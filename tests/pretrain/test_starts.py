@@ -1,0 +1,71 @@
+"""A start that is refused leaves nothing; files of another run, split or encoder are not overwritten."""
+
+import pandas as pd
+import pytest
+
+from spectralearth_build.errors import UsageError
+from spectralearth_build.pretrain.embed import write_embeddings
+from spectralearth_build.pretrain.setup import finish, prepare
+from spectralearth_build.pretrain.weights import load_encoder
+
+
+def with_setting(config, section, **values):
+    return config.model_copy(update={section: getattr(config, section).model_copy(update=values)})
+
+
+def test_a_start_that_is_refused_leaves_nothing(dataset, settings, tmp_path):
+    folder, sound = tmp_path / "run", settings("simclr", steps=1)
+    for config, words in (
+        (with_setting(sound, "data", split="train"), "no splits"),
+        (with_setting(sound, "data", min_dates=99), "No patch|no patch"),
+        (with_setting(sound, "data", labels=str(tmp_path / "absent")), "absent"),
+        (with_setting(sound, "train", batch=4000), "less than one batch"),
+        (with_setting(sound, "encoder", name="none"), "none"),
+    ):
+        with pytest.raises(UsageError, match=words):
+            prepare(dataset.folder, folder, config)
+        assert not folder.exists()
+    with pytest.raises(UsageError):
+        prepare(tmp_path / "nowhere", folder, sound)
+    assert not folder.exists()
+    prepare(dataset.folder, folder, sound)
+    assert [path.name for path in folder.iterdir()] == ["settings.json"]
+    with pytest.raises(UsageError, match="other settings"):
+        prepare(dataset.folder, folder, settings("simclr", steps=2))
+
+
+@pytest.mark.parametrize("name", ["encoder.safetensors", "manifest.json"])
+def test_a_run_does_not_begin_where_other_work_lies(dataset, settings, tmp_path, name):
+    (tmp_path / name).write_bytes(b"precious")
+    with pytest.raises(UsageError, match="Name a new folder"):
+        prepare(dataset.folder, tmp_path, settings("simclr", steps=1))
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_vectors_of_another_split_or_encoder_are_not_overwritten(dataset, settings, tmp_path):
+    encoders = [load_encoder(finish(prepare(dataset.folder, tmp_path / k, settings("simclr", seed=int(k)))))
+                for k in "12"]  # fmt: skip
+    locations = pd.read_parquet(dataset.folder / "locations.parquet")["location_id"]
+    other = tmp_path / "d"
+    other.mkdir()
+    for path in dataset.folder.iterdir():
+        (other / path.name).symlink_to(path)
+    parts = ["train" if k else "val" for k in range(len(locations))]
+    pd.DataFrame({"location_id": locations, "split": parts}).to_parquet(other / "splits.parquet")
+    output = tmp_path / "vectors.parquet"
+    train = write_embeddings(other, encoders[0], output, batch=4, split="train")
+    before = output.read_bytes()
+    for encoder, split, words in (
+        (encoders[0], "val", "split 'train'"),
+        (encoders[0], None, "split 'train'"),
+        (encoders[1], "train", "encoder "),
+    ):
+        with pytest.raises(UsageError, match=words):
+            write_embeddings(other, encoder, output, batch=4, split=split)
+        assert output.read_bytes() == before
+    assert write_embeddings(other, encoders[0], output, batch=4, split="train") == train
+    assert output.read_bytes() == before
+    output.write_text("notes")
+    with pytest.raises(UsageError, match="of something else"):
+        write_embeddings(other, encoders[0], output, batch=4, split="train")
+    assert output.read_text() == "notes"
