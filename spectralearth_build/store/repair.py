@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -267,11 +267,21 @@ class _Job:
                 "libraries are (see manifest.json). Build into a new folder."
             )
             return
+        write_bytes(self.folder / record, self._record(record))
         for name in (file, record):
             if _entry(self.dataset / name) != _entry(self.folder / name):
                 make_folder((self.dataset / name).parent)
                 move(self.folder / name, self.dataset / name)
                 self.result.repaired.append(name)
+
+    def _record(self, record: str) -> bytes:
+        """A commit record made again, as it was published: those of earlier versions knew no checksums of pixels."""
+        made = (self.folder / record).read_bytes()
+        plain = replace(decode(made), pixels=()).encode()
+        if self.expected:
+            return plain if self.expected.get(record) == entry(plain) else made
+        there = self.dataset / record
+        return plain if there.is_file() and there.read_bytes() == plain else made
 
     def _accept(self, name: str, data: bytes) -> None:
         """Put a small file into place, if it is what it must be."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import shutil
 
@@ -11,6 +12,7 @@ from small_archive import CONFIG, run_stages, tree, write_tile
 from spectralearth_build.cluster.inline import InlineExecutor
 from spectralearth_build.dataset.report.page import write_report
 from spectralearth_build.pipeline import Run
+from spectralearth_build.store.publish import publish
 from spectralearth_build.store.schema import shard_name, shard_path
 from spectralearth_build.store.seal import is_sealed, is_sealed_page
 from spectralearth_build.store.shard import ShardReader
@@ -154,7 +156,6 @@ def test_swapped_shards(dataset, archive):
 def test_a_stale_file(dataset, other, archive, name):
     before = tree(dataset)
     shutil.copy(other / name, dataset / name)
-    assert verify(dataset)
     if name == "manifest.json":
         return  # sound in itself: all other files differ from it, and none can be told to be right
     assert name in {damage.path for damage in verify(dataset)}
@@ -201,3 +202,24 @@ def test_what_the_archive_does_not_have_is_said_and_left(dataset, archive, tmp_p
     assert changed
     assert changed == {damage.path for damage in left}
     assert changed < {shard_name(n) for n in range(3)}
+
+
+def of_before(dataset):
+    """Make it a dataset of the versions whose commit records knew no checksums of pixels."""
+    for record in (dataset / "commits").glob("shard-*.json"):
+        document = json.loads(record.read_bytes())
+        del document["pixels"]
+        record.write_text(json.dumps(document, sort_keys=True, separators=(",", ":")) + "\n")
+    publish(dataset)
+
+
+@pytest.mark.parametrize("lost", [(), ("commits/shard-00000000.json",), ("manifest.json",)])
+def test_a_dataset_of_before_is_repaired_to_what_it_was(archive, dataset, lost):
+    """The same shard is cut again, and its record says again what the manifest vouches for, not more."""
+    of_before(dataset)
+    whole = tree(dataset)
+    flip(shard_path(dataset, 0), 5000)
+    for name in lost:
+        (dataset / name).unlink()
+    assert repaired(archive, dataset) == []
+    assert tree(dataset) == whole
