@@ -1,4 +1,4 @@
-"""Arguments of Python calls: what cannot be meant is refused at once, with what was expected."""
+"""Arguments of Python calls: an impossible one is refused at once, with what was expected."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def whole(name: str, value: object, least: int = 0) -> int:
     given = _real(value)
     if given.is_integer() and given >= least:
         return round(given)
-    what = f"{name} is a whole number, {least} or more; got {value!r}."
-    raise UsageError(what, remedy=f"Pass {name} as such a number.")
+    what = f"{name} must be a whole number, {least} or more; got {value!r}."
+    raise UsageError(what, remedy=f"Give a whole number, {least} or more.")
 
 
 def number(name: str, value: object, low: float, high: float = math.inf) -> float:
@@ -43,7 +43,7 @@ def number(name: str, value: object, low: float, high: float = math.inf) -> floa
     if low <= given <= high:
         return given
     span = f"from {low:g} to {high:g}" if math.isfinite(high) else f"{low:g} or more"
-    raise UsageError(f"{name} is a number, {span}; got {value!r}.", remedy=f"Pass {name} as such a number.")
+    raise UsageError(f"{name} must be a number, {span}; got {value!r}.", remedy=f"Give a number {span}.")
 
 
 def _real(value: object) -> float:
@@ -65,7 +65,7 @@ def names(name: str, value: object, known: Collection[str]) -> list[str]:
     """
     if isinstance(value, str | bytes) or not isinstance(value, Iterable):
         raise UsageError(
-            f"{name} is a list of names; got {value!r}.", remedy=f"Pass {name}=[{str(value)!r}]."
+            f"{name} must be a list of names; got {value!r}.", remedy=f"Pass {name}=[{str(value)!r}]."
         )
     listed = list(value)
     if unknown := [item for item in listed if item not in known]:
@@ -85,5 +85,5 @@ def pair(name: str, value: object, what: str) -> Sequence[object]:
         UsageError: it is no list or tuple of two.
     """
     if not isinstance(value, list | tuple) or len(value) != 2:
-        raise UsageError(f"{name} is two values, {what}; got {value!r}.", remedy=f"Pass {name}={what}.")
+        raise UsageError(f"{name} must be two values, {what}; got {value!r}.", remedy=f"Pass {name}={what}.")
     return value

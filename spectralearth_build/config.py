@@ -37,8 +37,8 @@ class ScanConfig(Section):
     )
     correction: Literal["land", "water"] = Field(
         default="land",
-        description="What values a dataset holds. land: surface reflectance, of land-mode products. water: normalised "
-        "water-leaving reflectance, of water-mode products. Of Combined products only the pixels of that kind count.",
+        description="What the values are. land: surface reflectance, from land-mode products. water: normalised "
+        "water-leaving reflectance, from water-mode products. Of Combined products only the pixels of that kind count.",
     )
     band_tolerance_nm: float = Field(
         default=1.0,
@@ -48,8 +48,8 @@ class ScanConfig(Section):
     )
     accept: Annotated[tuple[str, ...], BeforeValidator(waive.split), AfterValidator(waive.check)] = Field(
         default=(),
-        description="Tiles that are taken although a check speaks against them: TILE or TILE=CHECK, such as "
-        f"DT0000001849_005=hole. Checks: {', '.join(waive.CHECKS)}; without one all of them.",
+        description="Tiles to use although they fail a check: TILE or TILE=CHECK, such as "
+        f"DT0000001849_005=hole. Checks: {', '.join(waive.CHECKS)}; without CHECK, all of them.",
     )
 
 
@@ -72,13 +72,13 @@ class QualityConfig(Section):
         default=10.0,
         ge=-90,
         le=90,
-        description="Lowest sun, degrees; 0 and below is night. -90: tiles of unknown sun too.",
+        description="Lowest sun elevation, degrees; 0 and below is night. -90: also tiles of unknown sun.",
     )
     max_overall_quality: int = Field(
         default=1,
         ge=0,
         le=2,
-        description="Worst product: 0 nominal, 1 reduced, 2 low and those of unknown quality.",
+        description="Worst overall quality: 0 nominal, 1 reduced, 2 low; 2 also takes tiles of unknown quality.",
     )
 
 
@@ -174,8 +174,8 @@ class RunConfig(Section):
         default=0.0,
         ge=0,
         le=1,
-        description="Share of the products that may be quarantined without exit code 4, so that a chained job starts. "
-        "Files that cannot be opened and errors that are not the product's never count as accepted.",
+        description="Share of the products, 0 to 1, that may be quarantined without exit code 4, so that a chained job "
+        "starts. Files that cannot be opened and errors that are not the product's are never accepted.",
     )
     tls: str = Field(
         default="",

@@ -54,9 +54,9 @@ class PlanChangedError(BuildError):
 
 
 class NothingFoundError(UsageError):
-    """Nothing of what was given can be used, so there is nothing to make. Exit code 2."""
+    """None of the input can be used, so there is nothing to make. Exit code 2."""
 
-    remedy = "Check that archive, tile list and settings are those you mean."
+    remedy = "Check that the archive, the tile list and the settings are the right ones."
 
 
 class OutOfSpaceError(BuildError):
@@ -72,15 +72,15 @@ class StorageError(BuildError):
 
 
 class ArchiveError(BuildError):
-    """The archive, or a disk that it or the dataset lies on, is away or does not answer any more. Exit code 69."""
+    """The archive, or a disk that holds it or the dataset, is gone or no longer answers. Exit code 69."""
 
-    remedy = "Mount it again, or restore the connection, and run the same command again; no product was quarantined."
+    remedy = "Mount it again or restore the connection, then run the same command again; no product was quarantined."
 
 
 class MachineError(BuildError):
-    """This machine, its limits or an environment variable make everything fail, whatever files hold. Exit code 2."""
+    """This machine, one of its limits or an environment variable makes every product fail. Exit code 2."""
 
-    remedy = "Change it, and run the same command again."
+    remedy = "Change it and run the same command again."
 
 
 class StoppedError(BuildError):
@@ -101,8 +101,8 @@ class ProductError(BuildError):
     status = "quarantined"
     remedy = "Download the product again."
     lasting = True
-    """Whether the verdict stands for as long as the files stay the same. Otherwise disk, permissions or machine may
-    have been to blame, and every run asks again."""
+    """Whether the error stays for as long as the files are unchanged. Otherwise the disk, permissions or the machine
+    may have caused it, and every run tries the product again."""
 
     def __init__(self, what: str, path: Path | str | None = None, remedy: str | None = None) -> None:
         super().__init__(printable(what, limit=2000), path, remedy)  # it may quote what a file says
@@ -123,9 +123,9 @@ class UnreadableFileError(ProductError):
 
 
 class MediumError(UnreadableFileError):
-    """The disk or the connection fails while the file is read, although other files can be read."""
+    """The disk or the connection fails while this file is read, although other files can be read."""
 
-    remedy = "Check the disk, or copy the product from elsewhere; the next run tries it again by itself."
+    remedy = "Check the disk, or copy the product from elsewhere; the next run tries it again."
 
 
 class MissingFileError(ProductError):
@@ -150,7 +150,7 @@ class BrokenRasterError(ProductError):
 
 
 class HoleError(ProductError):
-    """No pixel is left beside those that were never written: blocks are missing or zeros, an interrupted download."""
+    """Every pixel with data lies in a hole: blocks are missing or zero, as after an interrupted download."""
 
 
 class WrongTypeError(ProductError):
@@ -178,9 +178,9 @@ class NoValidPixelError(ProductError):
 
 
 class ContentChangedError(ProductError):
-    """The product is not what scan read any more: it was replaced or changed since."""
+    """The product was replaced or changed after scan read it."""
 
-    remedy = "Run `build` again: it scans the product anew."
+    remedy = "Run `build` again; it scans the product again."
     lasting = False
 
 
@@ -236,28 +236,28 @@ class OutsideUtmError(ProductError):
 
 
 class OtherCorrectionError(ProductError):
-    """The values are of another quantity than asked for: of water mode, or of land mode where water is asked for."""
+    """The values are of another quantity: water mode in a land dataset, or land mode in a water dataset."""
 
     status = "rejected"
-    remedy = "Choose the other quantity with scan.correction, in a new dataset."
+    remedy = "To use it, set scan.correction to the other quantity in a new dataset."
 
 
 class UnknownCorrectionError(ProductError):
-    """The metadata name a correction that is not known, so nobody knows what the values are."""
+    """The metadata name an unknown correction, so it is not known what the values are."""
 
     status = "rejected"
-    remedy = "Order the product in land mode, or report the word if DLR's processor wrote it."
+    remedy = "Order the product in land mode; if DLR's processor wrote this word, please report it."
 
 
 class PoorQualityError(ProductError):
     """Night, low sun, or overall quality below the thresholds of the configuration."""
 
     status = "rejected"
-    remedy = "Relax the `quality` settings if you want it, or accept this tile alone: see scan.accept."
+    remedy = "To use it, relax the `quality` settings, or accept this tile alone with scan.accept."
 
 
 def is_lasting(error_class: str) -> bool:
-    """Whether a verdict of a class of this module, by name, stands for as long as the files stay the same."""
+    """Whether an error of a class of this module, by name, stays for as long as the files are unchanged."""
     kind = globals().get(error_class)
     return isinstance(kind, type) and issubclass(kind, ProductError) and kind.lasting
 

@@ -1,7 +1,7 @@
-"""What a refusal of the system means, however a library words it: no room, too few open files, a disk that fails.
+"""What an error of the system means, however a library words it: no space, too few open files, a failing disk.
 
-Libraries written in C or Rust raise errors of their own that only repeat the system's words, or nothing of them. Such a
-refusal says nothing about a product or a dataset, so it must never count as damage of one.
+Libraries written in C or Rust raise errors of their own that may or may not repeat the system's words. Such an error
+says nothing about a product or a dataset, so it must never count as damage.
 """
 
 from __future__ import annotations
@@ -38,18 +38,18 @@ _WRITABLE = "Make it writable and run the same command again; nothing that was w
 _REMEDIES = {
     errno.EFBIG: "Raise the limit on a file's size (`ulimit -f`), or use a file system that holds larger files.",
     errno.EROFS: _WRITABLE,
-    errno.EMFILE: "Raise the limit with `ulimit -n 4096`, or start fewer threads, and run the same command again.",
-    errno.ENFILE: "The machine's own limit is reached; close other programs and run the same command again.",
+    errno.EMFILE: "Raise the limit with `ulimit -n 4096`, or use fewer threads, and run the same command again.",
+    errno.ENFILE: "The limit of the whole machine is reached. Close other programs and run the same command again.",
     errno.ENOMEM: "Use fewer workers (run.workers) or a machine with more memory.",
 }
-_DISK = "Look at the disk, or the mount, and run the same command again; nothing that was written is lost."
-_ACCESS = "Check its owner and its permissions, or name another place."
+_DISK = "Check the disk or the mount, and run the same command again; nothing that was written is lost."
+_ACCESS = "Check its owner and permissions, or give another path."
 _YOURS = {
     errno.EACCES: _ACCESS,
     errno.EPERM: _ACCESS,
-    errno.ENOENT: "Check its name, and that what belongs there is mounted.",
-    errno.ENOTDIR: "Name a folder.",
-    errno.EISDIR: "Name a file.",
+    errno.ENOENT: "Check the path, and that its disk is mounted.",
+    errno.ENOTDIR: "Give a folder.",
+    errno.EISDIR: "Give a file.",
 }
 """What a user does about refusals that concern one place only, by the system's number."""
 _QUOTED = re.compile(r"'([^']+)'")

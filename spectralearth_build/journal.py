@@ -1,4 +1,4 @@
-"""Tables of a dataset that change together, and that wait until everything which can refuse has had its say.
+"""Tables of a dataset that change together, and only after all checks have passed.
 
 Two promises. First, several files are replaced as one: after a crash either all of them are the old ones or all the
 new ones. The new files are completed in a folder of their own; a list of them, written last, is the point of no
@@ -24,7 +24,7 @@ FOLDER = "work/pending"
 LIST = "complete.json"
 """Name of the list."""
 NEXT = "work/next"
-"""Where the tables of a dataset wait that are newer than those which were published."""
+"""Folder of the tables that are newer than the published ones."""
 _COMMITS, _MANIFEST, _PLAN, _TILES = "commits", "manifest.json", "plan.json", "tiles.parquet"
 
 
@@ -66,12 +66,12 @@ def table_folder(dataset: Path) -> Path:
 
 
 def newest(dataset: Path, name: str) -> Path:
-    """The file of a name that scan or plan wrote last: one that waits, or that of the dataset.
+    """The newest file of a name that scan or plan wrote: an unpublished one, or else that of the dataset.
 
     Args:
         dataset: the dataset.
         name: tiles.parquet, which scan may write alone, or a file that plan writes. These belong together, so all
-            those that wait count, or none of them.
+            unpublished ones count, or none of them.
     """
     waiting = (dataset / NEXT / (name if name == _TILES else _PLAN)).is_file()
     return (dataset / NEXT if waiting else dataset) / name
@@ -80,7 +80,7 @@ def newest(dataset: Path, name: str) -> Path:
 def plan_in_use(dataset: Path) -> Path | None:
     """The folder of the plan of which something was cut: its tiles must stay; None if there is none.
 
-    A plan that waits is in use as soon as a shard was cut that only it knows.
+    An unpublished plan is in use as soon as one of its new shards was cut.
     """
     cut = [int(path.stem.split("-")[1]) for path in (dataset / _COMMITS).glob("shard-*.json")]
     if not cut:
@@ -90,24 +90,24 @@ def plan_in_use(dataset: Path) -> Path | None:
 
 
 def refuse_half_grown(dataset: Path) -> None:
-    """Refuse a dataset of whose next plan something was cut, and not all.
+    """Refuse a dataset whose next plan is partly cut.
 
     Raises:
         UsageError: it is one.
     """
     if plan_in_use(dataset) == dataset / NEXT:
         raise UsageError(
-            "The dataset is growing, and not all is cut yet.", dataset, "Run `build` or `cut` first."
+            "The dataset is growing: some patches are not cut yet.", dataset, "Run `build` or `cut` first."
         )
 
 
 def forget_plan(dataset: Path) -> None:
-    """Take back a plan that waits."""
+    """Delete an unpublished plan."""
     remove(dataset / NEXT / _PLAN)  # first: it is what makes the others count
 
 
 def forget_waiting(dataset: Path) -> None:
-    """Take back all that waits, or clear it away once it was published."""
+    """Delete all unpublished tables, or what is left of them after publication."""
     forget_plan(dataset)
     for path in sorted((dataset / NEXT).glob("*")):
         remove(path)

@@ -37,7 +37,7 @@ def cache_note() -> str:
     """What to tell users of where compiled code is kept; empty if it is where it always is."""
     if not _elsewhere:
         return ""
-    remedy = "set NUMBA_CACHE_DIR to a folder of yours to keep it"
+    remedy = "to keep it, type `export NUMBA_CACHE_DIR=/a/folder/of/yours`"
     if folder := own_folder():
         return f"compiled code is kept in {folder}, so the first plan compiles; {remedy}"
-    return f"compiled code cannot be kept anywhere, so every run compiles, for a minute or so; {remedy}"
+    return f"compiled code cannot be kept anywhere, so every run compiles for about a minute; {remedy}"

@@ -1,4 +1,4 @@
-"""What this machine and its environment must give before any product is judged; a lack is no fault of a product."""
+"""What this machine and its environment must provide before any product is checked."""
 
 from __future__ import annotations
 
@@ -53,7 +53,9 @@ def clock_note(seconds: float | None = None) -> str:
     """
     year = time.gmtime(seconds).tm_year
     return (
-        f"This machine's clock says {year}: object stores and TLS will refuse." if year < FIRST_YEAR else ""
+        f"This machine's clock says {year}: object stores and TLS will fail. Set the clock."
+        if year < FIRST_YEAR
+        else ""
     )
 
 
@@ -118,20 +120,18 @@ def _check_gtiff() -> None:
             file.write(pixels)
         with memory.open() as file:
             if file.crs.to_epsg() != 32632 or not np.array_equal(file.read(), pixels):
-                raise ValueError("a GeoTIFF does not come back as it was written")
+                raise ValueError("a GeoTIFF does not read back as it was written")
 
 
 def _library_error(error: Exception, variables: tuple[str, ...]) -> MachineError:
     blamed = _given(variables) or _given(OF_BOTH)
     why = " ".join(str(error.__cause__ or error).split())[:300].rstrip(".")
-    what = f"GDAL or PROJ do not work here: every product would fail ({type(error).__name__}: {why})."
+    what = f"GDAL or PROJ does not work here, so every product would fail ({type(error).__name__}: {why})."
     if not blamed:
-        return MachineError(
-            what, remedy="Install rasterio and pyproj again: pip install --force-reinstall rasterio pyproj"
-        )
+        return MachineError(what, remedy="Type `pip install --force-reinstall rasterio pyproj`.")
     values = ", ".join(f"{name}={os.environ[name]}" for name in blamed)
-    remedy = f"Type `unset {' '.join(blamed)}`, and run the same command again."
-    return MachineError(f"{what} Their files may be those of another installation: {values}.", remedy=remedy)
+    remedy = f"Type `unset {' '.join(blamed)}` and run the same command again."
+    return MachineError(f"{what} They may be using files of another installation: {values}.", remedy=remedy)
 
 
 def _given(names: tuple[str, ...]) -> list[str]:
@@ -142,8 +142,8 @@ def _check_temporary() -> None:
     try:
         tempfile.gettempdir()
     except FileNotFoundError as error:
-        what = "No folder for temporary files can be written to."
-        raise MachineError(what, remedy="Set TMPDIR to one: export TMPDIR=/a/folder/of/yours") from error
+        what = "No folder for temporary files is writable."
+        raise MachineError(what, remedy="Type `export TMPDIR=/a/folder/of/yours`.") from error
 
 
 def _check_open_files() -> None:
@@ -159,4 +159,6 @@ def _check_open_files() -> None:
         soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     if soft != unlimited and soft < FILES:
         what = f"This process may open {soft} files; {FILES} are needed."
-        raise MachineError(what, remedy=f"Type `ulimit -n {FILES}`, or ask who set the limit to raise it.")
+        raise MachineError(
+            what, remedy=f"Type `ulimit -n {FILES}`, or ask your administrator to raise the limit."
+        )

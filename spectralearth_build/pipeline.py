@@ -65,7 +65,7 @@ class Run:
             say(f"scan: {line}")
         if holes := int((tiles["hole_fraction"] > 0).sum()):
             say(
-                f"scan: tiles with holes, which their windows avoid: {holes}; see hole_fraction in tiles.parquet"
+                f"scan: tiles with holes, where no window is placed: {holes}; see hole_fraction in tiles.parquet"
             )
         if newer := waiting(tiles):
             more = f" and {len(newer) - 3} more" if len(newer) > 3 else ""
@@ -122,7 +122,7 @@ class Run:
         changed = self.cut(archive)
         if not changed:
             return
-        say(f"cut: {counted(changed, 'tile')} changed since the scan; the products are read again")
+        say(f"cut: {counted(changed, 'tile')} changed since the scan; scanning and planning again")
         for stage in (self.scan, lambda _: self.plan(), self.cut):
             raise_if_stopped()
             stage(archive)
@@ -190,7 +190,7 @@ def build(
     refuse_early(archive, dataset, config)
     with connect(config.run, planned_memory(dataset)) as executor:
         if retry:
-            say(f"{counted(retry_quarantined(dataset), 'verdict')} on products forgotten")
+            say(f"trying {counted(retry_quarantined(dataset), 'quarantined product')} again")
         run = Run(dataset, config, executor)
         run.scan(archive)
         raise_if_stopped()
@@ -204,7 +204,7 @@ def build(
 
 
 def refuse_early(archive: Path, dataset: Path, config: Config) -> None:
-    """Refuse what a later stage would refuse, as far as it can be known before an archive is scanned.
+    """Refuse early what a later stage would refuse, where this can be known before the archive is scanned.
 
     Raises:
         UsageError: the archive is empty, or the tile list cannot be read.
@@ -271,9 +271,11 @@ def quarantined(dataset: Path, share: float = 0.0) -> bool:
     found = causes(tiles)
     if not found or not accepted(tiles, share):
         if found and share:
-            say(f"quarantined: {found}: more, or of another kind, than run.accept_quarantined covers")
+            say(
+                f"quarantined: {found}: not covered by run.accept_quarantined (too many, or unreadable files)"
+            )
         return bool(found)
-    say(f"quarantined: {found} of {counted(len(tiles), 'product')}: accepted, as asked for")
+    say(f"quarantined: {found} of {counted(len(tiles), 'product')}: accepted by run.accept_quarantined")
     return False
 
 

@@ -51,7 +51,7 @@ def set_quiet(quiet: bool) -> None:
 
 
 def say(text: str) -> None:
-    """Print ``text``, above the bar if there is one; brackets in it are just brackets, and any path can be said."""
+    """Print ``text``, above the bar if there is one; brackets in it are plain text, so any path can be printed."""
     if not _screen.quiet:
         _screen.get().print(as_text(text))
 

@@ -1,4 +1,4 @@
-"""Standard streams of the command line: what nobody takes any more stops no run.
+"""Standard streams of the command line: a closed or full stream stops no run.
 
 A reader that went away (``| head``), a log on a full disk, a stream that was never open: messages go nowhere, and the
 run goes on. Whose result is what it prints asks `require_told` at its end.
@@ -55,8 +55,8 @@ def require_told() -> None:
     sys.stdout.flush()
     if _failures and _failures[0].errno != errno.EPIPE:
         raise OutOfSpaceError(
-            f"Standard output took not all that was printed ({_failures[0].strerror}).",
-            remedy="Free some space where it goes and run the same command again.",
+            f"Standard output could not be written ({_failures[0].strerror}).",
+            remedy="Free some space there and run the same command again.",
         )
 
 

@@ -41,7 +41,7 @@ TILES = Table(
         Column(
             "path",
             pa.string(),
-            "Path below the archive; members of an archive behind '!', bytes that are not UTF-8 as \\xff.",
+            "Path below the archive; members of a .zip or .tar after '!', bytes that are not UTF-8 as \\xff.",
         ),
         Column("status", pa.string(), "used, unused, superseded, duplicate, rejected or quarantined."),
         Column("reason", pa.string(), "Why it is not used, in words; empty when used."),
@@ -59,7 +59,7 @@ TILES = Table(
         Column(
             "content",
             pa.string(),
-            "What identifies the files that scan read: digests by layer, as JSON; cut refuses others.",
+            "Digests by layer of the files that scan read, as JSON; cut refuses other files.",
             later=True,
         ),
         Column(
@@ -69,13 +69,13 @@ TILES = Table(
         Column(
             "hole_fraction",
             pa.float64(),
-            "Pixels that were never written, by what the file holds / pixels inside the swath; null: not looked for.",
+            "Pixels in holes / pixels inside the swath; null: not looked for.",
             later=True,
         ),
         Column(
             "accepted",
             pa.string(),
-            "Checks that scan.accept waives for the tile, with spaces between them; null: none.",
+            "Checks that scan.accept waived for the tile, separated by spaces; null: none.",
             later=True,
         ),
         Column(
@@ -110,18 +110,21 @@ TILES = Table(
             later=True,
         ),
         Column(
-            "correction_assumed", pa.bool_(), "The product does not say it; it counts as land.", later=True
+            "correction_assumed",
+            pa.bool_(),
+            "The product names no correction; it counts as land.",
+            later=True,
         ),
         Column(
             "water_type",
             pa.string(),
-            "Kind of water that the correction took, Clear, Turbid or Highly_Turbid; null: not said.",
+            "Kind of water that the correction assumed: Clear, Turbid or Highly_Turbid; null: not given.",
             later=True,
         ),
         Column(
             "cirrus_haze_removal",
             pa.bool_(),
-            "Cirrus and haze were removed from the pixels; null: not said.",
+            "Whether cirrus and haze were removed from the pixels; null: not given.",
             later=True,
         ),
     ),
@@ -192,8 +195,8 @@ PATCHES = Table(
         Column(
             "checksum",
             pa.int64(),
-            "crc32c of the patch's pixels, int16 [band, y, x], little-endian; null where none were written, or by an "
-            "earlier version. Readers compare it.",
+            "crc32c of the patch's pixels, int16 [band, y, x], little-endian; null if none were written, or if an "
+            "earlier version wrote them. Readers compare it.",
             later=True,
         ),
         Column("cloud_fraction", pa.float64(), "Share of the window's pixels under cloud, 0-1."),
@@ -210,13 +213,13 @@ PATCHES = Table(
         Column(
             "correction",
             pa.string(),
-            "What the values are, as of its tile: land, water, or combined (only its pixels of the dataset's kind).",
+            "What the values are, as for its tile: land, water, or combined (only the pixels of the dataset's kind).",
             later=True,
         ),
         Column(
             "correction_assumed",
             pa.bool_(),
-            "The tile's product does not say it; it counts as land.",
+            "The tile's product names no correction; it counts as land.",
             later=True,
         ),
     ),
@@ -234,7 +237,7 @@ QUARANTINE = Table(
         Column(
             "path",
             pa.string(),
-            "Path below the archive; members of an archive behind '!', bytes that are not UTF-8 as \\xff.",
+            "Path below the archive; members of a .zip or .tar after '!', bytes that are not UTF-8 as \\xff.",
         ),
         Column("reason", pa.string(), "What was found and what was expected."),
         Column("remedy", pa.string(), "What to do about it."),
@@ -278,7 +281,7 @@ LABELS = Table(
         Column(
             "checksum",
             pa.int64(),
-            "crc32c of its map as stored, little-endian; null where there is none, or by an earlier version.",
+            "crc32c of its map as stored, little-endian; null if there is none, or if an earlier version wrote it.",
             later=True,
         ),
     ),

@@ -6,14 +6,14 @@ import re
 from collections.abc import Iterable
 
 CHECKS = {
-    "hole": "parts of the image that look as if they had never been written count as data",
-    "size": "the raster may have another size than its metadata say",
-    "corners": "the raster may lie elsewhere than its metadata say",
+    "hole": "parts of the image that look as if they were never written count as data",
+    "size": "the size of the raster may differ from its metadata",
+    "corners": "the position of the raster may differ from its metadata",
     "bands": "bands may be up to 5 nm from their nominal wavelengths",
-    "latitude": "it may lie poleward of 84 degrees north or 80 degrees south",
-    "correction": "its metadata may name a correction that is not known; it counts as land mode",
-    "sun": "the sun may stand lower than quality.min_sun_elevation",
-    "quality": "its overall quality may be worse than quality.max_overall_quality",
+    "latitude": "the tile may lie poleward of 84 degrees north or 80 degrees south",
+    "correction": "the metadata may name an unknown correction; the tile counts as land mode",
+    "sun": "the sun may be lower than quality.min_sun_elevation",
+    "quality": "the overall quality may be worse than quality.max_overall_quality",
 }
 """What may be waived, and what that means."""
 _ENTRY = re.compile(r"(DT\d{10}_\d{3})(?:=(\w+))?", re.ASCII)

@@ -102,14 +102,14 @@ def test_what_cannot_be_written_to_is_refused_with_its_name_and_a_remedy(tmp_pat
     require_writable(tmp_path / "new" / "file.txt")
     (tmp_path / "file").write_bytes(b"kept")
     require_writable(tmp_path / "file")  # it would be replaced, as a whole
-    with pytest.raises(UsageError, match=r"file: Not a directory. Name a folder."):
+    with pytest.raises(UsageError, match=r"file: Not a directory. Give a folder."):
         require_writable(tmp_path / "file" / "inside")
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 @pytest.mark.parametrize(
     ("number", "code", "remedy"),
-    [(errno.EACCES, 2, "permissions"), (errno.ENOENT, 2, "mounted"), (errno.EISDIR, 2, "Name a file."),
+    [(errno.EACCES, 2, "permissions"), (errno.ENOENT, 2, "mounted"), (errno.EISDIR, 2, "Give a file."),
      (errno.EROFS, 28, "writable"), (errno.ENOSPC, 28, "Free some space"), (errno.EIO, 69, "disk"),
      (errno.EINVAL, 70, "")],
 )  # fmt: skip

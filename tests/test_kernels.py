@@ -71,7 +71,7 @@ def test_nothing_is_writable_but_the_folder_for_temporary_files(package, tmp_pat
     assert folder.name == f"spectralearth-build-{os.geteuid()}"
     assert folder.stat().st_mode & 0o777 == 0o700
     assert list(folder.rglob("*.nbi")), "the next process need not compile"
-    assert f"kept in {folder}, so the first plan compiles; set NUMBA_CACHE_DIR" in said
+    assert f"kept in {folder}, so the first plan compiles; to keep it, type `export NUMBA_CACHE_DIR" in said
 
 
 @pytest.mark.parametrize("poison", ["open to all", "a link"])

@@ -39,13 +39,13 @@ def run(*words, **variables):
 def test_the_data_of_another_proj(name, old_proj):
     done = run("-c", CHECK, **{name: str(old_proj)}, LD_LIBRARY_PATH="/nonexistent")
     assert "MachineError" in done.stderr
-    assert f"Type `unset {name}`," in done.stderr
+    assert f"Type `unset {name}` and" in done.stderr
     assert f"{name}={old_proj}" in done.stderr
 
 
 def test_a_gdal_without_its_driver():
     done = run("-c", CHECK, GDAL_SKIP="GTiff", PROJ_NETWORK="OFF")
-    assert "Type `unset GDAL_SKIP`," in done.stderr
+    assert "Type `unset GDAL_SKIP` and" in done.stderr
 
 
 def test_variables_that_do_no_harm_are_left_alone():

@@ -1,4 +1,4 @@
-r"""Paths below an archive as text, whatever bytes the names of files have.
+r"""Paths below an archive as text, whatever bytes file names contain.
 
 Names on disk are bytes, and old disks and other systems leave some that are not UTF-8. In tables, and everywhere in
 this package, such a byte is written ``\xff``; only what touches the disk turns it into a byte again.

@@ -55,7 +55,7 @@ def check_metadata(name: ProductName, metadata: Metadata, path: Path, waived: Co
         raise WrongLevelError(f"The metadata are of level {metadata.level[:20]}.", path)
     if (metadata.datatake, metadata.tile) != (name.datatake, name.tile):
         raise MetadataMismatchError(
-            f"The metadata are of {metadata.datatake}_{metadata.tile:03d}, the files of {name.tile_id}.",
+            f"The metadata belong to {metadata.datatake}_{metadata.tile:03d}, the files to {name.tile_id}.",
             path,
             "Give each product a folder of its own, with the files as they were delivered.",
         )
@@ -65,7 +65,7 @@ def check_metadata(name: ProductName, metadata: Metadata, path: Path, waived: Co
 
 
 def check_scale(metadata: Metadata, index: npt.NDArray[np.int32], path: Path) -> None:
-    """Make sure that the kept bands are scaled as all are; what is said of bands without data does not matter.
+    """Make sure that the kept bands have the usual scale; bands without data are not checked.
 
     Args:
         metadata: what the metadata say.
@@ -77,7 +77,7 @@ def check_scale(metadata: Metadata, index: npt.NDArray[np.int32], path: Path) ->
     """
     gain, offset = np.nan_to_num(metadata.gain[index], nan=GAIN), np.nan_to_num(metadata.offset[index])
     if not (np.allclose(gain, GAIN, rtol=GAIN_TOLERANCE, atol=0) and np.all(offset == 0)):
-        remedy = "Use DLR's L2A product as delivered; what other processors make is not read."
+        remedy = "Use DLR's L2A product as delivered; output of other processors is not supported."
         raise MetadataMismatchError(f"Values are not reflectance times {1 / GAIN:.0f}.", path, remedy)
 
 
@@ -114,7 +114,7 @@ def check_image(
             f"The image has {image.height} x {image.width} pixels, the metadata say"
             f" {metadata.height} x {metadata.width}{': it looks like a crop' if cut else ''}.",
             path,
-            f"Use the product as delivered; if this part of it is meant, {_how(metadata, 'size')} takes it.",
+            f"Use the product as delivered. To use this part of it, type {_how(metadata, 'size')}.",
         )
     epsg = _epsg(image)
     if epsg != metadata.epsg:
@@ -140,11 +140,11 @@ def check_layer(layer: DatasetReader, image: DatasetReader, path: Path) -> None:
         MetadataMismatchError: it is on another grid.
     """
     if np.dtype(layer.dtypes[0]).kind not in "iu":
-        raise WrongTypeError(f"The layer is {layer.dtypes[0]}, not of whole numbers.", path)
+        raise WrongTypeError(f"The layer is {layer.dtypes[0]}, not an integer type.", path)
     if (layer.shape, _epsg(layer)) != (image.shape, _epsg(image)) or not layer.transform.almost_equals(
         image.transform
     ):
-        remedy = "Use all files of the product as delivered; crop or reproject none of them."
+        remedy = "Use all files of the product as delivered; do not crop or reproject any of them."
         raise MetadataMismatchError("The layer is not on the grid of the image.", path, remedy)
 
 
@@ -193,9 +193,9 @@ def _check_corners(metadata: Metadata, box: Box, epsg: int, path: Path) -> None:
     off = np.abs(found - np.array(box.bounds)).max() / PIXEL
     if not off <= CORNER_PIXELS:  # also where a corner cannot be projected
         raise MetadataMismatchError(
-            f"The borders of the footprint in the metadata are {off:.0f} pixels from the raster's.",
+            f"The footprint in the metadata is {off:.0f} pixels from the raster; at most {CORNER_PIXELS} are allowed.",
             path,
-            f"Use the product as delivered; if this part of it is meant, {_how(metadata, 'corners')} takes it.",
+            f"Use the product as delivered. To use this part of it, type {_how(metadata, 'corners')}.",
         )
 
 

@@ -38,22 +38,22 @@ def correction_of(text: str, path: Path, tile_id: str, waived: bool = False) -> 
         text: processing/correctionType; empty where it is absent.
         path: the metadata, for messages.
         tile_id: the tile, for messages.
-        waived: a word that is not known counts for nothing.
+        waived: an unknown word is ignored.
 
     Returns:
-        The correction, and whether it is assumed: what says nothing counts as land.
+        The correction, and whether it is assumed: a product that does not say it counts as land.
 
     Raises:
-        UnknownCorrectionError: it says something that is not known.
+        UnknownCorrectionError: the word is unknown.
     """
     word = re.sub(r"[\s_-]", "", text.lower())
     if word in SILENT or (waived and word not in KINDS):
         return "land", True
     if word not in KINDS:
         raise UnknownCorrectionError(
-            f"processing/correctionType is '{text[:40]}', none of Land_Mode, Water_Mode, Combined and NA.",
+            f"processing/correctionType is '{text[:40]}', not Land_Mode, Water_Mode, Combined or NA.",
             path,
-            f"Order it in land mode. If its values are of land mode, {how(tile_id, 'correction')} takes it.",
+            f"Order it in land mode. If its values are land mode, accept it with {how(tile_id, 'correction')}.",
         )
     return KINDS[word], False
 
@@ -68,7 +68,7 @@ def check_correction(correction: Correction, wanted: Quantity, path: str) -> Non
         raise OtherCorrectionError(
             f"This is a {correction}-mode product: {QUANTITY[correction]}, not {QUANTITY[wanted]}.",
             path,
-            f'To build from such products instead, set scan.correction = "{correction}" in a new dataset.',
+            f"To use such products, type --set scan.correction={correction} with a new dataset folder.",
         )
 
 
@@ -100,7 +100,7 @@ def of_quantity(
 
 
 def of_other_quantity(tiles: pd.DataFrame, names: Collection[str]) -> str:
-    """Why tiles of a dataset are not what they were, where their values are the reason; empty where they are not.
+    """Says which changed tiles of a dataset hold another quantity than it was taken for; empty if none do.
 
     Args:
         tiles: the tile table.
@@ -112,9 +112,8 @@ def of_other_quantity(tiles: pd.DataFrame, names: Collection[str]) -> str:
         return ""
     more = f" and {len(found) - 3} more" if len(found) > 3 else ""
     return (
-        " An earlier version, which did not ask what values are, took pixels of another quantity from "
-        f"{', '.join(found[:3])}{more}: of water-mode products, or of water in Combined ones. The dataset holds them "
-        "still, as its patches of these tiles."
+        f" The dataset still has patches of another quantity, from {', '.join(found[:3])}{more}: an earlier version, "
+        "which did not read the correction, cut them from water-mode products or from the water of Combined ones."
     )
 
 
@@ -130,13 +129,13 @@ def remarks(tiles: pd.DataFrame, wanted: Quantity) -> list[str]:
     if other:
         opposite = OPPOSITE[wanted]
         lines.append(
-            f'products of another quantity, not used: {other} (scan.correction = "{wanted}" takes '
+            f'products of another quantity, not used: {other} (scan.correction = "{wanted}" means '
             f'{QUANTITY[wanted]}; a dataset of {QUANTITY[opposite]} needs "{opposite}")'
         )
     sound = tiles[tiles["eligible"].astype(bool)]
     assumed = int(sound["correction_assumed"].eq(True).sum())
     if assumed:
-        lines.append(f"products that do not say how they were corrected, taken for land mode: {assumed}")
+        lines.append(f"products that do not name their correction, used as land mode: {assumed}")
     combined = int(sound["correction"].eq("combined").sum())
     if combined:
         lines.append(f"Combined products, of which only {wanted} pixels count: {combined}")

@@ -1,4 +1,4 @@
-"""What other programs leave in an archive: hidden files, half downloads, sidecars, trash and snapshots.
+"""What other programs leave in an archive: hidden files, partial downloads, sidecars, trash and snapshots.
 
 None of it is a product or part of one, wherever it lies: in a folder, a zip, a tar or an object store. Only names below
 the archive count, since an archive may itself lie in a hidden folder.
@@ -16,7 +16,7 @@ from spectralearth_build.texts import counted
 UNFINISHED = (
     ".part", ".partial", ".filepart", ".crdownload", ".opdownload", ".download", ".aria2", ".icloud", ".tmp", ".temp",
 )  # fmt: skip
-"""Suffixes that browsers, download managers, SFTP and sync clients give to a file that is not all there yet."""
+"""Suffixes that browsers, download managers, SFTP and sync clients give to a file that is not complete yet."""
 _SIDECARS = (".aux.xml", ".ovr", ".msk", "~")
 """Suffixes of what GDAL, QGIS and editors write beside a file."""
 _NAMES = {

@@ -1,4 +1,4 @@
-"""Which parts of a spectral image were never written: judged by what no sensor and no processor gives.
+"""Which parts of a spectral image were never written: judged by patterns that no sensor or processor produces.
 
 Zeros are data. Since V0103 the processor clips reflectance at 0: over real water 135 of the 202 kept bands are 0 in at
 least 95 % of the pixels, so whole lines and blocks of sound products hold nothing else. What water, snow, shadow and

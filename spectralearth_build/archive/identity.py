@@ -1,4 +1,4 @@
-"""What identifies the content of a product, so that cut knows that it reads what scan judged.
+"""What identifies the content of a product, so that cut can check that it reads what scan read.
 
 Small files count whole. Of the image, which takes long to read, its size, its grid, and pieces of blocks spread over
 bands and ground count, with their place in the file: where blocks are compressed, it tells of all blocks before.
@@ -25,7 +25,7 @@ from spectralearth_build.errors import ContentChangedError
 from spectralearth_build.overlap.lattice import PIXEL, Box
 
 PIECES = 64
-"""Blocks of an image that are looked at: if a tenth of it is other, all of them miss that once in a thousand times."""
+"""Blocks of an image that are looked at: if a tenth of it differs, all of them miss it once in a thousand times."""
 PIECE = 16 * 2**10
 """Bytes of a block that are looked at; a strip of a real cut-out has 768."""
 MASK = "mask"
@@ -35,9 +35,9 @@ _GOLDEN = (5**0.5 - 1) / 2
 _BLOCK = 2**20
 _WORDS = {
     SIZE: "its image has {now} bytes instead of {before}",
-    IMAGE: "its image has other pixels, or another grid",
-    METADATA: "its METADATA.XML is another one",
-    MASK: "its mask in the work folder is another one",
+    IMAGE: "its image has other pixels or another grid",
+    METADATA: "its METADATA.XML differs",
+    MASK: "its mask in the work folder differs",
 }
 
 Content = Mapping[str, str]
@@ -102,7 +102,7 @@ def require_content(before: Content, now: Content, path: str) -> None:
     other = sorted(key for key in before.keys() & now.keys() if before[key] != now[key])
     if SIZE in other and IMAGE in other:
         other.remove(IMAGE)
-    words = [_WORDS.get(key, f"its layer {key} is another one") for key in other]
+    words = [_WORDS.get(key, f"its layer {key} differs") for key in other]
     if words:
         said = "; ".join(words).format(now=now.get(SIZE), before=before.get(SIZE))
         raise ContentChangedError(f"It is not what was scanned: {said}.", path)
@@ -123,7 +123,7 @@ def require_place(image: DatasetReader, epsg: int, box: Box, path: str) -> None:
     now_epsg, now = place_of(image)
     said = f"it has {image.width} x {image.height} pixels instead of {box.width} x {box.height}"
     if (image.height, image.width) == (box.height, box.width):
-        said = "its image is on no lattice"
+        said = "its image is not on the 30 m lattice"
         if now is not None and now_epsg in (epsg, None):  # None: this machine's PROJ does not know
             if now == box:
                 return

@@ -88,7 +88,7 @@ def inspect_product(
         "correction_assumed": assumed,
         "water_type": metadata.water_type,
         "cirrus_haze_removal": metadata.cirrus_haze_removal,
-        "hole_fraction": hole,  # no part of the fingerprint: the mask says where, and plans of before lack it
+        "hole_fraction": hole,  # no part of the fingerprint: the mask says where, and earlier plans lack it
         "fingerprint": hashlib.sha256(told + coded.tobytes() + sums).hexdigest(),
         "content": encode(with_mask(witness.content, coded)),
         "geometry": shapely.to_wkb(footprint(inside, box, epsg), hex=True),
@@ -120,9 +120,9 @@ def _without_holes(pixels: PixelFacts, name: ProductName, product: Product) -> n
     valid = pixels.valid & ~pixels.hole
     if not valid.any():
         raise HoleError(
-            "No pixel is left: all that has data lies in parts of the file that were never written.",
+            "No pixel is left: every pixel with data lies in a part of the file that was never written.",
             product.image_path,
-            f"Download the product again. If it is as delivered, {how(name.tile_id, 'hole')} takes it as it is.",
+            f"Download the product again. If it is as delivered, accept it with {how(name.tile_id, 'hole')}.",
         )
     return valid
 

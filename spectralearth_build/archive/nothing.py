@@ -1,4 +1,4 @@
-"""Archives that hold nothing of use: said with what was found, why it is not used, and what to do."""
+"""Archives without a usable product: what was found, why it is not used, and what to do."""
 
 from __future__ import annotations
 
@@ -33,11 +33,13 @@ def refuse_empty(archive: Path, dataset: Path) -> None:
     if plan_in_use(dataset):
         require_archive(archive)
     if not archive.is_dir():
-        raise UsageError("The archive is no folder.", archive)
+        raise UsageError("The archive is not a folder.", archive, "Give the folder that holds the products.")
     with os.scandir(archive) as entries:
         if next(entries, None) is None:
             raise NothingFoundError(
-                "The archive is empty.", archive, "Is it the right folder? Is its disk mounted?"
+                "The archive is empty.",
+                archive,
+                "Check that it is the right folder and that its disk is mounted.",
             )
 
 
@@ -56,10 +58,10 @@ def refuse_gone(tiles: Collection[str], found: Collection[str], archive: Path, l
     if gone := sorted(set(tiles) - set(found)):
         there = " or not on the tile list" if listed else ""
         raise PlanChangedError(
-            f"Of the {counted(len(tiles), 'tile')} that patches of the dataset were cut from, {len(gone)} cannot be "
-            f"found here{there}: tiles gone: {_some(gone)}.",
+            f"The dataset was cut from {counted(len(tiles), 'tile')}, of which {len(gone)} "
+            f"{'is' if len(gone) == 1 else 'are'} not here{there}: tiles gone: {_some(gone)}.",
             archive,
-            "Use the archive with the old tiles and the new ones together (is it mounted?), or choose a new dataset "
+            "Check that the archive is mounted. Give one that has the old and the new tiles, or choose a new dataset "
             "folder.",
         )
 
@@ -80,10 +82,10 @@ def refuse_unlisted(listed: Collection[Listed], there: Collection[ProductName], 
         lines = [f"{line.tile_id} {line.version}".rstrip() for line in listed]
         tiles = sorted({name.tile_id for name in there})
         raise NothingFoundError(
-            f"Of the {counted(len(lines), 'tile')} on this list none is in the archive. The list begins with "
+            f"The archive has none of the {counted(len(lines), 'tile')} on this list. The list begins with "
             f"{_some(lines) or 'nothing'}; the archive has {_some(tiles) or 'no EnMAP products'}.",
             path,
-            "Give the list that belongs to this archive, or leave it out.",
+            "Give the list of this archive, or none.",
         )
 
 
@@ -120,7 +122,7 @@ def refuse_unusable(archive: Path, tiles: pd.DataFrame) -> None:
             for path, reason in zip(reasons["path"], reasons["reason"], strict=True)
         ),
         archive,
-        "Put L2A products there, as delivered, and run the same command again.",
+        "Add L2A products as delivered, and run the same command again.",
     )
 
 

@@ -1,7 +1,7 @@
-"""Whether an archive is there at all: what tells a fault of its disk, or of a machine, from one of a product.
+"""Whether an archive is there at all: this tells faults of a disk or a machine from faults of a product.
 
 A disk that was unmounted, a connection that broke and a machine that lacks a mount all look like many damaged products.
-So before a failure convicts a product, some files that were read well at the start are read again.
+So before a failure counts against a product, some files that could be read at the start are read again.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ HEAD = 4096
 
 @dataclass(frozen=True)
 class Seen:
-    """A file as it was when it was read well."""
+    """A file as it was when it could be read."""
 
     path: Path
     size: int
@@ -102,8 +102,8 @@ def away(root: Path, why: str, mount: Path | None = None) -> ArchiveError:
     """
     now = mount_of(root)
     if mount is not None and now != mount:
-        return ArchiveError(f"{mount}, on which it lies, is no longer mounted ({why}).", root)
-    return ArchiveError(f"It cannot be read ({why}). It lies on the file system mounted at {now}.", root)
+        return ArchiveError(f"Its file system, {mount}, is no longer mounted ({why}).", root)
+    return ArchiveError(f"It cannot be read ({why}). Its file system is mounted at {now}.", root)
 
 
 def mount_of(path: Path) -> Path:
@@ -139,13 +139,13 @@ def witness(archive: Path, products: Iterable[str]) -> Witness:
                 known.append(_seen_of(place))
     found = [files for files in grounds.values() if files]
     if not found:
-        raise away(archive, f"of {len(paths[::step])} products not one is there")
+        raise away(archive, f"none of {len(paths[::step])} products is there")
     return Witness(tuple(Ground(archive, mount_of(files[0].path), tuple(files)) for files in found))
 
 
 @contextmanager
 def noted(dataset: Path) -> Iterator[Ground]:
-    """Leave a note in a dataset's work folder: who can read it works on the same dataset. It goes afterwards.
+    """Write a note into a dataset's work folder: a process that can read it works on the same dataset. It is deleted.
 
     Where nothing may be written, a file of the dataset stands for the note.
     """

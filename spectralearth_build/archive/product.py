@@ -20,7 +20,7 @@ from spectralearth_build.archive.shelf import Shelf
 from spectralearth_build.errors import HostileNameError, MissingFileError, ProductError
 from spectralearth_build.texts import as_text, is_utf8
 
-_FORMAT = "Order the product as GeoTIFF; what ENVI, EnPT, ACOLITE and others make of products is not read."
+_FORMAT = "Order the product as GeoTIFF; output of ENVI, EnPT, ACOLITE and other software is not supported."
 WANTED = (METADATA, IMAGE, *QUALITY)
 """What is unpacked of a product."""
 
@@ -65,7 +65,7 @@ class Product:
             raise still_downloading(self.pending[name], self.path)
         if name in self.foreign:
             file = PurePosixPath(self.foreign[name]).name
-            raise MissingFileError(f"{file} is no GeoTIFF.", self.path, _FORMAT)
+            raise MissingFileError(f"{file} is not a GeoTIFF.", self.path, _FORMAT)
         raise MissingFileError(f"The product has no {name}.", self.path)
 
 

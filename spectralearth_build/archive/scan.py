@@ -73,7 +73,7 @@ def scan(
     if needed:
         require_archive(archive)
     elif not archive.is_dir():
-        raise UsageError("The archive is no folder.", archive)
+        raise UsageError("The archive is not a folder.", archive, "Give the folder that holds the products.")
     archive, work = archive.resolve(), dataset.resolve() / WORK
     listed = read_tile_list(Path(config.scan.manifest)) if config.scan.manifest else None
     delete_partials(work)

@@ -1,4 +1,4 @@
-"""An executor that looks at the archive before it lets a failure convict a product."""
+"""An executor that checks the archive before a failure counts against a product."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ LIMIT = 60.0
 OF_DISK = (MediumError.__name__, TimeLimitError.__name__)
 """Failures that a bad sector or a huge product may cause once, and a failing disk again and again."""
 MANY, OF = 5, 10
-"""So many of these among so many tasks that ended last are the disk's."""
+"""If `MANY` of the last `OF` tasks failed like this, the disk is at fault."""
 
 
 @contextmanager
 def watched(executor: Executor, archive: Path, dataset: Path, products: Iterable[str]) -> Iterator[Watched]:
     """Yield an executor for tasks that read products of an archive and write below a dataset.
 
-    When a task fails, the archive is looked at: if it is away, the run ends, and no product is convicted. On a cluster
+    When a task fails, the archive is checked: if it is gone, the run ends and no product is quarantined. On a cluster
     each worker must see archive and dataset before it gets tasks.
 
     Args:
@@ -112,7 +112,7 @@ class Watched:
                 raise ArchiveError(
                     f"{MANY} of the last {len(latest)} products cannot be read ({failed}).",
                     self.archive,
-                    "Check its disk, or the connection to it, and run the same command again: none was convicted.",
+                    "Check its disk or connection and run the same command again; no product was quarantined.",
                 )
             yield key, outcome
 

@@ -30,13 +30,13 @@ STOPPED = 75
 
 MEANING = {
     DONE: "done",
-    DAMAGED: "verify found damage, or split --check a leak",
-    USAGE: "wrong usage or configuration, or nothing was found that can be used",
+    DAMAGED: "a dataset is damaged, or split --check found a leak",
+    USAGE: "wrong usage, configuration or environment, or no usable input",
     QUARANTINED: "done, but some tiles were quarantined (unless --accept-quarantined), or cells of a benchmark failed",
     NO_SPACE: "no space left",
-    NO_ANSWER: "an archive, a disk or an object store does not answer, or refuses",
+    NO_ANSWER: "an archive, a disk or an object store does not answer or refuses",
     FAILED: "something unexpected went wrong",
-    STOPPED: "stopped by a signal, run again to go on",
+    STOPPED: "stopped by a signal (the same command continues)",
 }
 """What each exit code says; scripts may rely on them."""
 

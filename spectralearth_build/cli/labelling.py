@@ -108,7 +108,8 @@ def _by_label(texts: list[str], labels: Iterable[str], default: str, option: str
         name, equals, value = text.partition("=")
         if equals and name not in found:
             raise UsageError(
-                f"{option} {text} is for a label that no --labels names.", remedy="Correct the name."
+                f"{option} {text} is for a label that no --labels names.",
+                remedy="Correct the name, or add --labels for it.",
             )
         found |= {name: value} if equals else dict.fromkeys(found, text)
     return found

@@ -98,7 +98,7 @@ Accept = Annotated[
     bool,
     typer.Option(
         "--accept-quarantined",
-        help="Exit with 0, not 4, although products were quarantined. Short for --set run.accept_quarantined=1.",
+        help="Exit with 0, not 4, if products were quarantined. Short for --set run.accept_quarantined=1.",
     ),
 ]
 Manifest = Annotated[

@@ -65,7 +65,9 @@ def synthesize(
     ] = "plain",
     corrections: Annotated[
         Literal["land", "mixed"],
-        typer.Option(help="mixed: also products of water mode, combined ones, and some that do not say it."),
+        typer.Option(
+            help="mixed: also water-mode and Combined products, and some that do not name their correction."
+        ),
     ] = "land",
     noise: Annotated[float, typer.Option(min=0, help="Factor on the sensor's noise.")] = 1.0,
     clouds: Annotated[bool, typer.Option(help="Whether there are clouds.")] = True,
@@ -73,8 +75,8 @@ def synthesize(
         bool,
         typer.Option(
             "--generations",
-            help="Pixels as generations of the processor deliver them: sea clipped at 0 from V0103 on, snow beyond 1, "
-            "saturated and interpolated pixels; the first site lies at a coast.",
+            help="Pixels as different processor versions deliver them: sea clipped at 0 from V0103 on, snow beyond 1, "
+            "saturated and interpolated pixels. The first site lies on a coast.",
         ),
     ] = False,
     footprints_only: Annotated[
@@ -148,7 +150,7 @@ def _write_footprints(dataset: Path, tiles: int, seed: int) -> None:
     from spectralearth_build.tables import TILES
 
     if (dataset / TILES.file).exists():
-        raise UsageError(f"There is a {TILES.file} already.", dataset, "Name a new folder.")
+        raise UsageError(f"There is a {TILES.file} already.", dataset, "Give a new folder.")
     table = footprints(tiles, seed)
     dataset.mkdir(parents=True, exist_ok=True)
     path = TILES.write(table, dataset)

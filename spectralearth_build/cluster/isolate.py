@@ -54,12 +54,10 @@ _HEADROOM = 1 << 30
 class _LostError(Exception):
     """The process ended, or was ended, without an answer."""
 
-    def __init__(
-        self, what: str, kind: type[ProductError] = WorkerLostError, convicts_after: int = 1
-    ) -> None:
+    def __init__(self, what: str, kind: type[ProductError] = WorkerLostError, blamed_after: int = 1) -> None:
         super().__init__(what)
         self.kind = kind
-        self.convicts_after = convicts_after
+        self.blamed_after = blamed_after
         """How often this must happen to be the task's doing."""
 
 
@@ -72,8 +70,8 @@ def run_alone(
 ) -> T | Failure:
     """Run a task in its own process.
 
-    A task is convicted if its process crashes by itself, takes more memory or time than it may, ends in the same way
-    twice, or raises the same exception twice (see `attempt`). What comes from outside, such as SIGKILL, never convicts.
+    A task fails if its process crashes by itself, exceeds its memory or time limit, ends in the same way twice, or
+    raises the same exception twice (see `attempt`). A signal from outside, such as SIGKILL, does not count.
 
     Args:
         key: the task's key.
@@ -95,7 +93,7 @@ def run_alone(
             answer = _ask(dumps((key, function, arguments, memory_limit)), time_limit, memory_limit)
         except _LostError as lost:
             told.append(str(lost))
-            if told.count(str(lost)) >= lost.convicts_after:
+            if told.count(str(lost)) >= lost.blamed_after:
                 error = lost.kind(f"The process that worked on it, and on nothing else, {lost}.")
                 return Failure(key, lost.kind.__name__, str(error))
             continue
@@ -126,7 +124,7 @@ def _ask(request: bytes, time_limit: float, memory_limit: int | None) -> Any:  #
 def _receive(reader: Connection, process: Any, time_limit: float, memory_limit: int | None) -> Any:  # noqa: ANN401
     """What the process answers. Its time begins when it has started, which on a busy machine may take long."""
     try:
-        _wait(reader, process, _START_LIMIT, memory_limit, convicts_after=_NEVER)
+        _wait(reader, process, _START_LIMIT, memory_limit, blamed_after=_NEVER)
         reader.recv_bytes()
         _wait(reader, process, time_limit, memory_limit)
         return loads(reader.recv_bytes())
@@ -134,9 +132,9 @@ def _receive(reader: Connection, process: Any, time_limit: float, memory_limit: 
         process.join()
         code = process.exitcode
         if code >= 0:
-            raise _LostError(f"ended with exit status {code}", convicts_after=2) from None
+            raise _LostError(f"ended with exit status {code}", blamed_after=2) from None
         what = f"was killed by {signal.Signals(-code).name}"
-        raise _LostError(what, convicts_after=1 if -code in OWN_FAULT else _NEVER) from None
+        raise _LostError(what, blamed_after=1 if -code in OWN_FAULT else _NEVER) from None
 
 
 def _wait(
@@ -144,14 +142,14 @@ def _wait(
     process: Any,  # noqa: ANN401
     time_limit: float,
     memory_limit: int | None,
-    convicts_after: int = 1,
+    blamed_after: int = 1,
 ) -> None:
-    """Until there is something to read, or the process is to be given up; too late so often convicts the task."""
+    """Until there is something to read, or the process is to be given up; a task fails if it is too late this often."""
     deadline = time.monotonic() + time_limit
     while not reader.poll(_POLL):
         raise_if_stopped()
         if time.monotonic() > deadline:
-            raise _LostError(f"did not come back in {time_limit:g} seconds", TimeLimitError, convicts_after)
+            raise _LostError(f"did not come back in {time_limit:g} seconds", TimeLimitError, blamed_after)
         used = _resident(process.pid)
         if memory_limit is not None and used > memory_limit:
             what = f"took {format_bytes(used)} of memory, more than {format_bytes(memory_limit)}"

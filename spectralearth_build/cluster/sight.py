@@ -1,7 +1,7 @@
-"""Which workers of a cluster see what the driver sees: others, such as one without a mount, get no tasks.
+"""Which workers of a cluster see the same files as the driver: others, such as one without a mount, get no tasks.
 
-Each worker proves it before it gets its first task, and again whenever a task fails there: it is the suspect then, not
-the product.
+Each worker is checked before its first task, and again whenever a task fails on it, since then the worker is suspected
+before the product.
 """
 
 from __future__ import annotations
@@ -133,13 +133,13 @@ class Sight:
         self.blind[blind.worker] = blind
         if blind.worker not in self.said:
             self.said.add(blind.worker)
-            say(f"The worker {blind.worker} on {blind.host} gets no tasks. There: {_short(blind)}")
+            say(f"Worker {blind.worker} on {blind.host} gets no tasks: {_short(blind)}")
 
     def _nobody(self) -> None:
         found = [f"{blind.host}: {_short(blind)}" for blind in self.blind.values()]
         raise ArchiveError(
-            f"No worker of the cluster sees what this process sees. {' '.join(sorted(set(found))[:3])}",
-            remedy="Mount archive and dataset under the same path on every machine, and run again.",
+            f"No worker of the cluster sees the files that this process sees. {' '.join(sorted(set(found))[:3])}",
+            remedy="Mount archive and dataset at the same path on every machine, and run the same command again.",
         )
 
 

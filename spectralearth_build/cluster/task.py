@@ -83,7 +83,7 @@ def attempt(
     """Run a task here; what is wrong with its input becomes a `Failure`, if it is so twice.
 
     A disk that answers late, a file that another process has just deleted, are no fault of the tile: what ends
-    differently the next time convicts nobody, unless it fails `TRIES` times in a row.
+    differently the next time does not count, unless it fails `TRIES` times in a row.
 
     Args:
         key: the task's key.

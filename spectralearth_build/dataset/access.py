@@ -214,7 +214,7 @@ class Dataset:
     def _written(self, location: str) -> pd.DataFrame:
         if not isinstance(location, str):
             raise UsageError(
-                f"A location is named by text, got {location!r}.", self.path, "See `dataset.locations`."
+                f"location must be text; got {location!r}.", self.path, "See `dataset.locations`."
             )
         rows = self.patches[(self.patches["location_id"] == location) & (self.patches["status"] == "written")]
         if rows.empty:

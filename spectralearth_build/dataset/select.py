@@ -19,8 +19,8 @@ from spectralearth_build.tables import LOCATIONS, SPLITS
 
 Date = str | datetime | np.datetime64
 TimeRange = tuple[Date | None, Date | None]
-_BBOX = "bbox is four numbers in degrees: west, south, east, north; got {}."
-_BOX_REMEDY = "Write it like bbox=(5, 45, 16, 48), south before north."
+_BBOX = "bbox must be four numbers in degrees: west, south, east, north; got {}."
+_BOX_REMEDY = "Write, for example, bbox=(5, 45, 16, 48), south before north."
 NEEDED = ("location_id", "acquired", "cloud_fraction", "status")
 """Columns of the patches that conditions look at."""
 
@@ -117,7 +117,7 @@ def moment(date: object) -> pd.Timestamp:
         return stamp.tz_localize("UTC") if stamp.tz is None else stamp.tz_convert("UTC")
     except (ValueError, TypeError, AttributeError) as error:
         raise UsageError(
-            f"{date!r} is no date.", remedy="Write it as 2024-07-01 or 2024-07-01T10:20:30."
+            f"{date!r} is not a date.", remedy="Write it as 2024-07-01 or 2024-07-01T10:20:30."
         ) from error
 
 

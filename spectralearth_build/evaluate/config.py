@@ -39,7 +39,7 @@ UNDECISIVE = ("device", "memory_gb", "threads")
 
 
 class Training(Section):
-    """How a head, and what else the protocol trains, is trained. A benchmark sets these for many evaluations."""
+    """How the head, and whatever else the protocol trains, is trained. A benchmark sets these for many evaluations."""
 
     head: Head = ""
     """linear, knn or ridge of vectors; conv, fcn, unet, deeplab, upconv or ridge of maps. Empty: linear, or for
@@ -64,7 +64,7 @@ class Training(Section):
     boundary: NotNegative = 0.0
     """Segmentation: how much more a pixel at the border of two classes counts; 0: all count the same."""
     device: str = ""
-    """cuda, cpu, ...; empty: cuda where there is one."""
+    """cuda, cpu, ...; empty: cuda if available."""
     precision: Literal["", "bf16", "fp32"] = ""
     """Of the networks; empty: bf16 on a GPU, fp32 elsewhere."""
     memory_gb: NotNegative = 8.0
@@ -88,9 +88,9 @@ class EvaluateConfig(Training):
     nomenclature: str = ""
     """Table of classes; empty: that of the label set."""
     fraction: Annotated[float, Field(gt=0, le=1)] = 1.0
-    """Share of the locations of train whose labels are used; smaller shares are parts of larger ones."""
+    """Share of the train locations whose labels are used; smaller shares are subsets of larger ones."""
     seed: Seed = 0
-    """Of random weights, the choice of labels, the order of samples and crops."""
+    """Seed of random weights, choice of labels, order of samples and crops."""
     threads: CountOrNone = 0
     """Threads that read; 0: one a core."""
     encoder: EncoderConfig = EncoderConfig()

@@ -107,4 +107,4 @@ def _compare(before: dict[str, Any], now: dict[str, Any], folder: Path) -> None:
     """
     if changed := changes(before, now):
         remedy = "Choose another folder, or delete this one."
-        raise UsageError(f"It holds the result of something else:{listed(changed)}", folder, remedy)
+        raise UsageError(f"It holds the result of another evaluation:{listed(changed)}", folder, remedy)

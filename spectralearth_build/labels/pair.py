@@ -100,7 +100,7 @@ def pair(dataset: Path, requests: Sequence[Request], executor: Executor, anew: b
             f"{counted(len(failed), 'group')} of patches could not be labelled; the first, {failed[0].key}: "
             f"{failed[0].message}",
             dataset,
-            "Remove the cause, then run the same command again; what was done stays.",
+            "Fix the cause, then run the same command again; finished work is kept.",
         )
     return Paired(shards, LABELS.read(dataset))
 
@@ -142,7 +142,7 @@ class _Work:
             changed = ["its rasters or options were others"] if others else []
         if changed:
             raise UsageError(
-                f"There is a label {definition.label} already, made of something else:{listed(changed, 6)}",
+                f"Label {definition.label} exists already and was made differently:{listed(changed, 6)}",
                 path,
                 "Use the same rasters and options, or another name, or --anew to make it anew.",
             )

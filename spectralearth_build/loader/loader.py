@@ -112,7 +112,7 @@ class Loader:
         threads = None if threads is None else whole("threads", threads, 1)
         seed = whole("seed", seed)
         if on_damage not in ("raise", "replace"):
-            raise UsageError(f"There is no on_damage={on_damage!r}.", remedy="Choose 'raise' or 'replace'.")
+            raise UsageError(f"on_damage={on_damage!r} is unknown.", remedy="Pass 'raise' or 'replace'.")
         self.samples = Samples(dataset, dates, rule, bands, seed, patches, **query)
         self.rank, self.world_size = _process(rank, world_size)
         self.batch_size, self.shuffle, self.seed, self.drop_last = batch_size, shuffle, seed, drop_last
@@ -169,7 +169,7 @@ class Loader:
         own = self.state_dict()
         if not isinstance(state, Mapping) or not own.keys() <= state.keys():
             raise UsageError(
-                f"This is no state of a loader: {state!r}.", remedy="Pass what `state_dict` returned."
+                f"This is not the state of a loader: {state!r}.", remedy="Pass what `state_dict` returned."
             )
         for name in ("seed", "samples"):
             if state[name] != own[name]:

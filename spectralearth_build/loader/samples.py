@@ -207,7 +207,7 @@ def _given(patches: pd.DataFrame, opened: Dataset) -> pd.DataFrame:
     *asked, proof = COLUMNS
     if not isinstance(patches, pd.DataFrame) or not set(asked) <= set(patches.columns):
         raise UsageError(
-            f"patches is a table with the columns {', '.join(asked)}.",
+            f"patches must be a table with the columns {', '.join(asked)}.",
             remedy="Pass what `Dataset.query` returned.",
         )
     if proof in patches:
@@ -222,7 +222,7 @@ def _checked(bands: Sequence[int] | None, count: int) -> Numbers | None:
     chosen = np.asarray(bands).reshape(-1)
     if chosen.dtype.kind not in "iu" or not chosen.size or chosen.min() < 0 or chosen.max() >= count:
         raise UsageError(
-            f"bands is a list of whole numbers from 0 to {count - 1}; got {bands!r}.",
+            f"bands must be a list of whole numbers from 0 to {count - 1}; got {bands!r}.",
             remedy="Pass bands=[0, 10, 20], or None for all.",
         )
     return chosen.astype(np.int64)

@@ -95,7 +95,9 @@ def restore(paths: list[Path], networks: nn.Module) -> tuple[Path, dict[str, Any
             raise UsageError(f"The checkpoint does not fit: {error}.", path, remedy) from error
         return path, state
     raise UsageError(
-        f"No checkpoint can be read ({', '.join(torn)}).", paths[-1].parent, "Delete them to start anew."
+        f"No checkpoint can be read ({', '.join(torn)}).",
+        paths[-1].parent,
+        "Delete them to start again from the beginning.",
     )
 
 
@@ -121,7 +123,9 @@ def refuse_other_settings(folder: Path, document: dict[str, Any]) -> None:
     if not path.is_file():
         if any((folder / name).exists() for name in OTHERS) or found(folder / "checkpoints"):
             raise UsageError(
-                f"There is no {SETTINGS}, but other work.", folder, "Name a new folder for the run."
+                f"It has no {SETTINGS}, but files of something else.",
+                folder,
+                "Give a new folder for the run.",
             )
         return
     before = json.loads(path.read_text(encoding="utf-8"))

@@ -24,9 +24,9 @@ class DataConfig(Section):
     split: str = ""
     """Only this part of the dataset, for example train; empty: all of it."""
     min_dates: Count = 1
-    """Only locations with so many dates."""
+    """Only locations with at least this many dates."""
     max_cloud: Share = 1.0
-    """Only patches with at most that share under cloud."""
+    """Only patches with at most this share under cloud."""
     threads: CountOrNone = 0
     """Threads that read; 0: one a core."""
     labels: str = ""
@@ -76,7 +76,7 @@ class TrainConfig(Section):
     seed: Seed = 0
     """Of weights, order and augmentation."""
     device: str = ""
-    """cuda, cpu, ...; empty: cuda where there is one."""
+    """cuda, cpu, ...; empty: cuda if available."""
     log_steps: Count = 10
     """Steps from one line of the log to the next."""
     checkpoint_steps: Count = 500

@@ -79,11 +79,11 @@ def write_embeddings(
 
     patches = open_dataset(dataset).query(split=split)
     if not len(patches):
-        raise NothingFoundError("No patch is there to embed.", dataset, "Choose another split, or none.")
+        raise NothingFoundError("There is no patch to embed.", dataset, "Choose another --split, or none.")
     about = _about(dataset, encoder, split)
     if output.exists() and (others := _differences(output, about)):
-        remedy = "Name another file with --output, or delete this one."
-        raise UsageError(f"There is a file already, of {others}.", output, remedy)
+        remedy = "Give another file with --output, or delete this one."
+        raise UsageError(f"The file exists already and belongs to {others}.", output, remedy)
     known = pa.Table.from_pandas(patches[["patch_id", "location_id", "acquired"]], preserve_index=False)
     place = {int(label): i for i, label in enumerate(patches.index)}
     schema = known.schema.with_metadata({_ABOUT: json.dumps(about)}).append(

@@ -145,7 +145,7 @@ class Client:
         except StorageError:  # who refuses does not say the same to all
             return
         if there:
-            what = "What answers is no object store: it has objects of any name."
+            what = "The server is not an object store: it returns an object for any name."
             raise StorageError(what, str(self.remote), ENDPOINT[self.remote.scheme])
 
     def read(self, name: str, start: int = 0, stop: int | None = None, etag: str = "") -> bytes:

@@ -179,7 +179,9 @@ def download(client: Client, meta: Meta, target: Path) -> None:
         client.download(meta, target)
     except (FileNotFoundError, PreconditionError):
         where = str(client.remote / meta.name)
-        raise StorageError("It changed while it was read.", where, "Run the same command again.") from None
+        raise StorageError(
+            "It changed while it was being read.", where, "Run the same command again."
+        ) from None
 
 
 def read_session(folder: Path) -> str:

@@ -19,6 +19,6 @@ def staging_folder(configured: str = "") -> Path:
         return Path(configured).expanduser().resolve()
     cache = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"))  # noqa: PTH111  # never raises
     if not cache.is_absolute() or not writable(cache):
-        what = "What is kept here of object stores has no place: nothing can be written to the user's cache."
-        raise MachineError(what, cache, "Name a folder: --set run.staging=/a/folder/of/yours")
+        what = "The local copies of files on object stores have no place: the user's cache is not writable."
+        raise MachineError(what, cache, "Type --set run.staging=/a/folder/of/yours.")
     return cache.resolve() / "spectralearth-build"

@@ -30,14 +30,14 @@ _ODD = ("MissingEtag", "MissingLastModified", "MissingContentLength", "InvalidDe
         "InvalidListResponse", "InvalidPutResponse", "InvalidMultipartResponse")  # fmt: skip
 """Names of errors of object_store for answers that are none of a store's."""
 _ENDED = {
-    "dns error": "no host of that name",
+    "dns error": "no such host",
     "InvalidCertificate": "a certificate that is not trusted",
     "UnknownIssuer": "a certificate that is not trusted",
-    "InvalidContentType": "no TLS there",
+    "InvalidContentType": "the server does not use TLS",
     "AlertReceived": "TLS refused",
-    "ConnectionRefused": "nobody listens there",
-    "NetworkUnreachable": "no way there",
-    "HostUnreachable": "no way there",
+    "ConnectionRefused": "connection refused",
+    "NetworkUnreachable": "network unreachable",
+    "HostUnreachable": "host unreachable",
 }
 """Why no connection came about, by words of the libraries that make it."""
 REGION = {
@@ -56,7 +56,7 @@ CREDENTIALS = {
     "gs": "Check GOOGLE_SERVICE_ACCOUNT or GOOGLE_APPLICATION_CREDENTIALS, and the rights they give.",
     "az": "Check AZURE_STORAGE_ACCOUNT_KEY or AZURE_STORAGE_SAS_KEY (it may have expired), and the rights it gives.",
 }
-BUCKET = "Make the bucket (or container), or check its name."
+BUCKET = "Create the bucket (or container), or check its name."
 CLOCK = "Set this machine's clock."
 _CODES = {
     "AuthorizationHeaderMalformed": REGION,
@@ -101,7 +101,7 @@ def trouble_of(error: BaseException, where: str = "", met: bool = False) -> Trou
     number = int(status) if status else 0
     words = " ".join(filter(None, (f"HTTP {status}" if status else "", code, kind))) or type(error).__name__
     if "BareRedirect" in text or "kind: Redirect" in text or 300 <= number < 400 or code in _CODES:
-        return Trouble(words if status else "it sends elsewhere", 1, REGION.get(scheme))
+        return Trouble(words if status else "it redirects", 1, REGION.get(scheme))
     if number in (401, 403) or isinstance(
         error, refused.PermissionDeniedError | refused.UnauthenticatedError
     ):
@@ -115,7 +115,7 @@ def trouble_of(error: BaseException, where: str = "", met: bool = False) -> Trou
     if number:
         return Trouble(words)
     if any(name in text for name in _ODD):
-        return Trouble("what answers is no object store", 2, ENDPOINT.get(scheme))
+        return Trouble("the server is not an object store", 2, ENDPOINT.get(scheme))
     if ended := next((said for name, said in _ENDED.items() if name in text), ""):
         passing = met and "TLS" not in ended and "certificate" not in ended
         return Trouble(f"Connect: {ended}", None if passing else 3, ENDPOINT.get(scheme))
@@ -126,7 +126,7 @@ def trouble_of(error: BaseException, where: str = "", met: bool = False) -> Trou
 
 
 def refused_by(error: BaseException, where: str) -> StorageError | None:
-    """What an object store has to do with an error, without what it said; None if nothing.
+    """The error of an object store behind an error, without the store's text; None if there is none.
 
     For calls that go to a store by way of another library.
 

@@ -14,7 +14,7 @@ from spectralearth_build.tables import TILES
 from spectralearth_build.texts import counted
 
 _REMEDY = (
-    "Name the archive that the dataset was built from; if its products were moved, run `build` with it first."
+    "Give the archive that the dataset was built from. If its products were moved, run `build` with it first."
 )
 
 
@@ -41,7 +41,7 @@ def not_compared(tiles: Collection[str]) -> UsageError:
     """
     names = sorted(tiles)
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    what = f"Not all could be compared, since products are not in the archive: {', '.join(names[:3])}{more}."
+    what = f"Some patches could not be compared, because products are not in the archive: {', '.join(names[:3])}{more}."
     return UsageError(what, remedy=_REMEDY)
 
 

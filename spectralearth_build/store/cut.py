@@ -103,7 +103,7 @@ def cut(archive: Path, dataset: Path, config: Config, executor: Executor) -> Cut
         threads = _threads(config.run, executor)
         decoded, changed = _cut_all(archive, dataset, planned, todo, watching, threads)
     if not any_written(planned, dataset):
-        if changed:  # scan has the word
+        if changed:  # scan decides
             return CutResult(len(todo), False, 0, 0, changed, changed, decoded)
         refuse_nothing_cut(planned, dataset)
     published = publish.publish(dataset, waiting=True)
@@ -244,9 +244,9 @@ def _own_patch() -> Patch:
 def _outstanding(archive: Path, dataset: Path, planned: Planned) -> dict[str, list[int]]:
     """Shards without a valid commit by tile, without the tiles that failed and would fail again.
 
-    Shards that lack patches because a neighbour could not be read are cut again once it can be. Where a product was not
-    what scan had read, it is for scan to say whether the tile can be cut now. Verdicts that are appealed against do not
-    count, but stay until the new ones are there.
+    Shards that lack patches because a neighbour could not be read are cut again once it can be. If a product differs
+    from what scan read, scan decides whether the tile can be cut now. Failures that `--retry-quarantined` named do not
+    count, but stay until the new results are there.
     """
     readable, appealed = Readable(archive, dataset, planned), appeals(dataset)
     commits = read_all(dataset, planned.plan_of)

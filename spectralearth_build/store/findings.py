@@ -69,10 +69,8 @@ def finding(
 
 
 def unread(path: str, why: str) -> Damage:
-    """What to say of a file that the machine does not give."""
-    advice = (
-        "That may be the disk's or the mount's fault, or a matter of rights; look there and verify again."
-    )
+    """What to report for a file that this machine cannot read."""
+    advice = "Check the disk, the mount and the permissions, then run `verify` again."
     return Damage(NOT_CHECKED, path, f"It cannot be checked here: {why}. {advice}")
 
 
@@ -83,7 +81,7 @@ def of_failure(key: str, failure: Failure) -> Damage:
 
 
 def _denied(error: BaseException) -> int:
-    """The number of a refusal for want of rights, of an error or of what it was raised from; 0: none."""
+    """The errno of a permission error, in an error or its causes; 0: none."""
     each: BaseException | None = error
     while each is not None:
         if isinstance(each, OSError) and each.errno in _DENIED:

@@ -36,9 +36,9 @@ def refuse_no_patches(tiles: pd.DataFrame, patches: int, config: Config) -> None
     first = sound["reason"].groupby(kinds).first()
     why = "; ".join(f"{count} of them: {str(first[kind]).rstrip('.')}" for kind, count in often.items())
     raise NothingFoundError(
-        f"Not one patch can be cut from {counted(len(sound), 'sound tile')}. {why}. "
-        f"Settings here: {_settings(config)}.",
-        remedy="Relax them (`config template` says what each means), or add products; nothing was published.",
+        f"No patch can be cut from {counted(len(sound), 'sound tile')}. {why}. "
+        f"Settings that differ from the defaults: {_settings(config)}.",
+        remedy="Relax the settings (`config template` explains each), or add products; nothing was published.",
     )
 
 
@@ -64,7 +64,7 @@ def refuse_nothing_cut(planned: Planned, dataset: Path) -> None:
         f"{counted(len(notes), 'tile')} failed"
         f"{': ' + counts if counts else ''}. {' '.join(reasons[:_EXAMPLES])}",
         dataset,
-        "Mend that and run `build --retry-quarantined`; nothing was published.",
+        "Fix the cause and run `build --retry-quarantined`; nothing was published.",
     )
 
 
@@ -77,4 +77,4 @@ def _settings(config: Config) -> str:
         for name, value in getattr(config, section).model_dump(mode="json").items()
         if value != getattr(plain, section).model_dump(mode="json")[name]
     ]
-    return ", ".join(changed) or f"the defaults, such as quality.max_cloud = {config.quality.max_cloud}"
+    return ", ".join(changed) or f"none (quality.max_cloud = {config.quality.max_cloud})"

@@ -1,4 +1,4 @@
-"""Whether a patch that was read is the one that the tables speak of: copies mix up shards, and files of datasets.
+"""Whether a patch that was read is the one in the tables: a copy may mix up shards, or files of several datasets.
 
 patches.parquet has a checksum of the pixels of each patch. Datasets of earlier versions have none: of their shards the
 size is compared with the manifest.
@@ -21,7 +21,7 @@ from spectralearth_build.store.codec import checksum_of
 from spectralearth_build.store.manifest import MANIFEST, listed
 from spectralearth_build.store.task import PLAN
 
-AGAIN = "Files of several datasets or places were mixed up: copy it again, or run `repair DATASET --archive ARCHIVE`."
+AGAIN = "Files were mixed up. Copy the dataset again, or run `repair DATASET --archive ARCHIVE`."
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Proof:
         plans, path = table.plans_of(self.folder), self.folder / table.file
         if plans:
             if plan not in plans:
-                raise DamagedError("It belongs to another dataset than the store beside it.", path, AGAIN)
+                raise DamagedError("It does not belong to the store beside it.", path, AGAIN)
         elif path.is_file() and self._planned() == plan:
             expected, found = self._promised(table.file), path.stat().st_size
             if expected not in (None, found):

@@ -19,7 +19,7 @@ from spectralearth_build.tables import QUARANTINE
 RECORDS = "work/scan"
 """What scan remembers of each product."""
 APPEALS = "work/appeals.json"
-"""Verdicts of cut that are to be passed again."""
+"""Failures of cut that are to be tried again."""
 
 
 def quarantine(tiles: pd.DataFrame) -> pd.DataFrame:
@@ -59,8 +59,8 @@ def accepted(tiles: pd.DataFrame, share: float) -> bool:
 
     Args:
         tiles: the tile table.
-        share: the largest share of its products that may be quarantined. Verdicts for which disk, permissions or
-            an unexpected error may be to blame, rather than what a file holds, are never accepted.
+        share: the largest share of its products that may be quarantined. Failures that the disk, permissions or an
+            unexpected error may have caused, rather than the content of a file, are never accepted.
     """
     kinds = tiles.loc[tiles["status"] == "quarantined", "error_class"].map(_kind)
     excused = [
@@ -73,11 +73,11 @@ def accepted(tiles: pd.DataFrame, share: float) -> bool:
 
 
 def retry_quarantined(dataset: Path) -> int:
-    """Appeal against every verdict on products, so that the next run tries them again; returns against how many.
+    """Let the next run try everything that was quarantined again; returns how many products, tiles and shards.
 
     These are products that scan found damaged, tiles that failed in cut, and shards with patches that were skipped
-    because a neighbour could not be read. Those of cut stand until the tiles have been cut again: a run that is
-    refused before changes nothing of what was published.
+    because a neighbour could not be read. Results of cut stay until the tiles have been cut again, so a run that is
+    refused before that changes nothing that was published.
     """
     records = [path for path in (dataset / RECORDS).glob("*.json") if _is_quarantine(path)]
     verdicts = [*(dataset / FAILED).glob("*.json")]
@@ -90,7 +90,7 @@ def retry_quarantined(dataset: Path) -> int:
 
 
 def appeals(dataset: Path) -> frozenset[str]:
-    """The verdicts of cut that do not count any more: names of notes and of commit records below the dataset."""
+    """The failures of cut that no longer count: names of notes and of commit records below the dataset."""
     try:
         return frozenset(map(str, json.loads((dataset / APPEALS).read_bytes())))
     except (OSError, ValueError, TypeError):
@@ -98,7 +98,7 @@ def appeals(dataset: Path) -> frozenset[str]:
 
 
 def forget_appeals(dataset: Path) -> None:
-    """End the appeal, once everything has been tried again."""
+    """Forget them, once everything has been tried again."""
     remove(dataset / APPEALS)
 
 

@@ -182,10 +182,12 @@ def _renamed(identity: str, codec: str) -> str:
 
 def _check_target(dataset: Path, target: Path, plan: bytes) -> None:
     if target == dataset:
-        raise UsageError("A dataset cannot be recoded in place.", target, "Name another folder.")
+        raise UsageError("A dataset cannot be recoded in place.", target, "Give another folder.")
     there = target / PLAN
     if target.is_dir() and any(target.iterdir()) and not (there.is_file() and there.read_bytes() == plan):
-        raise UsageError("There is something else in this folder.", target, "Name an empty or a new one.")
+        raise UsageError(
+            "There is something else in this folder.", target, "Give an empty folder or a new one."
+        )
 
 
 def _is_commit(name: str) -> bool:

@@ -207,7 +207,7 @@ class _Job:
     def unread(self) -> None:
         """What cannot be read may be sound; whoever knows that it is not can delete it."""
         self.result.refused += [
-            f"{damage.path}: {damage.message} If it is lost, delete it and repair again."
+            f"{damage.path}: {damage.message} If it is lost, delete it and run `repair` again."
             for damage in self.result.found
             if damage.kind == NOT_CHECKED
         ]

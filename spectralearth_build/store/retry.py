@@ -1,6 +1,6 @@
-"""Which verdicts of cut are asked again by every run: those that disk, permissions or machine may be to blame for.
+"""Which failures of cut every run tries again: those that the disk, permissions or the machine may have caused.
 
-A product that still cannot be read costs a look, not a task: a published dataset stays open over it.
+Whether a product can be read now is tested without a task, so a published dataset stays open meanwhile.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Files of the moment lie beside the dataset, where there is room: in the system's folder for such there may not be."""
+"""Temporary files lie in the dataset, because the system's temporary folder may have no room."""
 
 from __future__ import annotations
 

@@ -126,7 +126,7 @@ def _published(dataset: Path) -> bytes:
     try:
         return (dataset / MANIFEST).read_bytes()
     except FileNotFoundError as error:
-        raise UsageError(f"There is no {MANIFEST}.", dataset, "Run `cut`, or `build`, first.") from error
+        raise UsageError(f"There is no {MANIFEST}.", dataset, "Run `build` or `cut` first.") from error
     except OSError as error:
         raise (fault_of(error) or error) from error
 
@@ -160,7 +160,7 @@ def _files(dataset: Path, files: Files) -> Iterator[Damage]:
 def _file(dataset: Path, name: str, expected: Entry) -> Iterator[Damage]:
     path = dataset / name
     if not path.is_file():
-        yield Damage("FileMissing", name, "The manifest lists it.")
+        yield Damage("FileMissing", name, "The manifest lists it, but it is not there.")
     elif path.stat().st_size != expected["bytes"]:
         size = path.stat().st_size
         yield Damage("FileChanged", name, f"It has {size} bytes, the manifest says {expected['bytes']}.")

@@ -138,7 +138,7 @@ def synthesize(target: Path, options: ArchiveOptions, executor: Executor | None 
     tasks = {task.spec.product_id: task for task in plan_archive(options)}
     building = target / BUILDING
     if target.is_dir() and any(path != building for path in target.iterdir()):
-        raise UsageError("The folder is not empty.", target, "Name a new folder.")
+        raise UsageError("The folder is not empty.", target, "Give a new folder.")
     shutil.rmtree(building, ignore_errors=True)  # of a run that was killed
     building.mkdir(parents=True)
     try:

@@ -111,7 +111,7 @@ def land_cover(folder: Path, areas: Iterable[Area], seed: int = 0) -> list[Path]
     chosen = sorted(set(areas))
     if not chosen:
         raise UsageError(
-            "There are no tiles to make land cover for.", folder, "Name an archive that has some."
+            "There are no tiles to make land cover for.", folder, "Give an archive that has tiles."
         )
     return [path for grid in GRIDS for path in _write(folder, grid, chosen, Scene(seed))]
 

@@ -68,14 +68,14 @@ def without_layer(folder):
         (
             crop_layer,
             "MetadataMismatchError",
-            "Use all files of the product as delivered; crop or reproject none",
+            "Use all files of the product as delivered; do not crop or reproject any",
         ),
         (reproject, "MetadataMismatchError", "Use the product as delivered, not a reprojected copy"),
         (as_float, "WrongTypeError", "not a copy that was converted or made by another processor"),
         (
             as_envi,
             "MissingFileError",
-            "Order the product as GeoTIFF; what ENVI, EnPT, ACOLITE and others make",
+            "Order the product as GeoTIFF; output of ENVI, EnPT, ACOLITE and other software",
         ),
         (mixed, "MetadataMismatchError", "Give each product a folder of its own"),
         (

@@ -299,7 +299,7 @@ def test_a_tile_list(place, make, capsys, tmp_path, reads):
 
 
 def test_no_archive(place):
-    with pytest.raises(UsageError, match="no folder"):
+    with pytest.raises(UsageError, match="not a folder"):
         scan(place.archive / "none", place.dataset, Config(), InlineExecutor())
     with pytest.raises(UsageError, match="cannot be read"):
         place.scan(manifest="none.csv")

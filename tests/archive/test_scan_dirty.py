@@ -91,12 +91,13 @@ def test_class_and_message(dirty, name):
     assert row["reason"].endswith(
         (
             kind.remedy,
-            "takes it as it is.",
-            "takes it.",
+            "=hole.",
+            "=size.",
+            "=corners.",
             "Order the product as GeoTIFF.",
             "Put its target here instead.",
-            'set scan.correction = "water" in a new dataset.',
-            "=correction takes it.",
+            "--set scan.correction=water with a new dataset folder.",
+            "=correction.",
             "not a reprojected copy.",
         )
     )

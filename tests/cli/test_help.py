@@ -48,7 +48,7 @@ def test_help_of_each_verb_teaches(call, verb):
     if verb != "config show":
         assert "Next: " in text
     if not verb.startswith(("config", "bench")):
-        assert "75 stopped by a signal, run again to go on" in text
+        assert "75 stopped by a signal (the same command continues)" in text
     for option in ("--quiet", "--debug"):
         assert option in text
 

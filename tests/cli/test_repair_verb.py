@@ -38,4 +38,4 @@ def test_what_was_quarantined_is_tried_again_when_asked_to(call, archive, tmp_pa
     assert call("build", own, tmp_path / "d", *INLINE).exit_code == 4
     done = call("build", own, tmp_path / "d", *INLINE, "--retry-quarantined")
     assert done.exit_code == 4
-    assert "1 verdict on products forgotten" in done.output
+    assert "trying 1 quarantined product again" in done.output

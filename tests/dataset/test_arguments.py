@@ -17,33 +17,33 @@ from spectralearth_build.loader import Loader
 
 NAN = math.nan
 PLACE = "32632_20000_174000"
-BBOX = "bbox is four numbers in degrees: west, south, east, north; got "
+BBOX = "bbox must be four numbers in degrees: west, south, east, north; got "
 QUERIES = [
     *(({"bbox": bbox}, BBOX) for bbox in [(1, 2, 3), (1, 2, 3, 4, 5), "1234", "abcd", 5, (1, 2, 3, None),
                                           (1, 2, 3, NAN), ("a", 1, 2, 3), (5, 50, 16, 40), (400, 0, 1, 1)]),
-    *(({"time": time}, "time is two values") for time in ["2024-06-01", ("2024-06-01",), 5, datetime.date(2024, 1, 1),
-                                                          {"start": "2024", "end": "2025"}]),
-    *(({"time": (edge, None)}, "is no date") for edge in ["a", "2024-13-01", "NaT", NAN, 2024, "99999-01-01", True]),
+    *(({"time": time}, "time must be two values") for time in ["2024-06-01", ("2024-06-01",), 5,
+                                                          datetime.date(2024, 1, 1), {"start": "2024", "end": "2025"}]),
+    *(({"time": (edge, None)}, "is not a date") for edge in ["a", "2024-13-01", "NaT", NAN, 2024, "99999-01-01", True]),
     ({"time": ("2025", "2024")}, "ends before it starts"),
-    *(({"min_dates": n}, "min_dates is a whole number, 0 or more") for n in ["2", -1, 2.5, NAN, None, True]),
-    *(({"max_cloud": x}, "max_cloud is a number, from 0 to 1") for x in ["0.1", -0.1, 5, NAN, math.inf]),
-    ({"columns": "patch_id"}, "columns is a list of names"),
-    ({"columns": 5}, "columns is a list of names"),
+    *(({"min_dates": n}, "min_dates must be a whole number, 0 or more") for n in ["2", -1, 2.5, NAN, None, True]),
+    *(({"max_cloud": x}, "max_cloud must be a number, from 0 to 1") for x in ["0.1", -0.1, 5, NAN, math.inf]),
+    ({"columns": "patch_id"}, "columns must be a list of names"),
+    ({"columns": 5}, "columns must be a list of names"),
     ({"columns": ["nope"]}, "columns has no 'nope'. Choose among patch_id, "),
 ]  # fmt: skip
 LOADERS = [
-    *(({name: bad}, f"{name} is a whole number, 1 or more")
+    *(({name: bad}, f"{name} must be a whole number, 1 or more")
       for name in ("batch_size", "dates", "ahead", "keep", "threads") for bad in (0, -1, 1.5, NAN, "2")),
-    *(({"seed": bad}, "seed is a whole number, 0 or more") for bad in (-1, 1.5, "a", None)),
-    *(({"bands": bad}, "bands is a list of whole numbers from 0 to 201")
+    *(({"seed": bad}, "seed must be a whole number, 0 or more") for bad in (-1, 1.5, "a", None)),
+    *(({"bands": bad}, "bands must be a list of whole numbers from 0 to 201")
       for bad in ("abc", [1.5], [202], [-1], [], [True])),
-    ({"rank": "a", "world_size": 2}, "rank is a whole number"),
-    ({"rank": 0, "world_size": 0}, "world_size is a whole number, 1 or more"),
-    ({"on_damage": None}, "Choose 'raise' or 'replace'"),
-    ({"patches": pd.DataFrame({"a": [1]})}, "patches is a table with the columns patch_id"),
+    ({"rank": "a", "world_size": 2}, "rank must be a whole number"),
+    ({"rank": 0, "world_size": 0}, "world_size must be a whole number, 1 or more"),
+    ({"on_damage": None}, "Pass 'raise' or 'replace'"),
+    ({"patches": pd.DataFrame({"a": [1]})}, "patches must be a table with the columns patch_id"),
     ({"patches": [1]}, "Pass what `Dataset.query` returned"),
     ({"bbox": (1, 2, 3)}, BBOX),
-    ({"max_cloud": NAN}, "max_cloud is a number"),
+    ({"max_cloud": NAN}, "max_cloud must be a number"),
 ]  # fmt: skip
 
 
@@ -77,13 +77,13 @@ def test_query_takes_whatever_means_the_same(dataset):
 
 @pytest.mark.parametrize("date", [None, NAN, 5, "x", ("2022-07-03", None)])
 def test_patch(dataset, date):
-    refuses("is no date", dataset.patch, PLACE, date)
+    refuses("is not a date", dataset.patch, PLACE, date)
 
 
 @pytest.mark.parametrize("location", [None, 5, [PLACE], NAN])
 def test_location(dataset, location):
-    refuses("A location is named by text", dataset.series, location)
-    refuses("A location is named by text", dataset.patch, location, "2022-07-03")
+    refuses("location must be text", dataset.series, location)
+    refuses("location must be text", dataset.patch, location, "2022-07-03")
 
 
 @pytest.mark.parametrize(("arguments", "text"), LOADERS)
@@ -95,20 +95,20 @@ def test_loader_state(dataset):
     loader = Loader(dataset, batch_size=2, as_numpy=True)
     for state in ({}, None, [1], {"seed": 0}):
         refuses("Pass what `state_dict` returned", loader.load_state_dict, state)
-    refuses("epoch is a whole number", loader.load_state_dict, loader.state_dict() | {"epoch": "a"})
-    refuses("epoch is a whole number", loader.set_epoch, -1)
+    refuses("epoch must be a whole number", loader.load_state_dict, loader.state_dict() | {"epoch": "a"})
+    refuses("epoch must be a whole number", loader.set_epoch, -1)
 
 
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        ({"fractions": {"train": NAN, "val": 0.5}}, "The fraction train is a number"),
-        ({"fractions": {"train": "a", "val": 0.5}}, "The fraction train is a number"),
-        ({"fractions": {"train": -0.5, "val": 1.5}}, "The fraction train is a number, 0 or more"),
-        ({"fractions": None}, "Fractions are a dict"),
-        ({"buffer_km": NAN}, "buffer_km is a number, 0 or more"),
-        ({"buffer_km": "a"}, "buffer_km is a number, 0 or more"),
-        ({"seed": -1}, "seed is a whole number"),
+        ({"fractions": {"train": NAN, "val": 0.5}}, "The fraction train must be a number"),
+        ({"fractions": {"train": "a", "val": 0.5}}, "The fraction train must be a number"),
+        ({"fractions": {"train": -0.5, "val": 1.5}}, "The fraction train must be a number, 0 or more"),
+        ({"fractions": None}, "fractions must be a dict"),
+        ({"buffer_km": NAN}, "buffer_km must be a number, 0 or more"),
+        ({"buffer_km": "a"}, "buffer_km must be a number, 0 or more"),
+        ({"seed": -1}, "seed must be a whole number"),
     ],
 )
 def test_splits(arguments, text):
@@ -124,13 +124,13 @@ def test_fractions_of_the_command_line(text):
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        ({"filters": Filters(min_dates=NAN)}, "min_dates is a whole number"),
+        ({"filters": Filters(min_dates=NAN)}, "min_dates must be a whole number"),
         ({"filters": Filters(bbox=(1, 2))}, BBOX),
-        ({"filters": Filters(max_cloud=-1)}, "max_cloud is a number"),
-        ({"options": Options(per_file=-1)}, "per_file is a whole number"),
-        ({"options": Options(per_file=1.5)}, "per_file is a whole number"),
+        ({"filters": Filters(max_cloud=-1)}, "max_cloud must be a number"),
+        ({"options": Options(per_file=-1)}, "per_file must be a whole number"),
+        ({"options": Options(per_file=1.5)}, "per_file must be a whole number"),
         ({"options": Options(per_file=2_000_000)}, "holds 1000000 patches at most"),
-        ({"workers": -1}, "workers is a whole number"),
+        ({"workers": -1}, "workers must be a whole number"),
     ],
 )
 def test_export(dataset, tmp_path, arguments, text):

@@ -73,7 +73,7 @@ def test_key_figures(page, words):
 def test_every_problem_has_its_remedy(words):
     assert "BrokenRasterError · quarantined · 2" in words
     assert "Download the product again." in words
-    assert "Relax the `quality` settings" in words
+    assert "To use it, relax the `quality` settings" in words
     assert "A newer processing version" in words
     assert "1: the tile <b>broke</b>" in words
 

@@ -37,7 +37,8 @@ def test_streams_that_are_not_there(tmp_path, closed):
 
 
 @pytest.mark.parametrize(
-    ("where", "code", "said"), [("| head -c 9", 0, ""), (">/dev/full", 28, "took not all"), (">&-", 0, "")]
+    ("where", "code", "said"),
+    [("| head -c 9", 0, ""), (">/dev/full", 28, "could not be written"), (">&-", 0, "")],
 )
 def test_what_is_printed_as_a_result_must_be_taken(where, code, said):
     call = f"{{ '{sys.executable}' -m spectralearth_build config template; echo $? >&3; }} {where}"

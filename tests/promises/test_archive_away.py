@@ -172,7 +172,7 @@ for file in [path for path in archive.rglob("*") if path.is_file()]:
 try:
     run_stages(archive, dataset.with_name("other"))
 except ArchiveError as error:
-    assert "not one is there" in str(error), error
+    assert "products is there" in str(error), error
 else:
     raise AssertionError("a disk that fails everywhere convicts products")
 assert not list(dataset.with_name("other").rglob("*.json"))

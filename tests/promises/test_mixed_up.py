@@ -95,7 +95,7 @@ WAYS = (by_patch, by_series, by_loader, by_loader_of_dates, by_selection, by_num
 def refused(folder, words, way):
     with pytest.raises(DamagedError, match=words) as caught:
         way(folder)
-    assert "copy it again" in str(caught.value)
+    assert "Copy the dataset again" in str(caught.value)
     assert shard_name(0).rpartition("/")[0] in str(caught.value)
 
 
@@ -206,19 +206,21 @@ def of_table(folder, table):
 
 def test_a_table_of_another_dataset(made, own, table):
     shutil.copy(made / "b" / table.file, own / table.file)
-    with pytest.raises(DamagedError, match=f"{table.file}: It belongs to another dataset.*copy it again"):
+    with pytest.raises(
+        DamagedError, match=f"{table.file}: It does not belong to the store.*Copy the dataset again"
+    ):
         of_table(own, table)
     if table is PATCHES:
-        with pytest.raises(DamagedError, match="another dataset"):
+        with pytest.raises(DamagedError, match="does not belong to the store"):
             Loader(own)
-        with pytest.raises(DamagedError, match="another dataset"):
+        with pytest.raises(DamagedError, match="does not belong to the store"):
             open_dataset(own).query(columns=["patch_id"])
 
 
 def test_a_store_of_another_dataset(made, own, table):
     shutil.rmtree(own / "store.zarr")
     shutil.copytree(made / "b" / "store.zarr", own / "store.zarr")
-    with pytest.raises(DamagedError, match="another dataset"):
+    with pytest.raises(DamagedError, match="does not belong to the store"):
         of_table(own, table)
 
 
@@ -237,7 +239,7 @@ def test_a_table_from_before_a_growth(made, own, table, tmp_path):
     assert verify(own) == []
     of_table(own, table)
     (own / table.file).write_bytes(stale)
-    with pytest.raises(DamagedError, match="another dataset"):
+    with pytest.raises(DamagedError, match="does not belong to the store"):
         of_table(own, table)
 
 

@@ -142,7 +142,7 @@ def test_a_patch_skipped_for_its_neighbour_is_cut_once_that_is_back(tmp_path):
     assert tree(dataset) == expected
 
 
-def test_an_exception_of_the_moment_convicts_nobody(archive, sound, tmp_path, monkeypatch):
+def test_an_exception_that_passes_quarantines_nothing(archive, sound, tmp_path, monkeypatch):
     """A file that cannot be opened once, as on a network disk."""
     real, failed = Path.open, []
 

@@ -136,7 +136,7 @@ def test_left_out_patches_are_said_and_whole_refuses(call, tmp_path):
     ("arguments", "message"),
     [
         (["{d}", "--fractions", "train=0.5,test=0.4"], "add up to 1"),
-        (["{d}", "--fractions", "train:0.5"], "is no fraction"),
+        (["{d}", "--fractions", "train:0.5"], "is not a fraction"),
         (["{d}", "--fractions", "../x=0.5,b=0.5"], "cannot be the name of a part"),
         (["{d}", "--stratify", "colour"], "no criterion 'colour'"),
         (["{d}", "--stratify", "crop=nowhere.csv"], "no such table"),

@@ -103,7 +103,7 @@ def image_case(path: Path, codec: str, folder: Path) -> Case:
         cube = image.read()
     index = np.flatnonzero((cube != NODATA).any(axis=(1, 2)))[:BANDS].astype(np.int32)
     if cube.dtype != np.int16 or len(index) < BANDS:
-        raise UsageError(f"{BANDS} bands of int16 are needed.", path, "Name another image.")
+        raise UsageError(f"{BANDS} bands of int16 are needed.", path, "Give another image.")
     default = ProductSpec().box
     spec = ProductSpec(box=Box(default.line, default.col, *cube.shape[1:]))
     target = _image(folder, spec)
@@ -138,7 +138,7 @@ def _case(
     source = Source(spec.tile_id, spec.product_id, mask, spec.epsg, spec.box, bands)
     places = list(_windows(valid))
     if not places:
-        raise UsageError("It has no window without gaps.", image, "Name another image.")
+        raise UsageError("It has no window without gaps.", image, "Give another image.")
     patches = [
         PlannedPatch(
             f"p{row}", row, spec.epsg, window(spec.box.line + line, spec.box.col + col), (spec.tile_id,)

@@ -222,7 +222,7 @@ def _spread(action: Action, order: list[int], out: Patches, threads: int) -> Cal
 def _reader(forms: Forms) -> ShardedReader:
     reader = open_reader(forms.array)
     if not isinstance(reader, ShardedReader):
-        raise UsageError("This store has no codec of ours.", forms.array, "Name another dataset.")
+        raise UsageError("This store has no codec of ours.", forms.array, "Give another dataset.")
     return reader
 
 

@@ -62,7 +62,7 @@ def image_patches(path: Path, number: int) -> list[Patch]:
         raise UsageError(
             f"int16 [202, 128, 128] is needed, this is {cube.dtype} {cube.shape}.",
             path,
-            "Name another image.",
+            "Give another image.",
         )
     corners = product(*(range(0, size - WINDOW + 1, WINDOW) for size in cube.shape[1:]))
     cuts = (cube[:, y : y + WINDOW, x : x + WINDOW] for y, x in corners)

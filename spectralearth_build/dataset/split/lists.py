@@ -115,7 +115,7 @@ def import_list(file: Path, links: Links) -> tuple[pd.DataFrame, int]:
     try:
         table = pd.read_csv(file, comment="#", dtype=str, keep_default_na=False)
     except ValueError as error:  # no table, or no text; pandas raises kinds of it
-        remedy = "Name a table with the columns patch_id and split, such as split --export writes."
+        remedy = "Give a table with the columns patch_id and split, as split --export writes it."
         raise UsageError(f"It cannot be read as CSV: {error}.", file, remedy) from error
     if not {"patch_id", "split"} <= set(table):
         raise UsageError("Columns are needed: patch_id and split.", file)

@@ -20,7 +20,7 @@ from spectralearth_build.tables import SPLITS
 FRACTIONS = {"train": 0.8, "val": 0.1, "test": 0.1}
 BUFFER_KM = 5.0
 _KEY = b"split"
-_REMEDY = "Write them as train=0.8,val=0.1,test=0.1."
+_REMEDY = "Write, for example, train=0.8,val=0.1,test=0.1."
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Recipe:
 
     def __post_init__(self) -> None:
         if not isinstance(self.fractions, Mapping):
-            raise UsageError(f"Fractions are a dict; got {self.fractions!r}.", remedy=_REMEDY)
+            raise UsageError(f"fractions must be a dict; got {self.fractions!r}.", remedy=_REMEDY)
         shares = [number(f"The fraction {name}", share, 0) for name, share in self.fractions.items()]
         if len(shares) < 2 or min(shares) <= 0 or abs(sum(shares) - 1) > 1e-6:
             raise UsageError(
@@ -66,7 +66,7 @@ def parse_fractions(text: str) -> dict[str, float]:
         except ValueError:
             share = -1.0
         if not equals or share < 0 or name in found:
-            raise UsageError(f"'{item}' is no fraction.", remedy=_REMEDY)
+            raise UsageError(f"'{item}' is not a fraction.", remedy=_REMEDY)
         found[name] = share
     return found
 
