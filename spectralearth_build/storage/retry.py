@@ -74,7 +74,9 @@ def insist(
         if outcome.tries == 1:
             raise outcome.error(what)
         if turn >= min(patience.tries, outcome.tries or patience.tries) or time.monotonic() + pause > end:
-            raise StorageError(f"It failed {turn} times (last: {outcome.words}).", what, outcome.remedy)
+            raise StorageError(
+                f"It failed, tried {turn} times (last: {outcome.words}).", what, outcome.remedy
+            )
         time.sleep(pause * random.uniform(0.5, 1))
         pause = min(2 * pause, patience.longest_pause)
 

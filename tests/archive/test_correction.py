@@ -68,7 +68,7 @@ def test_a_water_mode_product_does_not_take_the_place_of_the_land_mode_product(m
     if newer:
         reason = found.loc[found["error_class"] != "", "reason"].item()
         assert "water-mode" in reason
-        assert '--set scan.correction=water' in reason
+        assert "--set scan.correction=water" in reason
     assert found.loc[found["eligible"], "correction"].tolist() == ["land"]
 
 

@@ -37,7 +37,8 @@ def test_a_product_that_is_gone_cannot_be_compared(call, copies):
     done = call("verify", dataset, "--archive", archive, *INLINE)
     assert done.exit_code == 2
     assert (
-        "Some patches could not be compared, because products are not in the archive: DT0000000001_001." in done.output
+        "Some patches could not be compared, because products are not in the archive: DT0000000001_001."
+        in done.output
     )
     assert "damaged" not in done.output
     assert "everything is sound" not in done.output

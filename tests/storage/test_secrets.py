@@ -218,5 +218,5 @@ def test_a_signed_url_is_not_repeated():
 
 
 def test_uploads_to_no_bucket_end_with_what_to_do(s3_environment, local_archive, tmp_path):
-    with pytest.raises(StorageError, match=r"HTTP 404 NoSuchBucket.*Make the bucket"):
+    with pytest.raises(StorageError, match=r"HTTP 404 NoSuchBucket.*Create the bucket"):
         upload(local_archive, Remote("s3", "no-such-bucket"))
