@@ -21,8 +21,8 @@ from spectralearth_build.cli.codes import QUARANTINED, STOPPED
 from spectralearth_build.files import PARTIAL
 
 _VERBS = (
-    "Check Choose Close Copy Delete Download Free Give Leave Look Make Mend Mount Move Name Order Raise Relax Remove "
-    "Run See Is Set Stop Try Use Wait build repair"
+    "Add Check Choose Close Copy Create Delete Download Fix Free Give Leave Look Make Mount Move Name Order Pass Raise "
+    "Relax Remove Run See Is Set Stop Try Type Use Wait Write build repair"
 )
 ADVICE = re.compile(
     rf"(?:^|[.:;(] ?)(?:Or )?`?(?:{'|'.join(_VERBS.split())})\b", re.MULTILINE | re.IGNORECASE
