@@ -98,7 +98,7 @@ def test_what_is_missing_is_named(make):
         with pytest.raises(MissingFileError, match="has no CLOUDSHADOW"):
             product.layer("CLOUDSHADOW")
         with pytest.raises(
-            MissingFileError, match=r"SPECTRAL_IMAGE\.BSQ is no GeoTIFF\. Order the product as GeoTIFF"
+            MissingFileError, match=r"SPECTRAL_IMAGE\.BSQ is not a GeoTIFF\. Order the product as GeoTIFF"
         ):
             _ = product.image_path
 

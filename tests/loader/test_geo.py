@@ -87,7 +87,7 @@ def test_what_samplers_ask_for(known, places):
 
 def test_zones_and_conditions(known):
     assert len(GeoPatches(known.folder, epsg=EPSG, max_cloud=0.015)) == 9
-    for wrong in ({"epsg": 32633}, {"max_cloud": -1.0}):
+    for wrong in ({"epsg": 32633}, {"min_dates": 90}):
         with pytest.raises(UsageError, match="meets the conditions"):
             GeoPatches(known.folder, **wrong)
 

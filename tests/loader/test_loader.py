@@ -185,14 +185,14 @@ def test_when_everything_is_damaged_it_says_so(own):
 @pytest.mark.parametrize(
     ("options", "what"),
     [
-        ({"batch_size": 0}, "batch_size is a whole number, 1 or more"),
-        ({"threads": 0}, "threads is a whole number, 1 or more"),
-        ({"dates": 0}, "dates is a whole number, 1 or more"),
+        ({"batch_size": 0}, "batch_size must be a whole number, 1 or more"),
+        ({"threads": 0}, "threads must be a whole number, 1 or more"),
+        ({"dates": 0}, "dates must be a whole number, 1 or more"),
         ({"rule": "best"}, "no rule 'best'"),
         ({"bands": [202]}, "from 0 to 201"),
         ({"bands": []}, "from 0 to 201"),
         ({"on_damage": "skip"}, "'raise' or 'replace'"),
-        ({"max_cloud": -1.0}, "max_cloud is a number, from 0 to 1"),
+        ({"max_cloud": -1.0}, "max_cloud must be a number, from 0 to 1"),
     ],
 )
 def test_arguments_that_make_no_sense(known, options, what):
