@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +112,11 @@ class Table:
         buffer = pa.BufferOutputStream()
         self._write(rows, buffer, plans)
         return bytes(buffer.getvalue().to_pybytes())
+
+    def of_before(self, data: bytes) -> bytes:
+        """The file ``data`` of this table as versions wrote it that knew neither its later columns nor ids of plans."""
+        early = replace(self, columns=tuple(column for column in self.columns if not column.later))
+        return early.encode(pq.read_table(pa.BufferReader(data)).select([c.name for c in early.columns]))
 
     def plans_of(self, folder: Path) -> tuple[str, ...]:
         """Ids of the generations of the plan that the file in ``folder`` belongs to; none if it does not say it."""

@@ -47,6 +47,13 @@ def with_defaults(record: dict[str, Any]) -> dict[str, Any]:
     return record
 
 
+def without_defaults(inputs: Inputs) -> Inputs:
+    """The inputs of a plan as earlier versions recorded them: without what `with_defaults` adds."""
+    added = {QUANTITY: ScanConfig().correction}.items()
+    settings = {key: value for key, value in inputs["settings"].items() if (key, value) not in added}
+    return {**inputs, "settings": settings}
+
+
 def settings_of(config: Config) -> dict[str, Any]:
     """The settings that shape a plan, by dotted name; of the region file, a hash of its content.
 
@@ -72,9 +79,11 @@ def identity(before: str, inputs: Inputs, patches: pa.Table) -> str:
         patches: the patches that it will write.
 
     Returns:
-        SHA-256 of all that: of a line of JSON, then of a line for each patch with its name, row and sources.
+        SHA-256 of all that: of a line of JSON, then of a line for each patch with its name, row and sources. What
+        plans of earlier versions meant without saying it is left out, so that the same plan keeps its name.
     """
-    digest = hashlib.sha256(json.dumps([before, inputs], sort_keys=True, separators=(",", ":")).encode())
+    told = [before, without_defaults(inputs)]
+    digest = hashlib.sha256(json.dumps(told, sort_keys=True, separators=(",", ":")).encode())
     for batch in patches.select(["patch_id", "store_row", "sources"]).to_batches(max_chunksize=1 << 16):
         name, row, sources = batch.columns
         lines = pc.binary_join_element_wise(name, row.cast(pa.string()), pc.binary_join(sources, " "), "\t")

@@ -38,6 +38,7 @@ from spectralearth_build.plan.fingerprint import (
     settings_of,
     tile_changes,
     with_defaults,
+    without_defaults,
 )
 from spectralearth_build.plan.grow import (
     Before,
@@ -135,7 +136,7 @@ def plan(dataset: Path, config: Config, executor: Executor) -> Plan:
     with replaced_together(dataset) as folder:
         for table, frame in zip(PLANNED, (*vars(tables).values(), judged), strict=True):
             table.write(frame, folder, plans)
-        write_bytes(folder / FILE, json.dumps(record, indent=1, sort_keys=True).encode())
+        write_bytes(folder / FILE, _encoded(record))
     return _plan_of(record, fresh=True)
 
 
@@ -272,6 +273,16 @@ def _counts(tiles: pd.DataFrame, tables: PlanTables) -> dict[str, Any]:
         "patches": int(is_live(tables.patches).sum()),
         "locations_by_dates": {str(n): many for n, many in zip(dates.tolist(), count.tolist(), strict=True)},
     }
+
+
+def of_before(data: bytes) -> bytes:
+    """A plan's record as earlier versions wrote it, which knew fewer settings."""
+    record = json.loads(data)
+    return _encoded({**record, "inputs": without_defaults(record["inputs"])})
+
+
+def _encoded(record: dict[str, Any]) -> bytes:
+    return json.dumps(record, indent=1, sort_keys=True).encode()
 
 
 def _record(path: Path) -> dict[str, Any] | None:
