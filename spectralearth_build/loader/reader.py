@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from spectralearth_build.errors import BuildError, DamagedError
+from spectralearth_build.errors import BuildError, DamagedError, UsageError
 from spectralearth_build.faults import fault_of
 from spectralearth_build.loader.layout import Layout, layout_of
-from spectralearth_build.loader.source import ObjectSource, Source, source_of
+from spectralearth_build.loader.source import FileSource, ObjectSource, Source, source_of
 from spectralearth_build.store.codec import (
     CHECKSUM_BYTES,
     NODATA,
@@ -68,6 +68,7 @@ def open_reader(array: str | Path) -> Reader:
         A `ShardedReader` where the codec is one of our presets, a `ZarrReader` otherwise.
 
     Raises:
+        UsageError: there is not even a store.
         DamagedError: there is no such array, or its metadata cannot be understood.
     """
     source = source_of(array)
@@ -75,6 +76,10 @@ def open_reader(array: str | Path) -> Reader:
     try:
         document = json.loads(source.whole(METADATA))
     except FileNotFoundError:
+        store = source.folder.parent if isinstance(source, FileSource) else None
+        if store is not None and not store.is_dir():
+            remedy = "Check its name, and that what belongs there is mounted."
+            raise UsageError("There is no such folder.", store, remedy) from None
         raise DamagedError("There is no array.", where) from None
     except (ValueError, RecursionError) as error:
         if isinstance(source, ObjectSource):

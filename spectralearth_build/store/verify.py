@@ -20,7 +20,7 @@ import zarr
 from spectralearth_build.archive.watched import sharing, watched
 from spectralearth_build.cluster import Executor, Failure
 from spectralearth_build.cluster.inline import InlineExecutor
-from spectralearth_build.errors import UsageError
+from spectralearth_build.errors import ArchiveError, UsageError
 from spectralearth_build.faults import fault_of
 from spectralearth_build.files import PARTIAL
 from spectralearth_build.journal import newest
@@ -67,9 +67,27 @@ def verify(dataset: Path, archive: Path | None = None, executor: Executor | None
     Raises:
         UsageError: the dataset is not published, or has grown since in plan.
         MachineError: there are too few open files, or too little memory.
-        ArchiveError: the archive is away, or goes away meanwhile.
+        ArchiveError: the archive is away, or goes away meanwhile, or the dataset does.
     """
     dataset = dataset.absolute()
+    before = _identity(dataset)
+    found = _verified(dataset, archive, executor)
+    if found and _identity(dataset) != before:
+        what = "It went away while it was verified, so nothing can be said of it."
+        raise ArchiveError(what, dataset, "Mount it again, and run the same command again.")
+    return found
+
+
+def _identity(folder: Path) -> tuple[int, int] | None:
+    """What tells a folder from the empty one below a mount that is gone; None if there is none."""
+    try:
+        seen = folder.stat()
+    except OSError:
+        return None
+    return seen.st_dev, seen.st_ino
+
+
+def _verified(dataset: Path, archive: Path | None, executor: Executor | None) -> list[Damage]:
     try:
         manifest = parsed(_published(dataset))
     except ValueError as error:

@@ -40,6 +40,8 @@ class Cell:
     """Bytes that an undisturbed call adds to what it writes into."""
     moments: int = 0
     """How many moments an undisturbed call has."""
+    moved: bool = False
+    """Whether an input lies elsewhere than in an undisturbed call."""
     stdout: Stdout = "file"
     moment: int = 0
     act: Callable[[int], None] = lambda pid: None
@@ -130,6 +132,7 @@ def vanishing(cell: Cell, name: str) -> Iterator[None]:
     folder = source if source.is_dir() else source.parent
     with _mounted(point, "--bind", folder):
         cell.places[name] = point if source.is_dir() else point / source.name
+        cell.moved = True
         cell.moment = max(1, cell.moments // 2)
         cell.act = lambda pid: _run("umount", "-l", point)
         yield
@@ -169,7 +172,7 @@ def foreign(cell: Cell, name: str) -> Iterator[None]:
             os.chown(each, OTHER, OTHER)
             each.chmod(0o555 if each.is_dir() else 0o444)
         _run("mount", "-o", "remount,ro", disk)
-        cell.places[name] = place
+        cell.places[name], cell.moved = place, True
         yield
 
 

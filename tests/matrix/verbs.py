@@ -45,6 +45,8 @@ class Verb:
     """Whether what it prints is its result."""
     needs: str = "tiles.parquet"
     """A file that it needs of a dataset."""
+    notes: bool = False
+    """Whether what it makes notes where its inputs lie."""
     quick: bool = False
     """Whether it may end before it notices Ctrl-C."""
 
@@ -72,7 +74,7 @@ class Verb:
 VERBS = {
     "demo": Verb("demo", f"{{out}} {_INLINE}", slow=True),
     "synthesize": Verb("synthesize", f"{{out}} --tiles 2 --size 64 {_INLINE}"),
-    "synthesize footprints": Verb("synthesize", "{out} --tiles 2 --footprints-only"),
+    "synthesize footprints": Verb("synthesize", "{out} --tiles 2 --footprints-only", quick=True),
     "land-cover": Verb("land-cover", "{one} {out}", long=True),
     "build": Verb("build", f"{{archive}} {{out}} {_INLINE}", long=True),
     "build, grown": Verb("build", f"{{more}} {{!published}} {_INLINE}", long=True),
@@ -112,7 +114,10 @@ VERBS = {
     ),
     "pretrain-template": Verb("pretrain-template", "", says=True),
     "embed": Verb(
-        "embed", "{labelled} {encoder} --output {out}.parquet --batch 2 --device cpu", needs="patches.parquet"
+        "embed",
+        "{labelled} {encoder} --output {out}.parquet --batch 2 --device cpu",
+        notes=True,
+        needs="patches.parquet",
     ),
     "export-encoder, pt2": Verb("export-encoder", "{encoder} {out}.pt2 --edge 32", same=(), slow=True),
     "export-encoder, onnx": Verb("export-encoder", "{encoder} {out}.onnx --edge 32", same=(), slow=True),
@@ -126,7 +131,7 @@ VERBS = {
     "benchmark": Verb(
         "benchmark", f"{{toml}} {{out}} {_INLINE}", same=("cells/*/predictions.npz",), long=True
     ),
-    "benchmark, list": Verb("benchmark", "{toml} {out} --dry-run"),
+    "benchmark, list": Verb("benchmark", "{toml} {out} --dry-run", quick=True),
     "benchmark, demo": Verb("benchmark", f"{{out}} --demo {_INLINE}", slow=True),
     "config template": Verb("config template", "", says=True),
     "config show": Verb("config show", "--config {settings}", says=True),
