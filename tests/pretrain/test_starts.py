@@ -37,7 +37,7 @@ def test_a_start_that_is_refused_leaves_nothing(dataset, settings, tmp_path):
 @pytest.mark.parametrize("name", ["encoder.safetensors", "manifest.json"])
 def test_a_run_does_not_begin_where_other_work_lies(dataset, settings, tmp_path, name):
     (tmp_path / name).write_bytes(b"precious")
-    with pytest.raises(UsageError, match="Name a new folder"):
+    with pytest.raises(UsageError, match="Give a new folder"):
         prepare(dataset.folder, tmp_path, settings("simclr", steps=1))
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
