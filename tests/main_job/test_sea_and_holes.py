@@ -100,6 +100,6 @@ def test_every_patch_has_the_pixels_that_the_product_should_have(dataset, truth)
 
 def test_scan_and_the_report_say_how_many_tiles_have_holes(dataset, archive, capsys):
     Run(dataset.path, Config(), InlineExecutor()).scan(archive)
-    assert "tiles with holes, which their windows avoid: 2;" in capsys.readouterr().out
+    assert "tiles with holes, where no window is placed: 2;" in capsys.readouterr().out
     page = write_report(dataset.path).read_text(encoding="utf-8")
     assert "never written in 2 of the tiles that could be used" in page
