@@ -80,7 +80,7 @@ def test_few_open_files_become_more_or_are_refused():
 
 def test_no_folder_for_temporary_files():
     """Where nothing can be written to, /tmp among them: as in a container with a read-only root."""
-    blocked = "import tempfile; tempfile._candidate_tempdir_list = lambda: ['/nonexistent']; "
+    blocked = "import tempfile; tempfile._candidate_tempdir_list = lambda: ['/dev/null/no']; "
     assert "export TMPDIR=" in run("-c", blocked + CHECK).stderr
 
 

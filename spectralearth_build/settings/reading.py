@@ -90,8 +90,8 @@ def _put(tree: Tree, key: str, value: Any) -> None:  # noqa: ANN401
 
 
 def _value(text: str) -> Any:  # noqa: ANN401
-    """Lists, tables and quoted texts as in TOML; everything else is left to the type of the field."""
-    if not text.startswith(("[", "{", '"', "'")):
+    """Lists and tables as in TOML; everything else is left to the type of the field."""
+    if not text.startswith(("[", "{")):
         return text
     try:
         return tomllib.loads(f"value = {text}")["value"]

@@ -66,6 +66,6 @@ def test_vectors_of_another_split_or_encoder_are_not_overwritten(dataset, settin
     assert write_embeddings(other, encoders[0], output, batch=4, split="train") == train
     assert output.read_bytes() == before
     output.write_text("notes")
-    with pytest.raises(UsageError, match="of something else"):
+    with pytest.raises(UsageError, match="belongs to something else"):
         write_embeddings(other, encoders[0], output, batch=4, split="train")
     assert output.read_text() == "notes"
