@@ -139,7 +139,7 @@ def test_nothing_found_is_2_with_what_was_found_and_why(call, archive, tmp_path)
             (broken, [], "Found 2 products, none of which can be used: 2 EmptyFileError"),
             (broken, ["--accept-quarantined"], "2 EmptyFileError"),
             (level, [], "1 WrongLevelError"),
-            (archive, ["--manifest", listed], "Of the 1 tile on this list none is in the archive"),
+            (archive, ["--manifest", listed], "has none of the 1 tile on this list"),
             (archive, ["--set", "quality.min_sun_elevation=89"], "2 of them: sun at"),
             (archive, ["--set", f"plan.region={region}"], "2 of them: outside plan.region"),
             (archive, ["--set", "plan.min_dates=9"], "plan.min_dates = 9"),

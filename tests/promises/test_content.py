@@ -191,7 +191,7 @@ def test_other_metadata(own):
 
 def test_other_clouds(own):
     clouds_replaced(own)
-    refused(own, "its layer CLOUD is another one")
+    refused(own, "its layer CLOUD differs")
     assert built_right(own, {1: cube_of(1)}) == []
     assert len(patches_of(own, 2)) == 0
 

@@ -144,7 +144,7 @@ def test_water_that_the_version_before_took_for_land_is_named_and_replaced_on_re
     run_stages(archive, dataset, config=WATER)
     aged(dataset)
     before = tree(dataset)
-    with pytest.raises(PlanChangedError, match="pixels of another quantity from DT0000000001_001"):
+    with pytest.raises(PlanChangedError, match="patches of another quantity, from DT0000000001_001"):
         run_stages(archive, dataset)
     assert {k: v for k, v in tree(dataset).items() if k != "tiles.parquet"} == {
         k: v for k, v in before.items() if k != "tiles.parquet"
