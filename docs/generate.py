@@ -15,12 +15,12 @@ import numpy as np
 from pydantic.fields import FieldInfo
 
 from spectralearth_build import columns, errors, tables
-from spectralearth_build.benchmark.config import BenchmarkConfig, Encoder, Grid, Published, Task
 from spectralearth_build.cli.codes import MEANING
 from spectralearth_build.config import Config
-from spectralearth_build.evaluate.config import EvaluateConfig, Training
-from spectralearth_build.pretrain.config import EncoderConfig, PretrainConfig
+from spectralearth_build.downstream.grid_config import Encoder, Grid, GridConfig, Published, Task
+from spectralearth_build.evaluate.task_config import EvaluateConfig, Training
 from spectralearth_build.pretrain.recipes import Augmentation
+from spectralearth_build.pretrain.training_config import EncoderConfig, PretrainConfig
 from spectralearth_build.settings import Section
 from spectralearth_build.settings.reading import section_of
 from spectralearth_build.settings.writing import allowed
@@ -86,10 +86,10 @@ def settings() -> str:
     return "\n\n".join(parts)
 
 
-def benchmark_settings() -> str:
+def downstream_settings() -> str:
     """Every table of a benchmark's configuration with its keys; [run] is that of every configuration."""
     kinds = {
-        "": BenchmarkConfig,
+        "": GridConfig,
         "[[tasks]]": Task,
         "[[encoders]]": Encoder,
         "[[grid]]": Grid,
@@ -200,7 +200,7 @@ PARTS = {
     "tables": table_columns,
     "store": store_arrays,
     "settings": settings,
-    "benchmark": benchmark_settings,
+    "downstream": downstream_settings,
     "pretrain": pretrain_settings,
     "evaluate": evaluate_settings,
     "product_errors": product_errors,

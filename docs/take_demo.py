@@ -1,6 +1,6 @@
 """Put the tables and pictures of a benchmark into docs/downstream.md.
 
-Run ``python docs/take_demo.py OUT`` after ``spectralearth-build benchmark --demo OUT``.
+Run ``python docs/take_demo.py OUT`` after ``spectralearth-build downstream --demo OUT``.
 """
 
 from __future__ import annotations

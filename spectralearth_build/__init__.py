@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from spectralearth_build.version import __version__
+
 if TYPE_CHECKING:
     from spectralearth_build.dataset.access import open_dataset
     from spectralearth_build.labels.read import open_labels
 
-__version__ = "0.1.0.dev0"
 __all__ = ["__version__", "open_dataset", "open_labels"]
 
 

@@ -15,27 +15,28 @@ from spectralearth_build.archive.manifest import read_tile_list
 from spectralearth_build.archive.nothing import refuse_empty, refuse_unusable
 from spectralearth_build.archive.scan import scan
 from spectralearth_build.archive.versions import waiting
+from spectralearth_build.checking.against import not_compared, require_sources
+from spectralearth_build.checking.damage import NOT_CHECKED, Damage
+from spectralearth_build.checking.repair import repair
+from spectralearth_build.checking.verify import verify
 from spectralearth_build.cluster import Executor, connect, raise_if_stopped
 from spectralearth_build.config import Config
-from spectralearth_build.dataset.maps import plan_map
-from spectralearth_build.dataset.report.page import REPORT, write_report
+from spectralearth_build.cutting.appeals import retry_quarantined
+from spectralearth_build.cutting.cut import cut
+from spectralearth_build.cutting.nothing import refuse_no_patches
+from spectralearth_build.cutting.space import check_space
 from spectralearth_build.files import write_bytes
 from spectralearth_build.journal import newest
 from spectralearth_build.kernels import cache_note
 from spectralearth_build.plan.planner import FILE as PLAN
 from spectralearth_build.plan.planner import MAP, plan, refuse_other_settings, tiles_in_use
 from spectralearth_build.progress import say
+from spectralearth_build.publishing.quarantine import accepted, causes
+from spectralearth_build.report.maps import plan_map
+from spectralearth_build.report.page import REPORT, write_report
 from spectralearth_build.storage import attach
-from spectralearth_build.store.against import not_compared, require_sources
-from spectralearth_build.store.cut import cut
-from spectralearth_build.store.damage import NOT_CHECKED, Damage
 from spectralearth_build.store.manifest import MANIFEST
-from spectralearth_build.store.nothing import refuse_no_patches
-from spectralearth_build.store.quarantine import accepted, causes, retry_quarantined
-from spectralearth_build.store.repair import repair
 from spectralearth_build.store.schema import STORE
-from spectralearth_build.store.space import check_space
-from spectralearth_build.store.verify import verify
 from spectralearth_build.tables import LOCATIONS, STATUSES, TILES
 from spectralearth_build.texts import counted
 
@@ -89,7 +90,7 @@ class Run:
         return planned.estimate.worker_bytes
 
     def cut(self, archive: Path) -> int:
-        """Cut the planned patches and publish; see `store.cut.cut`.
+        """Cut the planned patches and publish; see `cutting.cut.cut`.
 
         Returns:
             How many tiles were refused because a product has changed since it was scanned.
@@ -128,7 +129,7 @@ class Run:
             stage(archive)
 
     def verify(self, archive: Path | None = None) -> list[Damage]:
-        """Read everything again, and say what is damaged; see `store.verify.verify`.
+        """Read everything again, and say what is damaged; see `checking.verify.verify`.
 
         Raises:
             UsageError: nothing is damaged, but products that it was to be compared with are not in the archive.
@@ -147,7 +148,7 @@ class Run:
         return damages
 
     def repair(self, archive: Path) -> list[Damage]:
-        """Cut and compute damaged files again; returns what is still damaged. See `store.repair.repair`."""
+        """Cut and compute damaged files again; returns what is still damaged. See `checking.repair.repair`."""
         result = repair(archive, self.dataset, self.config, self.executor, self._draw_map)
         if {damage.path for damage in result.left} == {REPORT}:
             report(self.dataset)

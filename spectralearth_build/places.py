@@ -38,7 +38,7 @@ def at_work(dataset: Place, staging: str = "", write: bool = True) -> Iterator[P
         with alone(dataset, write):
             yield dataset
         return
-    from spectralearth_build.store.remote import mirrored
+    from spectralearth_build.publishing.to_object_store import mirrored
 
     with mirrored(dataset, staging_folder(staging), write) as folder:
         say(f"{dataset} is mirrored in {folder}")
@@ -60,7 +60,7 @@ def at_hand(archive: Place, dataset: Path, staging: str = "") -> Iterator[Path]:
     if isinstance(archive, Path):
         yield archive.resolve()
         return
-    from spectralearth_build.archive.remote import StandIn
+    from spectralearth_build.archive.on_object_store import StandIn
 
     of_dataset = hashlib.sha256(os.fsencode(dataset)).hexdigest()[:12]
     folder = staging_folder(staging) / f"{archive.key}-{of_dataset}" / "archive"

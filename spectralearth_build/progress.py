@@ -21,7 +21,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from spectralearth_build.cluster.signals import raise_if_stopped
+from spectralearth_build.signals import raise_if_stopped
 from spectralearth_build.texts import as_text
 
 T = TypeVar("T")

@@ -17,9 +17,9 @@ from spectralearth_build.archive.disk import unreadable
 from spectralearth_build.archive.foreign import foreign, unfinished
 from spectralearth_build.archive.group import group_files
 from spectralearth_build.archive.names import ProductName, layer_of, parse_name
+from spectralearth_build.archive.on_object_store import INSIDE, list_members
 from spectralearth_build.archive.presence import away
 from spectralearth_build.archive.product import hostile, leads_out, require_safe, still_downloading
-from spectralearth_build.archive.remote import INSIDE, list_members
 from spectralearth_build.errors import HostileNameError, MissingFileError, ProductError
 from spectralearth_build.files import write_bytes
 from spectralearth_build.texts import as_text

@@ -17,11 +17,11 @@ from rasterio.io import DatasetReader
 
 from spectralearth_build.archive.checks import place_of
 from spectralearth_build.archive.disk import require_readable, unreadable
-from spectralearth_build.archive.mask import Mask
 from spectralearth_build.archive.names import IMAGE, METADATA, QUALITY
 from spectralearth_build.archive.product import Product
 from spectralearth_build.archive.raster import interleaved_by_pixel, open_raster
 from spectralearth_build.errors import ContentChangedError
+from spectralearth_build.mask import Mask
 from spectralearth_build.overlap.lattice import PIXEL, Box
 
 PIECES = 64

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import shapely
 from rasterio.io import DatasetReader
 
-from spectralearth_build.archive import mask
+from spectralearth_build import mask
 from spectralearth_build.archive.bands import BandSelection, nominal, select_bands
 from spectralearth_build.archive.checks import as_bytes, check_image, check_layer, check_metadata, check_scale
 from spectralearth_build.archive.correction import check_correction, correction_of, of_quantity

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from spectralearth_build.archive.facts import BAND, POINT, Facts, natural, read_facts, to_float
+from spectralearth_build.archive.metadata_elements import BAND, POINT, Facts, natural, read_facts, to_float
 from spectralearth_build.archive.names import datatake_of
 from spectralearth_build.errors import BandMismatchError, BrokenMetadataError
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from spectralearth_build.archive.below import below
-from spectralearth_build.archive.remote import INSIDE
+from spectralearth_build.archive.on_object_store import INSIDE
 from spectralearth_build.errors import ArchiveError
 from spectralearth_build.files import PARTIAL
 from spectralearth_build.storage import attach

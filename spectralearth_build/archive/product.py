@@ -15,8 +15,8 @@ from spectralearth_build.archive.disk import unreadable
 from spectralearth_build.archive.foreign import foreign
 from spectralearth_build.archive.group import Group, group_files
 from spectralearth_build.archive.names import IMAGE, METADATA, QUALITY, ProductName
-from spectralearth_build.archive.remote import INSIDE, fetched
-from spectralearth_build.archive.shelf import Shelf
+from spectralearth_build.archive.on_object_store import INSIDE, fetched
+from spectralearth_build.archive.unpack_cache import Shelf
 from spectralearth_build.errors import HostileNameError, MissingFileError, ProductError
 from spectralearth_build.texts import as_text, is_utf8
 

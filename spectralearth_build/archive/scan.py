@@ -11,7 +11,7 @@ from typing import Any
 
 import geopandas as gpd
 
-from spectralearth_build.archive import mask
+from spectralearth_build import mask
 from spectralearth_build.archive.correction import OPPOSITE, check_correction
 from spectralearth_build.archive.discover import Found, find_products
 from spectralearth_build.archive.foreign import told

@@ -6,12 +6,11 @@ from typing import Annotated
 
 import typer
 
-from spectralearth_build import __version__
 from spectralearth_build.cli import (
     bench,
-    benchmark,
     building,
     checking,
+    downstream,
     evaluating,
     export,
     labelling,
@@ -23,7 +22,8 @@ from spectralearth_build.cli import (
     unlocking,
 )
 from spectralearth_build.cli.codes import MEANING
-from spectralearth_build.cli.options import verb
+from spectralearth_build.cli.options import renamed, verb
+from spectralearth_build.version import __version__
 
 EPILOG = "Exit codes: " + "; ".join(f"{code} {meaning}" for code, meaning in MEANING.items()) + "."
 
@@ -74,11 +74,12 @@ for panel, functions in {
         pretraining.embed,
         pretraining.export_encoder,
         evaluating.evaluate,
-        benchmark.benchmark,
+        downstream.downstream,
     ),
 }.items():
     for function in functions:
         speaks = function in (tuples.tuples, pretraining.pretrain_template)
         app.command(rich_help_panel=panel, epilog=EPILOG)(verb(function, speaks))
+app.command("benchmark", hidden=True)(verb(renamed(downstream.downstream, "benchmark")))  # until 0.3
 app.add_typer(settings.app, name="config", rich_help_panel="More")
 app.add_typer(bench.app, name="bench", rich_help_panel="More")

@@ -127,7 +127,7 @@ def load(
     from spectralearth_build.bench.feeding import loading, loading_data, loading_report
     from spectralearth_build.bench.show import save
     from spectralearth_build.files import require_writable
-    from spectralearth_build.store.threads import cores
+    from spectralearth_build.threads import cores
 
     for folder in (work, out):
         require_writable(folder)
@@ -147,8 +147,8 @@ def _strategies(tiles: int, seed: int, sample: int, limit: float, out: Path) -> 
     from spectralearth_build.bench.measure import peak_mb
     from spectralearth_build.bench.planning import report
     from spectralearth_build.bench.planning.contest import contest
-    from spectralearth_build.store.threads import cores
     from spectralearth_build.synthetic.footprints import footprints
+    from spectralearth_build.threads import cores
 
     result = contest(footprints(tiles, seed), sample, limit, seed)
     machine = {"cores": cores(), "seed": seed, "peak_mb": peak_mb()}
@@ -158,7 +158,7 @@ def _strategies(tiles: int, seed: int, sample: int, limit: float, out: Path) -> 
 def _scale(sizes: list[int], seed: int, out: Path) -> None:
     from spectralearth_build.bench.planning import scale
     from spectralearth_build.bench.show import save
-    from spectralearth_build.store.threads import cores
+    from spectralearth_build.threads import cores
 
     runs = scale.scale(sizes, seed)
     table = save(runs.assign(cores=cores(), seed=seed), out / "bench-scale.parquet")
@@ -169,8 +169,8 @@ def _masks(tiles: int, seed: int, out: Path) -> None:
     from spectralearth_build.bench.measure import peak_mb
     from spectralearth_build.bench.planning import clouds
     from spectralearth_build.bench.show import save
-    from spectralearth_build.store.threads import cores
     from spectralearth_build.synthetic.footprints import footprints
+    from spectralearth_build.threads import cores
 
     measured = clouds.validity(footprints(tiles, seed), seed)
     table = save(measured.assign(cores=cores(), seed=seed), out / "bench-masks.parquet")

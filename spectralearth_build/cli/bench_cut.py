@@ -41,7 +41,7 @@ def cut(
     from spectralearth_build.files import require_writable
     from spectralearth_build.progress import say
     from spectralearth_build.store.codec import PRESETS
-    from spectralearth_build.store.threads import cores
+    from spectralearth_build.threads import cores
 
     if codec not in PRESETS:
         raise UsageError(f"--codec is one of {', '.join(PRESETS)}, got '{codec}'.")

@@ -42,7 +42,7 @@ def pretrain(
     from spectralearth_build.bench.show import save
     from spectralearth_build.files import require_writable
     from spectralearth_build.progress import say, track
-    from spectralearth_build.store.threads import cores
+    from spectralearth_build.threads import cores
 
     require_writable(out)
     where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))

@@ -38,7 +38,7 @@ def store(
     from spectralearth_build.bench.storing.pixels import image_patches, synthetic_land
     from spectralearth_build.files import require_writable
     from spectralearth_build.progress import say
-    from spectralearth_build.store.threads import cores
+    from spectralearth_build.threads import cores
 
     require_writable(out)
     sets = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from spectralearth_build.checking.damage import NOT_CHECKED, Damage
 from spectralearth_build.errors import (
     ArchiveError,
     BuildError,
@@ -17,7 +18,6 @@ from spectralearth_build.errors import (
     UsageError,
 )
 from spectralearth_build.faults import fault_of, refused
-from spectralearth_build.store.damage import NOT_CHECKED, Damage
 
 DONE = 0
 DAMAGED = 1

@@ -11,8 +11,8 @@ from spectralearth_build.cli.torch import need_torch
 from spectralearth_build.texts import counted
 
 if TYPE_CHECKING:
-    from spectralearth_build.evaluate.config import EvaluateConfig
     from spectralearth_build.evaluate.result import Result
+    from spectralearth_build.evaluate.task_config import EvaluateConfig
 
 REMEDY = "See `spectralearth-build evaluate --help`."
 
@@ -61,9 +61,9 @@ def evaluate(
     Example: [bold]spectralearth-build evaluate dataset/ --labels corine --task multilabel --encoder
     run/encoder.safetensors[/bold]
 
-    Next: [bold]benchmark[/bold] compares encoders, protocols and shares of labels in one table.
+    Next: [bold]downstream[/bold] compares encoders, protocols and shares of labels in one table.
     """
-    from spectralearth_build.evaluate.config import EvaluateConfig
+    from spectralearth_build.evaluate.task_config import EvaluateConfig
     from spectralearth_build.files import require_writable
     from spectralearth_build.progress import say
     from spectralearth_build.settings import layered

@@ -12,7 +12,7 @@ from spectralearth_build.cli.options import Begun, Settings
 from spectralearth_build.texts import counted
 
 if TYPE_CHECKING:
-    from spectralearth_build.export.form import Options
+    from spectralearth_build.export.format import Options
     from spectralearth_build.export.selection import Filters
 
 
@@ -75,7 +75,7 @@ def export(
 
     Next: docs/exporting.md shows how each is read.
     """
-    from spectralearth_build.export.form import Options
+    from spectralearth_build.export.format import Options
     from spectralearth_build.export.selection import Filters
 
     filters = Filters(bbox, start or None, end or None, min_dates, max_cloud, split or None)
@@ -105,8 +105,8 @@ def _check(to: To | None, codec: str, filters: Filters, options: Options) -> Non
 
 def _recode(dataset: Path, target: Path, codec: str, settings: Settings) -> None:
     from spectralearth_build.cluster import connect
+    from spectralearth_build.export.recode import recode
     from spectralearth_build.progress import say
-    from spectralearth_build.store.recode import recode
 
     with connect(settings.load().run) as executor:
         done = recode(dataset, target, codec, executor)

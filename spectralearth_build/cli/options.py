@@ -16,9 +16,9 @@ import typer
 from rich.markup import escape
 
 from spectralearth_build.cli.codes import code_of, message_of
-from spectralearth_build.cluster.signals import stop_on_signals
 from spectralearth_build.errors import UsageError, require_utf8
 from spectralearth_build.progress import set_quiet
+from spectralearth_build.signals import stop_on_signals
 from spectralearth_build.storage.url import Remote, parse
 from spectralearth_build.streams import require_told
 from spectralearth_build.texts import as_text
@@ -28,6 +28,17 @@ if TYPE_CHECKING:
 
 PANEL = "Options of every verb"
 _MARKUP = re.compile(r"(\[/?bold\])")
+
+
+def renamed(function: Callable[..., Any], before: str) -> Callable[..., Any]:
+    """A verb under the name that it had before; it says what it is called now, and runs."""
+
+    @functools.wraps(function)
+    def run(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+        print(f"`{before}` is now called `{function.__name__}`.", file=sys.stderr)
+        return function(*args, **kwargs)
+
+    return run
 
 
 def place(text: str) -> Path | Remote:

@@ -12,7 +12,7 @@ from spectralearth_build.errors import UsageError
 from spectralearth_build.texts import counted
 
 if TYPE_CHECKING:
-    from spectralearth_build.pretrain.config import PretrainConfig
+    from spectralearth_build.pretrain.training_config import PretrainConfig
 
 REMEDY = "See `spectralearth-build pretrain-template`."
 Source = Annotated[str, typer.Argument(metavar="DATASET", help="Folder or URL of a finished dataset.")]
@@ -37,7 +37,7 @@ def pretrain(
 
     Next: [bold]embed[/bold] a dataset with run/encoder.safetensors, or load it in Python.
     """
-    from spectralearth_build.pretrain.config import PretrainConfig
+    from spectralearth_build.pretrain.training_config import PretrainConfig
     from spectralearth_build.settings import read
 
     settings = read(PretrainConfig, config, setting or [], REMEDY)
@@ -50,10 +50,10 @@ def pretrain(
 
 def _train(dataset: str, folder: Path, config: PretrainConfig) -> None:
     from spectralearth_build.cli.loss_picture import draw_log
-    from spectralearth_build.cluster.signals import is_stopped
     from spectralearth_build.pretrain.objectives.across import world
     from spectralearth_build.pretrain.setup import finish, prepare
     from spectralearth_build.progress import counting, say
+    from spectralearth_build.signals import is_stopped
 
     made = prepare(dataset, folder, config)
     first = world()[0] == 0
@@ -75,7 +75,7 @@ def pretrain_template() -> None:
 
     Example: [bold]spectralearth-build pretrain-template > pretrain.toml[/bold]
     """
-    from spectralearth_build.pretrain.config import PretrainConfig
+    from spectralearth_build.pretrain.training_config import PretrainConfig
     from spectralearth_build.settings import template
 
     print(template(PretrainConfig(), "pretrain"), end="")
@@ -123,10 +123,10 @@ def export_encoder(
     Example: [bold]spectralearth-build export-encoder run/encoder.safetensors encoder.onnx[/bold]
     """
     need_torch()
-    from spectralearth_build.cluster.signals import raise_if_stopped
     from spectralearth_build.files import require_writable
     from spectralearth_build.pretrain.export import export_onnx, export_program
     from spectralearth_build.pretrain.weights import load_encoder
+    from spectralearth_build.signals import raise_if_stopped
 
     forms = {".pt2": export_program, ".onnx": export_onnx}
     if target.suffix not in forms:

@@ -14,8 +14,8 @@ from spectralearth_build.texts import counted
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from spectralearth_build.dataset.split.check import Leaks
-    from spectralearth_build.dataset.split.recipe import Recipe
+    from spectralearth_build.split.check import Leaks
+    from spectralearth_build.split.recipe import Recipe
 
 LISTS = "Lists of other datasets"
 List = Annotated[
@@ -97,7 +97,7 @@ def _recipe(
     folder: Path, fractions: str, buffer_km: float | None, seed: int | None, stratify: str | None, anew: bool
 ) -> Recipe:
     """What is asked for; where nothing is said, as it was before."""
-    from spectralearth_build.dataset.split.recipe import FRACTIONS, Recipe, parse_fractions, read_recipe
+    from spectralearth_build.split.recipe import FRACTIONS, Recipe, parse_fractions, read_recipe
 
     before = (None if anew else read_recipe(folder)) or Recipe(FRACTIONS)
     by = [item.strip() for item in (stratify or "").split(",") if item.strip()]
@@ -110,9 +110,9 @@ def _recipe(
 
 
 def _split(folder: Path, recipe: Recipe, whole: bool, anew: bool) -> int:
-    from spectralearth_build.dataset.split import summary
-    from spectralearth_build.dataset.split.steps import split_dataset
     from spectralearth_build.progress import say
+    from spectralearth_build.split import overview as summary
+    from spectralearth_build.split.steps import split_dataset
 
     say(f"split: looking for what ties patches together, ground within {recipe.buffer_km:g} km included")
     done = split_dataset(folder, recipe, anew, whole)
@@ -124,8 +124,8 @@ def _split(folder: Path, recipe: Recipe, whole: bool, anew: bool) -> int:
 
 
 def _check(folder: Path, buffer_km: float | None, whole: bool) -> int:
-    from spectralearth_build.dataset.split.steps import check_dataset
     from spectralearth_build.progress import say
+    from spectralearth_build.split.steps import check_dataset
 
     done = check_dataset(folder, buffer_km, whole)
     if done.unassigned:
@@ -136,11 +136,11 @@ def _check(folder: Path, buffer_km: float | None, whole: bool) -> int:
 
 
 def _check_lists(files: Mapping[str, Path], buffer_km: float | None) -> int:
-    from spectralearth_build.dataset.split.check import leaks
-    from spectralearth_build.dataset.split.links import BUFFER, COMPONENT, DATATAKE
-    from spectralearth_build.dataset.split.lists import read_lists
-    from spectralearth_build.dataset.split.recipe import BUFFER_KM
     from spectralearth_build.progress import say
+    from spectralearth_build.split.check import leaks
+    from spectralearth_build.split.links import BUFFER, COMPONENT, DATATAKE
+    from spectralearth_build.split.lists import read_lists
+    from spectralearth_build.split.recipe import BUFFER_KM
 
     asked = BUFFER_KM if buffer_km is None else buffer_km
     named = read_lists(files, asked)
@@ -160,8 +160,8 @@ def _check_lists(files: Mapping[str, Path], buffer_km: float | None) -> int:
 
 
 def _export(folder: Path, target: Path) -> int:
-    from spectralearth_build.dataset.split.steps import export_split
     from spectralearth_build.progress import say
+    from spectralearth_build.split.steps import export_split
 
     for path in export_split(folder, target):
         say(f"split: {path}")
@@ -169,9 +169,9 @@ def _export(folder: Path, target: Path) -> int:
 
 
 def _import(folder: Path, file: Path, recipe: Recipe) -> int:
-    from spectralearth_build.dataset.split import summary
-    from spectralearth_build.dataset.split.steps import import_split
     from spectralearth_build.progress import say
+    from spectralearth_build.split import overview as summary
+    from spectralearth_build.split.steps import import_split
 
     done = import_split(folder, file, recipe)
     if done.strange:
@@ -187,8 +187,8 @@ def _import(folder: Path, file: Path, recipe: Recipe) -> int:
 
 def _verdict(found: Leaks, untold: Mapping[str, str]) -> int:
     """Print what leaks, by kind; the exit code."""
-    from spectralearth_build.dataset.split import summary
     from spectralearth_build.progress import say
+    from spectralearth_build.split import overview as summary
 
     _show("Patches that leak, and their share of the part", *summary.leaking(found))
     for kind, why in untold.items():

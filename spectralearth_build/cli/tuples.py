@@ -31,9 +31,9 @@ def tuples(
 
     Next: open dataset/tuples.parquet in QGIS, or with geopandas.read_parquet in Python.
     """
-    from spectralearth_build.dataset.tuples import depth_map, distribution, largest
     from spectralearth_build.files import require_writable
     from spectralearth_build.progress import say
+    from spectralearth_build.report.tuples import depth_map, distribution, largest
     from spectralearth_build.tables import TUPLES
 
     if map is not None:

@@ -12,9 +12,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from spectralearth_build.cluster.attached import with_attachments
-from spectralearth_build.cluster.signals import raise_if_stopped, stop_on_signals
 from spectralearth_build.cluster.task import Executor, Failure
 from spectralearth_build.machine import check_machine, clock_note
+from spectralearth_build.signals import raise_if_stopped, stop_on_signals
 
 if TYPE_CHECKING:
     from spectralearth_build.config import RunConfig

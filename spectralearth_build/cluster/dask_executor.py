@@ -14,11 +14,11 @@ from distributed import CancelledError, Client, Future, performance_report, wait
 
 from spectralearth_build.cluster.isolate import run_alone
 from spectralearth_build.cluster.sight import Blind, Sight, attempt_there
-from spectralearth_build.cluster.signals import raise_if_stopped
 from spectralearth_build.cluster.task import Failure, Look, attempt
 from spectralearth_build.errors import BuildError, StoppedError
 from spectralearth_build.files import replacing
 from spectralearth_build.progress import say
+from spectralearth_build.signals import raise_if_stopped
 from spectralearth_build.texts import counted
 
 T = TypeVar("T")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from dask.utils import format_bytes
 from distributed import Client, Security
 
-import spectralearth_build
+from spectralearth_build import version
 from spectralearth_build.cluster.dask_executor import DaskExecutor, reporting
 from spectralearth_build.cluster.security import security_of
 from spectralearth_build.config import RunConfig
@@ -73,7 +73,7 @@ def _joined(address: str, patience: float, security: Security | None) -> Iterato
 
 def package_version() -> str:
     """The version of this package where it is called."""
-    return spectralearth_build.__version__
+    return version.__version__
 
 
 def _check_version(client: Client) -> None:

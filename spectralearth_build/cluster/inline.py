@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from spectralearth_build.cluster.signals import raise_if_stopped
 from spectralearth_build.cluster.task import Failure, Look, attempt
+from spectralearth_build.signals import raise_if_stopped
 
 T = TypeVar("T")
 

@@ -22,7 +22,6 @@ from dask.utils import format_bytes
 from distributed.protocol.pickle import dumps, loads
 
 from spectralearth_build.cluster.environment import WORKER_ENVIRONMENT
-from spectralearth_build.cluster.signals import raise_if_stopped
 from spectralearth_build.cluster.task import Failure, attempt
 from spectralearth_build.errors import (
     BuildError,
@@ -32,6 +31,7 @@ from spectralearth_build.errors import (
     TimeLimitError,
     WorkerLostError,
 )
+from spectralearth_build.signals import raise_if_stopped
 
 T = TypeVar("T")
 

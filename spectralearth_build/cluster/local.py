@@ -21,12 +21,12 @@ from distributed.system import MEMORY_LIMIT
 from spectralearth_build.cluster.dask_executor import DaskExecutor, reporting
 from spectralearth_build.cluster.environment import DASK_SETTINGS, WORKER_ENVIRONMENT
 from spectralearth_build.cluster.security import security_of
-from spectralearth_build.cluster.signals import raise_if_stopped
 from spectralearth_build.config import RunConfig
 from spectralearth_build.errors import BuildError, ConfigError
 from spectralearth_build.faults import refusal
 from spectralearth_build.machine import memory_limit
 from spectralearth_build.progress import say
+from spectralearth_build.signals import raise_if_stopped
 from spectralearth_build.texts import counted
 
 _STARTS = 5

@@ -14,11 +14,11 @@ from typing import Any
 
 from distributed import Client, Future, get_worker
 
-from spectralearth_build.cluster.signals import raise_if_stopped
 from spectralearth_build.cluster.task import Failure, Look, attempt
 from spectralearth_build.errors import ArchiveError, BuildError, MachineError
 from spectralearth_build.machine import check_machine
 from spectralearth_build.progress import say
+from spectralearth_build.signals import raise_if_stopped
 
 PATIENCE = 60
 """Seconds that the first workers have for their proof; those that are busy with the work of others may take longer."""

@@ -1,1 +1,1 @@
-"""What is done with a finished dataset: reading, maps, the report."""
+"""Access to a finished dataset, here or on an object store."""

@@ -21,7 +21,9 @@ import zarr
 
 from spectralearth_build.arguments import names, number, whole
 from spectralearth_build.columns import Table
-from spectralearth_build.dataset import remote, select
+from spectralearth_build.dataset import select
+from spectralearth_build.dataset import tables_copy as remote
+from spectralearth_build.dataset.consistency import Proof
 from spectralearth_build.dataset.reading import told
 from spectralearth_build.dataset.select import Date, TimeRange
 from spectralearth_build.errors import DamagedError, UsageError, require_utf8
@@ -31,7 +33,6 @@ from spectralearth_build.storage.url import Remote, parse
 from spectralearth_build.store.codec import NODATA  # this import makes zarr know the band-delta codec
 from spectralearth_build.store.index import Bounds
 from spectralearth_build.store.manifest import MANIFEST
-from spectralearth_build.store.proof import Proof
 from spectralearth_build.store.schema import REFLECTANCE, ROOT, SCALE, STORE, shard_name
 from spectralearth_build.tables import LOCATIONS, PATCHES, TILES
 

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from spectralearth_build.errors import UsageError
 from spectralearth_build.evaluate.cache import features
-from spectralearth_build.evaluate.config import CHOOSES, EvaluateConfig
 from spectralearth_build.evaluate.data import PARTS, Labelled
 from spectralearth_build.evaluate.examples import write_examples
 from spectralearth_build.evaluate.heads import Takes, make_head
@@ -20,6 +19,7 @@ from spectralearth_build.evaluate.protocol import Model, digest, encoder_of
 from spectralearth_build.evaluate.result import Result
 from spectralearth_build.evaluate.scoring import Scorer
 from spectralearth_build.evaluate.stream import Kept, RandomCrops, Reading, Stream, WholeCrops
+from spectralearth_build.evaluate.task_config import CHOOSES, EvaluateConfig
 from spectralearth_build.evaluate.train import Learned, Learner
 from spectralearth_build.pretrain.encoders.resnet import SpectralResNet
 from spectralearth_build.pretrain.encoders.swin import SpectralSwin

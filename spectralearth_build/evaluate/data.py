@@ -16,11 +16,11 @@ from torch import Tensor
 
 from spectralearth_build.dataset.access import Dataset, open_dataset
 from spectralearth_build.errors import UsageError
-from spectralearth_build.evaluate.config import EvaluateConfig, Task
+from spectralearth_build.evaluate.classes_present import lacking, missing, present, refuse
 from spectralearth_build.evaluate.crops import all_of, cut
 from spectralearth_build.evaluate.fractions import chosen
-from spectralearth_build.evaluate.presence import lacking, missing, present, refuse
-from spectralearth_build.labels import summary
+from spectralearth_build.evaluate.task_config import EvaluateConfig, Task
+from spectralearth_build.labels import class_counts as summary
 from spectralearth_build.labels.classes import IGNORE, LabelClass
 from spectralearth_build.labels.read import LabelSet, open_labels
 from spectralearth_build.overlap.lattice import WINDOW

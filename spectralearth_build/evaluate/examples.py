@@ -10,11 +10,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from spectralearth_build.evaluate.config import Task
 from spectralearth_build.evaluate.crops import cut, tiles
 from spectralearth_build.evaluate.data import Part
 from spectralearth_build.evaluate.result import PREDICTIONS
 from spectralearth_build.evaluate.stream import Reading
+from spectralearth_build.evaluate.task_config import Task
 from spectralearth_build.evaluate.train import Answer
 from spectralearth_build.files import replacing
 from spectralearth_build.labels.classes import IGNORE

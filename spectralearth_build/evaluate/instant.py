@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spectralearth_build.evaluate.config import CHOOSES, Task
 from spectralearth_build.evaluate.probes import LinearProbe, Ridge, places, presence
 from spectralearth_build.evaluate.stream import Input, Stream
+from spectralearth_build.evaluate.task_config import CHOOSES, Task
 from spectralearth_build.evaluate.train import Answer, Learner
 from spectralearth_build.pretrain.neighbours import Neighbours
 

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from spectralearth_build.errors import UsageError
-from spectralearth_build.evaluate.config import EvaluateConfig, Protocol
 from spectralearth_build.evaluate.heads import Head, Takes, see
+from spectralearth_build.evaluate.task_config import EvaluateConfig, Protocol
 from spectralearth_build.pretrain.encoders import make
 from spectralearth_build.pretrain.spectra import Spectra, Standardise
 from spectralearth_build.pretrain.weights import CountsEncoder, load_encoder, options_of

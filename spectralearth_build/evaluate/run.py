@@ -15,9 +15,9 @@ import torch
 
 from spectralearth_build.errors import UsageError
 from spectralearth_build.evaluate.cell import Cell
-from spectralearth_build.evaluate.config import EvaluateConfig
 from spectralearth_build.evaluate.data import PARTS, Labelled, labelled
 from spectralearth_build.evaluate.result import Result, read_result
+from spectralearth_build.evaluate.task_config import EvaluateConfig
 from spectralearth_build.pretrain.memory import keep_memory
 from spectralearth_build.texts import changes, listed
 

@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from spectralearth_build.evaluate.boundary import boundary_loss
-from spectralearth_build.evaluate.config import Task
 from spectralearth_build.evaluate.metrics import Confusion, MultiLabel
+from spectralearth_build.evaluate.task_config import Task
 from spectralearth_build.labels.classes import IGNORE
 
 

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from spectralearth_build.cluster.signals import raise_if_stopped
 from spectralearth_build.errors import UsageError
-from spectralearth_build.evaluate.config import CHOOSES, EvaluateConfig
 from spectralearth_build.evaluate.protocol import Model
 from spectralearth_build.evaluate.scoring import Scorer, loss_of
 from spectralearth_build.evaluate.stream import Input, Stream
+from spectralearth_build.evaluate.task_config import CHOOSES, EvaluateConfig
 from spectralearth_build.pretrain.optimiser import optimiser_of, set_rate
 from spectralearth_build.progress import counting
+from spectralearth_build.signals import raise_if_stopped
 
 Answer = Callable[[Input], Tensor]
 """From counts, or what an encoder sees of them, to scores."""

@@ -16,7 +16,7 @@ from spectralearth_build.arguments import whole
 from spectralearth_build.dataset.access import Dataset, open_dataset
 from spectralearth_build.errors import UsageError
 from spectralearth_build.export import bands
-from spectralearth_build.export.form import Contents, Format, Options
+from spectralearth_build.export.format import Contents, Format, Options
 from spectralearth_build.export.geotiff import GeoTiff
 from spectralearth_build.export.huggingface import HuggingFace
 from spectralearth_build.export.litdata import LitData

@@ -16,7 +16,7 @@ from affine import Affine
 from rasterio.io import MemoryFile
 
 from spectralearth_build.errors import UsageError
-from spectralearth_build.export.form import Contents, Cube
+from spectralearth_build.export.format import Contents, Cube
 from spectralearth_build.export.selection import Part, Row, Selection
 from spectralearth_build.files import write_bytes
 from spectralearth_build.overlap.lattice import PIXEL

@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from spectralearth_build.export.form import Contents, Cube, OneFile, compact
+from spectralearth_build.export.format import Contents, Cube, OneFile, compact
 from spectralearth_build.export.selection import FRACTIONS, Part, Selection
 from spectralearth_build.files import replacing
 

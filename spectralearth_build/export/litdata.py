@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from spectralearth_build.export.form import Contents, Cube, OneFile, compact
+from spectralearth_build.export.format import Contents, Cube, OneFile, compact
 from spectralearth_build.export.selection import Part, Selection
 from spectralearth_build.files import replacing
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from spectralearth_build.errors import DamagedError, OutOfSpaceError, UsageError
-from spectralearth_build.export.form import readable
+from spectralearth_build.export.format import readable
 from spectralearth_build.export.selection import Part
 from spectralearth_build.files import delete_partials, move, write_bytes
 from spectralearth_build.store.manifest import entry, entry_of_file

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from spectralearth_build.export.form import Contents, Cube, OneFile, compact, readable
+from spectralearth_build.export.format import Contents, Cube, OneFile, compact, readable
 from spectralearth_build.export.selection import Part, Selection
 from spectralearth_build.files import replacing
 

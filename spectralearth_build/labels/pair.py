@@ -28,9 +28,10 @@ from spectralearth_build.labels.reach import reach
 from spectralearth_build.labels.source import Kind, open_source
 from spectralearth_build.overlap.lattice import ORIGIN, PIXEL
 from spectralearth_build.progress import track
+from spectralearth_build.publishing.final_status import given_up
+from spectralearth_build.publishing.publish import publish
 from spectralearth_build.store.commit import Commit, read_all
-from spectralearth_build.store.failures import read_failed
-from spectralearth_build.store.fates import given_up
+from spectralearth_build.store.failed_tiles import read_failed
 from spectralearth_build.store.label_arrays import is_whole
 from spectralearth_build.store.labels import (
     NAME,
@@ -44,9 +45,8 @@ from spectralearth_build.store.labels import (
     shard_name,
 )
 from spectralearth_build.store.manifest import MANIFEST
-from spectralearth_build.store.publish import publish
+from spectralearth_build.store.planned import Planned, load_plan
 from spectralearth_build.store.schema import ROOT
-from spectralearth_build.store.task import Planned, load_plan
 from spectralearth_build.tables import LABELS
 from spectralearth_build.texts import counted, listed
 

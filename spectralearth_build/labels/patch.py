@@ -11,7 +11,7 @@ from typing import cast
 
 import numpy as np
 
-from spectralearth_build.labels import summary
+from spectralearth_build.labels import class_counts as summary
 from spectralearth_build.labels.classes import Nomenclature
 from spectralearth_build.labels.define import AUTO, Given, kind_of, nomenclature_of
 from spectralearth_build.labels.resample import Rule, default_rule, on_patch

@@ -15,7 +15,7 @@ import zarr
 
 from spectralearth_build.dataset.access import Dataset, open_dataset
 from spectralearth_build.errors import DamagedError, UsageError
-from spectralearth_build.labels import summary
+from spectralearth_build.labels import class_counts as summary
 from spectralearth_build.labels.classes import LabelClass, Nomenclature
 from spectralearth_build.labels.classes import nomenclature as named
 from spectralearth_build.labels.define import nomenclature_of

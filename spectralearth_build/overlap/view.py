@@ -10,17 +10,7 @@ import numpy.typing as npt
 import shapely
 from shapely.geometry.base import BaseGeometry
 
-from spectralearth_build.archive.mask import (
-    CIRRUS,
-    CIRRUS_SHIFT,
-    CLOUD,
-    HAZE,
-    SHADOW,
-    SNOW,
-    VALID,
-    WATER,
-    Mask,
-)
+from spectralearth_build.mask import CIRRUS, CIRRUS_SHIFT, CLOUD, HAZE, SHADOW, SNOW, VALID, WATER, Mask
 from spectralearth_build.overlap.lattice import PIXEL, WINDOW, Box
 from spectralearth_build.overlap.layers import runs_of_layers
 from spectralearth_build.overlap.polygon import region_of_footprint

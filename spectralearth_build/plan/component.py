@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 from shapely.geometry.base import BaseGeometry
 
-from spectralearth_build.archive.mask import Mask
 from spectralearth_build.config import PlanConfig, QualityConfig
+from spectralearth_build.mask import Mask
 from spectralearth_build.overlap.cover import Cover, Face, cover, faces
 from spectralearth_build.overlap.datatake import Datatake, join
 from spectralearth_build.overlap.graph import shared_windows

@@ -10,7 +10,7 @@ import geopandas as gpd
 import pandas as pd
 from shapely.geometry.base import BaseGeometry
 
-from spectralearth_build.archive import mask as masks
+from spectralearth_build import mask as masks
 from spectralearth_build.archive.watched import sharing
 from spectralearth_build.cluster import Executor, Failure
 from spectralearth_build.config import Config, PlanConfig, QualityConfig

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from spectralearth_build.pretrain.config import Recipe
 from spectralearth_build.pretrain.schedule import cosine, stairs
+from spectralearth_build.pretrain.training_config import Recipe
 
 
 def optimiser_of(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:

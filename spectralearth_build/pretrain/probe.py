@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from spectralearth_build.dataset.access import open_dataset
 from spectralearth_build.errors import UsageError
 from spectralearth_build.loader import Loader
-from spectralearth_build.pretrain.feed import place_number
 from spectralearth_build.pretrain.neighbours import k_nearest
+from spectralearth_build.pretrain.prefetch import place_number
 from spectralearth_build.pretrain.spectra import Standardise
 
 BATCH = 32

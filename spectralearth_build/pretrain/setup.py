@@ -14,7 +14,6 @@ from spectralearth_build.errors import UsageError
 from spectralearth_build.loader import Loader
 from spectralearth_build.loader.source import source_of
 from spectralearth_build.pretrain import checkpoint
-from spectralearth_build.pretrain.config import ObjectiveName, PretrainConfig
 from spectralearth_build.pretrain.encoders import make
 from spectralearth_build.pretrain.memory import keep_memory
 from spectralearth_build.pretrain.objectives.across import world
@@ -27,6 +26,7 @@ from spectralearth_build.pretrain.probe import Probe
 from spectralearth_build.pretrain.processes import device_of
 from spectralearth_build.pretrain.spectra import Spectra
 from spectralearth_build.pretrain.trainer import Run
+from spectralearth_build.pretrain.training_config import ObjectiveName, PretrainConfig
 from spectralearth_build.pretrain.weights import save_encoder
 
 OBJECTIVES: dict[ObjectiveName, Callable[[nn.Module, Any], Objective]] = {

@@ -17,14 +17,14 @@ from torch.nn.parallel import DistributedDataParallel
 from spectralearth_build.errors import StoppedError, UsageError
 from spectralearth_build.loader import Loader
 from spectralearth_build.pretrain import checkpoint
-from spectralearth_build.pretrain.config import PretrainConfig, Recipe, recipe_of
-from spectralearth_build.pretrain.feed import Feed, Step
 from spectralearth_build.pretrain.log import Log
 from spectralearth_build.pretrain.monitors import Recent, diagnosis
 from spectralearth_build.pretrain.objectives.across import averaged, world
 from spectralearth_build.pretrain.objectives.base import Objective
 from spectralearth_build.pretrain.optimiser import optimiser_of, set_rate
+from spectralearth_build.pretrain.prefetch import Feed, Step
 from spectralearth_build.pretrain.spectra import Spectra, Standardise
+from spectralearth_build.pretrain.training_config import PretrainConfig, Recipe, recipe_of
 from spectralearth_build.progress import say
 
 Report = Callable[[int, int, dict[str, float]], None]

@@ -20,7 +20,7 @@ from obstore import exceptions as refused
 from obstore.store import AzureStore, GCSStore, ObjectStore, S3Store
 
 from spectralearth_build.errors import StorageError
-from spectralearth_build.storage.proof import PART, Agreement, pieces, proves
+from spectralearth_build.storage.entity_tag import PART, Agreement, pieces, proves
 from spectralearth_build.storage.retry import ABSENT, ANSWERS, UNMET, Patience, insist
 from spectralearth_build.storage.trouble import ENDPOINT, SpoiltError, trouble_of
 from spectralearth_build.storage.url import Remote

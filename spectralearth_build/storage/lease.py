@@ -17,7 +17,7 @@ from typing import Any
 
 from spectralearth_build.errors import StorageError, UsageError
 from spectralearth_build.storage.client import Client
-from spectralearth_build.storage.presence import has_ended, presence
+from spectralearth_build.storage.process_identity import has_ended, presence
 from spectralearth_build.storage.retry import Patience
 
 LOCK = "work/lock.json"

@@ -1,1 +1,1 @@
-"""The store: patches cut, encoded, written, committed, published, indexed and verified."""
+"""What a dataset is on disk: plan, codec, shards, commit records, manifest, labels."""

@@ -19,12 +19,12 @@ import pyproj
 import rasterio
 import shapely
 
-import spectralearth_build
 from spectralearth_build.store.commit import Commit
 from spectralearth_build.store.labels import StoredLabel
+from spectralearth_build.store.planned import Planned
 from spectralearth_build.store.schema import shard_name
-from spectralearth_build.store.task import Planned
 from spectralearth_build.tables import LOCATIONS, PATCHES, STATUSES, TILES
+from spectralearth_build.version import __version__
 
 MANIFEST = "manifest.json"
 FORMAT = 1
@@ -55,7 +55,7 @@ def versions() -> dict[str, str]:
         "GEOS": shapely.geos_version_string,
         "PROJ": pyproj.proj_version_str,
     }
-    return {"spectralearth-build": spectralearth_build.__version__, **found, **libraries}
+    return {"spectralearth-build": __version__, **found, **libraries}
 
 
 def published_files(dataset: Path) -> frozenset[str]:

@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 import rasterio
 
-from spectralearth_build.archive import inspect, mask
+from spectralearth_build import mask
+from spectralearth_build.archive import inspect
 from spectralearth_build.archive.correction import correction_of
 from spectralearth_build.archive.scan import scan
 from spectralearth_build.cluster.inline import InlineExecutor

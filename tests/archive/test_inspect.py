@@ -7,7 +7,7 @@ import pytest
 import rasterio
 import shapely
 
-from spectralearth_build.archive import mask
+from spectralearth_build import mask
 from spectralearth_build.archive.inspect import identify, inspect_product
 from spectralearth_build.archive.names import parse_name
 from spectralearth_build.archive.product import open_product

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
-from spectralearth_build.archive import facts
+from spectralearth_build.archive import metadata_elements as facts
 from spectralearth_build.archive.metadata import epsg_of, read_metadata
 from spectralearth_build.errors import (
     BandMismatchError,

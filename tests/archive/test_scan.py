@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from spectralearth_build.archive import mask
+from spectralearth_build import mask
 from spectralearth_build.archive import scan as stage
 from spectralearth_build.archive.scan import scan
 from spectralearth_build.cluster.inline import InlineExecutor

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from spectralearth_build.archive import shelf as module
-from spectralearth_build.archive.shelf import Shelf
+from spectralearth_build.archive import unpack_cache as module
+from spectralearth_build.archive.unpack_cache import Shelf
 from spectralearth_build.errors import BrokenArchiveError
 from spectralearth_build.synthetic.pack import pack_order
 

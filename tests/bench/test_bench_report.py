@@ -2,9 +2,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.image import imread
 
+from spectralearth_build.bench.planning.comparison import totals
 from spectralearth_build.bench.planning.contest import KEPT, OURS, Contest
 from spectralearth_build.bench.planning.report import lines, write
-from spectralearth_build.bench.planning.summary import totals
 
 MACHINE = {"cores": 2, "seed": 0, "peak_mb": 321.0}
 

@@ -3,7 +3,7 @@ import pytest
 from pyproj import Transformer
 from scipy import ndimage
 
-from spectralearth_build.archive import mask as masks
+from spectralearth_build import mask as masks
 from spectralearth_build.bench.planning import clouds
 from spectralearth_build.bench.show import number
 from spectralearth_build.overlap.polygon import region_of_footprint

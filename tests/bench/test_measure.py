@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from spectralearth_build.bench.measure import APART, COUNTS, at_most, counts, peak_mb, timed
 from spectralearth_build.overlap.runs import joined
-from spectralearth_build.store.threads import cores
+from spectralearth_build.threads import cores
 
 
 @given(st.lists(st.integers(1, 9), max_size=6))

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from spectralearth_build.bench.measure import counts
+from spectralearth_build.bench.planning.comparison import estimated, lost, ratios, totals
 from spectralearth_build.bench.planning.contest import OURS, Contest
-from spectralearth_build.bench.planning.summary import estimated, lost, ratios, totals
 
 DATES = {  # component: class, tiles, dates of the windows of the lattice, of Algorithm 1, of ours
     0: (0, 1, [1, 1], [1], [1, 1, 1]),

@@ -4,7 +4,7 @@ import pytest
 from tiny_archive import write_tile
 from typer.testing import CliRunner
 
-from spectralearth_build.cli import app
+from spectralearth_build.cli.app import app
 
 
 @pytest.fixture(scope="session")

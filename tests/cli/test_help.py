@@ -8,7 +8,7 @@ import typer
 from typer.testing import CliRunner
 
 import spectralearth_build
-from spectralearth_build.cli import app
+from spectralearth_build.cli.app import app
 from spectralearth_build.cli.codes import MEANING
 
 VERBS = ["demo", "synthesize", "build", "scan", "plan", "cut", "verify", "report", "tuples"]
@@ -17,7 +17,7 @@ VERBS = ["demo", "synthesize", "build", "scan", "plan", "cut", "verify", "report
 def test_help_is_quick_and_loads_nothing_heavy():
     program = (
         "import sys\n"
-        "from spectralearth_build.cli import app\n"
+        "from spectralearth_build.cli.app import app\n"
         "try:\n"
         "    app(['--help'])\n"
         "except SystemExit:\n"

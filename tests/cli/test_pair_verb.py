@@ -9,7 +9,7 @@ from affine import Affine
 from tiny_archive import tree, write_tile
 from typer.testing import CliRunner
 
-from spectralearth_build.cli import app
+from spectralearth_build.cli.app import app
 from spectralearth_build.labels.read import open_labels
 
 INLINE = ["--scheduler", "inline", "--quiet"]

@@ -8,8 +8,8 @@ import pytest
 from tiny_archive import tree, write_tile
 
 from spectralearth_build import open_dataset
-from spectralearth_build.store import space
-from spectralearth_build.store.verify import verify
+from spectralearth_build.checking.verify import verify
+from spectralearth_build.cutting import space
 
 INLINE = ("--scheduler", "inline")
 FAR = {

@@ -10,7 +10,7 @@ def planned(tmp_path_factory):
     """A dataset planned by the command line alone, from footprints."""
     from typer.testing import CliRunner
 
-    from spectralearth_build.cli import app
+    from spectralearth_build.cli.app import app
 
     folder = tmp_path_factory.mktemp("planned") / "d"
     for arguments in (["synthesize", "--footprints-only", "--tiles", "14", "--seed", "2"], ["plan", *INLINE]):

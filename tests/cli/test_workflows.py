@@ -8,7 +8,7 @@ from spectralearth_build.config import Config, load
 from spectralearth_build.tables import LOCATIONS, PATCHES
 
 FOLDER = Path(__file__).parents[2] / "workflows"
-COMPARES = "benchmark.toml"  # no configuration of a build; tests/benchmark reads it
+COMPARES = "downstream.toml"  # no configuration of a build; tests/downstream reads it
 FILES = sorted(path for path in FOLDER.glob("*.toml") if path.name != COMPARES)
 
 

@@ -2,7 +2,7 @@ import pytest
 import worker_tasks as tasks
 from distributed import LocalCluster
 
-import spectralearth_build
+from spectralearth_build import version
 from spectralearth_build.cluster import connect
 from spectralearth_build.cluster.existing import _check_version, existing_cluster
 from spectralearth_build.config import RunConfig
@@ -26,7 +26,7 @@ def test_it_runs_there_and_leaves_the_cluster_as_it_was(cluster, monkeypatch):
             assert outcomes == {f"k{n}": n * n for n in range(9)}
     with pytest.raises(ConfigError, match=r"2\.00 GiB"), connect(settings, 2 * 2**30):
         pass
-    monkeypatch.setattr(spectralearth_build, "__version__", "0.0.1-other")
+    monkeypatch.setattr(version, "__version__", "0.0.1-other")
     with pytest.raises(UsageError, match="other versions"), connect(settings):
         pass
 
@@ -43,14 +43,14 @@ class Answering:
 
 
 def test_a_worker_that_dies_when_asked_for_its_version_is_no_reason_to_end():
-    version = spectralearth_build.__version__
-    _check_version(Answering(version, OSError("closed"), version))
+    here = version.__version__
+    _check_version(Answering(here, OSError("closed"), here))
     with pytest.raises(UsageError, match="cannot import"):
         _check_version(Answering(OSError("closed"), ModuleNotFoundError("spectralearth_build")))
     with pytest.raises(UsageError, match="other versions"):
-        _check_version(Answering(version, "0.0.1-other"))
+        _check_version(Answering(here, "0.0.1-other"))
     with pytest.raises(RuntimeError):
-        _check_version(Answering(version, RuntimeError("of its own")))
+        _check_version(Answering(here, RuntimeError("of its own")))
 
 
 def test_a_cluster_that_goes_away_stops_the_run(cluster, tmp_path):

@@ -8,9 +8,9 @@ import worker_tasks as tasks
 
 from spectralearth_build.cluster import isolate
 from spectralearth_build.cluster.isolate import run_alone
-from spectralearth_build.cluster.signals import stop_on_signals
 from spectralearth_build.cluster.task import Failure
 from spectralearth_build.errors import OutOfSpaceError, StoppedError
+from spectralearth_build.signals import stop_on_signals
 
 
 def test_it_runs_in_another_process_with_the_workers_environment():

@@ -6,8 +6,8 @@ import threading
 
 import pytest
 
-from spectralearth_build.cluster.signals import raise_if_stopped, stop_on_signals
 from spectralearth_build.errors import StoppedError
+from spectralearth_build.signals import raise_if_stopped, stop_on_signals
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -26,7 +26,7 @@ def test_a_signal_waits_for_the_next_safe_point(number, capfd):
 def test_the_second_signal_kills():
     program = (
         "import os, signal, time\n"
-        "from spectralearth_build.cluster.signals import stop_on_signals\n"
+        "from spectralearth_build.signals import stop_on_signals\n"
         "with stop_on_signals():\n"
         "    os.kill(os.getpid(), signal.SIGTERM)\n"
         "    print('alive', flush=True)\n"

@@ -8,12 +8,12 @@ import pandas as pd
 import pytest
 
 from spectralearth_build import open_dataset
-from spectralearth_build.dataset.split.recipe import Recipe, parse_fractions
 from spectralearth_build.errors import UsageError
 from spectralearth_build.export.driver import export
-from spectralearth_build.export.form import Options
+from spectralearth_build.export.format import Options
 from spectralearth_build.export.selection import Filters
 from spectralearth_build.loader import Loader
+from spectralearth_build.split.recipe import Recipe, parse_fractions
 
 NAN = math.nan
 PLACE = "32632_20000_174000"

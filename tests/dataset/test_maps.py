@@ -5,8 +5,8 @@ import shapely
 from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 
-from spectralearth_build.dataset import maps
 from spectralearth_build.dataset.access import open_dataset
+from spectralearth_build.report import maps
 from spectralearth_build.tables import LOCATIONS, TILES
 
 

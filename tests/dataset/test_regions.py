@@ -4,7 +4,7 @@ import shapely
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spectralearth_build.dataset.regions import LARGEST, Region, enclosing, pieces, split
+from spectralearth_build.report.regions import LARGEST, Region, enclosing, pieces, split
 
 spots = st.lists(
     st.tuples(st.floats(-179, 178), st.floats(-79, 78), st.floats(0.1, 1), st.floats(0.1, 1)),

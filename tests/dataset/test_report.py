@@ -8,8 +8,9 @@ from handmade_dataset import HOSTILE, NOMINAL, PATCH_ROWS, PLACES
 from html_reader import Reader
 
 from spectralearth_build.dataset.access import open_dataset
-from spectralearth_build.dataset.report import figures, pictures, summary, svg, write_report
 from spectralearth_build.errors import UsageError
+from spectralearth_build.report import figures, pictures, svg, write_report
+from spectralearth_build.report import key_figures as summary
 
 
 @pytest.fixture(scope="module")

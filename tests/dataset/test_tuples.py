@@ -3,8 +3,8 @@ import pytest
 import shapely
 from matplotlib.image import imread
 
-from spectralearth_build.dataset.maps import depth_colours
-from spectralearth_build.dataset.tuples import depth_map, distribution, largest, richest
+from spectralearth_build.report.maps import depth_colours
+from spectralearth_build.report.tuples import depth_map, distribution, largest, richest
 from spectralearth_build.tables import TUPLES
 
 

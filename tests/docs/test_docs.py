@@ -3,6 +3,7 @@ import re
 import runpy
 from pathlib import Path
 
+import networkx as nx
 import pytest
 
 from spectralearth_build import errors, tables
@@ -81,14 +82,27 @@ def imports(path):
             yield from (a.name.split(".")[1] for a in node.names if a.name.startswith("spectralearth_build."))
 
 
+def modules():
+    return [path for path in PACKAGE.rglob("*.py") if path.name != "__init__.py" or path.parent != PACKAGE]
+
+
+def package_of(path):
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
 def test_imports_follow_the_layers():
     rank = layers()
-    modules = [path for path in PACKAGE.rglob("*.py") if path.name != "__init__.py" or path.parent != PACKAGE]
-    assert {path.relative_to(PACKAGE).parts[0].removesuffix(".py") for path in modules} == set(rank)
+    assert {package_of(path) for path in modules()} == set(rank)
     wrong = [
         f"{path.relative_to(PACKAGE)} imports {name}"
-        for path in modules
+        for path in modules()
         for name in imports(path)
-        if rank[name] > rank[path.relative_to(PACKAGE).parts[0].removesuffix(".py")]
+        if rank[name] > rank[package_of(path)]
     ]
     assert not wrong
+
+
+def test_no_packages_import_each_other():
+    graph = nx.DiGraph((package_of(path), name) for path in modules() for name in imports(path))
+    graph.remove_edges_from(nx.selfloop_edges(graph))
+    assert [sorted(group) for group in nx.strongly_connected_components(graph) if len(group) > 1] == []

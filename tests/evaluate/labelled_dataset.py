@@ -10,11 +10,11 @@ from affine import Affine
 from spectralearth_build.cluster.inline import InlineExecutor
 from spectralearth_build.config import load
 from spectralearth_build.dataset.access import open_dataset
-from spectralearth_build.dataset.split.recipe import FRACTIONS, Recipe, write_splits
 from spectralearth_build.labels.define import Given, Request
 from spectralearth_build.labels.pair import pair
 from spectralearth_build.overlap.lattice import ORIGIN, PIXEL, Box
 from spectralearth_build.pipeline import build
+from spectralearth_build.split.recipe import FRACTIONS, Recipe, write_splits
 from spectralearth_build.synthetic.product import write_product
 from spectralearth_build.synthetic.spec import Layers, Layout, ProductSpec
 

@@ -8,15 +8,15 @@ import torch
 
 from spectralearth_build.errors import ConfigError, UsageError
 from spectralearth_build.evaluate import cell, run
-from spectralearth_build.evaluate.config import EvaluateConfig
 from spectralearth_build.evaluate.data import labelled
 from spectralearth_build.evaluate.examples import picked
 from spectralearth_build.evaluate.protocol import digest
 from spectralearth_build.evaluate.result import Result, read_result
 from spectralearth_build.evaluate.run import evaluate
+from spectralearth_build.evaluate.task_config import EvaluateConfig
 from spectralearth_build.labels.read import open_labels
-from spectralearth_build.pretrain.config import EncoderConfig
 from spectralearth_build.pretrain.spectra import WavelengthError
+from spectralearth_build.pretrain.training_config import EncoderConfig
 from spectralearth_build.pretrain.weights import load_encoder, save_encoder
 from spectralearth_build.settings import layered
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from spectralearth_build.cli import app
-from spectralearth_build.evaluate.config import CHOOSES, EvaluateConfig
+from spectralearth_build.cli.app import app
 from spectralearth_build.evaluate.result import Result, read_result
+from spectralearth_build.evaluate.task_config import CHOOSES, EvaluateConfig
 
 TINY = [
     "--size",

@@ -9,9 +9,9 @@ import torch
 from labelled_dataset import CODES
 
 from spectralearth_build.errors import UsageError
-from spectralearth_build.evaluate.config import EvaluateConfig
 from spectralearth_build.evaluate.crops import tiles
 from spectralearth_build.evaluate.data import labelled
+from spectralearth_build.evaluate.task_config import EvaluateConfig
 from spectralearth_build.labels.classes import nomenclature
 
 CONFIG = EvaluateConfig(labels="corine", task="segmentation")

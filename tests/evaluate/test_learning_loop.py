@@ -6,11 +6,11 @@ from torch import nn
 
 from spectralearth_build.errors import StoppedError, UsageError
 from spectralearth_build.evaluate import train as loop
-from spectralearth_build.evaluate.config import EvaluateConfig
 from spectralearth_build.evaluate.heads.plain import Linear
 from spectralearth_build.evaluate.instant import solve
 from spectralearth_build.evaluate.protocol import Model
 from spectralearth_build.evaluate.scoring import Scorer, loss_of
+from spectralearth_build.evaluate.task_config import EvaluateConfig
 from spectralearth_build.evaluate.train import Learner
 from spectralearth_build.pretrain.spectra import Spectra
 from spectralearth_build.pretrain.weights import CountsEncoder

@@ -1,13 +1,13 @@
 import pytest
 import torch
 
-from spectralearth_build.evaluate.config import EvaluateConfig
 from spectralearth_build.evaluate.heads import make_head
 from spectralearth_build.evaluate.protocol import Model, digest, encoder_of
 from spectralearth_build.evaluate.scoring import loss_of
-from spectralearth_build.pretrain.config import EncoderConfig
+from spectralearth_build.evaluate.task_config import EvaluateConfig
 from spectralearth_build.pretrain.encoders import make
 from spectralearth_build.pretrain.spectra import Spectra, WavelengthError
+from spectralearth_build.pretrain.training_config import EncoderConfig
 from spectralearth_build.pretrain.weights import CountsEncoder, save_encoder
 
 BANDS = 80

@@ -5,11 +5,11 @@ import torch
 
 from spectralearth_build.dataset.access import open_dataset
 from spectralearth_build.evaluate.cache import features
-from spectralearth_build.evaluate.config import EvaluateConfig
 from spectralearth_build.evaluate.crops import tiles
 from spectralearth_build.evaluate.data import labelled
 from spectralearth_build.evaluate.protocol import Model
 from spectralearth_build.evaluate.stream import Kept, RandomCrops, Reading, WholeCrops
+from spectralearth_build.evaluate.task_config import EvaluateConfig
 from spectralearth_build.pretrain.weights import load_encoder
 
 CPU = torch.device("cpu")

@@ -9,7 +9,7 @@ import zarr
 from dataset.handmade_dataset import make
 
 from spectralearth_build.export.driver import export
-from spectralearth_build.export.form import Options
+from spectralearth_build.export.format import Options
 from spectralearth_build.tables import PATCHES
 
 

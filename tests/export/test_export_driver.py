@@ -16,7 +16,7 @@ from spectralearth_build.dataset.access import open_dataset
 from spectralearth_build.errors import DamagedError, OutOfSpaceError, StoppedError, UsageError
 from spectralearth_build.export import driver
 from spectralearth_build.export.driver import FORMATS, export
-from spectralearth_build.export.form import Options
+from spectralearth_build.export.format import Options
 from spectralearth_build.export.pixels import Pixels
 from spectralearth_build.export.selection import Filters, select_patches
 from spectralearth_build.lock import alone

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import pytest
 from typer.testing import CliRunner
 
-from spectralearth_build.cli import app
+from spectralearth_build.cli.app import app
 
 FORMS = ("webdataset", "litdata", "geotiff", "numpy", "hf")
 

@@ -9,7 +9,7 @@ import tifffile
 
 from spectralearth_build.errors import UsageError
 from spectralearth_build.export.driver import export
-from spectralearth_build.export.form import Options
+from spectralearth_build.export.format import Options
 
 
 class FolderReader:

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from spectralearth_build.export.driver import export
-from spectralearth_build.export.form import Options
+from spectralearth_build.export.format import Options
 from spectralearth_build.tables import PATCHES
 
 

@@ -1,7 +1,7 @@
 import pytest
 from typer.testing import CliRunner
 
-from spectralearth_build.cli import app
+from spectralearth_build.cli.app import app
 
 
 def call(*arguments):

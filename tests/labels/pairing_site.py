@@ -19,7 +19,7 @@ from spectralearth_build.labels.define import Given, Request
 from spectralearth_build.overlap.lattice import Box
 from spectralearth_build.pipeline import Run
 from spectralearth_build.progress import set_quiet
-from spectralearth_build.store.task import load_plan
+from spectralearth_build.store.planned import load_plan
 from spectralearth_build.synthetic.product import write_product
 from spectralearth_build.synthetic.spec import Layers, Layout, ProductSpec
 

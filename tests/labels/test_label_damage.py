@@ -9,13 +9,13 @@ from dataclasses import replace
 import pytest
 from pairing_site import CONFIG, CORINE, inline, request, tree, write_raster
 
+from spectralearth_build.checking.verify import verify
 from spectralearth_build.errors import DamagedError, UsageError
 from spectralearth_build.labels.pair import pair
 from spectralearth_build.labels.read import open_labels
 from spectralearth_build.pipeline import Run
 from spectralearth_build.store.labels import decode_record, label_of, record_name, shard_name
 from spectralearth_build.store.shard import ShardReader
-from spectralearth_build.store.verify import verify
 from spectralearth_build.tables import LABELS, PATCHES
 
 

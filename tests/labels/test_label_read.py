@@ -11,7 +11,7 @@ from pairing_site import CORINE, NODATA, inline, request, truth, write_raster
 import spectralearth_build
 from spectralearth_build import open_dataset
 from spectralearth_build.errors import UsageError
-from spectralearth_build.labels import summary
+from spectralearth_build.labels import class_counts as summary
 from spectralearth_build.labels.classes import IGNORE, nomenclature
 from spectralearth_build.labels.pair import pair
 from spectralearth_build.tables import LABELS

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 from pairing_site import inline, request, tree
 
+from spectralearth_build.checking.verify import verify
 from spectralearth_build.errors import DamagedError
+from spectralearth_build.export.recode import recode
 from spectralearth_build.labels.pair import pair
 from spectralearth_build.labels.read import open_labels
 from spectralearth_build.store.labels import record_name, shard_name
-from spectralearth_build.store.recode import recode
 from spectralearth_build.store.schema import ROOT
-from spectralearth_build.store.verify import verify
 from spectralearth_build.tables import LABELS
 
 

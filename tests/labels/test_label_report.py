@@ -6,9 +6,9 @@ import numpy as np
 from pairing_site import CORINE, inline, request, write_raster
 
 from spectralearth_build.dataset.access import open_dataset
-from spectralearth_build.dataset.report.labels import labels
-from spectralearth_build.dataset.report.page import render
 from spectralearth_build.labels.pair import pair
+from spectralearth_build.report.labels import labels
+from spectralearth_build.report.page import render
 
 
 def test_classes_are_counted_and_reasons_told(bare, tmp_path):

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
+from spectralearth_build.labels.class_counts import counts, labelled_fraction, majority, multi_hot
 from spectralearth_build.labels.classes import IGNORE
-from spectralearth_build.labels.summary import counts, labelled_fraction, majority, multi_hot
 
 CLASSES = 5
 MAPS = arrays(

@@ -24,6 +24,7 @@ from pairing_site import (
     write_tile,
 )
 
+from spectralearth_build.checking.verify import verify
 from spectralearth_build.cluster import connect
 from spectralearth_build.cluster.task import Failure
 from spectralearth_build.config import RunConfig
@@ -31,9 +32,8 @@ from spectralearth_build.errors import DamagedError, UsageError
 from spectralearth_build.labels import patch as patch_module
 from spectralearth_build.labels.pair import drop, pair
 from spectralearth_build.store.labels import shard_name
+from spectralearth_build.store.planned import load_plan
 from spectralearth_build.store.schema import ROOT
-from spectralearth_build.store.task import load_plan
-from spectralearth_build.store.verify import verify
 from spectralearth_build.tables import LABELS, PATCHES
 
 

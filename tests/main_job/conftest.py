@@ -4,11 +4,11 @@ import pytest
 
 from spectralearth_build import config as settings
 from spectralearth_build.archive.scan import scan
+from spectralearth_build.checking.verify import verify
 from spectralearth_build.cluster.inline import InlineExecutor
+from spectralearth_build.cutting.cut import cut
 from spectralearth_build.dataset.access import open_dataset
 from spectralearth_build.plan.planner import plan
-from spectralearth_build.store.cut import cut
-from spectralearth_build.store.verify import verify
 
 
 @pytest.fixture(scope="module")

@@ -12,15 +12,15 @@ import pytest
 from spectralearth_build import config as settings
 from spectralearth_build.archive.scan import scan
 from spectralearth_build.archive.versions import waiting
+from spectralearth_build.checking.verify import verify
 from spectralearth_build.cluster.inline import InlineExecutor
+from spectralearth_build.cutting import cut as cut_module
+from spectralearth_build.cutting.cut import cut
 from spectralearth_build.dataset.access import open_dataset
 from spectralearth_build.errors import PlanChangedError
 from spectralearth_build.overlap.lattice import Box
 from spectralearth_build.pipeline import Run
 from spectralearth_build.plan.planner import plan
-from spectralearth_build.store import cut as cut_module
-from spectralearth_build.store.cut import cut
-from spectralearth_build.store.verify import verify
 from spectralearth_build.synthetic.product import write_product
 from spectralearth_build.synthetic.spec import Layers, ProductSpec
 

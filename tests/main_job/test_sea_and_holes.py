@@ -9,9 +9,9 @@ import rasterio
 
 from spectralearth_build.cluster.inline import InlineExecutor
 from spectralearth_build.config import Config
-from spectralearth_build.dataset.report.page import write_report
 from spectralearth_build.overlap.lattice import Box
 from spectralearth_build.pipeline import Run
+from spectralearth_build.report.page import write_report
 from spectralearth_build.synthetic.product import write_product
 from spectralearth_build.synthetic.spec import Layers, Layout, ProductSpec
 from spectralearth_build.tables import TILES

@@ -82,7 +82,7 @@ def by_default(key: Key) -> bool:
     return bool(verb.changes) or verb.says or condition not in WHOLE - {"closed pipe", "Ctrl-C at the middle"}
 
 
-NO_TARGET = {"benchmark, list": "it only names its target"}
+NO_TARGET = {"downstream, list": "it only names its target"}
 AT_ONCE = dict.fromkeys(
     ("unlock", "pretrain-template", "config template", "config show", "bench optimum", "split, lists",
      "tuples"),

@@ -181,6 +181,6 @@ _MAKERS: dict[str, Callable[[Prepared], Path]] = {
     "encoder": _encoder,
     "splits": _splits,
     "list": _text("list.txt", lambda made: "32633_1_2/a.tif\n32633_9_9/b.tif\n"),
-    "toml": _text("benchmark.toml", lambda made: BENCHMARK.format(labelled=made["labelled"])),
+    "toml": _text("downstream.toml", lambda made: BENCHMARK.format(labelled=made["labelled"])),
     "settings": _text("settings.toml", lambda made: '[plan]\nvalue = "pairs"\n'),
 }

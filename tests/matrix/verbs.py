@@ -128,11 +128,11 @@ VERBS = {
         same=("predictions.npz",),
         needs="patches.parquet",
     ),
-    "benchmark": Verb(
-        "benchmark", f"{{toml}} {{out}} {_INLINE}", same=("cells/*/predictions.npz",), long=True
+    "downstream": Verb(
+        "downstream", f"{{toml}} {{out}} {_INLINE}", same=("cells/*/predictions.npz",), long=True
     ),
-    "benchmark, list": Verb("benchmark", "{toml} {out} --dry-run", quick=True),
-    "benchmark, demo": Verb("benchmark", f"{{out}} --demo {_INLINE}", slow=True),
+    "downstream, list": Verb("downstream", "{toml} {out} --dry-run", quick=True),
+    "downstream, demo": Verb("downstream", f"{{out}} --demo {_INLINE}", slow=True),
     "config template": Verb("config template", "", says=True),
     "config show": Verb("config show", "--config {settings}", says=True),
     "bench plan": Verb("bench plan", "--tiles 2 --sample 1 --out {out}", same=()),

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from placements import overlapping
 
-from spectralearth_build.archive.mask import CLOUD, SHADOW, VALID, WATER
 from spectralearth_build.config import PlanConfig, QualityConfig
+from spectralearth_build.mask import CLOUD, SHADOW, VALID, WATER
 from spectralearth_build.overlap.geography import to_lonlat
 from spectralearth_build.overlap.lattice import Box
 from spectralearth_build.overlap.view import Tile

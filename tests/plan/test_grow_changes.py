@@ -10,10 +10,10 @@ import shapely
 from growing import COL, EPSG, LINE, STAYS, Folder, tile
 
 from spectralearth_build import config
-from spectralearth_build.archive import mask as masks
-from spectralearth_build.archive.mask import VALID
+from spectralearth_build import mask as masks
 from spectralearth_build.cluster.inline import InlineExecutor
 from spectralearth_build.errors import PlanChangedError, UsageError
+from spectralearth_build.mask import VALID
 from spectralearth_build.overlap.geography import to_lonlat
 from spectralearth_build.overlap.lattice import Box
 from spectralearth_build.plan.planner import plan

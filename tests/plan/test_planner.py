@@ -10,7 +10,7 @@ import shapely
 from pyproj import Geod
 
 from spectralearth_build import config as settings
-from spectralearth_build.archive import mask as masks
+from spectralearth_build import mask as masks
 from spectralearth_build.cluster.inline import InlineExecutor
 from spectralearth_build.errors import ConfigError, PlanChangedError
 from spectralearth_build.overlap.geography import to_lonlat

@@ -6,8 +6,8 @@ import shapely
 from component_rows import as_rows
 from pyproj import Geod, Transformer
 
-from spectralearth_build.archive.mask import CLOUD, VALID
 from spectralearth_build.config import PlanConfig, QualityConfig
+from spectralearth_build.mask import CLOUD, VALID
 from spectralearth_build.overlap.geography import to_lonlat
 from spectralearth_build.overlap.lattice import Box, window
 from spectralearth_build.overlap.view import Tile

@@ -8,12 +8,17 @@ import torch
 from dataset.handmade_dataset import NOMINAL, make
 
 from spectralearth_build.pretrain.augment import Augmentation
-from spectralearth_build.pretrain.config import DataConfig, EncoderConfig, PretrainConfig, TrainConfig
 from spectralearth_build.pretrain.encoders.vit import SIZES
 from spectralearth_build.pretrain.objectives.dino import DinoConfig
 from spectralearth_build.pretrain.objectives.mae import MaeConfig
 from spectralearth_build.pretrain.objectives.moco import MoCoConfig
 from spectralearth_build.pretrain.objectives.simclr import SimClrConfig
+from spectralearth_build.pretrain.training_config import (
+    DataConfig,
+    EncoderConfig,
+    PretrainConfig,
+    TrainConfig,
+)
 
 VIEW = Augmentation(scale=(0.05, 0.2), size=16, blur=0.5)
 SMALL = {

@@ -4,7 +4,7 @@ import pytest
 
 from spectralearth_build import settings
 from spectralearth_build.errors import ConfigError
-from spectralearth_build.pretrain.config import PretrainConfig, recipe_of
+from spectralearth_build.pretrain.training_config import PretrainConfig, recipe_of
 
 
 def load(path, overrides):

@@ -11,7 +11,6 @@ import numpy as np
 
 from spectralearth_build.archive.discover import Found, find_products
 from spectralearth_build.archive.inspect import identify, inspect_product
-from spectralearth_build.archive.mask import save
 from spectralearth_build.archive.names import parse_name
 from spectralearth_build.archive.product import open_product
 from spectralearth_build.archive.raster import read_image
@@ -20,6 +19,7 @@ from spectralearth_build.archive.rows import row_of_problem, rows_of_tile
 from spectralearth_build.archive.versions import candidates
 from spectralearth_build.config import ScanConfig
 from spectralearth_build.errors import ProductError
+from spectralearth_build.mask import save
 from spectralearth_build.overlap.lattice import Box
 from spectralearth_build.synthetic import spoil_metadata
 from spectralearth_build.synthetic.product import write_product

@@ -19,12 +19,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 from small_archive import CONFIG, cube_of, run_stages, spec_of, tree, write_tile
 
+from spectralearth_build.checking.verify import verify
 from spectralearth_build.cluster.inline import InlineExecutor
 from spectralearth_build.errors import ArchiveError, PlanChangedError
 from spectralearth_build.journal import plan_in_use
 from spectralearth_build.pipeline import Run
 from spectralearth_build.store.schema import ROOT
-from spectralearth_build.store.verify import verify
 from spectralearth_build.tables import LOCATIONS, PATCHES, TILES
 
 NUMBERS = range(1, 6)

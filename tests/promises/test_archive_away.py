@@ -14,13 +14,13 @@ from distributed import Client
 from small_archive import CONFIG, run_stages, spec_of, tree, write_tile
 
 from spectralearth_build.archive.record import FORMAT
+from spectralearth_build.checking.verify import verify
 from spectralearth_build.cli.codes import code_of
 from spectralearth_build.cluster import connect
 from spectralearth_build.cluster.inline import InlineExecutor
 from spectralearth_build.errors import ArchiveError
 from spectralearth_build.pipeline import Run
-from spectralearth_build.store.failures import FOLDER, FailedTile, failed_path, stamp
-from spectralearth_build.store.verify import verify
+from spectralearth_build.store.failed_tiles import FOLDER, FailedTile, failed_path, stamp
 from spectralearth_build.tables import QUARANTINE
 
 TILES_HERE = (1, 2, 3)

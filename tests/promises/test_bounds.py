@@ -30,7 +30,7 @@ from pathlib import Path
 from spectralearth_build.cluster.inline import InlineExecutor
 from spectralearth_build.config import load
 from spectralearth_build.progress import set_quiet
-from spectralearth_build.store.cut import cut
+from spectralearth_build.cutting.cut import cut
 
 def peak():
     lines = Path("/proc/self/status").read_text().splitlines()

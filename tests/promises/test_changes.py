@@ -12,13 +12,13 @@ import time
 import pytest
 from small_archive import CONFIG, image_of, run_stages, spec_of, tree, write_tile
 
+from spectralearth_build.checking.verify import verify
 from spectralearth_build.cluster import Failure
 from spectralearth_build.cluster.inline import InlineExecutor
 from spectralearth_build.config import load
 from spectralearth_build.errors import PlanChangedError, UsageError
 from spectralearth_build.lock import alone
 from spectralearth_build.pipeline import Run
-from spectralearth_build.store.verify import verify
 
 
 @pytest.fixture(scope="module")

@@ -18,14 +18,14 @@ from spectralearth_build import open_dataset
 from spectralearth_build.archive.bands import nominal
 from spectralearth_build.archive.identity import PIECES
 from spectralearth_build.archive.record import FORMAT
+from spectralearth_build.checking.verify import verify
 from spectralearth_build.cluster.inline import InlineExecutor
 from spectralearth_build.config import load
+from spectralearth_build.cutting import sources
 from spectralearth_build.errors import PlanChangedError
 from spectralearth_build.overlap.lattice import PIXEL
 from spectralearth_build.pipeline import Run
 from spectralearth_build.progress import set_quiet
-from spectralearth_build.store import sources
-from spectralearth_build.store.verify import verify
 from spectralearth_build.synthetic.product import write_product
 from spectralearth_build.synthetic.spec import Layers, Layout
 from spectralearth_build.tables import PATCHES, TILES

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from small_archive import run_stages, tree, write_tile
 
+from spectralearth_build.checking.verify import verify
 from spectralearth_build.dataset.access import open_dataset
 from spectralearth_build.errors import MachineError
 from spectralearth_build.loader import open_reader
 from spectralearth_build.progress import set_quiet
-from spectralearth_build.store.verify import verify
 from spectralearth_build.tables import TILES
 
 ENOUGH = 64

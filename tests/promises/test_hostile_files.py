@@ -13,11 +13,11 @@ import pyarrow.parquet as pq
 import pytest
 from small_archive import run_stages, write_tile
 
+from spectralearth_build.checking.verify import verify
 from spectralearth_build.dataset.access import open_dataset
-from spectralearth_build.dataset.report.page import write_report
 from spectralearth_build.errors import BuildError
 from spectralearth_build.progress import set_quiet
-from spectralearth_build.store.verify import verify
+from spectralearth_build.report.page import write_report
 
 DEEP = b"[" * 100_000
 LOCATION = "32633_15606_182995"

@@ -10,6 +10,7 @@ import pytest
 from small_archive import CONFIG, cube_of, run_stages, spec_of, tree, write_tile
 
 from spectralearth_build import open_dataset
+from spectralearth_build.checking.verify import verify
 from spectralearth_build.cluster.inline import InlineExecutor
 from spectralearth_build.errors import DamagedError
 from spectralearth_build.export.pixels import Pixels
@@ -20,7 +21,6 @@ from spectralearth_build.store.commit import decode, json_bytes
 from spectralearth_build.store.manifest import entry
 from spectralearth_build.store.schema import shard_name, shard_path
 from spectralearth_build.store.seal import KEY, sealed
-from spectralearth_build.store.verify import verify
 from spectralearth_build.tables import LOCATIONS, PATCHES, TILES
 
 

@@ -11,12 +11,12 @@ import pytest
 from small_archive import CONFIG, image_of, run_stages, spec_of, tree, write_tile
 
 from spectralearth_build import pipeline
+from spectralearth_build.checking.verify import verify
 from spectralearth_build.cluster import Failure
 from spectralearth_build.cluster.inline import InlineExecutor
 from spectralearth_build.cluster.isolate import run_alone
+from spectralearth_build.cutting.cut import STAGE, cut_tile
 from spectralearth_build.errors import NothingFoundError
-from spectralearth_build.store.cut import STAGE, cut_tile
-from spectralearth_build.store.verify import verify
 from spectralearth_build.tables import PATCHES, QUARANTINE, TILES
 
 BAD = 2

@@ -8,8 +8,8 @@ import shutil
 import pytest
 from small_archive import CONFIG, run_stages, spec_of, tree, write_tile
 
+from spectralearth_build.checking.verify import verify
 from spectralearth_build.cluster import connect
-from spectralearth_build.store.verify import verify
 from spectralearth_build.synthetic.pack import pack, pack_order
 from spectralearth_build.tables import PATCHES, TILES
 

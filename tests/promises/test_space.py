@@ -11,13 +11,13 @@ import pytest
 from small_archive import CONFIG, run_stages, tree, write_tile
 
 from spectralearth_build import pipeline
+from spectralearth_build.checking.verify import verify
 from spectralearth_build.cli.codes import NO_SPACE, code_of, message_of
 from spectralearth_build.cluster.inline import InlineExecutor
+from spectralearth_build.cutting.space import outstanding_bytes
 from spectralearth_build.dataset.access import open_dataset
 from spectralearth_build.errors import OutOfSpaceError
 from spectralearth_build.store.index import encode_index
-from spectralearth_build.store.space import outstanding_bytes
-from spectralearth_build.store.verify import verify
 
 
 @pytest.fixture(scope="module")

@@ -18,12 +18,12 @@ from distributed import Client
 from shapely.geometry.base import BaseGeometry
 from small_archive import CONFIG, run_stages, write_tile
 
+from spectralearth_build.checking.verify import verify
 from spectralearth_build.cluster import connect
 from spectralearth_build.cluster.inline import InlineExecutor
 from spectralearth_build.cluster.security import FILES, security_of
 from spectralearth_build.config import RunConfig
 from spectralearth_build.errors import ConfigError
-from spectralearth_build.store.verify import verify
 
 PLAIN = (
     str,

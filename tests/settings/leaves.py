@@ -1,8 +1,8 @@
 """Every single setting of every verb, by dotted key, with what its JSON schema allows."""
 
 from spectralearth_build.config import Config
-from spectralearth_build.evaluate.config import EvaluateConfig
-from spectralearth_build.pretrain.config import PretrainConfig
+from spectralearth_build.evaluate.task_config import EvaluateConfig
+from spectralearth_build.pretrain.training_config import PretrainConfig
 from spectralearth_build.settings.reading import section_of
 
 NEEDED = {Config: {}, PretrainConfig: {}, EvaluateConfig: {"labels": "corine", "task": "segmentation"}}

@@ -117,7 +117,7 @@ def another(value, schema, turn):
 
 
 def test_a_file_and_single_overrides_meet_key_by_key(tmp_path):
-    from spectralearth_build.pretrain.config import PretrainConfig
+    from spectralearth_build.pretrain.training_config import PretrainConfig
 
     path = tmp_path / "run.toml"
     path.write_text('objective = "dino"\n[dino.views]\nflip = 0.25\n[dino.local]\nsize = 32\n')
@@ -145,9 +145,9 @@ def test_settings_need_no_torch():
     import sys
 
     code = (
-        "import sys; from spectralearth_build.benchmark.config import BenchmarkConfig;"
-        "from spectralearth_build.evaluate.config import EvaluateConfig;"
-        "from spectralearth_build.pretrain.config import PretrainConfig;"
+        "import sys; from spectralearth_build.downstream.grid_config import GridConfig;"
+        "from spectralearth_build.evaluate.task_config import EvaluateConfig;"
+        "from spectralearth_build.pretrain.training_config import PretrainConfig;"
         "PretrainConfig(); print('torch' in sys.modules)"
     )
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

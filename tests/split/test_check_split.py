@@ -3,11 +3,11 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 from made_archives import archives, chain, leaking
 
-from spectralearth_build.dataset.split.check import ANY, leaks
-from spectralearth_build.dataset.split.links import KINDS, links_of
-from spectralearth_build.dataset.split.make import codes, split
-from spectralearth_build.dataset.split.recipe import Recipe
-from spectralearth_build.dataset.split.strata import strata
+from spectralearth_build.split.check import ANY, leaks
+from spectralearth_build.split.links import KINDS, links_of
+from spectralearth_build.split.make import codes, split
+from spectralearth_build.split.recipe import Recipe
+from spectralearth_build.split.strata import strata
 
 PARTS = ("train", "val", "test")
 PROPERTY = settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow])

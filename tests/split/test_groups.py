@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from spectralearth_build.dataset.split.groups import FREE, divided, spread
+from spectralearth_build.split.groups import FREE, divided, spread
 
 
 def bond_of(graph):

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_archives import MIDDLES, plane, window_at, window_on
 
-from spectralearth_build.dataset.split import near
+from spectralearth_build.split import near
 
 
 def frame(windows):

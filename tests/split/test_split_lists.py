@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spectralearth_build.dataset.split.check import leaks
-from spectralearth_build.dataset.split.links import BUFFER, DATATAKE, LOCATION, TILE, Links
-from spectralearth_build.dataset.split.lists import import_list, parts_of, read_lists
 from spectralearth_build.errors import UsageError
+from spectralearth_build.split.check import leaks
+from spectralearth_build.split.links import BUFFER, DATATAKE, LOCATION, TILE, Links
+from spectralearth_build.split.lists import import_list, parts_of, read_lists
 
 PARTS = ("train", "val", "test")
 PRODUCT = "ENMAP01-____L2A-DT{:010d}_20220627T104548Z_{:03d}_V010303_20230922T131734Z"

@@ -7,8 +7,8 @@ import pytest
 from made_archives import chain, islands, leaking
 from typer.testing import CliRunner
 
-from spectralearth_build.cli import app
-from spectralearth_build.dataset.split.recipe import read_recipe
+from spectralearth_build.cli.app import app
+from spectralearth_build.split.recipe import read_recipe
 from spectralearth_build.tables import LOCATIONS, PATCHES, TILES
 
 

@@ -2,9 +2,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from spectralearth_build.dataset.split.links import Links, middles
-from spectralearth_build.dataset.split.strata import regions, seasons, strata
 from spectralearth_build.errors import UsageError
+from spectralearth_build.split.links import Links, middles
+from spectralearth_build.split.strata import regions, seasons, strata
 
 PLACES = [(9.0, 48.0), (-70.0, -33.0), (-180.0, 65.0), (179.9, -0.1)]
 MONTHS = [1, 1, 7, 4]

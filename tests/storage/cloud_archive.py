@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from spectralearth_build import config as settings
+from spectralearth_build.checking.damage import Damage
+from spectralearth_build.checking.verify import verify
 from spectralearth_build.cluster import Executor, connect
 from spectralearth_build.overlap.lattice import Box
 from spectralearth_build.pipeline import Run
@@ -18,8 +20,6 @@ from spectralearth_build.places import Place, both
 from spectralearth_build.progress import set_quiet
 from spectralearth_build.storage.client import Client
 from spectralearth_build.storage.url import Remote
-from spectralearth_build.store.damage import Damage
-from spectralearth_build.store.verify import verify
 from spectralearth_build.synthetic.pack import pack, pack_order
 from spectralearth_build.synthetic.product import write_product
 from spectralearth_build.synthetic.spec import Layers, Layout, ProductSpec

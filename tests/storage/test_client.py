@@ -5,9 +5,10 @@ import obstore.exceptions as refused
 import pytest
 
 from spectralearth_build.errors import StorageError
-from spectralearth_build.storage import client, proof, retry
+from spectralearth_build.storage import client, retry
+from spectralearth_build.storage import entity_tag as proof
 from spectralearth_build.storage.client import Client, store_of
-from spectralearth_build.storage.proof import proves
+from spectralearth_build.storage.entity_tag import proves
 from spectralearth_build.storage.url import Remote
 
 

@@ -11,7 +11,7 @@ from spectralearth_build.errors import StorageError, UsageError
 from spectralearth_build.storage import lease
 from spectralearth_build.storage.client import Client
 from spectralearth_build.storage.lease import LOCK, break_lock, holder, leased, require
-from spectralearth_build.storage.presence import has_ended, presence
+from spectralearth_build.storage.process_identity import has_ended, presence
 
 
 @pytest.fixture
@@ -99,7 +99,7 @@ def test_who_ends_leaves_the_lock_of_others(place):
 
 ANNOUNCE = """
 import json, sys
-from spectralearth_build.storage.presence import presence
+from spectralearth_build.storage.process_identity import presence
 print(json.dumps(presence()), flush=True)
 sys.stdin.read()
 """
@@ -155,7 +155,7 @@ def test_a_process_number_that_was_given_again(other):
 
 
 def test_what_the_system_does_not_say_convicts_nobody(monkeypatch, tmp_path):
-    from spectralearth_build.storage import presence as module
+    from spectralearth_build.storage import process_identity as module
 
     monkeypatch.setattr(module, "PROC", tmp_path)
     assert not has_ended({**presence(), "process": 2**22 + 1})

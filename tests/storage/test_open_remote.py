@@ -5,7 +5,7 @@ import pytest
 from typer.testing import CliRunner
 
 from spectralearth_build import open_dataset
-from spectralearth_build.cli import app
+from spectralearth_build.cli.app import app
 from spectralearth_build.errors import DamagedError, UsageError
 from spectralearth_build.storage.client import Client
 

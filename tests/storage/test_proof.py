@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from spectralearth_build.storage.proof import PART, Agreement, pieces, proves
+from spectralearth_build.storage.entity_tag import PART, Agreement, pieces, proves
 from spectralearth_build.storage.trouble import SpoiltError
 
 

@@ -10,6 +10,7 @@ import rasterio
 from affine import Affine
 from cloud_archive import tree
 
+from spectralearth_build.checking.verify import verify
 from spectralearth_build.cluster import connect
 from spectralearth_build.config import RunConfig
 from spectralearth_build.labels.define import Given, Request
@@ -18,7 +19,6 @@ from spectralearth_build.labels.read import open_labels
 from spectralearth_build.places import at_work
 from spectralearth_build.storage.client import Client
 from spectralearth_build.store.labels import record_name, shard_name
-from spectralearth_build.store.verify import verify
 from spectralearth_build.tables import LOCATIONS
 
 

@@ -14,7 +14,7 @@ from cloud_archive import tree
 from s3_server import PLANTED
 from typer.testing import CliRunner
 
-from spectralearth_build.cli import app
+from spectralearth_build.cli.app import app
 from spectralearth_build.storage.client import Client
 
 OPTIONS = ("--scheduler", "inline", "--set", "store.shard_rows=1")

@@ -12,7 +12,7 @@ from echo_server import PAGE, echoing
 from s3_server import PLANTED
 from typer.testing import CliRunner
 
-from spectralearth_build.cli import app
+from spectralearth_build.cli.app import app
 from spectralearth_build.dataset.access import open_dataset
 from spectralearth_build.errors import BuildError, StorageError
 from spectralearth_build.loader import open_reader

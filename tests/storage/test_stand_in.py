@@ -10,11 +10,11 @@ from dataclasses import replace
 
 import pytest
 
-from spectralearth_build.archive import remote as remote_archive
+from spectralearth_build.archive import on_object_store as remote_archive
 from spectralearth_build.archive.discover import find_products
 from spectralearth_build.archive.names import IMAGE, METADATA
+from spectralearth_build.archive.on_object_store import StandIn
 from spectralearth_build.archive.product import WANTED, open_product
-from spectralearth_build.archive.remote import StandIn
 from spectralearth_build.errors import (
     MissingFileError,
     OutOfSpaceError,

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from store_study import PLAN_ID, Study, made_locations, made_patches, made_tiles
 
-from spectralearth_build.archive import mask as masks
+from spectralearth_build import mask as masks
 from spectralearth_build.config import load
 from spectralearth_build.synthetic.product import Layers, Layout, write_product
 from spectralearth_build.tables import LOCATIONS, OVERLAPS, PATCHES, TILES, TUPLES

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from pyproj import Transformer
 from store_study import A1, B1, ZONE, Study
 
+from spectralearth_build.checking.audit import audit, overlapping_locations
 from spectralearth_build.overlap.geography import to_lonlat
-from spectralearth_build.store.audit import audit, overlapping_locations
 from spectralearth_build.tables import LOCATIONS, PATCHES, TILES
 
 

@@ -6,11 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from store_study import A1, A3, ZONE, window_of
 
+from spectralearth_build.cutting.compose import Pixels, compose
+from spectralearth_build.cutting.sources import area_needed, needed
+from spectralearth_build.cutting.task import SourceTile, task_of
 from spectralearth_build.errors import BrokenRasterError
 from spectralearth_build.overlap.lattice import Box, window
-from spectralearth_build.store.compose import Pixels, compose
-from spectralearth_build.store.sources import area_needed, needed
-from spectralearth_build.store.task import PlannedPatch, Source, load_plan
+from spectralearth_build.store.planned import PlannedPatch, load_plan
 from spectralearth_build.texts import counted
 
 WINDOW = window(1000, 2000)
@@ -83,19 +84,19 @@ def test_valid_pixels_without_data_in_a_band():
     ("line", "expected"), [(-5, Box(1000, 2000, 128, 128)), (100, Box(1100, 2000, 28, 128))]
 )
 def test_needed_on_the_same_lattice(line, expected):
-    source = Source("t", "", "", ZONE, Box(1000 + line, 1990, 150, 170), ())
+    source = SourceTile("t", "", "", ZONE, Box(1000 + line, 1990, 150, 170), ())
     assert needed(PlannedPatch("p", 0, ZONE, WINDOW, ("t",)), source) == expected
 
 
 def test_needed_nothing():
-    source = Source("t", "", "", ZONE, Box(0, 0, 150, 170), ())
+    source = SourceTile("t", "", "", ZONE, Box(0, 0, 150, 170), ())
     patch = PlannedPatch("p", 0, ZONE, WINDOW, ("t",))
     assert needed(patch, source) is None
     assert area_needed([patch], source) is None
 
 
 def test_the_area_needed_holds_all_that_is_needed_and_no_more(planned_study):
-    task = load_plan(planned_study.dataset).task(A3, [2])
+    task = task_of(load_plan(planned_study.dataset), A3, [2])
     native, away = task.sources[A1], task.sources[A3]
     mixed, across = task.shards[2]
     assert area_needed([mixed, across], native) == needed(mixed, native)
@@ -112,7 +113,7 @@ def test_reading_more_changes_nothing(planned_study):
     tile = study.tiles[A3]
     whole = Pixels(32633, tile.spec.box, tile.kept, tile.inside)
     patch = PlannedPatch("p", 0, ZONE, window_of("across"), (A3,))
-    source = load_plan(study.dataset).task(A3, [2]).sources[A3]
+    source = task_of(load_plan(study.dataset), A3, [2]).sources[A3]
     box = area_needed([patch], source)
     where = box.slices(tile.spec.box)
     part = Pixels(32633, box, tile.kept[:, *where], tile.inside[where])

@@ -12,20 +12,22 @@ import zarr
 from scipy.ndimage import map_coordinates
 from store_study import A1, A2, A3, B1, ROWS, ZONE, Study, hashes, replace_file, replace_pixels, window_of
 
-from spectralearth_build.archive import container, shelf
-from spectralearth_build.archive import mask as masks
+from spectralearth_build import mask as masks
+from spectralearth_build.archive import container
+from spectralearth_build.archive import unpack_cache as shelf
 from spectralearth_build.archive.raster import open_raster
 from spectralearth_build.cluster.inline import InlineExecutor
 from spectralearth_build.config import load
+from spectralearth_build.cutting import cut as cut_module
+from spectralearth_build.cutting.cut import cut_tile
+from spectralearth_build.cutting.sources import Decoded
+from spectralearth_build.cutting.task import Tasks
 from spectralearth_build.errors import PlanChangedError, StoppedError, UsageError
 from spectralearth_build.overlap.resample import source_grid
-from spectralearth_build.store import cut as cut_module
-from spectralearth_build.store.cut import cut_tile
-from spectralearth_build.store.failures import failed_path
+from spectralearth_build.store.failed_tiles import failed_path
+from spectralearth_build.store.planned import load_plan
 from spectralearth_build.store.schema import ROOT, shard_path
 from spectralearth_build.store.scratch import SCRATCH
-from spectralearth_build.store.sources import Decoded
-from spectralearth_build.store.task import Tasks, load_plan
 from spectralearth_build.synthetic.pack import pack, pack_order
 from spectralearth_build.tables import LOCATIONS, PATCHES, TILES
 

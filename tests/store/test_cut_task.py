@@ -5,9 +5,10 @@ import pickle
 import pytest
 from store_study import A1, A2, A3, B1, ZONE, window_of
 
+from spectralearth_build.cutting.task import Tasks, task_of
 from spectralearth_build.errors import UsageError
 from spectralearth_build.overlap.lattice import Box
-from spectralearth_build.store.task import PlannedPatch, Tasks, load_plan
+from spectralearth_build.store.planned import PlannedPatch, load_plan
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +22,7 @@ def test_shards_by_tile(plan):
 
 
 def test_a_task_holds_its_patches_and_their_sources(plan, planned_study):
-    task = plan.task(A2, [1])
+    task = task_of(plan, A2, [1])
     assert (task.tile_id, task.codec, task.shard_rows) == (A2, "spectral", 2)
     window = window_of("straddling")
     name = f"{ZONE}_{window.col}_{-window.line}_DT0000000001"

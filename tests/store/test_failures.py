@@ -6,7 +6,7 @@ import os
 import pytest
 
 from spectralearth_build.archive.record import FORMAT
-from spectralearth_build.store.failures import FailedTile, failed_path, read_failed, stamp
+from spectralearth_build.store.failed_tiles import FailedTile, failed_path, read_failed, stamp
 
 NOTE = FailedTile("plan-a", "DT0000001849_005", "BrokenRasterError", "broken", "s")
 

@@ -7,10 +7,10 @@ import os
 
 import pytest
 
+from spectralearth_build.checking.damage import NOT_CHECKED
+from spectralearth_build.checking.findings import examined, finding, of_failure
 from spectralearth_build.cluster import Failure
 from spectralearth_build.errors import DamagedError, MachineError, OutOfSpaceError, StorageError
-from spectralearth_build.store.damage import NOT_CHECKED
-from spectralearth_build.store.findings import examined, finding, of_failure
 
 
 def system(number):

@@ -9,13 +9,14 @@ import pytest
 import rasterio
 import tifffile
 
-from spectralearth_build.archive import mask as masks
+from spectralearth_build import mask as masks
+from spectralearth_build.cutting.cut import cut_tile
+from spectralearth_build.cutting.task import SourceTile, TileTask
 from spectralearth_build.overlap.lattice import box_of_raster, window
 from spectralearth_build.store.codec import encode_patch
-from spectralearth_build.store.cut import cut_tile
+from spectralearth_build.store.planned import PlannedPatch
 from spectralearth_build.store.schema import shard_path
 from spectralearth_build.store.shard import ShardReader
-from spectralearth_build.store.task import PlannedPatch, Source, TileTask
 
 PAIR = Path(__file__).parents[1] / "data" / "hyspecnet_pair"
 KEPT = np.array([b for b in range(224) if not (126 <= b <= 140 or 160 <= b <= 166)])
@@ -35,7 +36,7 @@ def mosaic(halves) -> np.ndarray:
     return np.concatenate(cubes, axis=2)
 
 
-def source(dataset: Path, path: Path, number: int) -> Source:
+def source(dataset: Path, path: Path, number: int) -> SourceTile:
     with rasterio.open(path) as raster:
         box = box_of_raster(raster.transform.c, raster.transform.f, raster.res, raster.shape)
         epsg = raster.crs.to_epsg()
@@ -43,7 +44,7 @@ def source(dataset: Path, path: Path, number: int) -> Source:
     everywhere, none = np.ones((128, 128), bool), np.zeros((128, 128), bool)
     mask = masks.encode(everywhere, none, none, none, none.astype(np.uint8), none, none)
     masks.save(dataset / f"{name}.mask", mask)
-    return Source(name, path.parent.name, f"{name}.mask", epsg, box, tuple(KEPT.tolist()))
+    return SourceTile(name, path.parent.name, f"{name}.mask", epsg, box, tuple(KEPT.tolist()))
 
 
 @pytest.mark.parametrize("codec", ["spectral", "fast", "portable"])

@@ -9,12 +9,12 @@ import pytest
 import xarray as xr
 from store_study import hashes
 
+from spectralearth_build.checking.verify import verify
 from spectralearth_build.config import load
 from spectralearth_build.errors import DamagedError, PlanChangedError, UsageError
-from spectralearth_build.store import recode as module
+from spectralearth_build.export import recode as module
+from spectralearth_build.export.recode import recode
 from spectralearth_build.store.codec import PRESETS
-from spectralearth_build.store.recode import recode
-from spectralearth_build.store.verify import verify
 from spectralearth_build.tables import LOCATIONS, OVERLAPS, PATCHES, TILES, TUPLES
 
 OTHERS = [codec for codec in PRESETS if codec != "spectral"]

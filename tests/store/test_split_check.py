@@ -1,9 +1,9 @@
 import pandas as pd
 import pytest
 
-from spectralearth_build.store.recode import recode
-from spectralearth_build.store.split_check import check_splits
-from spectralearth_build.store.verify import verify
+from spectralearth_build.checking.split_check import check_splits
+from spectralearth_build.checking.verify import verify
+from spectralearth_build.export.recode import recode
 from spectralearth_build.tables import PATCHES, SPLITS
 
 

@@ -6,7 +6,7 @@ from functools import partial
 
 import pytest
 
-from spectralearth_build.store.threads import in_order, workers
+from spectralearth_build.threads import in_order, workers
 
 
 @pytest.mark.parametrize("threads", [1, 3])

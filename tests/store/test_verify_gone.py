@@ -2,10 +2,10 @@
 
 import pytest
 
+from spectralearth_build.checking import verify as module
+from spectralearth_build.checking.damage import Damage
+from spectralearth_build.checking.verify import verify
 from spectralearth_build.errors import ArchiveError
-from spectralearth_build.store import verify as module
-from spectralearth_build.store.damage import Damage
-from spectralearth_build.store.verify import verify
 
 
 def test_an_unmounted_dataset_is_not_called_damaged(tmp_path, monkeypatch):

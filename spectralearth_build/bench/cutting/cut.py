@@ -23,14 +23,14 @@ import rasterio
 from spectralearth_build.archive.raster import CACHE
 from spectralearth_build.bench.cutting.cut_cases import LAYOUTS, Case, Tile, cases, image_case
 from spectralearth_build.bench.measure import APART, timed
+from spectralearth_build.cutting.compose import compose
+from spectralearth_build.cutting.cut import cut_tile
+from spectralearth_build.cutting.sources import SourceCache
 from spectralearth_build.errors import BuildError
 from spectralearth_build.plan.estimates import PATCH_BYTES, projected_memory
 from spectralearth_build.progress import track
 from spectralearth_build.store.codec import Patch, encode_patch
-from spectralearth_build.store.compose import compose
-from spectralearth_build.store.cut import cut_tile
 from spectralearth_build.store.shard import write_shard
-from spectralearth_build.store.sources import SourceCache
 
 STEPS = ("decode", "decode_cold", "encode", "write", "cut", "cut_cold", "windows")
 """What is timed: decoding the tile, encoding its patches, writing them, all of it as `cut` does it, and reading window

@@ -10,12 +10,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from spectralearth_build.archive import mask as masks
+from spectralearth_build import mask as masks
 from spectralearth_build.archive.bands import BANDS, select_bands
 from spectralearth_build.archive.raster import NODATA, open_raster
+from spectralearth_build.cutting.task import SourceTile, TileTask
 from spectralearth_build.errors import UsageError
 from spectralearth_build.overlap.lattice import WINDOW, Box, window
-from spectralearth_build.store.task import PlannedPatch, Source, TileTask
+from spectralearth_build.store.planned import PlannedPatch
 from spectralearth_build.synthetic.archive import ArchiveOptions, plan_archive
 from spectralearth_build.synthetic.bands import band_set
 from spectralearth_build.synthetic.product import write_raster
@@ -68,7 +69,7 @@ class Case:
         return [patch for group in self.task.shards.values() for patch in group]
 
     @property
-    def source(self) -> Source:
+    def source(self) -> SourceTile:
         """The tile."""
         return self.task.sources[self.task.tile_id]
 
@@ -135,7 +136,7 @@ def _case(
     mask, dataset = f"work/{spec.product_id}.mask", folder / "dataset"
     masks.save(dataset / mask, masks.encode(valid, none, none, none, zero, none, none))
     bands = tuple(int(band) for band in index)
-    source = Source(spec.tile_id, spec.product_id, mask, spec.epsg, spec.box, bands)
+    source = SourceTile(spec.tile_id, spec.product_id, mask, spec.epsg, spec.box, bands)
     places = list(_windows(valid))
     if not places:
         raise UsageError("It has no window without gaps.", image, "Give another image.")

@@ -17,7 +17,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import ndimage
 
-from spectralearth_build.archive import mask as masks
+from spectralearth_build import mask as masks
 from spectralearth_build.bench.measure import timed
 from spectralearth_build.bench.planning.contest import rehearsal
 from spectralearth_build.bench.planning.scale import ARCHIVE

@@ -11,8 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from spectralearth_build.bench.measure import FIRST
+from spectralearth_build.bench.planning.comparison import estimated
 from spectralearth_build.bench.planning.contest import IN_FULL, KEPT, OURS, Contest
-from spectralearth_build.bench.planning.summary import estimated
 from spectralearth_build.files import replacing
 
 INK, MUTED = "#22262b", "#6a7380"

@@ -9,9 +9,9 @@ from typing import Any
 import pandas as pd
 
 from spectralearth_build.bench.measure import FIRST
+from spectralearth_build.bench.planning.comparison import lost, ratios, totals
 from spectralearth_build.bench.planning.contest import IN_FULL, KEPT, Contest
 from spectralearth_build.bench.planning.picture import draw
-from spectralearth_build.bench.planning.summary import lost, ratios, totals
 from spectralearth_build.bench.show import percent, save, table
 
 LISTED = 10

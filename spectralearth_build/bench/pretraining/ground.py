@@ -17,7 +17,7 @@ from spectralearth_build.dataset.access import open_dataset
 from spectralearth_build.loader import Loader
 from spectralearth_build.overlap.lattice import WINDOW, Box
 from spectralearth_build.pipeline import build
-from spectralearth_build.pretrain.feed import place_number
+from spectralearth_build.pretrain.prefetch import place_number
 from spectralearth_build.pretrain.setup import spectra_of
 from spectralearth_build.pretrain.spectra import Standardise
 from spectralearth_build.store.schema import ROOT

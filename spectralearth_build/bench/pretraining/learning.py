@@ -13,14 +13,19 @@ import torch
 from torch import nn
 
 from spectralearth_build.bench.pretraining.ground import Cells, cells_of
-from spectralearth_build.pretrain.config import DataConfig, EncoderConfig, PretrainConfig, TrainConfig
 from spectralearth_build.pretrain.log import CSV, read
 from spectralearth_build.pretrain.neighbours import k_nearest
 from spectralearth_build.pretrain.probe import ridge
 from spectralearth_build.pretrain.recipes import Augmentation, DinoConfig, MaeConfig, MoCoConfig, SimClrConfig
 from spectralearth_build.pretrain.setup import prepare
+from spectralearth_build.pretrain.training_config import (
+    DataConfig,
+    EncoderConfig,
+    PretrainConfig,
+    TrainConfig,
+)
 from spectralearth_build.progress import track
-from spectralearth_build.store.threads import cores
+from spectralearth_build.threads import cores
 
 STEPS = {"mae": 600, "dino": 200, "moco": 160, "simclr": 100}
 """Of the optimiser, for each objective; the longest first, so that the last process does not run alone."""

@@ -14,22 +14,22 @@ import torch
 
 from spectralearth_build.bench.measure import peak_mb
 from spectralearth_build.errors import UsageError
-from spectralearth_build.pretrain.config import (
+from spectralearth_build.pretrain.cost import step_flops
+from spectralearth_build.pretrain.encoders import NAMES
+from spectralearth_build.pretrain.objectives.base import Objective
+from spectralearth_build.pretrain.optimiser import optimiser_of
+from spectralearth_build.pretrain.prefetch import Feed
+from spectralearth_build.pretrain.recipes import MoCoConfig
+from spectralearth_build.pretrain.setup import loader_of, objective_of, spectra_of
+from spectralearth_build.pretrain.spectra import Spectra, Standardise
+from spectralearth_build.pretrain.trainer import compile_blocks
+from spectralearth_build.pretrain.training_config import (
     RECIPES,
     EncoderConfig,
     PretrainConfig,
     TrainConfig,
     recipe_of,
 )
-from spectralearth_build.pretrain.cost import step_flops
-from spectralearth_build.pretrain.encoders import NAMES
-from spectralearth_build.pretrain.feed import Feed
-from spectralearth_build.pretrain.objectives.base import Objective
-from spectralearth_build.pretrain.optimiser import optimiser_of
-from spectralearth_build.pretrain.recipes import MoCoConfig
-from spectralearth_build.pretrain.setup import loader_of, objective_of, spectra_of
-from spectralearth_build.pretrain.spectra import Spectra, Standardise
-from spectralearth_build.pretrain.trainer import compile_blocks
 
 BANDS = 202
 

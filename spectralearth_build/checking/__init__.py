@@ -1,0 +1,1 @@
+"""A finished dataset read again: verified, compared with its archive, repaired."""

@@ -1,0 +1,68 @@
+"""Stored patches against their source pixels: cut again, without writing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from spectralearth_build.checking.against import kind_of
+from spectralearth_build.checking.damage import Damage
+from spectralearth_build.cutting.compose import Sources, compose
+from spectralearth_build.cutting.sources import SourceCache
+from spectralearth_build.cutting.task import TileTask
+from spectralearth_build.errors import DamagedError
+from spectralearth_build.store.codec import checksum_of
+from spectralearth_build.store.commit import commit_name, decode
+from spectralearth_build.store.schema import shard_name
+from spectralearth_build.store.shard import ShardReader
+
+
+def compare_tile(archive: Path, dataset: Path, task: TileTask) -> list[Damage]:
+    """Cut the patches of a tile again and compare them with what the store holds.
+
+    Raises:
+        ProductError: the tile cannot be read.
+    """
+    patches = [patch for group in task.shards.values() for patch in group]
+    # Pixels and place are compared in full: a copy that is packed otherwise is as good as what scan read.
+    plain = {name: replace(source, content="") for name, source in task.sources.items()}
+    sources = SourceCache(archive, dataset, replace(task, sources=plain), patches)
+    sources(task.tile_id)
+    return [damage for shard in task.shards for damage in _compare_shard(dataset, task, shard, sources)]
+
+
+def _compare_shard(dataset: Path, task: TileTask, shard: int, sources: Sources) -> Iterator[Damage]:
+    name, proofs = shard_name(shard), _checksums(dataset, shard)
+    for patch in task.shards[shard]:
+        try:
+            reader = ShardReader(dataset / name, task.shard_rows)
+            stored = reader.patch(patch.row - shard * task.shard_rows, task.codec)
+        except DamagedError:
+            continue  # reported already, by the check of the shard
+        pixels, reason = compose(patch, sources)
+        if reason:
+            task.witness()
+        hit = (patch.patch_id,)
+        if (stored is None) != bool(reason):
+            kind = kind_of(reason.rpartition(": ")[2], "SourceDiffers")
+            yield Damage(kind, name, f"{patch.patch_id}: {reason or 'it can be cut now'}.", hit)
+        elif stored is not None and not np.array_equal(stored, pixels):
+            count = int((stored != pixels).sum())
+            what = f"{patch.patch_id}: {count} values are not those of its source."
+            yield Damage("SourceDiffers", name, what, hit)
+        elif stored is not None and checksum_of(pixels) != proofs.get(patch.row, checksum_of(pixels)):
+            what = (
+                f"{patch.patch_id}: its source has other pixels than when it was cut, and so has the store."
+            )
+            yield Damage("SourceDiffers", name, what, hit)
+
+
+def _checksums(dataset: Path, shard: int) -> dict[int, int]:
+    """What the commit record says of the pixels that were cut; that it cannot be read is reported elsewhere."""
+    try:
+        return decode((dataset / commit_name(shard)).read_bytes()).checksums
+    except (OSError, ValueError):
+        return {}

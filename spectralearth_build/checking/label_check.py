@@ -1,0 +1,121 @@
+"""The labels of a finished dataset, read again: their shards, their metadata, their table."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+
+from spectralearth_build.checking.damage import Damage
+from spectralearth_build.checking.findings import finding, of_failure
+from spectralearth_build.cluster import Executor, Failure
+from spectralearth_build.errors import DamagedError
+from spectralearth_build.progress import track
+from spectralearth_build.store.codec import checksum_of
+from spectralearth_build.store.label_arrays import hash_of, label_document, read_label
+from spectralearth_build.store.labels import LabelRecord, StoredLabel, frame, is_shard, label_of
+from spectralearth_build.store.manifest import Entry
+from spectralearth_build.store.planned import Planned
+from spectralearth_build.store.schema import STORE, metadata_bytes
+from spectralearth_build.store.shard import ShardReader
+from spectralearth_build.tables import LABELS
+
+
+def check_labels(
+    dataset: Path,
+    planned: Planned,
+    labels: Collection[StoredLabel],
+    files: Mapping[str, Entry],
+    changed: Collection[str],
+    runner: Executor,
+) -> Iterator[Damage]:
+    """All damage of labels, but for what the hashes of small files tell.
+
+    Args:
+        dataset: the dataset.
+        planned: the plan.
+        labels: all readable records.
+        files: those of the manifest.
+        changed: files that are known to be damaged.
+        runner: runs the checks of shards.
+    """
+    names = dict(zip(planned.patches["store_row"].tolist(), planned.patches["patch_id"], strict=True))
+    records = {record.shard_name: (each, record) for each in labels for record in each.records.values()}
+    tasks = {
+        name: (dataset, record, each.definition.dtype, planned.shard_rows, _named(record, names))
+        for name, (each, record) in records.items()
+        if (dataset / name).is_file()
+    }
+    for key, outcome in track(runner.run("verify", check_label_shard, tasks), "verify labels", len(tasks)):
+        if isinstance(outcome, Failure):
+            yield of_failure(key, outcome)
+        else:
+            yield from outcome
+    for name, (_, record) in records.items():
+        if files.get(name) != {"bytes": record.size, "sha256": record.sha256}:
+            yield Damage("CountsWrong", record.name, f"It and the manifest differ on {name}.")
+    for name in (name for name in files if is_shard(name) and name not in records):
+        if (dataset / name).is_file() and hash_of(dataset / name) != files[name]["sha256"]:
+            yield Damage("FileChanged", name, "It has no readable record either.")
+    if not any(name == LABELS.file or label_of(name) for name in changed):
+        yield from _agreement(dataset, planned, labels)
+
+
+def check_label_shard(
+    dataset: Path, record: LabelRecord, dtype: str, rows: int, patches: Mapping[int, str]
+) -> list[Damage]:
+    """Hash a shard of labels and decode every map in it.
+
+    Args:
+        dataset: the dataset.
+        record: the shard's record.
+        dtype: type of a pixel.
+        rows: rows of a shard.
+        patches: names of the patches that have a map in it, by store row.
+    """
+    try:
+        return _check(dataset, record, dtype, rows, patches)
+    except (DamagedError, OSError) as error:
+        return [finding("ShardDamaged", record.shard_name, error, patches=tuple(patches.values()))]
+
+
+def _check(
+    dataset: Path, record: LabelRecord, dtype: str, rows: int, patches: Mapping[int, str]
+) -> list[Damage]:
+    name, first = record.shard_name, record.shard * rows
+    everything = tuple(patches.values())
+    reader = ShardReader(dataset / name, rows)
+    proofs = {patch.row: patch.checksum for patch in record.patches if patch.checksum is not None}
+    found = []
+    if [first + row for row in reader.rows()] != record.written:
+        found.append(Damage("ShardDamaged", name, "It holds other rows than its record says.", everything))
+    for row in reader.rows():
+        named = (patches[first + row],) if first + row in patches else ()
+        try:
+            values = read_label(reader, row, dtype)
+            if values is not None and checksum_of(values) != proofs.get(first + row, checksum_of(values)):
+                raise DamagedError("It does not decode to the map that was made.")
+        except DamagedError as error:
+            found.append(Damage("ChunkDamaged", name, f"Row {first + row}: {error.what}", named))
+    if hash_of(dataset / name) != record.sha256:
+        # Sound in itself, and yet not the file that was made: another one.
+        hit = () if found else everything
+        found.append(Damage("FileChanged", name, "Its SHA-256 is not that of its record.", hit))
+    return found
+
+
+def _named(record: LabelRecord, names: Mapping[int, str]) -> dict[int, str]:
+    return {row: names[row] for row in record.written if row in names}
+
+
+def _agreement(dataset: Path, planned: Planned, labels: Collection[StoredLabel]) -> Iterator[Damage]:
+    """Whether table and metadata are those of the records."""
+    for definition in (each.definition for each in labels):
+        expected = label_document(definition, planned.shards, planned.shard_rows)
+        name = f"{STORE}/{definition.array}/zarr.json"
+        path = dataset / name
+        if path.is_file() and path.read_bytes() != metadata_bytes(expected):
+            yield Damage("StoreWrong", name, "Its metadata is not that of its definition.")
+    if labels and (dataset / LABELS.file).is_file():
+        found = LABELS.arrow(LABELS.read(dataset))
+        if not found.equals(LABELS.arrow(frame(labels, planned.patches))):
+            yield Damage("LabelsWrong", LABELS.file, "It is not what the records of the labels say.")

@@ -1,0 +1,108 @@
+"""A second, empty dataset inside the work folder, where files are made again before they replace damaged ones."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from spectralearth_build.archive.manifest import Listed, write_tile_list
+from spectralearth_build.archive.scan import scan
+from spectralearth_build.archive.watched import watched
+from spectralearth_build.cluster import Executor, Failure
+from spectralearth_build.config import Config
+from spectralearth_build.cutting.cut import cut_tile
+from spectralearth_build.cutting.task import Tasks
+from spectralearth_build.errors import NothingFoundError
+from spectralearth_build.files import make_folder
+from spectralearth_build.plan.planner import plan
+from spectralearth_build.progress import track
+from spectralearth_build.store.planned import Planned, load_plan
+
+FOLDER = "work/repair"
+_REMEMBERED = ("scan", "masks")
+
+
+def workshop(dataset: Path) -> Path:
+    """An empty dataset beside the damaged one, with links to what scan remembers; made anew each time."""
+    folder = dataset / FOLDER
+    shutil.rmtree(folder, ignore_errors=True)
+    make_folder(folder)
+    for name in _REMEMBERED:
+        if (dataset / "work" / name).is_dir():
+            shutil.copytree(dataset / "work" / name, folder / "work" / name, copy_function=os.link)
+    return folder
+
+
+def planned_again(
+    archive: Path, folder: Path, config: Config, settings: Mapping[str, Any], executor: Executor
+) -> Planned:
+    """Scan and plan in a workshop.
+
+    Args:
+        archive: folder of the products.
+        folder: what `workshop` returned.
+        config: the settings; used where ``settings`` says nothing.
+        settings: those of the plan, by dotted name.
+        executor: runs the tasks.
+    """
+    own = with_settings(config, settings)
+    scan(archive, folder, own, executor)
+    plan(folder, own, executor)
+    return load_plan(folder)
+
+
+def cut_again(
+    archive: Path,
+    folder: Path,
+    planned: Planned,
+    shards: Mapping[str, list[int]],
+    config: Config,
+    executor: Executor,
+) -> list[Failure]:
+    """Cut some shards, with their commit records, in a workshop; returns the tiles that cannot be read.
+
+    Args:
+        archive: folder of the products.
+        folder: what `workshop` returned.
+        planned: the plan.
+        shards: which, by tile.
+        config: the settings; those of ``scan`` count, where masks are gone.
+        executor: runs the tasks.
+    """
+    tasks = Tasks(archive, folder, planned, shards)
+    sources = [source for tile in shards for source in tasks[tile][2].sources.values()]
+    lost = {source.tile_id for source in sources if not (folder / source.mask).is_file()}
+    if lost:
+        _mask_again(archive, folder, planned, lost, config, executor)
+    everything = planned.eligible["path"]  # of few products all may be gone, and the archive be there
+    with watched(executor, archive, folder, everything) as watching:
+        tasks = replace(tasks, witness=watching.look)
+        steps = track(watching.run("repair", cut_tile, tasks), "repair", len(tasks))
+        return [outcome for _, outcome in steps if isinstance(outcome, Failure)]
+
+
+def with_settings(config: Config, settings: Mapping[str, Any]) -> Config:
+    """A configuration with the settings of a plan; of the region a plan only knows the hash."""
+    tree = config.model_dump(mode="json")
+    for key, value in settings.items():
+        section, _, name = key.partition(".")
+        if key != "plan.region":
+            tree[section][name] = value
+    return Config.model_validate(tree)
+
+
+def _mask_again(
+    archive: Path, folder: Path, planned: Planned, tiles: Iterable[str], config: Config, executor: Executor
+) -> None:
+    """Read products whose masks are gone."""
+    known = planned.eligible["version"]
+    listed = folder / "tiles.csv"
+    write_tile_list(listed, [Listed(tile, str(known[tile])) for tile in sorted(tiles)])
+    asked = config.scan.model_copy(update={"manifest": str(listed)})
+    with suppress(NothingFoundError):  # then it is said tile by tile
+        scan(archive, folder, config.model_copy(update={"scan": asked}), executor)

@@ -1,0 +1,309 @@
+"""Put a damaged dataset right, from its archive.
+
+Shards are cut again and tables planned again beside the dataset, and take the place of the damaged ones only if they
+are what the manifest (or the commit record) says, to the bit. So a repair changes nothing that was sound, and the
+dataset stays open meanwhile. What follows from other files (statistics, index, metadata, manifest) is computed again.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from spectralearth_build.archive.presence import require_archive
+from spectralearth_build.checking.damage import NOT_CHECKED, Damage
+from spectralearth_build.checking.rebuild import cut_again, planned_again, workshop
+from spectralearth_build.checking.verify import REPORT, verify, without_manifest
+from spectralearth_build.cluster import Executor
+from spectralearth_build.config import Config
+from spectralearth_build.errors import ConfigError, PlanChangedError, UsageError
+from spectralearth_build.files import make_folder, move, remove, write_bytes
+from spectralearth_build.journal import refuse_half_grown
+from spectralearth_build.plan.planner import MAP, of_before
+from spectralearth_build.publishing.final_status import final_tables, given_up
+from spectralearth_build.publishing.publish import encoded_tables, publish
+from spectralearth_build.store import schema
+from spectralearth_build.store.commit import FOLDER as COMMITS
+from spectralearth_build.store.commit import commit_name, decode, read_all
+from spectralearth_build.store.failed_tiles import read_failed
+from spectralearth_build.store.labels import MEND, definition_name, label_of
+from spectralearth_build.store.manifest import MANIFEST, Entry, entry, entry_of_file, parsed
+from spectralearth_build.store.planned import PLAN, Planned, load_plan
+from spectralearth_build.store.seal import is_sealed
+from spectralearth_build.tables import LOCATIONS, OVERLAPS, PATCHES, TILES, TUPLES
+
+PLANNED = (PLAN, OVERLAPS.file, TUPLES.file)
+TABLES = (TILES, LOCATIONS, PATCHES, OVERLAPS, TUPLES)
+FINAL = (TILES.file, LOCATIONS.file, PATCHES.file)
+_SHARD = re.compile(rf"{COMMITS}/shard-(\d+)\.json|{schema.STORE}/{schema.REFLECTANCE}/c\.(\d+)\.0\.0\.0")
+
+
+@dataclass
+class Repair:
+    """What a repair found and did."""
+
+    found: list[Damage]
+    """All damage there was."""
+    repaired: list[str] = field(default_factory=list)
+    """Files that were made again."""
+    refused: list[str] = field(default_factory=list)
+    """What cannot be repaired, with the reason."""
+    left: list[Damage] = field(default_factory=list)
+    """All damage that there still is."""
+
+
+def repair(
+    archive: Path, dataset: Path, config: Config, executor: Executor, draw: Callable[[Path], None]
+) -> Repair:
+    """Repair what `verify` finds.
+
+    Args:
+        archive: folder of the products, as it was when the dataset was built.
+        dataset: the dataset.
+        config: the settings; what the manifest knows of them counts more.
+        executor: runs the tasks.
+        draw: draws the map of the plan, from the tables of the dataset, to a path.
+
+    Raises:
+        UsageError: the dataset was never published, or is growing.
+        ArchiveError: the archive is empty.
+    """
+    archive, dataset = archive.absolute(), dataset.absolute()
+    require_archive(archive)
+    refuse_half_grown(dataset)
+    manifest = _manifest(dataset)
+    result = Repair(_found(dataset, manifest, executor))
+    job = _Job(archive, dataset, workshop(dataset), config, executor, manifest, result)
+    try:
+        planned = job.plan()
+        if planned is not None:
+            job.shards(planned)
+            job.tables(planned)
+            job.map(draw)
+    finally:
+        shutil.rmtree(job.folder, ignore_errors=True)
+    job.labels()
+    job.unread()
+    job.unknown()
+    job.derived()
+    result.left = verify(dataset, None, executor)
+    return result
+
+
+def _manifest(dataset: Path) -> dict[str, Any]:
+    """The manifest, or nothing if it cannot be trusted."""
+    try:
+        data = (dataset / MANIFEST).read_bytes()
+        return parsed(data) if is_sealed(data) else {}
+    except (FileNotFoundError, ValueError):
+        return {}
+
+
+def _found(dataset: Path, manifest: Mapping[str, Any], executor: Executor) -> list[Damage]:
+    """All damage; without a manifest, what tables and commit records tell by themselves."""
+    if manifest:
+        return verify(dataset, None, executor)
+    lost = Damage("FileChanged", MANIFEST, "It is missing, or not as it was written.")
+    return [lost, *without_manifest(dataset)]
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One repair under way."""
+
+    archive: Path
+    dataset: Path
+    folder: Path
+    """Where files are made again."""
+    config: Config
+    executor: Executor
+    manifest: Mapping[str, Any]
+    result: Repair
+
+    @property
+    def names(self) -> set[str]:
+        """Damaged files; of those that cannot be read here, nothing is known."""
+        return {damage.path for damage in self.result.found if damage.kind != NOT_CHECKED}
+
+    @property
+    def expected(self) -> Mapping[str, Entry]:
+        """What files must be; nothing without a manifest."""
+        files: Mapping[str, Entry] = self.manifest.get("files", {})
+        return files
+
+    def plan(self) -> Planned | None:
+        """The plan, made again if any of its files is damaged; None if it comes out differently."""
+        hit = ", ".join(sorted(self.names & {*PLANNED, *FINAL}))
+        if not hit:
+            return load_plan(self.dataset)
+        settings = self.manifest.get("settings", {})
+        try:
+            planned = planned_again(self.archive, self.folder, self.config, settings, self.executor)
+        except (
+            ConfigError,
+            UsageError,
+            PlanChangedError,
+        ) as error:  # others, such as a full disk, end the repair
+            self.result.refused.append(f"{hit}: planning again failed: {error}")
+            return None
+        if planned.id != self.manifest.get("plan"):
+            self.result.refused.append(
+                f"{hit}: planning again gives another plan, because the dataset grew, the archive changed, or settings "
+                "of scan or the region file were not given. Build into a new folder."
+            )
+            return None
+        return planned
+
+    def shards(self, planned: Planned) -> None:
+        """Cut damaged shards again, and those whose commit record is damaged."""
+        hit = {int(found[1] or found[2]) for name in self.names if (found := _SHARD.fullmatch(name))}
+        hit = {shard for shard in hit if self._known(shard)}
+        todo = {
+            tile: wanted
+            for tile, shards in planned.shards_by_tile.items()
+            if (wanted := [shard for shard in shards if shard in hit])
+        }
+        again = self.archive, self.folder, planned, todo, self.config, self.executor
+        failures = cut_again(*again) if todo else []
+        self.result.refused += [f"{failure.key}: {failure.message}" for failure in failures]
+        failed = {failure.key for failure in failures}
+        for shard in (shard for tile, shards in todo.items() if tile not in failed for shard in shards):
+            self._put(shard)
+        self.result.refused += [
+            f"{schema.shard_name(shard)}: all its patches are retired, and their source is gone."
+            for shard in sorted(hit - {shard for shards in todo.values() for shard in shards})
+        ]
+
+    def tables(self, planned: Planned) -> None:
+        """Put back tables and plan, where they come out as they were."""
+        made = {name: (self.folder / name).read_bytes() for name in PLANNED if name in self.names}
+        if hit := self.names & set(FINAL):
+            try:
+                commits = read_all(self.dataset, planned.plan_of)
+                failed = given_up(planned, commits, read_failed(self.dataset, planned.first_id))
+            except UsageError as error:
+                self.result.refused.append(f"{', '.join(sorted(hit))}: {error}")
+                return
+            encoded = encoded_tables(final_tables(planned, commits, failed), planned.plans)
+            made |= {name: encoded[name] for name in hit}
+        for name, data in made.items():
+            self._accept(name, data)
+
+    def map(self, draw: Callable[[Path], None]) -> None:
+        """Draw the map again, once the tables are right."""
+        if MAP in self.names and not self.result.refused:
+            draw(self.folder / MAP)
+            self._accept(MAP, (self.folder / MAP).read_bytes())
+
+    def labels(self) -> None:
+        """Labels need their rasters, which only `pair` is given."""
+        self.result.refused += [
+            f"labels of {label}: their rasters are not here. {MEND}" for label in sorted(self._labels())
+        ]
+
+    def unread(self) -> None:
+        """What cannot be read may be sound; whoever knows that it is not can delete it."""
+        self.result.refused += [
+            f"{damage.path}: {damage.message} If it is lost, delete it and run `repair` again."
+            for damage in self.result.found
+            if damage.kind == NOT_CHECKED
+        ]
+
+    def unknown(self) -> None:
+        """Delete what does not belong into store and commits; what lies elsewhere may be somebody's."""
+        for name in (damage.path for damage in self.result.found if damage.kind == "FileUnknown"):
+            if label_of(name) in self._labels():
+                continue
+            if name.startswith((f"{schema.STORE}/", f"{COMMITS}/")):
+                remove(self.dataset / name)
+                self.result.repaired.append(name)
+            else:
+                self.result.refused.append(f"{name}: it is no part of the dataset. Move it away yourself.")
+
+    def derived(self) -> None:
+        """Compute again what follows from plan and commit records, unless one of these is still damaged."""
+        derived = {name for name in self.names if not _SHARD.fullmatch(name) and not label_of(name)} - {
+            *PLANNED,
+            *FINAL,
+            MAP,
+            REPORT,
+        }
+        if not derived or self.result.refused:
+            return
+        before = {name: _entry(self.dataset / name) for name in derived}
+        publish(self.dataset)
+        self.result.repaired += [
+            name for name in sorted(derived) if _entry(self.dataset / name) != before[name]
+        ]
+
+    def _labels(self) -> set[str]:
+        """Labels of the dataset that have damaged files."""
+        hit = {label_of(name) for name in self.names} - {""}
+        return {
+            label
+            for label in hit
+            if definition_name(label) in self.expected or (self.dataset / definition_name(label)).is_file()
+        }
+
+    def _known(self, shard: int) -> bool:
+        """Whether it is known what a shard must be."""
+        if self.expected:
+            return schema.shard_name(shard) in self.expected
+        return (self.dataset / commit_name(shard)).is_file()
+
+    def _put(self, shard: int) -> None:
+        """Move a shard and its commit record into place, if they are what they must be.
+
+        Where manifest and commit record are both damaged nothing says what that is: the plan alone vouches then.
+        """
+        record, file = commit_name(shard), schema.shard_name(shard)
+        wanted = self.expected.get(file, {}).get("sha256") or _committed(self.dataset / record)
+        if wanted not in (None, entry_of_file(self.folder / file)["sha256"]):
+            self.result.refused.append(
+                f"{file}: cut again, it is not what was published. Its products are others than then, or versions of "
+                "libraries are (see manifest.json). Build into a new folder."
+            )
+            return
+        write_bytes(self.folder / record, self._record(record))
+        for name in (file, record):
+            if _entry(self.dataset / name) != _entry(self.folder / name):
+                make_folder((self.dataset / name).parent)
+                move(self.folder / name, self.dataset / name)
+                self.result.repaired.append(name)
+
+    def _record(self, record: str) -> bytes:
+        """A commit record made again, as it was published: those of earlier versions knew no checksums of pixels."""
+        made = (self.folder / record).read_bytes()
+        plain = replace(decode(made), pixels=()).encode()
+        if self.expected:
+            return plain if self.expected.get(record) == entry(plain) else made
+        there = self.dataset / record
+        return plain if there.is_file() and there.read_bytes() == plain else made
+
+    def _accept(self, name: str, data: bytes) -> None:
+        """Put a small file into place, if it is what it must be, as this version writes it or as earlier ones did."""
+        forms = [data, *(table.of_before(data) for table in TABLES if table.file == name)]
+        if name == PLAN:
+            forms.append(of_before(data))
+        for form in forms:
+            if self.expected.get(name) == entry(form):
+                write_bytes(self.dataset / name, form)
+                self.result.repaired.append(name)
+                return
+        self.result.refused.append(f"{name}: made again, it is not what was published.")
+
+
+def _committed(record: Path) -> str | None:
+    """Hash of the shard by its commit record, if that can be read."""
+    try:
+        return decode(record.read_bytes()).sha256
+    except (OSError, ValueError):
+        return None
+
+
+def _entry(path: Path) -> Entry | None:
+    return entry_of_file(path) if path.is_file() else None

@@ -1,0 +1,91 @@
+"""One shard of a finished dataset, read again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from spectralearth_build.checking.damage import Damage
+from spectralearth_build.checking.findings import finding
+from spectralearth_build.errors import DamagedError
+from spectralearth_build.store import schema, statistics
+from spectralearth_build.store.codec import checksum_of
+from spectralearth_build.store.commit import Commit
+from spectralearth_build.store.manifest import entry_of_file
+from spectralearth_build.store.shard import ShardReader
+
+
+@dataclass(frozen=True)
+class ShardReport:
+    """What was found in one shard."""
+
+    damages: tuple[Damage, ...]
+    statistics: statistics.BandStatistics
+    """Of the patches that could be read and are not retired."""
+
+
+def check_shard(
+    dataset: Path, commit: Commit, codec: str, rows: int, retired: frozenset[int], patches: Mapping[int, str]
+) -> ShardReport:
+    """Hash a shard and decode every patch in it.
+
+    Args:
+        dataset: the dataset.
+        commit: the shard's record.
+        codec: name of the codec preset.
+        rows: rows of a shard.
+        retired: rows that count in no statistics.
+        patches: names of the patches that were written to it, by store row.
+
+    Raises:
+        MachineError: there are too few open files, or too little memory.
+    """
+    name = schema.shard_name(commit.shard)
+    everything = tuple(patches.values())
+    try:
+        return _check(dataset, name, commit, codec, rows, retired, patches)
+    except (DamagedError, OSError) as error:
+        whole = finding("ShardDamaged", name, error, patches=everything)
+        return ShardReport((whole,), statistics.BandStatistics())
+
+
+def _check(
+    dataset: Path,
+    name: str,
+    commit: Commit,
+    codec: str,
+    rows: int,
+    retired: frozenset[int],
+    patches: Mapping[int, str],
+) -> ShardReport:
+    everything = tuple(patches.values())
+    damages: list[Damage] = []
+    parts: dict[int, statistics.BandStatistics] = {}
+    reader = ShardReader(dataset / name, rows)
+    first = commit.shard * rows
+    if [first + row for row in reader.rows()] != list(commit.rows):
+        what = "It holds other rows than its commit record says."
+        damages.append(Damage("ShardDamaged", name, what, everything))
+    proofs = commit.checksums
+    for row in reader.rows():
+        try:
+            patch = reader.patch(row, codec)
+        except DamagedError as error:
+            named = (patches[first + row],) if first + row in patches else ()
+            damages.append(Damage("ChunkDamaged", name, f"Row {first + row}: {error.what}", named))
+        else:
+            assert patch is not None
+            if checksum_of(patch) != proofs.get(first + row, checksum_of(patch)):
+                named = (patches[first + row],) if first + row in patches else ()
+                what = f"Row {first + row}: it does not decode to the pixels that were cut."
+                damages.append(Damage("ChunkDamaged", name, what, named))
+            parts[first + row] = statistics.of_patch(patch)
+    if entry_of_file(dataset / name)["sha256"] != commit.sha256:
+        # Sound in itself, and yet not the file that was committed: another one, so nothing in it can be trusted.
+        hit = () if damages else everything
+        damages.append(Damage("FileChanged", name, "Its SHA-256 is not that of its commit record.", hit))
+    if not damages and statistics.total(parts.values()) != commit.statistics:
+        damages.append(Damage("StatisticsWrong", name, "Its statistics are not those of its commit record."))
+    live = statistics.total(part for row, part in parts.items() if row not in retired)
+    return ShardReport(tuple(damages), live)

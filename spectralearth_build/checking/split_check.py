@@ -1,0 +1,56 @@
+"""Whether splits.parquet, which is made after a dataset was published, can be read and fits the patches.
+
+That parts have no ground in common is another question, which `split --check` answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pyarrow.parquet as pq
+
+from spectralearth_build.checking.damage import Damage
+from spectralearth_build.tables import SPLITS
+
+KIND = "SplitsWrong"
+_EXAMPLES = 3
+
+
+def check_splits(dataset: Path, patches: pd.DataFrame) -> Iterator[Damage]:
+    """All that is wrong with the splits of a dataset; nothing if it has none, or none by patch.
+
+    Args:
+        dataset: the folder.
+        patches: patches.parquet.
+    """
+    path = dataset / SPLITS.file
+    if not path.is_file():
+        return
+    try:
+        splits = pq.read_table(path, page_checksum_verification=True).to_pandas()
+    except (OSError, ValueError) as error:
+        yield Damage(KIND, SPLITS.file, f"It cannot be read: {error}.")
+        return
+    if not {column.name for column in SPLITS.columns} <= set(splits):
+        return
+    live = patches[patches["status"].isin(["written", "planned"])]
+    joined = splits.merge(live[["patch_id", "datatake"]], on="patch_id", how="left")
+    assigned = joined[joined["split"] != ""]
+    for wrong, text in (
+        (splits["patch_id"][splits["patch_id"].duplicated()], "stands more than once"),
+        (splits["patch_id"][~splits["patch_id"].isin(patches["patch_id"])], "is no patch of the dataset"),
+        (_shared(assigned, "location_id"), "is a location in two parts"),
+        (_shared(assigned, "datatake"), "is a datatake in two parts"),
+    ):
+        names = sorted(set(wrong))
+        if names:
+            more = f" and {len(names) - _EXAMPLES} more" if len(names) > _EXAMPLES else ""
+            yield Damage(KIND, SPLITS.file, f"{', '.join(names[:_EXAMPLES])}{more} {text}.")
+
+
+def _shared(assigned: pd.DataFrame, column: str) -> pd.Index:
+    """Values that stand in more than one part."""
+    parts = assigned.groupby(column)["split"].nunique()
+    return parts.index[parts > 1]

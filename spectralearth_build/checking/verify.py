@@ -1,0 +1,331 @@
+"""Read a whole finished dataset again and say what is not as it should be, and which patches are hit.
+
+Nothing is repaired here. What counts is the manifest: every file it names is hashed, every patch is decoded (each has a
+checksum of its own), the tables, index, statistics and metadata are computed anew and compared. Given the archive,
+every patch is also cut again and compared with what is stored.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+
+from spectralearth_build.archive.watched import sharing, watched
+from spectralearth_build.checking.audit import audit
+from spectralearth_build.checking.compare import compare_tile
+from spectralearth_build.checking.damage import Damage
+from spectralearth_build.checking.findings import examined, finding, of_failure
+from spectralearth_build.checking.label_check import check_labels
+from spectralearth_build.checking.shard_check import check_shard
+from spectralearth_build.checking.split_check import check_splits
+from spectralearth_build.cluster import Executor, Failure
+from spectralearth_build.cluster.inline import InlineExecutor
+from spectralearth_build.cutting.task import Tasks
+from spectralearth_build.errors import ArchiveError, UsageError
+from spectralearth_build.faults import fault_of
+from spectralearth_build.files import PARTIAL
+from spectralearth_build.journal import newest
+from spectralearth_build.progress import track
+from spectralearth_build.publishing.coordinates import coordinates_of
+from spectralearth_build.publishing.publish import STATISTICS, statistics_document
+from spectralearth_build.store import schema, statistics
+from spectralearth_build.store.commit import FOLDER, Commit, commit_name, decode
+from spectralearth_build.store.index import FILES, boxes, contents, opened_index
+from spectralearth_build.store.labels import MEND, StoredLabel, is_shard, label_of, read_labels, shard_name
+from spectralearth_build.store.manifest import MANIFEST, Entry, counts, entry_of_file, parsed
+from spectralearth_build.store.planned import PLAN, Planned, load_plan
+from spectralearth_build.store.scratch import scratch_of
+from spectralearth_build.store.seal import is_sealed, is_sealed_page
+from spectralearth_build.tables import LABELS, LOCATIONS, PATCHES, SPLITS, TILES
+
+REPORT = "report.html"
+UNHASHED = (MANIFEST, REPORT, SPLITS.file)
+"""Files that a dataset may have beside those of its manifest."""
+WORK = "work"
+_OF_PLAN = {PLAN, TILES.file, LOCATIONS.file, PATCHES.file}
+
+Files = Mapping[str, Entry]
+
+
+def verify(dataset: Path, archive: Path | None = None, executor: Executor | None = None) -> list[Damage]:
+    """Check a published dataset.
+
+    Args:
+        dataset: the dataset.
+        archive: the products; then every patch is compared with its source pixels.
+        executor: runs the checks of shards and tiles; None: this process.
+
+    Returns:
+        All damage found, sorted; empty if there is none. What this machine cannot read is of kind `NOT_CHECKED`.
+
+    Raises:
+        UsageError: the dataset is not published, or has grown since in plan.
+        MachineError: there are too few open files, or too little memory.
+        ArchiveError: the archive is away, or goes away meanwhile, or the dataset does.
+    """
+    dataset = dataset.absolute()
+    before = _identity(dataset)
+    found = _verified(dataset, archive, executor)
+    if found and _identity(dataset) != before:
+        what = "It went away while it was verified, so nothing can be said of it."
+        raise ArchiveError(what, dataset, "Mount it again, and run the same command again.")
+    return found
+
+
+def _identity(folder: Path) -> tuple[int, int] | None:
+    """What tells a folder from the empty one below a mount that is gone; None if there is none."""
+    try:
+        seen = folder.stat()
+    except OSError:
+        return None
+    return seen.st_dev, seen.st_ino
+
+
+def _verified(dataset: Path, archive: Path | None, executor: Executor | None) -> list[Damage]:
+    try:
+        manifest = parsed(_published(dataset))
+    except ValueError as error:
+        return sorted([finding("FileChanged", MANIFEST, error), *without_manifest(dataset)])
+    _check_published(dataset, manifest)
+    runner = executor or InlineExecutor()
+    files = manifest["files"]
+    found = list(_files(dataset, files))
+    changed = {damage.path for damage in found}
+    try:
+        planned = load_plan(dataset)
+        wrong = audit(planned.tiles, planned.locations, planned.patches, planned.shard_rows)
+        commits = _commits(dataset, files)
+        labels = read_labels(dataset, planned.plan_of, lenient=True)
+        balance = list(_balance(manifest, planned, commits, labels))
+        found = [_with_patches(damage, planned) for damage in found]
+    except Exception as error:  # damaged tables fail in countless ways, each of them is a finding
+        return sorted([*found, finding("TableWrong", PATCHES.file, error, bool(changed & _OF_PLAN))])
+    found += [*wrong, *balance]
+
+    def check(kind: str, path: str, *arguments: Any, by: Callable[..., Iterable[Damage]]) -> list[Damage]:  # noqa: ANN401
+        return list(examined(kind, path, partial(by, *arguments), path in changed))
+
+    found += check("SplitsWrong", SPLITS.file, dataset, planned.patches, by=check_splits)
+    with sharing(runner, dataset) as sharers:
+        found += _shards(dataset, planned, commits, files, sharers)
+        of_labels = dataset, planned, labels, files, changed, sharers
+        found += check("LabelsWrong", LABELS.file, *of_labels, by=check_labels)
+    if not changed & set(FILES):
+        found += check("IndexWrong", FILES[0], dataset, planned, by=_index)
+    if wrong:
+        return sorted(found)  # what follows is computed from the tables
+    found += check("StoreWrong", schema.ROOT, dataset, planned, by=_store)
+    if archive is not None:
+        found += _compare(dataset, archive.absolute(), planned, _shards_by_tile(planned, commits), runner)
+    return sorted(found)
+
+
+def without_manifest(dataset: Path) -> Iterator[Damage]:
+    """What commit records tell by themselves."""
+    for path in sorted((dataset / FOLDER).glob("shard-*.json")):
+        name = path.relative_to(dataset).as_posix()
+        yield from examined("FileChanged", name, partial(_by_itself, dataset, path))
+
+
+def _by_itself(dataset: Path, record: Path) -> Iterator[Damage]:
+    commit = decode(record.read_bytes())
+    shard = schema.shard_path(dataset, commit.shard)
+    if not shard.is_file() or entry_of_file(shard)["sha256"] != commit.sha256:
+        yield Damage("FileChanged", schema.shard_name(commit.shard), "It is not as committed.")
+
+
+def _published(dataset: Path) -> bytes:
+    try:
+        return (dataset / MANIFEST).read_bytes()
+    except FileNotFoundError as error:
+        raise UsageError(f"There is no {MANIFEST}.", dataset, "Run `build` or `cut` first.") from error
+    except OSError as error:
+        raise (fault_of(error) or error) from error
+
+
+def _check_published(dataset: Path, manifest: Mapping[str, Any]) -> None:
+    """Refuse a dataset whose plan has grown since; a plan that cannot be read is a finding of its own."""
+    try:
+        earlier = [generation["id"] for generation in _json(dataset / PLAN)["generations"][:-1]]
+    except (TypeError, LookupError):
+        return
+    if manifest.get("plan") in earlier:
+        raise UsageError("The plan has grown, the dataset not yet.", dataset, "Run `cut`, or `build`, first.")
+
+
+def _files(dataset: Path, files: Files) -> Iterator[Damage]:
+    """Files missing, changed or unknown. Shards are only measured here: `check_shard` hashes them."""
+    if not is_sealed((dataset / MANIFEST).read_bytes()):
+        yield Damage("FileChanged", MANIFEST, "It is not as it was written.")
+    for name, expected in files.items():
+        yield from examined("FileChanged", name, partial(_file, dataset, name, expected))
+    allowed = {*files, *UNHASHED, *_unpublished(dataset)}
+    for path in sorted(dataset.rglob("*")):
+        name = path.relative_to(dataset).as_posix()
+        passing = name.startswith(f"{WORK}/") or path.suffix == PARTIAL
+        if path.is_file() and name not in allowed and not passing:
+            stopped = f" If `pair` was stopped: {MEND}" if label_of(name) else ""
+            yield Damage("FileUnknown", name, f"The manifest does not list it.{stopped}")
+    yield from examined("FileChanged", REPORT, partial(_report, dataset))
+
+
+def _file(dataset: Path, name: str, expected: Entry) -> Iterator[Damage]:
+    path = dataset / name
+    if not path.is_file():
+        yield Damage("FileMissing", name, "The manifest lists it, but it is not there.")
+    elif path.stat().st_size != expected["bytes"]:
+        size = path.stat().st_size
+        yield Damage("FileChanged", name, f"It has {size} bytes, the manifest says {expected['bytes']}.")
+    elif not _is_shard(name) and not is_shard(name) and entry_of_file(path) != expected:
+        yield Damage("FileChanged", name, "Its SHA-256 is not that of the manifest.")
+
+
+def _report(dataset: Path) -> Iterator[Damage]:
+    if (dataset / REPORT).is_file() and not is_sealed_page((dataset / REPORT).read_bytes()):
+        yield Damage("FileChanged", REPORT, "It is not as it was written.")
+
+
+def _unpublished(dataset: Path) -> Iterator[str]:
+    """What cut may have written and not published yet: no reader looks at it, and the next cut goes on from it."""
+    try:
+        last = _json(newest(dataset, PLAN))["generations"][-1]
+        shards = range(last["first_shard"] + last["shards"])
+    except (TypeError, LookupError):
+        return
+    yield from (name for shard in shards for name in (schema.shard_name(shard), commit_name(shard)))
+
+
+def _is_shard(name: str) -> bool:
+    return name.startswith(f"{schema.STORE}/{schema.REFLECTANCE}/{schema.CHUNK_PREFIX}")
+
+
+def _with_patches(damage: Damage, planned: Planned) -> Damage:
+    """Damage of a shard as a whole (missing, of another length) with the patches in it."""
+    label = label_of(damage.path) if is_shard(damage.path) else ""
+    if not (_is_shard(damage.path) or label) or damage.kind == "FileUnknown":
+        return damage
+    of_shard = (
+        planned.patches["shard"].map(partial(shard_name, label) if label else schema.shard_name)
+        == damage.path
+    )
+    hit = planned.patches[of_shard & planned.patches["status"].isin(["written", "retired"])]
+    return replace(damage, patches=tuple(hit["patch_id"]))
+
+
+def _commits(dataset: Path, files: Files) -> list[Commit]:
+    """The readable records that the manifest lists; what is wrong with their files is reported elsewhere."""
+    commits = []
+    for name in files:
+        if name.startswith(f"{FOLDER}/") and not label_of(name):
+            try:
+                commits.append(decode((dataset / name).read_bytes()))
+            except (OSError, ValueError):
+                continue
+    return commits
+
+
+def _balance(
+    manifest: Mapping[str, Any], planned: Planned, commits: list[Commit], labels: list[StoredLabel]
+) -> Iterator[Damage]:
+    """Whether plan, manifest, tables and commit records tell the same numbers."""
+    if manifest.get("plan") != planned.id or any(c.plan != planned.plan_of(c.shard) for c in commits):
+        yield Damage("PlanWrong", MANIFEST, "Manifest, plan and commit records are not of one plan.")
+    if manifest["counts"] != counts(planned, planned.tables, commits, labels):
+        yield Damage("CountsWrong", MANIFEST, "Its counts are not those of tables and commit records.")
+    written = planned.patches.loc[planned.patches["status"] == "written", "store_row"]
+    rows = [row for commit in commits for row in commit.rows if row not in planned.retired_rows]
+    if sorted(rows) != sorted(written.tolist()):
+        yield Damage(
+            "CountsWrong", PATCHES.file, "The rows marked as written are not those that were committed."
+        )
+    proofs = {row: checksum for commit in commits for row, checksum in commit.checksums.items()}
+    told = planned.patches.set_index("store_row")["checksum"].reindex(list(proofs))
+    if told.tolist() != list(proofs.values()):
+        yield Damage("CountsWrong", PATCHES.file, "Its checksums are not those of the commit records.")
+
+
+def _shards(
+    dataset: Path, planned: Planned, commits: list[Commit], files: Files, runner: Executor
+) -> Iterator[Damage]:
+    """Check every shard, and the published statistics against what was read."""
+    whole = statistics.BandStatistics()
+    complete = True
+    how = planned.codec, planned.shard_rows
+    names = dict(zip(planned.patches["store_row"].tolist(), planned.patches["patch_id"], strict=True))
+    tasks = {
+        f"shard-{c.shard}": (
+            *(dataset, c, *how, planned.retired_rows.intersection(c.rows)),
+            {row: names[row] for row in c.rows if row in names},
+        )
+        for c in commits
+    }
+    for key, outcome in track(runner.run("verify", check_shard, tasks), "verify", len(tasks)):
+        if isinstance(outcome, Failure):
+            yield of_failure(key, outcome)
+            complete = False
+        else:
+            yield from outcome.damages
+            complete = complete and not outcome.damages
+            whole += outcome.statistics
+    for commit in commits:
+        name = schema.shard_name(commit.shard)
+        if files.get(name) != {"bytes": commit.size, "sha256": commit.sha256}:
+            yield Damage("CountsWrong", commit.name, f"It and the manifest differ on {name}.")
+    known = {schema.shard_name(commit.shard) for commit in commits}
+    for name in (name for name in files if _is_shard(name) and name not in known):
+        if (dataset / name).is_file() and entry_of_file(dataset / name) != files[name]:
+            yield _with_patches(Damage("FileChanged", name, "It has no commit record either."), planned)
+    if complete and _json(dataset / STATISTICS) != statistics_document(whole):
+        yield Damage("StatisticsWrong", STATISTICS, "They are not those of the patches.")
+
+
+def _index(dataset: Path, planned: Planned) -> Iterator[Damage]:
+    """The index against the locations."""
+    with scratch_of(dataset) as scratch, opened_index(dataset, scratch) as index:
+        held = contents(index)
+    if held != sorted(boxes(list(planned.locations.geometry))):
+        yield Damage("IndexWrong", FILES[0], f"It does not hold the boxes of {LOCATIONS.file}.")
+
+
+def _store(dataset: Path, planned: Planned) -> Iterator[Damage]:
+    """Metadata and coordinates of the store, as zarr reads them, against plan and tables."""
+    coordinates = coordinates_of(planned, planned.patches)
+    reflectance = schema.reflectance_document(*planned.layout)
+    root = zarr.open_group(dataset / schema.STORE, mode="r", use_consolidated=True)
+    for name, expected in coordinates.items():
+        values = np.asarray(root[name][...])  # type: ignore[index]
+        if not np.array_equal(values, expected.values, equal_nan=values.dtype.kind == "f"):
+            yield Damage("StoreWrong", f"{schema.STORE}/{name}", "Its values are not those of the tables.")
+    if _json(dataset / schema.STORE / schema.REFLECTANCE / "zarr.json") != reflectance:
+        yield Damage("StoreWrong", schema.REFLECTANCE, "Its metadata is not that of the plan.")
+
+
+def _compare(
+    dataset: Path, archive: Path, planned: Planned, shards: dict[str, list[int]], runner: Executor
+) -> Iterator[Damage]:
+    """Every patch against its source pixels."""
+    with watched(runner, archive, dataset, planned.paths(shards)) as watching:
+        tasks = Tasks(archive, dataset, planned, shards, witness=watching.look)
+        for tile_id, outcome in track(watching.run("compare", compare_tile, tasks), "compare", len(tasks)):
+            yield from [of_failure(tile_id, outcome)] if isinstance(outcome, Failure) else outcome
+
+
+def _json(path: Path) -> Any:  # noqa: ANN401
+    try:
+        return json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return None
+
+
+def _shards_by_tile(planned: Planned, commits: list[Commit]) -> dict[str, list[int]]:
+    """Committed shards of each tile; those of which every patch is retired have no source any more."""
+    there = {commit.shard for commit in commits}
+    held = {tile: [s for s in shards if s in there] for tile, shards in planned.shards_by_tile.items()}
+    return {tile: shards for tile, shards in held.items() if shards}

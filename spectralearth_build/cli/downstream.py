@@ -1,0 +1,117 @@
+"""The verb that compares encoders: `downstream`."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from spectralearth_build.cli.codes import DONE, QUARANTINED
+from spectralearth_build.cli.torch import need_torch
+from spectralearth_build.errors import UsageError
+from spectralearth_build.texts import counted
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from spectralearth_build.downstream.grid_config import GridConfig
+
+
+def downstream(
+    first: Annotated[
+        Path,
+        typer.Argument(metavar="CONFIG", help="TOML file of the benchmark; with --demo, the folder OUT."),
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Argument(metavar="[OUT]", help="Folder for cells, tables, pictures and page.", file_okay=False),
+    ] = None,
+    demo: Annotated[
+        bool,
+        typer.Option("--demo", help="Make data, labels, encoders and all from nothing, and compare them."),
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="List the cells and which are done; run nothing.")
+    ] = False,
+    page: Annotated[
+        bool, typer.Option("--page", help="Write tables and page from what is done; run nothing.")
+    ] = False,
+    scheduler: Annotated[str, typer.Option(help="Address of a Dask scheduler, or 'inline'.")] = "",
+    workers: Annotated[int | None, typer.Option(min=1, help="Local worker processes; one per core.")] = None,
+) -> int:
+    """Compare encoders: every encoder, start, protocol, task, label fraction and seed of a TOML file.
+
+    Each combination is one `evaluate`, on workers of this machine or of a Dask scheduler. Whatever was stopped goes on
+    when run again; a cell that fails is reported and costs only itself.
+
+    Examples: [bold]spectralearth-build downstream workflows/downstream.toml out/[/bold];
+    [bold]spectralearth-build downstream --demo out/[/bold]
+
+    Next: open out/downstream.html in a browser; out/tables.md and out/results.parquet have the numbers.
+    """
+    need_torch("Evaluation")
+    if demo == (out is not None):
+        raise UsageError("Give CONFIG and OUT, or --demo and OUT.", remedy="See --help for examples.")
+    if demo and (dry_run or page):
+        raise _not_with_demo(first, "--dry-run" if dry_run else "--page")
+    from spectralearth_build.downstream.read import load
+    from spectralearth_build.files import require_writable
+
+    if out is None:
+        from spectralearth_build.downstream.demo import prepare
+
+        require_writable(first)
+        first, out = prepare(first, scheduler, workers), first
+    config = load(first, scheduler=scheduler, workers=workers)
+    if dry_run:
+        return _list(config, out)
+    require_writable(out)
+    return _run(config, out, page)
+
+
+def _not_with_demo(out: Path, option: str) -> UsageError:
+    later = f"`downstream {out / 'downstream.toml'} {out} {option}`"
+    return UsageError(
+        f"--demo prepares and runs everything, so {option} does not go with it.",
+        remedy=f"Run `downstream --demo {out}`; once the demo was prepared, {later} does it.",
+    )
+
+
+def _run(config: GridConfig, out: Path, page_only: bool) -> int:
+    from spectralearth_build.downstream.page import classes_of, write
+    from spectralearth_build.downstream.run import planned, run
+    from spectralearth_build.lock import alone
+    from spectralearth_build.progress import say
+
+    classes = classes_of(config)
+    with nullcontext() if page_only else alone(out.resolve()):  # a page may be had while cells run
+        cells = planned(config) if page_only else run(config, out.resolve())
+        results, files = write(config, cells, out.resolve(), classes)
+    _show(config, results)
+    say(f"downstream: {', '.join(path.name for path in files if path.suffix in ('.html', '.md'))} in {out}")
+    return QUARANTINED if (results["status"] == "failed").any() else DONE
+
+
+def _list(config: GridConfig, out: Path) -> int:
+    from spectralearth_build.downstream.job import is_done
+    from spectralearth_build.downstream.run import CELLS, planned
+    from spectralearth_build.progress import say
+
+    cells = planned(config)
+    done = [is_done(out / CELLS / job.key) for job in cells]
+    for job, there in zip(cells, done, strict=True):
+        say(f"{'done' if there else 'to do'}  {job.cell.name}")
+    say(f"downstream: {counted(len(cells), 'cell')}, {sum(done)} of them done")
+    return DONE
+
+
+def _show(config: GridConfig, results: pd.DataFrame) -> None:
+    """The main tables on the terminal, turned so that they are narrow: a line for each task and protocol."""
+    from spectralearth_build.bench.show import table
+    from spectralearth_build.downstream.tables import sheets
+    from spectralearth_build.progress import say
+
+    for sheet in sheets(config, results):
+        say(table(sheet.title, *sheet.turned()))

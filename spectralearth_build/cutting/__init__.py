@@ -1,0 +1,1 @@
+"""Patches cut out of tiles, into committed shards."""

@@ -1,0 +1,62 @@
+"""Failures of cut that are to be tried once more, because `--retry-quarantined` named them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from spectralearth_build.cutting.retry import NEIGHBOUR
+from spectralearth_build.files import remove, write_bytes
+from spectralearth_build.store.commit import FOLDER as COMMITS
+from spectralearth_build.store.commit import decode
+from spectralearth_build.store.failed_tiles import FOLDER as FAILED
+
+RECORDS = "work/scan"
+"""What scan remembers of each product."""
+APPEALS = "work/appeals.json"
+"""Failures of cut that are to be tried again."""
+
+
+def retry_quarantined(dataset: Path) -> int:
+    """Let the next run try everything that was quarantined again; returns how many products, tiles and shards.
+
+    These are products that scan found damaged, tiles that failed in cut, and shards with patches that were skipped
+    because a neighbour could not be read. Results of cut stay until the tiles have been cut again, so a run that is
+    refused before that changes nothing that was published.
+    """
+    records = [path for path in (dataset / RECORDS).glob("*.json") if _is_quarantine(path)]
+    verdicts = [*(dataset / FAILED).glob("*.json")]
+    verdicts += [path for path in (dataset / COMMITS).glob("*.json") if _lacks_a_neighbour(path)]
+    for path in records:
+        remove(path)
+    if names := sorted({path.relative_to(dataset).as_posix() for path in verdicts} | appeals(dataset)):
+        write_bytes(dataset / APPEALS, json.dumps(names).encode())
+    return len(records) + len(verdicts)
+
+
+def appeals(dataset: Path) -> frozenset[str]:
+    """The failures of cut that no longer count: names of notes and of commit records below the dataset."""
+    try:
+        return frozenset(map(str, json.loads((dataset / APPEALS).read_bytes())))
+    except (OSError, ValueError, TypeError):
+        return frozenset()
+
+
+def forget_appeals(dataset: Path) -> None:
+    """Forget them, once everything has been tried again."""
+    remove(dataset / APPEALS)
+
+
+def _is_quarantine(record: Path) -> bool:
+    try:
+        return bool(json.loads(record.read_bytes())["status"] == "quarantined")
+    except (ValueError, LookupError, TypeError):
+        return True  # a damaged record
+
+
+def _lacks_a_neighbour(record: Path) -> bool:
+    try:
+        skipped = decode(record.read_bytes()).skipped
+    except ValueError:
+        return False  # no proof of anything: it is not used
+    return any(NEIGHBOUR.fullmatch(skip.reason) for skip in skipped)

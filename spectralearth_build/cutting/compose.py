@@ -1,0 +1,106 @@
+"""The pixels of one patch: from one tile, from neighbours of the same datatake, or resampled from another zone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from spectralearth_build.errors import ContentChangedError, ProductError
+from spectralearth_build.overlap.lattice import Box
+from spectralearth_build.overlap.resample import bilinear, bilinear_valid, source_grid, support
+from spectralearth_build.store.codec import NODATA, PATCH_SHAPE, Patch
+from spectralearth_build.store.planned import PlannedPatch
+from spectralearth_build.texts import counted
+
+Flags = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """Part of a tile, read once."""
+
+    epsg: int
+    """Lattice."""
+    box: Box
+    """What the arrays cover."""
+    values: Patch
+    """int16 [202, line, col]."""
+    valid: Flags
+    """Which pixels have data, by the tile's mask; bool [line, col]."""
+
+    def part(self, box: Box) -> tuple[Patch, Flags]:
+        """Values and validity of a box inside (views)."""
+        where = box.slices(self.box)
+        return self.values[:, *where], self.valid[where]
+
+
+Sources = Callable[[str], Pixels]
+"""Gives the pixels of a tile by name, or raises a ProductError."""
+
+
+def compose(patch: PlannedPatch, sources: Sources, out: Patch | None = None) -> tuple[Patch, str]:
+    """Put a patch together.
+
+    Each pixel comes from the first source that is valid there.
+
+    Args:
+        patch: the patch.
+        sources: gives the pixels of its tiles.
+        out: int16 [202, 128, 128] to write into: new memory costs as much as the pixels.
+
+    Returns:
+        int16 [202, 128, 128], and why it cannot be used; empty if it can.
+
+    Raises:
+        ContentChangedError: a tile is not what scan read any more: what the plan says of it does not hold.
+    """
+    out = np.empty(PATCH_SHAPE, np.int16) if out is None else out
+    out.fill(NODATA)
+    missing = np.ones(PATCH_SHAPE[1:], bool)
+    for name in patch.sources:
+        try:
+            pixels = sources(name)
+        except ContentChangedError:
+            raise  # soon it can be read
+        except ProductError as error:
+            return out, f"{name} cannot be read: {type(error).__name__}"
+        if pixels.epsg == patch.epsg:
+            _copy(pixels, patch, out, missing)
+        else:
+            _resample(pixels, patch, out, missing)
+    if missing.any():
+        return out, f"{counted(int(missing.sum()), 'pixel has', 'pixels have')} no data any more"
+    if out.min() == NODATA:  # the least of all values
+        return out, "pixels that scan found valid have no data in some bands"
+    return out, ""
+
+
+def _copy(pixels: Pixels, patch: PlannedPatch, out: Patch, missing: Flags) -> None:
+    """Fill what is missing from a tile on the patch's own lattice."""
+    shared = patch.window.intersection(pixels.box)
+    if shared is None:
+        return
+    inside = shared.slices(patch.window)
+    values, valid = pixels.part(shared)
+    take = missing[inside] & valid
+    if take.all():
+        out[:, *inside] = values
+    else:
+        np.copyto(out[:, *inside], values, where=take)
+    missing[inside] &= ~take
+
+
+def _resample(pixels: Pixels, patch: PlannedPatch, out: Patch, missing: Flags) -> None:
+    """Fill what is missing from a tile on another lattice."""
+    lines, cols = source_grid(patch.window, patch.epsg, pixels.epsg)
+    shared = support(lines, cols).intersection(pixels.box)
+    if shared is None:
+        return
+    values, valid = pixels.part(shared)
+    take = missing & bilinear_valid(valid, shared, lines, cols)
+    if take.any():
+        np.copyto(out, bilinear(np.ascontiguousarray(values), shared, lines, cols), where=take)
+    missing &= ~take

@@ -1,0 +1,325 @@
+"""Cut patches out of tiles: one task a tile, whole shards written once, a commit record after each.
+
+What was done is decided by the commit records alone, so a run may stop anywhere and any task may run twice.
+"""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain, islice
+from pathlib import Path
+
+import numpy as np
+
+from spectralearth_build.archive.product import is_packed
+from spectralearth_build.archive.record import FORMAT, forget_record
+from spectralearth_build.archive.unpack_cache import Shelf
+from spectralearth_build.archive.watched import Watched, watched
+from spectralearth_build.cluster import Executor, Failure
+from spectralearth_build.config import Config, RunConfig
+from spectralearth_build.cutting.appeals import appeals, forget_appeals
+from spectralearth_build.cutting.compose import compose
+from spectralearth_build.cutting.nothing import any_written, refuse_no_patches, refuse_nothing_cut
+from spectralearth_build.cutting.retry import Readable
+from spectralearth_build.cutting.sources import Decoded, SourceCache
+from spectralearth_build.cutting.task import Tasks, TileTask
+from spectralearth_build.errors import ContentChangedError, PlanChangedError, ProductError
+from spectralearth_build.files import delete_partials, remove
+from spectralearth_build.journal import recover
+from spectralearth_build.plan.fingerprint import inputs_of, tile_changes
+from spectralearth_build.progress import track
+from spectralearth_build.publishing import publish
+from spectralearth_build.store import statistics
+from spectralearth_build.store.codec import PATCH_SHAPE, Patch, checksum_of, encode_patch
+from spectralearth_build.store.commit import Commit, Skipped, commit_name, read_all
+from spectralearth_build.store.failed_tiles import FailedTile, failed_path, read_failed, stamp
+from spectralearth_build.store.manifest import published_files
+from spectralearth_build.store.planned import Planned, PlannedPatch, load_plan
+from spectralearth_build.store.schema import ROOT, shard_name, shard_path
+from spectralearth_build.store.scratch import SCRATCH
+from spectralearth_build.store.shard import write_shard
+from spectralearth_build.store.statistics import BandStatistics
+from spectralearth_build.texts import changes, listed
+from spectralearth_build.threads import cores, in_order, workers
+
+STAGE = "cut"
+WORK = "work"
+CHANGED = ContentChangedError.__name__
+AHEAD = 2
+"""Encoded patches that may wait for the writer."""
+
+
+@dataclass(frozen=True)
+class CutResult:
+    """What a run of cut did, and what the dataset now holds."""
+
+    tiles_cut: int
+    """Tiles that were cut in this run."""
+    published: bool
+    """Whether this run changed the published dataset."""
+    written: int
+    """Patches in the dataset."""
+    skipped: int
+    """Planned patches that are not, each with its reason in patches.parquet."""
+    failed: tuple[str, ...]
+    """Tiles that failed, now or before; quarantined in tiles.parquet."""
+    changed: tuple[str, ...]
+    """Those of them that failed in this run because a product is not what scan read: scan will read it again."""
+    decoded: Decoded
+    """What was decoded in this run."""
+
+
+def cut(archive: Path, dataset: Path, config: Config, executor: Executor) -> CutResult:
+    """Cut what the plan says and is not yet there, then publish.
+
+    Args:
+        archive: folder of the products.
+        dataset: the dataset, planned.
+        config: the settings; those that shape the result must be those of the plan.
+        executor: runs the tasks.
+
+    Raises:
+        PlanChangedError: settings or tiles differ from the plan's, or patches of another plan are here.
+        NothingFoundError: no patch is planned, or none could be cut; nothing was published.
+        OutOfSpaceError: the target is full.
+        ArchiveError: the archive is away, or goes away meanwhile.
+        StoppedError: a signal came.
+    """
+    archive, dataset = archive.absolute(), dataset.absolute()  # workers may run elsewhere
+    delete_partials(dataset)
+    recover(dataset)
+    shutil.rmtree(dataset / SCRATCH, ignore_errors=True)
+    planned = load_plan(dataset, waiting=True)
+    _check_settings(planned, config)
+    _check_tiles(planned, config)
+    refuse_no_patches(planned.tiles, len(planned.live), config)
+    todo = _outstanding(archive, dataset, planned)
+    with watched(executor, archive, dataset, planned.paths(todo)) as watching:
+        _close_before_rewriting(dataset, todo)
+        threads = _threads(config.run, executor)
+        decoded, changed = _cut_all(archive, dataset, planned, todo, watching, threads)
+    if not any_written(planned, dataset):
+        if changed:  # scan decides
+            return CutResult(len(todo), False, 0, 0, changed, changed, decoded)
+        refuse_nothing_cut(planned, dataset)
+    published = publish.publish(dataset, waiting=True)
+    forget_appeals(dataset)
+    counts = published.changed, published.written, published.skipped, published.failed
+    return CutResult(len(todo), *counts, changed, decoded)
+
+
+def _cut_all(
+    archive: Path,
+    dataset: Path,
+    planned: Planned,
+    todo: dict[str, list[int]],
+    executor: Watched,
+    threads: int,
+) -> tuple[Decoded, tuple[str, ...]]:
+    """Run the tasks, and name the tiles of which products have changed.
+
+    What was unpacked for tasks goes as soon as the last one that needs it has ended.
+    """
+    products = {tile_id: planned.products(tile_id, shards) for tile_id, shards in todo.items()}
+    waiting = Counter(path for paths in products.values() for path in paths if is_packed(archive, path))
+    shelf = Shelf(dataset / SCRATCH / "shelf", dict(waiting))
+    tasks = Tasks(archive, dataset, planned, todo, threads, shelf, executor.look)
+    decoded, changed = Decoded(), []
+    try:
+        for tile_id, outcome in track(executor.run(STAGE, cut_tile, tasks), STAGE, len(tasks)):
+            if isinstance(outcome, Failure):
+                seen = stamp(archive, str(planned.eligible.loc[tile_id, "path"]))
+                what = outcome.error_class, outcome.message
+                FailedTile(planned.first_id, tile_id, *what, seen, FORMAT).write(dataset)
+                if outcome.error_class == CHANGED:
+                    changed.append(tile_id)
+                    for path in products[tile_id]:
+                        forget_record(dataset / WORK, path)
+            else:
+                remove(failed_path(dataset, tile_id))
+                decoded += outcome.decoded
+            waiting.subtract(products[tile_id] & waiting.keys())
+            for path in products[tile_id]:
+                if waiting[path] == 0:
+                    shelf.release(path)
+    finally:
+        shutil.rmtree(dataset / SCRATCH, ignore_errors=True)
+    return decoded, tuple(sorted(changed))
+
+
+def cut_tile(archive: Path, dataset: Path, task: TileTask) -> TileCut:
+    """Read a tile once, cut its patches, write its shards.
+
+    Threads decode and encode; this one opens products and writes.
+
+    Raises:
+        ProductError: the tile cannot be read; neighbours that cannot be read cost only the patches they share.
+    """
+    patches = [patch for group in task.shards.values() for patch in group]
+    with SourceCache(archive, dataset, task, patches) as sources, workers(task.threads) as pool:
+        done = in_order(pool, _jobs(task, patches, sources), AHEAD + task.threads)
+        patched = (result for result in done if result is not None)
+        first = next(patched)  # the tile is decoded before any shard is written: a bad one leaves none
+        made = chain([first], patched)
+        written = sum(_write(dataset, task, shard, made) for shard in task.shards)
+        return TileCut(written, sources.decoded)
+
+
+@dataclass(frozen=True)
+class TileCut:
+    """What a task did."""
+
+    patches: int
+    """How many it wrote."""
+    decoded: Decoded
+    """What it decoded for that."""
+
+
+@dataclass(frozen=True)
+class _Made:
+    """A patch on its way into a shard."""
+
+    planned: PlannedPatch
+    data: bytes
+    """Encoded; empty if it cannot be used."""
+    statistics: BandStatistics
+    checksum: int
+    """Of its pixels."""
+    reason: str
+    """Why it cannot."""
+
+
+def _jobs(
+    task: TileTask, patches: list[PlannedPatch], sources: SourceCache
+) -> Iterator[Callable[[], _Made | None]]:
+    """Decoding the tile, then its patches, each after what it needs of neighbours is decoded."""
+    tile = sources.reader(task.tile_id)
+    yield from (partial(tile.read, number) for number in range(len(tile.parts)))
+    for patch in patches:
+        for name in patch.sources:
+            if name not in sources:
+                yield from _neighbour(sources, name)
+        yield partial(_make, patch, sources, task)
+
+
+def _neighbour(sources: SourceCache, name: str) -> Iterator[Callable[[], None]]:
+    """Decoding a neighbour; what fails is said by the patches that need it."""
+    try:
+        reader = sources.reader(name)
+    except ProductError:
+        return
+    for number in range(len(reader.parts)):
+
+        def read(number: int = number) -> None:
+            with suppress(ProductError):
+                reader.read(number)
+
+        yield read
+
+
+def _make(planned: PlannedPatch, sources: SourceCache, task: TileTask) -> _Made:
+    pixels, reason = compose(planned, sources, _own_patch())
+    if reason:
+        task.witness()  # a neighbour that cannot be read is one thing, an archive that is away another
+        return _Made(planned, b"", BandStatistics(), 0, reason)
+    proof = checksum_of(pixels)  # first: nothing that encodes it has touched it
+    return _Made(planned, encode_patch(pixels, task.codec), statistics.of_patch(pixels), proof, "")
+
+
+_held = threading.local()
+
+
+def _own_patch() -> Patch:
+    """Memory of this thread for one patch; what is made of it does not outlive the next one."""
+    patch: Patch | None = getattr(_held, "patch", None)
+    if patch is None:
+        patch = _held.patch = np.empty(PATCH_SHAPE, np.int16)
+    return patch
+
+
+def _outstanding(archive: Path, dataset: Path, planned: Planned) -> dict[str, list[int]]:
+    """Shards without a valid commit by tile, without the tiles that failed and would fail again.
+
+    Shards that lack patches because a neighbour could not be read are cut again once it can be. If a product differs
+    from what scan read, scan decides whether the tile can be cut now. Failures that `--retry-quarantined` named do not
+    count, but stay until the new results are there.
+    """
+    readable, appealed = Readable(archive, dataset, planned), appeals(dataset)
+    commits = read_all(dataset, planned.plan_of)
+    failed = read_failed(dataset, planned.first_id)
+    todo = {}
+    for tile_id, shards in planned.shards_by_tile.items():
+        missing = [
+            s for s in shards if s not in commits or commits[s].name in appealed or readable.now(commits[s])
+        ]
+        note = failed_path(dataset, tile_id).relative_to(dataset).as_posix()
+        if missing and tile_id in failed and note not in appealed and not readable.again(failed[tile_id]):
+            missing = [s for s in missing if s in commits]
+        if missing:
+            todo[tile_id] = missing
+    return todo
+
+
+def _close_before_rewriting(dataset: Path, todo: dict[str, list[int]]) -> None:
+    """Take the root away if shards that were published are written again; new ones do not disturb readers."""
+    shards = [shard for group in todo.values() for shard in group]
+    if not published_files(dataset).isdisjoint(map(shard_name, shards)):
+        remove(dataset / ROOT)
+    for shard in shards:
+        remove(dataset / commit_name(shard))
+
+
+def _write(dataset: Path, task: TileTask, shard: int, made: Iterator[_Made]) -> int:
+    """Write one shard, of the patches that come next, and then its commit record; returns how many it holds."""
+    rows: list[int] = []
+    skipped: list[Skipped] = []
+    parts: list[BandStatistics] = []
+    proofs: list[int] = []
+
+    def encoded() -> Iterator[tuple[int, bytes]]:
+        for patch in islice(made, len(task.shards[shard])):
+            if patch.reason:
+                skipped.append(Skipped(patch.planned.patch_id, patch.reason))
+                continue
+            rows.append(patch.planned.row)
+            parts.append(patch.statistics)
+            proofs.append(patch.checksum)
+            yield patch.planned.row - shard * task.shard_rows, patch.data
+
+    written = write_shard(shard_path(dataset, shard), task.shard_rows, encoded())
+    total = statistics.total(parts)
+    content = task.tile_id, tuple(rows), tuple(skipped)
+    file = written.size, written.sha256
+    Commit(task.plans[shard], shard, *content, *file, total, tuple(proofs)).write(dataset)
+    return len(rows)
+
+
+def _threads(config: RunConfig, executor: Executor) -> int:
+    """Threads of a task, so that all workers of this machine together have its cores."""
+    if config.threads:
+        return config.threads
+    return max(1, cores() // executor.workers) if config.scheduler in ("", "inline") else 1
+
+
+def _check_settings(planned: Planned, config: Config) -> None:
+    """Refuse settings that would have given another plan."""
+    sections = config.model_dump(mode="json")
+    now = {f"{section}.{name}": value for section in sections for name, value in sections[section].items()}
+    changed = changes(planned.settings, {key: now.get(key) for key in planned.settings})
+    if changed:
+        raise PlanChangedError(f"Settings are not those of the plan:{listed(changed)}")
+
+
+def _check_tiles(planned: Planned, config: Config) -> None:
+    """Refuse what scan has found since, other than tiles that the plan does not know yet."""
+    change = tile_changes(planned.document["inputs"], inputs_of(config, planned.tiles))
+    if other := [*change.gone, *change.changed, *change.replaced]:
+        more = f" and {len(other) - 3} more" if len(other) > 3 else ""
+        what = f"Tiles are not those of the plan: {', '.join(other[:3])}{more}."
+        raise PlanChangedError(what, remedy="Run `plan`, or `build`: it says what to do.")

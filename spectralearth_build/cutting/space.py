@@ -1,0 +1,41 @@
+"""Whether there is room for what cut will write, asked before it begins."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+from dask.utils import format_bytes
+
+from spectralearth_build.errors import OutOfSpaceError
+from spectralearth_build.journal import newest
+from spectralearth_build.store.planned import PLAN
+from spectralearth_build.store.schema import CHUNK_PREFIX, REFLECTANCE, STORE
+
+
+def check_space(dataset: Path) -> None:
+    """Refuse to begin what will not fit.
+
+    Args:
+        dataset: the dataset, planned; what has been cut already is taken off.
+
+    Raises:
+        OutOfSpaceError: the disk has less room than the plan's estimate, with both numbers.
+    """
+    needed, free = outstanding_bytes(dataset), shutil.disk_usage(dataset).free
+    if needed > free:
+        raise OutOfSpaceError(
+            f"Cutting will write about {format_bytes(needed)}, and {format_bytes(free)} are free.",
+            dataset,
+            "Free some space, or set run.check_space = false if you know that the patches compress better.",
+        )
+
+
+def outstanding_bytes(dataset: Path) -> int:
+    """About how much cut has still to write, by the plan's estimate."""
+    plan = json.loads(newest(dataset, PLAN).read_bytes())
+    first = plan["generations"][-1]["first_shard"]
+    shards = (dataset / STORE / REFLECTANCE).glob(f"{CHUNK_PREFIX}*.0.0.0")
+    written = sum(path.stat().st_size for path in shards if int(path.name.split(".")[1]) >= first)
+    return max(0, int(plan["estimate"]["stored_bytes"]) - written)

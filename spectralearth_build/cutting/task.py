@@ -1,0 +1,118 @@
+"""From the tables of a plan to the tasks of cut: one per tile, made when its turn comes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from spectralearth_build.archive.presence import Witness
+from spectralearth_build.archive.unpack_cache import Shelf
+from spectralearth_build.overlap.lattice import Box
+from spectralearth_build.store.planned import Planned, PlannedPatch
+
+
+@dataclass(frozen=True)
+class SourceTile:
+    """A tile that gives pixels."""
+
+    tile_id: str
+    """Its name."""
+    path: str
+    """Its product, below the archive."""
+    mask: str
+    """Its mask, below the dataset."""
+    epsg: int
+    """Lattice of its raster."""
+    box: Box
+    """What the raster covers."""
+    band_index: tuple[int, ...]
+    """0-based band of the raster for each of the 202 kept bands."""
+    content: str = ""
+    """What identifies what scan read, see `archive.identity`; empty: it is not known, or need not be compared."""
+
+
+@dataclass(frozen=True)
+class TileTask:
+    """All there is to know to cut the patches of one tile."""
+
+    plans: Mapping[int, str]
+    """Id of the generation of each shard."""
+    codec: str
+    """Name of the codec preset."""
+    shard_rows: int
+    """Rows of a shard."""
+    tile_id: str
+    """The tile that gives most pixels of each patch."""
+    sources: Mapping[str, SourceTile]
+    """This tile and the neighbours its patches reach into, by name."""
+    shards: Mapping[int, tuple[PlannedPatch, ...]]
+    """Patches by shard, in order of their rows."""
+    threads: int = 1
+    """Threads that decode and encode."""
+    shelf: Shelf | None = None
+    """Unpacked archives that the tasks of a run share."""
+    witness: Witness = field(default_factory=Witness)
+    """What must be there before a patch is given up."""
+
+
+@dataclass(frozen=True)
+class Tasks(Mapping[str, tuple[Path, Path, TileTask]]):
+    """Arguments of `cut_tile` (and of its twin in verify) by tile; each made when it is asked for."""
+
+    archive: Path
+    """Folder of the products."""
+    dataset: Path
+    """The dataset."""
+    planned: Planned
+    """The plan."""
+    shards: Mapping[str, list[int]]
+    """Shards to work on, by tile."""
+    threads: int = 1
+    """Threads of a task."""
+    shelf: Shelf | None = None
+    """Unpacked archives that tasks share."""
+    witness: Witness = field(default_factory=Witness)
+    """What must be there before a patch is given up."""
+
+    def __getitem__(self, tile_id: str) -> tuple[Path, Path, TileTask]:
+        task = task_of(self.planned, tile_id, self.shards[tile_id])
+        shelf = self.shelf.only([source.path for source in task.sources.values()]) if self.shelf else None
+        return (
+            self.archive,
+            self.dataset,
+            replace(task, threads=self.threads, shelf=shelf, witness=self.witness),
+        )
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.shards)
+
+    def __len__(self) -> int:
+        return len(self.shards)
+
+
+def task_of(planned: Planned, tile_id: str, shards: list[int]) -> TileTask:
+    """The task that cuts some shards of a tile."""
+    patches = {shard: planned.patches_of(shard) for shard in shards}
+    needed = {name for group in patches.values() for patch in group for name in patch.sources}
+    return TileTask(
+        plans={shard: planned.plan_of(shard) for shard in shards},
+        codec=planned.codec,
+        shard_rows=planned.shard_rows,
+        tile_id=tile_id,
+        sources={name: _source(planned, name) for name in sorted(needed)},
+        shards=patches,
+    )
+
+
+def _source(planned: Planned, tile_id: str) -> SourceTile:
+    tile = planned.eligible.loc[tile_id]
+    return SourceTile(
+        tile_id=tile_id,
+        path=str(tile["path"]),
+        mask=str(tile["mask"]),
+        epsg=int(tile["epsg"]),
+        box=Box(-int(tile["lattice_row"]), int(tile["lattice_col"]), int(tile["height"]), int(tile["width"])),
+        band_index=tuple(int(band) for band in tile["band_index"]),
+        content=tile["content"] if isinstance(tile["content"], str) else "",  # else a null
+    )

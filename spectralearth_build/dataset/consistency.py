@@ -1,0 +1,105 @@
+"""Whether a patch that was read is the one in the tables: a copy may mix up shards, or files of several datasets.
+
+patches.parquet has a checksum of the pixels of each patch. Datasets of earlier versions have none: of their shards the
+size is compared with the manifest.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from spectralearth_build.columns import Table
+from spectralearth_build.errors import DamagedError
+from spectralearth_build.storage.url import Remote
+from spectralearth_build.store.codec import checksum_of
+from spectralearth_build.store.manifest import MANIFEST, listed
+from spectralearth_build.store.planned import PLAN
+
+AGAIN = "Files were mixed up. Copy the dataset again, or run `repair DATASET --archive ARCHIVE`."
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What a dataset's files must be to belong together."""
+
+    folder: Path
+    """Where its tables and manifest are."""
+    remote: Remote | None
+    """Where its store is, if on an object store."""
+    _measured: set[str] = field(default_factory=set, compare=False, repr=False)
+    """Shards of the right size."""
+
+    def require(self, shard: str, row: int, checksum: float | None, values: npt.NDArray[Any]) -> None:
+        """Make sure that values are those of a row.
+
+        Args:
+            shard: path of its shard below the dataset.
+            row: the row of the store.
+            checksum: what a table says of it; None or NaN if it says nothing.
+            values: what was read.
+
+        Raises:
+            DamagedError: they are of another patch, or the shard is of another size than the manifest says.
+        """
+        if checksum is not None and not np.isnan(checksum):
+            if checksum_of(values) != int(checksum):
+                what = f"Row {row} does not hold what the table of this dataset says."
+                raise DamagedError(what, self._where(shard), AGAIN)
+        elif shard not in self._measured:
+            expected, found = self._promised(shard), self._size(shard)
+            if expected is not None and found != expected:
+                what = f"The shard has {found} bytes, {MANIFEST} says {expected}."
+                raise DamagedError(what, self._where(shard), AGAIN)
+            self._measured.add(shard)
+
+    def require_table(self, table: Table, plan: str) -> None:
+        """Make sure that a table belongs to the store.
+
+        It bears the ids of all generations of its plan, and may have grown since the store was published. Of those
+        that bear none, from earlier versions, the size is compared with the manifest, unless they have grown.
+
+        Args:
+            table: the table.
+            plan: the plan that the store was published with.
+
+        Raises:
+            DamagedError: it is of another dataset, or older than the store.
+        """
+        plans, path = table.plans_of(self.folder), self.folder / table.file
+        if plans:
+            if plan not in plans:
+                raise DamagedError("It does not belong to the store beside it.", path, AGAIN)
+        elif path.is_file() and self._planned() == plan:
+            expected, found = self._promised(table.file), path.stat().st_size
+            if expected not in (None, found):
+                raise DamagedError(f"It has {found} bytes, {MANIFEST} says {expected}.", path, AGAIN)
+
+    def _where(self, shard: str) -> str:
+        return str(self.remote / shard if self.remote else self.folder / shard)
+
+    def _promised(self, name: str) -> int | None:
+        """Bytes of a file by the manifest; None if it says nothing."""
+        entry = listed(self.folder, name)
+        return None if entry is None else int(entry["bytes"])
+
+    def _size(self, shard: str) -> int | None:
+        if self.remote is None:
+            path = self.folder / shard
+            return path.stat().st_size if path.is_file() else None
+        from spectralearth_build.storage.client import Client
+
+        meta = Client(self.remote).head(shard)
+        return None if meta is None else meta.size
+
+    def _planned(self) -> str:
+        """Id of the plan that is there, which may have grown since."""
+        try:
+            return str(json.loads((self.folder / PLAN).read_bytes())["id"])
+        except (OSError, ValueError, LookupError, TypeError):
+            return ""

@@ -1,0 +1,164 @@
+"""The settings of a benchmark: what is compared with what, on which tasks, and how each cell is trained."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, Field, model_validator
+
+from spectralearth_build.config import RunConfig
+from spectralearth_build.evaluate.task_config import CHOOSES, FIGURES, PROTOCOLS, Protocol, Training
+from spectralearth_build.evaluate.task_config import Task as Kind
+from spectralearth_build.pretrain.training_config import Network
+from spectralearth_build.settings import Section
+from spectralearth_build.settings.bounds import Seed
+
+RANDOM = "random"
+"""The initialisation that needs no file."""
+
+
+def _unique(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    if not values or len(set(values)) < len(values):
+        raise ValueError("at least one value is needed, and each only once")
+    return values
+
+
+def _shares(values: tuple[float, ...]) -> tuple[float, ...]:
+    if not all(0 < value <= 1 for value in values):
+        raise ValueError("fractions of the labels lie above 0 and are at most 1")
+    return _unique(values)
+
+
+Protocols = Annotated[tuple[Protocol, ...], AfterValidator(_unique)]
+Fractions = Annotated[tuple[float, ...], AfterValidator(_shares)]
+Seeds = Annotated[tuple[Seed, ...], AfterValidator(_unique)]
+
+
+class Evaluate(Training):
+    """How all cells are trained; what one protocol has different stands in a table of its name."""
+
+    frozen: Training = Training()
+    finetune: Training = Training()
+    adapter: Training = Training()
+    scratch: Training = Training()
+
+
+class Task(Training):
+    """Something to predict; its own settings go before those of [evaluate]."""
+
+    name: str = Field(min_length=1, description="What tables call it.")
+    labels: str = Field(min_length=1, description="Name of the labels in the dataset, see `pair`.")
+    task: Kind = Field(description="multilabel, segmentation or single.")
+    nomenclature: str = Field(
+        default="", description="Class table, name or CSV file; absent: that of the labels."
+    )
+    metric: str = Field(default="", description="Figure to show, such as iou_micro.")
+
+    @model_validator(mode="after")
+    def _check(self) -> Task:
+        if self.shown not in FIGURES[self.task]:
+            listed = ", ".join(FIGURES[self.task])
+            raise ValueError(f"{self.task} has no metric '{self.metric}'; it has: {listed}")
+        return self
+
+    @property
+    def shown(self) -> str:
+        """The figure that tables and pictures show."""
+        return self.metric or CHOOSES[self.task]
+
+
+class Encoder(Section):
+    """A network, and the weights that it may start from."""
+
+    name: str = Field(min_length=1, description="What tables call it.")
+    network: Network = Field(description="The network, as `pretrain` names it.")
+    patch: int = Field(default=4, ge=1, description="Edge of a ViT's patches in pixels.")
+    image: int = Field(default=0, ge=0, description="Edge of the images that a ViT's positions are made for.")
+    random: bool = Field(default=True, description="Whether random weights are compared too.")
+    pretrained: dict[str, str] = Field(
+        default={},
+        description="Files of weights by objective; {seed} in a path stands for the seed of the cell.",
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> Encoder:
+        if RANDOM in self.pretrained:
+            raise ValueError("'random' needs no file; set random = true")
+        if not self.random and not self.pretrained:
+            raise ValueError("neither random nor pretrained weights are asked for")
+        return self
+
+    @property
+    def initialisations(self) -> tuple[str, ...]:
+        """What it may start from, random weights last."""
+        return (*self.pretrained, *((RANDOM,) if self.random else ()))
+
+
+class Published(Section):
+    """A number that others have published; shown beside ours and marked as theirs."""
+
+    task: str = Field(description="Name of a task.")
+    encoder: str = Field(description="What they call the network.")
+    initialisation: str = Field(description="What they call its pretraining.")
+    protocol: Protocol = Field(description="Which of ours theirs is.")
+    fraction: float = Field(default=1.0, gt=0, le=1, description="Share of the labels.")
+    value: float = Field(ge=0, le=1, description="As a share, not in percent.")
+    source: str = Field(min_length=1, description="Where it stands: paper, version, table.")
+
+
+class Grid(Section):
+    """What is crossed with what; from random weights, fine-tuning is training from scratch, so there it is that."""
+
+    tasks: tuple[str, ...] = Field(default=(), description="Names of tasks; absent: all.")
+    encoders: tuple[str, ...] = Field(default=(), description="Names of encoders; absent: all.")
+    protocols: Protocols = Field(default=PROTOCOLS, description="What is trained beside the head.")
+    fractions: Fractions = Field(default=(1.0,), description="Shares of the labels of train, above 0 to 1.")
+    seeds: Seeds = Field(
+        default=(0, 1, 2), description="Of heads, random weights, choice of labels and order."
+    )
+
+
+class BenchmarkRun(RunConfig):
+    """Where the cells run: as [run] of every configuration, with more time for a task."""
+
+    task_timeout: int = Field(default=172_800, ge=1, description="Seconds after which a cell counts as hung.")
+
+
+class GridConfig(Section):
+    """A whole benchmark."""
+
+    dataset: str = Field(min_length=1, description="Folder or URL of a dataset with splits and labels.")
+    title: str = Field(default="Downstream benchmark", description="Heading of the page.")
+    tasks: tuple[Task, ...] = Field(min_length=1)
+    encoders: tuple[Encoder, ...] = Field(min_length=1)
+    grid: tuple[Grid, ...] = Field(default=(Grid(),), min_length=1)
+    evaluate: Evaluate = Evaluate()
+    published: tuple[Published, ...] = ()
+    run: BenchmarkRun = BenchmarkRun()
+
+    @model_validator(mode="after")
+    def _check(self) -> GridConfig:
+        for kind, names in (("tasks", [task.name for task in self.tasks]),
+                            ("encoders", [encoder.name for encoder in self.encoders])):  # fmt: skip
+            if twice := [name for name, count in Counter(names).items() if count > 1]:
+                raise ValueError(f"{kind}: two are called '{twice[0]}'")
+        tasks, encoders = {task.name for task in self.tasks}, {encoder.name for encoder in self.encoders}
+        _known("published: there is no task", [one.task for one in self.published], tasks)
+        _known("grid: there is no task", [name for grid in self.grid for name in grid.tasks], tasks)
+        _known("grid: there is no encoder", [name for grid in self.grid for name in grid.encoders], encoders)
+        return self
+
+    def grids(self, task: Task, encoder: Encoder) -> Iterator[Grid]:
+        """The grids that hold a task and an encoder."""
+        for grid in self.grid:
+            if task.name in (grid.tasks or (task.name,)) and encoder.name in (
+                grid.encoders or (encoder.name,)
+            ):
+                yield grid
+
+
+def _known(what: str, names: Sequence[str], known: set[str]) -> None:
+    if strange := [name for name in names if name not in known]:
+        raise ValueError(f"{what} '{strange[0]}'; there are: {', '.join(sorted(known))}")

@@ -1,0 +1,60 @@
+"""Digests of what the cells of a benchmark read: once one of them changes, what read it runs again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+from spectralearth_build.downstream.grid import Inputs, weight_files
+from spectralearth_build.downstream.grid_config import GridConfig
+from spectralearth_build.errors import UsageError
+from spectralearth_build.labels.classes import nomenclature
+from spectralearth_build.loader.source import Source, source_of
+from spectralearth_build.publishing.publish import STATISTICS
+from spectralearth_build.store.labels import label_of
+from spectralearth_build.store.manifest import MANIFEST
+from spectralearth_build.store.schema import REFLECTANCE, STORE
+from spectralearth_build.tables import SPLITS
+
+_PIXELS = f"{STORE}/{REFLECTANCE}/"
+
+
+def inputs_of(config: GridConfig) -> Inputs:
+    """Digests of what the cells read: pixels and labels as the manifest tells them, splits, weights, classes.
+
+    Raises:
+        UsageError: the dataset is not finished or has no splits, or a class table cannot be used.
+    """
+    source = source_of(config.dataset)
+    files = json.loads(_whole(source, MANIFEST, "Run `build`."))["files"]
+    pixels = {name: entry for name, entry in files.items() if name == STATISTICS or name.startswith(_PIXELS)}
+    labels = {
+        task.labels: _digest({name: entry for name, entry in files.items() if label_of(name) == task.labels})
+        for task in config.tasks
+    }
+    weights = {name: _of_file(Path(name)) for name in weight_files(config)}
+    classes = {name: _of_classes(name) for task in config.tasks if (name := task.nomenclature)}
+    splits = hashlib.sha256(_whole(source, SPLITS.file, "Run `split`.")).hexdigest()
+    return Inputs(_digest({"splits": splits, "pixels": pixels}), labels, weights, classes)
+
+
+def _of_file(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _of_classes(name: str) -> str:
+    return _digest([asdict(each) for each in nomenclature(name).classes])
+
+
+def _whole(source: Source, name: str, remedy: str) -> bytes:
+    try:
+        return source.whole(name)
+    except FileNotFoundError as error:
+        raise UsageError(f"The dataset has no {name}.", source.where(""), remedy) from error
+
+
+def _digest(document: object) -> str:
+    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,145 @@
+"""The page of a benchmark, and the files beside it: tables, pictures, everything in Parquet."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+
+from spectralearth_build.downstream import maps, pictures, tables
+from spectralearth_build.downstream.grid import Cell, Job, slug
+from spectralearth_build.downstream.grid_config import GridConfig
+from spectralearth_build.downstream.pictures import Data
+from spectralearth_build.downstream.results import collect, curves, shown
+from spectralearth_build.errors import printable
+from spectralearth_build.files import remove, replacing, write_bytes
+from spectralearth_build.labels.classes import LabelClass
+from spectralearth_build.labels.read import open_labels
+from spectralearth_build.report.key_figures import flat
+from spectralearth_build.version import __version__
+
+PAGE, TABLES, PICTURES = "downstream.html", "tables.md", "pictures"
+RESULTS, CURVES = "results.parquet", "curves.parquet"
+LIBRARIES = ("torch", "numpy", "pandas")
+
+
+Classes = dict[str, tuple[LabelClass, ...]]
+
+
+def write(
+    config: GridConfig, cells: Sequence[Job], out: Path, classes: Classes
+) -> tuple[pd.DataFrame, list[Path]]:
+    """Write results.parquet, curves.parquet, tables.md, pictures and downstream.html from the cells that are done.
+
+    Pictures of an earlier configuration are removed.
+
+    Args:
+        config: the benchmark.
+        cells: of `run.planned`.
+        out: its folder.
+        classes: of each task, see `classes_of`.
+
+    Returns:
+        The results, one row a cell, and the files.
+    """
+    results, history = collect(cells, out), curves(cells, out)
+    metrics = {task.name: task.shown for task in config.tasks}
+    data = Data(config, shown(results, metrics), history)
+    panels = list(maps.panels(config, cells, out, classes))
+    kinds = pictures.kinds(data)
+    written = [_parquet(results, out / RESULTS), _parquet(history, out / CURVES)]
+    written += [pictures.save(kind, config, out / PICTURES / f"{slug(kind.heading)}.png") for kind in kinds]
+    written += [maps.save(panel, out / PICTURES / f"maps-{slug(panel.title)}.png") for panel in panels]
+    _forget(out / PICTURES, written)
+    sheets = tables.sheets(config, results)
+    details = [tables.details(results, task.name) for task in config.tasks]
+    write_bytes(out / TABLES, _markdown(config, [*sheets, *details]).encode())
+    settings = flat(config.model_dump(mode="json", exclude_defaults=True))
+    parts = _head(config, results) | {
+        "sheets": sheets,
+        "details": details,
+        "kinds": [(kind, [chart.svg() for chart in kind.charts]) for kind in kinds],
+        "maps": [maps.for_page(panel) for panel in panels],
+        "origin": [("Settings", settings), ("Versions", _versions())],
+    }
+    write_bytes(out / PAGE, render(parts).encode())
+    return results, [*written, out / TABLES, out / PAGE]
+
+
+def render(parts: dict[str, Any]) -> str:
+    """The page as text."""
+    environment = Environment(
+        loader=ChoiceLoader([PackageLoader("spectralearth_build.downstream", "."),
+                             PackageLoader("spectralearth_build.report", ".")]),
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    environment.filters["n"] = "{:,.0f}".format
+    return environment.get_template("template.html.j2").render(parts)
+
+
+def classes_of(config: GridConfig) -> Classes:
+    """The classes of each task.
+
+    Raises:
+        UsageError: the dataset has no such labels, or there is no such nomenclature.
+    """
+    return {
+        task.name: open_labels(config.dataset, task.labels, task.nomenclature or None).classes
+        for task in config.tasks
+    }
+
+
+def _forget(folder: Path, written: Sequence[Path]) -> None:
+    """Remove the pictures that were not written now: what they show is compared no more."""
+    for path in sorted({*folder.glob("*.png")}.difference(written)):
+        if path.is_file():
+            remove(path)
+
+
+def _head(config: GridConfig, results: pd.DataFrame) -> dict[str, Any]:
+    failed = results[results["status"] == "failed"]
+    notes = results["notes"].str.split("; ").explode()
+    return {
+        "title": printable(config.title),
+        "cells": len(results),
+        "done": int((results["status"] == "done").sum()),
+        "missing": int((results["status"] == "missing").sum()),
+        "failed": [(_name(row), row.error_class, printable(row.message, 600)) for row in failed.itertuples()],
+        "tasks": [task.name for task in config.tasks],
+        "encoders": [encoder.name for encoder in config.encoders],
+        "seeds": results["seed"].nunique(),
+        "colours": pictures.colours(config),
+        "hours": f"{results['seconds'].sum() / 3600:.1f}",
+        "published": list(dict.fromkeys(row.source for row in config.published)),
+        "notes": [(note, count) for note, count in notes[notes != ""].value_counts().items()],
+    }
+
+
+def _name(row: Any) -> str:  # noqa: ANN401
+    return Cell(row.task, row.encoder, row.initialisation, row.protocol, row.fraction, row.seed).name
+
+
+def _markdown(config: GridConfig, sheets: Sequence[tables.Sheet]) -> str:
+    sources = "; ".join(dict.fromkeys(row.source for row in config.published))
+    note = f"Published by others, for reference: {sources}." if sources else "No published numbers are named."
+    about = f"Percent on test, mean ± standard deviation over seeds (their number). {note}"
+    parts = [
+        f"# {config.title}",
+        about,
+        *(text for sheet in sheets for text in (f"## {sheet.title}", sheet.markdown())),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _versions() -> list[tuple[str, str]]:
+    return [("spectralearth-build", __version__), *((name, version(name)) for name in LIBRARIES)]
+
+
+def _parquet(frame: pd.DataFrame, path: Path) -> Path:
+    with replacing(path) as temporary:
+        frame.to_parquet(temporary, index=False)
+    return path

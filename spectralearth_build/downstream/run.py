@@ -1,0 +1,103 @@
+"""From a configuration to finished cells: what is done stays, what fails costs only itself."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from spectralearth_build.cluster import Executor, Failure, connect
+from spectralearth_build.downstream.grid import Job, jobs
+from spectralearth_build.downstream.grid_config import GridConfig
+from spectralearth_build.downstream.inputs import inputs_of
+from spectralearth_build.downstream.job import Place, Refusal, is_done, run_cell, share
+from spectralearth_build.evaluate.result import FILE as RESULT
+from spectralearth_build.files import delete_partials, remove, write_bytes
+from spectralearth_build.labels.classes import NOMENCLATURES
+from spectralearth_build.progress import say, track
+from spectralearth_build.texts import counted
+from spectralearth_build.threads import cores
+
+CELLS, CACHE = "cells", "cache"
+FAILED = "failed.json"
+
+
+def planned(config: GridConfig) -> list[Job]:
+    """All cells of a benchmark, with the digests of what they read.
+
+    Raises:
+        UsageError: the dataset is not finished or has no splits, or a class table cannot be used.
+    """
+    return list(jobs(config, inputs_of(config)))
+
+
+def run(config: GridConfig, out: Path) -> list[Job]:
+    """Run the cells that are not done.
+
+    Args:
+        config: the benchmark.
+        out: its folder; a cell's lies below ``cells``.
+
+    Returns:
+        All cells, done or failed; see `results.collect`.
+
+    Raises:
+        UsageError: dataset or scheduler cannot be used.
+        StoppedError: a signal came; what was done is kept.
+    """
+    every = planned(config)
+    folder = out.resolve() / CELLS
+    delete_partials(folder)
+    delete_partials(out.resolve() / CACHE)
+    left = [job for job in every if not is_done(folder / job.key)]
+    say(f"downstream: {counted(len(every), 'cell')}, {len(every) - len(left)} of them done")
+    for job in left:
+        remove(folder / job.key / RESULT)  # it is none
+    if left:
+        with connect(config.run) as executor:
+            failed = _work(config, left, out.resolve(), executor)
+        say(f"downstream: {counted(len(left) - failed, 'cell')} finished, {failed} failed")
+    return every
+
+
+def _work(config: GridConfig, left: Sequence[Job], out: Path, executor: Executor) -> int:
+    """Run cells; how many failed."""
+    alone = config.run.scheduler == "inline"
+    place = Place(_place(config.dataset), out / CACHE, threads_of(config, executor.workers), quiet=not alone)
+    by_key = {job.key: job for job in left}
+    tasks = {key: (place, *_for_workers(job), out / CELLS / key) for key, job in by_key.items()}
+    failed = 0
+    for key, outcome in track(executor.run("cell", run_cell, tasks), "cells", len(tasks)):
+        note = out / CELLS / key / FAILED
+        if isinstance(outcome, Failure | Refusal):
+            failed += 1
+            say(f"downstream: {by_key[key].cell.name} failed: {outcome.error_class}: {outcome.message}")
+            record = {"error_class": outcome.error_class, "message": outcome.message}
+            write_bytes(note, json.dumps(record).encode())
+        else:
+            remove(note)
+    return failed
+
+
+def threads_of(config: GridConfig, workers: int) -> int:
+    """Threads of a cell: as set, else the cores of this machine shared among local workers, one on a scheduler's."""
+    if config.run.threads:
+        return config.run.threads
+    elsewhere = config.run.scheduler not in ("", "inline")
+    return 1 if elsewhere else share(cores(), workers)
+
+
+def _place(dataset: str) -> str:
+    """The dataset's place as workers with another working directory understand it."""
+    path = Path(dataset)
+    return str(path.resolve()) if path.is_dir() else dataset
+
+
+def _for_workers(job: Job) -> tuple[str, dict[str, Any]]:
+    """Weights and settings, with paths as workers with another working directory understand them."""
+    weights = job.weights and str(Path(job.weights).resolve())
+    classes = job.settings["nomenclature"]
+    if classes and classes not in NOMENCLATURES:
+        classes = str(Path(classes).absolute())  # a link may lead to a file that does not end in .csv
+    return weights, job.settings | {"nomenclature": classes}

@@ -1,0 +1,251 @@
+"""A published dataset again, with its pixels stored by another codec: the same values, tables, rows and shards.
+
+Shard by shard, patches are decoded, encoded, decoded once more and compared; a commit record in the new dataset says
+that a shard is done, so an interrupted run goes on where it stopped. The new dataset is published like any other, its
+root last, and grows like any other.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from spectralearth_build.archive.watched import sharing
+from spectralearth_build.cluster import Executor, Failure
+from spectralearth_build.cluster.inline import InlineExecutor
+from spectralearth_build.errors import DamagedError, UsageError
+from spectralearth_build.files import delete_partials, write_bytes
+from spectralearth_build.lock import alone
+from spectralearth_build.plan.estimates import STORED_SHARE
+from spectralearth_build.progress import track
+from spectralearth_build.publishing.publish import store_files
+from spectralearth_build.store import schema
+from spectralearth_build.store.codec import PATCH_SHAPE, PRESETS, checksum_of, decode_into, encode_patch
+from spectralearth_build.store.commit import FOLDER, Commit, decode, json_bytes, read_all
+from spectralearth_build.store.labels import MEND, is_shard, label_of, read_labels
+from spectralearth_build.store.manifest import MANIFEST, counts, entry, manifest_document
+from spectralearth_build.store.planned import PLAN, Planned, load_plan
+from spectralearth_build.store.seal import sealed
+from spectralearth_build.store.shard import ShardReader, write_shard
+from spectralearth_build.tables import LABELS, LOCATIONS, OVERLAPS, PATCHES, SPLITS, TILES, TUPLES
+
+
+@dataclass(frozen=True)
+class Recoded:
+    """What became of the pixels."""
+
+    shards: int
+    """Shards that this run wrote."""
+    before: int
+    """Bytes of all shards of the old dataset."""
+    after: int
+    """Bytes of all shards of the new one."""
+
+
+def recode(dataset: Path, target: Path, codec: str, executor: Executor | None = None) -> Recoded:
+    """Write a published dataset anew with another codec; on a second call, what is not yet done.
+
+    Args:
+        dataset: the dataset; it is only read.
+        target: folder of the new one, empty or from an interrupted call with the same arguments.
+        codec: name of a preset.
+        executor: runs a task for each shard; None: this process.
+
+    Raises:
+        UsageError: no such codec, the dataset is not published, or there is something else in ``target``.
+        DamagedError: files or patches of the dataset are not what they should be.
+    """
+    dataset, target = dataset.absolute(), target.absolute()
+    if codec not in PRESETS:
+        raise UsageError(f"There is no codec '{codec}'; there are {', '.join(PRESETS)}.")
+    manifest = _manifest(dataset)
+    plan = json_bytes(_plan(json.loads((dataset / PLAN).read_bytes()), codec))
+    _check_target(dataset, target, plan)
+    with alone(target):
+        delete_partials(target)
+        write_bytes(target / PLAN, plan)
+        for name in _kept(manifest):
+            _copy(dataset, target, name, manifest["files"][name])
+        plans = [generation["id"] for generation in json.loads(plan)["generations"]]
+        for table in (TILES, OVERLAPS, TUPLES, LOCATIONS, PATCHES, LABELS):
+            if table.plans_of(target):  # else it is of an earlier version, and says nothing
+                table.write(table.read_arrow(target), target, plans)
+        if (dataset / SPLITS.file).is_file():
+            write_bytes(target / SPLITS.file, (dataset / SPLITS.file).read_bytes())
+        planned = load_plan(target)
+        _copy_masks(dataset, target, planned)
+        _copy_labels(dataset, target, planned, manifest["files"])
+        before = [decode((dataset / name).read_bytes()) for name in manifest["files"] if _is_commit(name)]
+        there = read_all(target, planned.plan_of)
+        waiting = {f"shard-{c.shard}": c for c in before if c.shard not in there}
+        for key, failure in _run(dataset, target, planned, waiting, codec, executor or InlineExecutor()):
+            raise DamagedError(
+                f"It cannot be recoded: {failure.message}",
+                dataset / schema.shard_name(waiting[key].shard),
+                "Run `verify` on the dataset, then the same command again.",
+            )
+        after = _publish(target, planned, manifest)
+    return Recoded(len(waiting), sum(c.size for c in before), after)
+
+
+def recode_shard(
+    dataset: Path, target: Path, commit: Commit, planned_as: str, codecs: tuple[str, str], rows: int
+) -> None:
+    """Write one shard and its commit record.
+
+    Args:
+        dataset: the old dataset.
+        target: the new one.
+        commit: the shard's record in the old one.
+        planned_as: id of its generation in the new one.
+        codecs: presets of the old and the new one.
+        rows: rows of a shard.
+
+    Raises:
+        DamagedError: a patch cannot be read, or does not come back as it was.
+    """
+    reader = ShardReader(schema.shard_path(dataset, commit.shard), rows)
+    first = commit.shard * rows
+    if [first + row for row in reader.rows()] != list(commit.rows):
+        raise DamagedError("It holds other rows than its commit record says.", reader.path)
+    proofs = {row - first: checksum for row, checksum in commit.checksums.items()}
+    written = write_shard(schema.shard_path(target, commit.shard), rows, _patches(reader, codecs, proofs))
+    replace(commit, plan=planned_as, size=written.size, sha256=written.sha256).write(target)
+
+
+def _patches(
+    reader: ShardReader, codecs: tuple[str, str], proofs: Mapping[int, int]
+) -> Iterator[tuple[int, bytes]]:
+    again = np.empty(PATCH_SHAPE, np.int16)
+    for row in reader.rows():
+        patch = reader.patch(row, codecs[0])
+        assert patch is not None
+        data = encode_patch(patch, codecs[1])
+        decode_into(data, again, codecs[1])
+        if checksum_of(patch) != proofs.get(row, checksum_of(patch)):
+            raise DamagedError(f"Row {row} of the shard does not hold the pixels that were cut.", reader.path)
+        if not np.array_equal(again, patch):
+            raise DamagedError(f"Row {row} of the shard does not come back as it was.", reader.path)
+        yield row, data
+
+
+def _run(
+    dataset: Path, target: Path, planned: Planned, waiting: dict[str, Commit], codec: str, executor: Executor
+) -> Iterator[tuple[str, Failure]]:
+    """Recode shards; yields what failed."""
+    rows, old = planned.shard_rows, load_plan(dataset).codec
+    tasks = {
+        key: (dataset, target, commit, planned.plan_of(commit.shard), (old, codec), rows)
+        for key, commit in waiting.items()
+    }
+    with sharing(executor, dataset) as sharers:
+        for key, outcome in track(sharers.run("recode", recode_shard, tasks), "recode", len(tasks)):
+            if isinstance(outcome, Failure):
+                yield key, outcome
+
+
+def _manifest(dataset: Path) -> dict[str, Any]:
+    try:
+        manifest: dict[str, Any] = json.loads((dataset / MANIFEST).read_bytes())
+        if not (dataset / schema.ROOT).is_file():
+            raise FileNotFoundError(schema.ROOT)
+    except (OSError, ValueError) as error:
+        raise UsageError("The dataset is not finished.", dataset, "Run `cut`, or `build`, first.") from error
+    return manifest
+
+
+def _plan(record: dict[str, Any], codec: str) -> dict[str, Any]:
+    """plan.json of the new dataset: other settings, so other names of its generations."""
+    settings = {**record["inputs"]["settings"], "store.codec": codec}
+    generations = [{**g, "id": _renamed(g["id"], codec)} for g in record["generations"]]
+    estimate = dict(record["estimate"])
+    if "raw_bytes" in estimate:
+        estimate["stored_bytes"] = int(estimate["raw_bytes"] * STORED_SHARE[codec])
+    return {
+        **record,
+        "id": _renamed(record["id"], codec),
+        "inputs": {**record["inputs"], "settings": settings},
+        "generations": generations,
+        "estimate": estimate,
+    }
+
+
+def _renamed(identity: str, codec: str) -> str:
+    return hashlib.sha256(f"{identity} {codec}".encode()).hexdigest()
+
+
+def _check_target(dataset: Path, target: Path, plan: bytes) -> None:
+    if target == dataset:
+        raise UsageError("A dataset cannot be recoded in place.", target, "Give another folder.")
+    there = target / PLAN
+    if target.is_dir() and any(target.iterdir()) and not (there.is_file() and there.read_bytes() == plan):
+        raise UsageError(
+            "There is something else in this folder.", target, "Give an empty folder or a new one."
+        )
+
+
+def _is_commit(name: str) -> bool:
+    return name.startswith(f"{FOLDER}/") and not label_of(name)
+
+
+def _kept(manifest: dict[str, Any]) -> list[str]:
+    """Files that stay as they are: tables, statistics, index, map."""
+    return [
+        n for n in manifest["files"] if n != PLAN and not n.startswith((f"{FOLDER}/", f"{schema.STORE}/"))
+    ]
+
+
+def _copy(dataset: Path, target: Path, name: str, expected: dict[str, Any], remedy: str = "") -> None:
+    try:
+        data = (dataset / name).read_bytes()
+    except FileNotFoundError as error:
+        raise DamagedError("It is missing; the manifest lists it.", dataset / name, remedy) from error
+    if entry(data) != expected:
+        raise DamagedError("It is not what the manifest says.", dataset / name, remedy)
+    write_bytes(target / name, data)
+
+
+def _copy_masks(dataset: Path, target: Path, planned: Planned) -> None:
+    """Masks are needed to compare with the archive, and to grow; a dataset may do without them."""
+    for name in sorted(set(planned.tiles["mask"].dropna()) - {""}):
+        if (dataset / name).is_file() and not (target / name).is_file():
+            write_bytes(target / name, (dataset / name).read_bytes())
+
+
+def _copy_labels(dataset: Path, target: Path, planned: Planned, files: dict[str, Any]) -> None:
+    """Published labels stay as they are; only their records bear other names of generations.
+
+    Raises:
+        DamagedError: a shard or its record is missing or not what was published.
+    """
+    lost = {name for name in files if is_shard(name)}
+    for name in sorted(lost):
+        _copy(dataset, target, name, files[name], MEND)
+    for label in read_labels(dataset, load_plan(dataset).plan_of):
+        for record in label.records.values():
+            if record.shard_name in lost:
+                lost.remove(record.shard_name)
+                replace(record, plan=planned.plan_of(record.shard)).write(target)
+    if lost:
+        raise DamagedError("It has no readable record.", dataset / min(lost), MEND)
+
+
+def _publish(target: Path, planned: Planned, old: dict[str, Any]) -> int:
+    """Metadata, manifest and, last, the root; returns the bytes of all shards."""
+    commits = list(read_all(target, planned.plan_of).values())
+    files = {name: (target / name).read_bytes() for name in [*_kept(old), PLAN]}
+    labels = read_labels(target, planned.plan_of)
+    files |= store_files(planned, planned.tables[PATCHES.file], labels)
+    numbers = counts(planned, planned.tables, commits, labels)
+    manifest = json_bytes(sealed(manifest_document(planned, numbers, files, commits, target, labels)))
+    root = files.pop(schema.ROOT)
+    for name, data in {**files, MANIFEST: manifest, schema.ROOT: root}.items():
+        write_bytes(target / name, data)
+    size: int = numbers["store"]["shard_bytes"]
+    return size

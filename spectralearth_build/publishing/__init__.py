@@ -1,0 +1,1 @@
+"""A dataset made final: tables, statistics, metadata, manifest, and the root last."""

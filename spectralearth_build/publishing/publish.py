@@ -1,0 +1,230 @@
+"""The last step of cut: tables, statistics, index and metadata made final, and the dataset opened for readers.
+
+Everything is computed from the plan and the commit records. What is already there with the right bytes is left
+alone; otherwise the root metadata goes first and comes back last, so that no reader ever opens a mixture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from spectralearth_build.archive.bands import nominal
+from spectralearth_build.errors import DamagedError
+from spectralearth_build.files import delete_partials, remove, write_bytes
+from spectralearth_build.journal import forget_waiting, newest
+from spectralearth_build.publishing.coordinates import coordinates_of
+from spectralearth_build.publishing.final_status import final_tables, given_up
+from spectralearth_build.publishing.quarantine import quarantine
+from spectralearth_build.store import schema, statistics
+from spectralearth_build.store.commit import FOLDER, Commit, json_bytes, read_all
+from spectralearth_build.store.failed_tiles import read_failed
+from spectralearth_build.store.index import boxes, encode_index
+from spectralearth_build.store.label_arrays import label_document
+from spectralearth_build.store.labels import PREFIX, StoredLabel, definition_name, frame, read_labels
+from spectralearth_build.store.manifest import FORMAT, MANIFEST, counts, manifest_document
+from spectralearth_build.store.planned import PLAN, Planned, load_plan
+from spectralearth_build.store.scratch import scratch_of
+from spectralearth_build.store.seal import sealed
+from spectralearth_build.store.shard import ShardReader
+from spectralearth_build.tables import LABELS, LOCATIONS, OVERLAPS, PATCHES, QUARANTINE, TILES, TUPLES
+
+STATISTICS = "statistics.json"
+MAP = "plan.png"
+BY_PLAN = (OVERLAPS.file, TUPLES.file, PLAN, MAP)
+"""Files that plan made final."""
+FINAL = (TILES, LOCATIONS, PATCHES)
+"""Tables that get their final status here."""
+
+
+@dataclass(frozen=True)
+class Published:
+    """What a dataset now holds."""
+
+    changed: bool
+    """Whether anything had to be written."""
+    written: int
+    """Patches in the store."""
+    skipped: int
+    """Planned patches that are not."""
+    failed: tuple[str, ...]
+    """Tiles that failed in cut."""
+
+
+def publish(dataset: Path, waiting: bool = False) -> Published:
+    """Make a dataset whose shards are all committed ready for readers, with the labels that it has.
+
+    Args:
+        dataset: the dataset.
+        waiting: publish the plan that waits, if one does, rather than that of the dataset again. What waits is
+            cleared away last, so that after a crash the next run finds it whole.
+
+    Raises:
+        UsageError: there are shards neither committed nor given up.
+        PlanChangedError: a commit record belongs to another plan.
+        DamagedError: the definition of a label, or a table of the plan, is damaged.
+        OutOfSpaceError: there is no room.
+    """
+    delete_partials(dataset)
+    find = partial(newest, dataset) if waiting else dataset.joinpath
+    planned = load_plan(dataset, waiting)
+    commits = read_all(dataset, planned.plan_of)
+    failed = given_up(planned, commits, read_failed(dataset, planned.first_id))
+    tables = final_tables(planned, commits, failed)
+    labels = read_labels(dataset, planned.plan_of)
+    held = [commits[shard] for shard in sorted(commits)]
+    files = _table_files(find, planned, tables)
+    files[QUARANTINE.file] = QUARANTINE.encode(quarantine(tables[TILES.file]))
+    files |= {name: find(name).read_bytes() for name in BY_PLAN if find(name).is_file()}
+    whole = statistics.total(_live_statistics(dataset, planned, commit) for commit in held)
+    files[STATISTICS] = json_bytes(statistics_document(whole))
+    _read_back(dataset, files)
+    with scratch_of(dataset) as scratch:
+        files |= encode_index(boxes(list(tables[LOCATIONS.file].geometry)), scratch)
+    files |= store_files(planned, tables[PATCHES.file], labels)
+    numbers = counts(planned, tables, held, labels)
+    manifest = json_bytes(sealed(manifest_document(planned, numbers, files, held, dataset, labels)))
+    root = files.pop(schema.ROOT)
+    swept = _sweep(dataset, held, labels, files)
+    changed = _replace(dataset, {**files, MANIFEST: manifest, schema.ROOT: root}) or swept
+    if waiting:
+        forget_waiting(dataset)
+    fate = numbers["patches"]
+    return Published(changed, fate["written"], fate["skipped"], tuple(sorted(failed)))
+
+
+def statistics_document(whole: statistics.BandStatistics) -> dict[str, Any]:
+    """Statistics per band of all written pixels, those of retired patches apart.
+
+    They are exact sums, and mean and standard deviation in stored units.
+    """
+    bands = nominal()
+    return {
+        "bands": len(whole.sum),
+        "scale": schema.SCALE,
+        "wavelength_nm": bands.wavelength_nm.tolist(),
+        "mean": whole.mean,
+        "std": whole.std,
+        **whole.document(),
+    }
+
+
+def store_files(
+    planned: Planned, patches: pd.DataFrame, labels: Sequence[StoredLabel] = ()
+) -> dict[str, bytes]:
+    """Metadata and coordinate arrays of the store, definitions and table of the labels, by path below the dataset."""
+    coordinates = coordinates_of(planned, patches)
+    reflectance = schema.reflectance_document(*planned.layout)
+    arrays = {schema.REFLECTANCE: reflectance}
+    files: dict[str, bytes] = {}
+    for name, coordinate in coordinates.items():
+        arrays[name], parts = schema.coordinate_files(name, coordinate)
+        files |= parts
+    for definition in (each.definition for each in labels):
+        arrays[definition.array] = label_document(definition, planned.shards, planned.shard_rows)
+        files[definition_name(definition.label)] = definition.data
+    if labels:
+        files[LABELS.file] = LABELS.encode(frame(labels, patches), planned.plans)
+    for name in (schema.REFLECTANCE, *(each.definition.array for each in labels)):
+        files[f"{schema.STORE}/{name}/zarr.json"] = schema.metadata_bytes(arrays[name])
+    attributes = schema.root_attributes(planned.id, planned.codec, FORMAT, list(coordinates))
+    files[schema.ROOT] = schema.metadata_bytes(schema.root_document(attributes, arrays))
+    return files
+
+
+def _live_statistics(dataset: Path, planned: Planned, commit: Commit) -> statistics.BandStatistics:
+    """Statistics of the patches of a shard that are not retired; they are read again if some, not all, are."""
+    rows = [row for row in commit.rows if row not in planned.retired_rows]
+    if len(rows) == len(commit.rows):
+        return commit.statistics
+    if not rows:
+        return statistics.BandStatistics()
+    reader = ShardReader(schema.shard_path(dataset, commit.shard), planned.shard_rows)
+    first = commit.shard * planned.shard_rows
+    patches = (reader.patch(row - first, planned.codec) for row in rows)
+    return statistics.total(statistics.of_patch(patch) for patch in patches if patch is not None)
+
+
+def _table_files(
+    find: Callable[[str], Path], planned: Planned, tables: Mapping[str, pd.DataFrame]
+) -> dict[str, bytes]:
+    """The final tables as files; those already there where nothing changed."""
+    return {
+        table.file: find(table.file).read_bytes()
+        if _same(planned.tables[table.file], tables[table.file])
+        and table.plans_of(find(table.file).parent) == planned.plans
+        else table.encode(tables[table.file], planned.plans)
+        for table in FINAL
+    }
+
+
+def encoded_tables(tables: Mapping[str, pd.DataFrame], plans: Sequence[str]) -> dict[str, bytes]:
+    """Final tables as the bytes of their files, by name."""
+    return {table.file: table.encode(tables[table.file], plans) for table in FINAL}
+
+
+def _same(before: pd.DataFrame, after: pd.DataFrame) -> bool:
+    touched = [name for name in ("status", "reason", "error_class", "correction", "n") if name in after]
+    same = all(before[name].fillna("").tolist() == after[name].fillna("").tolist() for name in touched)
+    return same and ("checksum" not in after or before["checksum"].astype(float).equals(after["checksum"]))
+
+
+def _read_back(dataset: Path, files: Mapping[str, bytes]) -> None:
+    """Read tables and plan as readers will, before the manifest vouches for them.
+
+    Raises:
+        DamagedError: one cannot be read.
+    """
+    for name, data in files.items():
+        try:
+            if name.endswith(".parquet"):
+                pq.read_table(pa.BufferReader(data))
+        except (pa.ArrowException, OSError, ValueError) as error:
+            remedy = (
+                "Delete plan.json and run `build` again, with the same settings." if name in BY_PLAN else None
+            )
+            raise DamagedError(f"It cannot be read ({error}).", dataset / name, remedy) from error
+
+
+def _sweep(
+    dataset: Path, commits: list[Commit], labels: list[StoredLabel], files: Mapping[str, bytes]
+) -> bool:
+    """Delete shards without record, records without shard, a map of an earlier plan, what is left of labels."""
+    known = {name for commit in commits for name in (commit.name, schema.shard_name(commit.shard))}
+    known = known.union(*(label.names for label in labels))
+    known |= {f"{schema.STORE}/{label.definition.array}/zarr.json" for label in labels}
+    present = [
+        *(dataset / FOLDER).glob("*"),
+        *(dataset / schema.STORE / schema.REFLECTANCE).glob(f"{schema.CHUNK_PREFIX}*"),
+        *(dataset / schema.STORE).glob(f"{PREFIX}*/*"),
+        *([] if labels else dataset.glob(LABELS.file)),
+        *([] if MAP in files else dataset.glob(MAP)),
+    ]
+    stale = [path for path in present if path.relative_to(dataset).as_posix() not in known]
+    if stale:
+        remove(dataset / schema.ROOT)
+    for path in stale:
+        remove(path)
+    return bool(stale)
+
+
+def _replace(dataset: Path, files: Mapping[str, bytes]) -> bool:
+    """Write what differs, in order; the root, last of ``files``, is away while anything does."""
+    different = {name: data for name, data in files.items() if not _is(dataset / name, data)}
+    if different:
+        remove(dataset / schema.ROOT)
+        different[schema.ROOT] = files[schema.ROOT]
+    for name, data in different.items():
+        write_bytes(dataset / name, data)
+    return bool(different)
+
+
+def _is(path: Path, data: bytes) -> bool:
+    return path.is_file() and path.stat().st_size == len(data) and path.read_bytes() == data

@@ -1,0 +1,69 @@
+"""What was quarantined, grouped by cause."""
+
+from __future__ import annotations
+
+import inspect
+
+import pandas as pd
+
+from spectralearth_build import errors
+from spectralearth_build.tables import QUARANTINE
+
+
+def quarantine(tiles: pd.DataFrame) -> pd.DataFrame:
+    """The rows of quarantine.parquet: the most frequent cause first, then by name.
+
+    Args:
+        tiles: the tile table with its final status.
+    """
+    rows = tiles[tiles["status"] == "quarantined"]
+    often = rows["error_class"].map(rows["error_class"].value_counts())
+    kinds = [_kind(name) for name in rows["error_class"]]
+    frame = pd.DataFrame(
+        {
+            "error_class": rows["error_class"].array,
+            "cause": [_meaning(kind) for kind in kinds],
+            "stage": ["cut" if eligible else "scan" for eligible in rows["eligible"]],
+            "tile_id": rows["tile_id"].array,
+            "product_id": rows["product_id"].array,
+            "path": rows["path"].array,
+            "reason": rows["reason"].array,
+            "remedy": [kind.remedy if kind else errors.BuildError.remedy for kind in kinds],
+            "often": -often.to_numpy(),
+        }
+    )
+    ordered = frame.sort_values(["often", "error_class", "product_id", "path"], kind="stable")
+    return QUARANTINE.frame(ordered.drop(columns="often").reset_index(drop=True))
+
+
+def causes(tiles: pd.DataFrame) -> str:
+    """How many products were quarantined for which cause, in words; empty for none."""
+    counts = tiles.loc[tiles["status"] == "quarantined", "error_class"].value_counts()
+    return ", ".join(f"{count} {name}" for name, count in sorted(counts.items(), key=lambda c: (-c[1], c[0])))
+
+
+def accepted(tiles: pd.DataFrame, share: float) -> bool:
+    """Whether a dataset may count as done although products were quarantined.
+
+    Args:
+        tiles: the tile table.
+        share: the largest share of its products that may be quarantined. Failures that the disk, permissions or an
+            unexpected error may have caused, rather than the content of a file, are never accepted.
+    """
+    kinds = tiles.loc[tiles["status"] == "quarantined", "error_class"].map(_kind)
+    excused = [
+        kind is not None
+        and issubclass(kind, errors.ProductError)
+        and not issubclass(kind, errors.UnreadableFileError)
+        for kind in kinds
+    ]
+    return all(excused) and len(excused) <= share * len(tiles)
+
+
+def _kind(name: str) -> type[errors.BuildError] | None:
+    kind = getattr(errors, str(name), None)
+    return kind if inspect.isclass(kind) and issubclass(kind, errors.BuildError) else None
+
+
+def _meaning(kind: type[errors.BuildError] | None) -> str:
+    return "An unexpected error." if kind is None else " ".join((inspect.getdoc(kind) or "").split())

@@ -1,0 +1,281 @@
+"""Maps of footprints and windows: an overview of where on earth, and a panel for each region.
+
+Everything is drawn in plain longitude and latitude, stretched so that distances look right in the middle of a
+panel. The land outline is for orientation only.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache, partial
+from importlib.resources import files
+from itertools import cycle
+from pathlib import Path
+from typing import Any
+
+import geopandas as gpd
+import matplotlib as mpl
+import numpy as np
+import numpy.typing as npt
+import shapely
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.collections import PolyCollection
+from matplotlib.colors import Colormap, LinearSegmentedColormap, Normalize
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import MaxNLocator, MultipleLocator
+
+from spectralearth_build.files import replacing
+from spectralearth_build.report.regions import Region, enclosing, middles, pieces, split
+
+PANELS = 6
+"""Regions that get a panel of their own, those with most windows first."""
+CROWD = 1500
+"""Above so many polygons a vector picture holds them as pixels."""
+COARSE = 6.0
+"""Maps that show fewer degrees than this do without the land: its outline is too coarse for them."""
+PANEL_RATIO = 1.1
+"""Width over height of a region's panel."""
+OVERVIEW_RATIO = 2.0
+_SIDES = ((0, 1), (1, 0), (0, -1), (-1, 0))
+"""Where a region's letter stands, in turn, so that those of neighbours keep apart."""
+FOOTPRINT = "#7a8ba3"
+
+
+@dataclass(frozen=True)
+class Theme:
+    """Colours of text and background; the data keeps its colours in every theme."""
+
+    ink: str = "#22262b"
+    muted: str = "#6a7380"
+    land: str = "#eceef1"
+    line: str = "#d5d9df"
+    paper: str = "#ffffff"
+
+
+@dataclass(frozen=True)
+class Layer:
+    """Polygons ready to draw."""
+
+    parts: npt.NDArray[np.object_]
+    depth: npt.NDArray[np.int64]
+    """Dates of each polygon; zeros for footprints."""
+
+    def among(self, chosen: npt.NDArray[Any]) -> Layer:
+        """Some of the polygons."""
+        return Layer(self.parts[chosen], self.depth[chosen])
+
+    def within(self, region: Region) -> Layer:
+        """The polygons whose middle lies in the region."""
+        lon, lat = middles(self.parts)
+        lon = lon + region.shift(lon)
+        inside = (lon >= region.west) & (lon <= region.east) & (lat >= region.south) & (lat <= region.north)
+        return self.among(inside)
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What a map shows, sorted into regions."""
+
+    footprints: Layer
+    windows: Layer
+    regions: tuple[Region, ...]
+    """Regions with a panel."""
+    others: int
+    """Further regions, in the overview only."""
+
+    @property
+    def norm(self) -> Normalize:
+        """Dates to colours, the same in every panel."""
+        return Normalize(1, max(2, int(self.windows.depth.max(initial=2))))
+
+
+def survey(tiles: gpd.GeoDataFrame, locations: gpd.GeoDataFrame) -> Ground:
+    """Sort footprints and windows into regions.
+
+    Args:
+        tiles: `tables.TILES` or at least its geometry; tiles without a shape are left out.
+        locations: `tables.LOCATIONS`.
+    """
+    footprints = _layer(tiles)
+    windows = _layer(locations)
+    if not len(footprints.parts):
+        return Ground(footprints, windows, (), 0)
+    found = [enclosing(footprints.parts[group]) for group in split(footprints.parts)]
+    richest = np.argsort(-_held(found, windows), kind="stable")
+    regions = tuple(found[k] for k in richest[:PANELS])
+    return Ground(footprints, windows, regions, len(found) - len(regions))
+
+
+def draw_region(axes: Axes, ground: Ground, region: Region, theme: Theme, title: str = "") -> None:
+    """One region: land, footprints faint, windows coloured by their number of dates."""
+    shown = region.grown(0.04, 0.05).fitted(PANEL_RATIO)
+    if shown.north - shown.south > COARSE:
+        _draw_land(axes, shown, theme)
+    _draw_polygons(axes, ground.footprints.within(shown), shown, facecolors=FOOTPRINT, alpha=0.2)
+    _draw_polygons(axes, ground.footprints.within(shown), shown, facecolors="none", edgecolors=FOOTPRINT,
+                   linewidths=0.5, alpha=0.7)  # fmt: skip
+    windows = ground.windows.within(shown)
+    _draw_polygons(axes, windows, shown, facecolors=depth_colours()(ground.norm(windows.depth)))
+    _frame(axes, shown, theme, title)
+
+
+def draw_overview(axes: Axes, ground: Ground, theme: Theme) -> None:
+    """Where on earth the regions lie, each with its letter."""
+    shown = _surroundings(ground)
+    _draw_land(axes, shown, theme)
+    lon, lat = middles(ground.footprints.parts)
+    axes.scatter(lon + shown.shift(lon), lat, s=6 if len(lon) < CROWD else 1, color=depth_colours()(0.35), linewidths=0,
+                 rasterized=len(lon) > CROWD)  # fmt: skip
+    for letter, side, region in zip(letters(), cycle(_SIDES), ground.regions, strict=False):
+        x, y = region.center
+        x += float(shown.shift(np.array(x)))
+        width, height = max(region.east - region.west, 3) + 1, max(region.north - region.south, 3) + 1
+        corner = x - width / 2, y - height / 2
+        axes.add_patch(Rectangle(corner, width, height, fill=False, ec=theme.ink, lw=0.8))
+        place = x + side[0] * width / 2, y + side[1] * height / 2
+        axes.annotate(letter, place, (6 * side[0], 6 * side[1]), textcoords="offset points", color=theme.ink,
+                      fontsize=9, ha="center", va="center", annotation_clip=False)  # fmt: skip
+    _frame(axes, shown, theme, "")
+
+
+def depth_key(figure: Figure, ground: Ground, theme: Theme, **place: Any) -> None:  # noqa: ANN401
+    """A colour bar that says what the windows' colours mean; ``place`` is ``ax=`` or ``cax=`` of matplotlib."""
+    mappable = ScalarMappable(ground.norm, depth_colours())
+    bar = figure.colorbar(mappable, orientation="horizontal", ticks=MaxNLocator(8, integer=True), **place)
+    bar.set_label("dates at a location", color=theme.muted, fontsize=8)
+    bar.ax.tick_params(labelsize=8, colors=theme.muted, length=2)
+    bar.outline.set_visible(False)
+
+
+def letters() -> Iterable[str]:
+    """Names of the panels."""
+    return "ABCDEF"[:PANELS]
+
+
+@cache
+def depth_colours() -> Colormap:
+    """Few dates to many: readable on white and on black."""
+    stops = ["#5b7fd6", "#2f9fb4", "#3fae6d", "#c7a52b", "#e0743c", "#d4404f"]
+    return LinearSegmentedColormap.from_list("depth", stops)
+
+
+def plan_map(tiles: gpd.GeoDataFrame, locations: gpd.GeoDataFrame, path: Path) -> Path:
+    """Write a PNG map of a plan: footprints faint, windows coloured by their number of dates.
+
+    Args:
+        tiles: footprints to show (`tables.TILES`); the caller chooses which.
+        locations: planned windows (`tables.LOCATIONS`).
+        path: the PNG; the same rows give the same bytes.
+    """
+    ground, theme = survey(tiles, locations), Theme()
+    with mpl.rc_context({"font.family": "DejaVu Sans"}), replacing(path) as temporary:
+        title = f"{len(locations):,} windows, {len(tiles) - tiles.geometry.isna().sum():,} footprints"
+        figure = _plan_figure(ground, theme, title)
+        figure.savefig(temporary, format="png", dpi=150, facecolor=theme.paper, metadata={"Software": None})
+    return path
+
+
+def _plan_figure(ground: Ground, theme: Theme, title: str) -> Figure:
+    columns = min(3, max(1, len(ground.regions)))
+    rows = 1 + -(-len(ground.regions) // columns)
+    figure = Figure(figsize=(11, 3.6 * rows + 1), layout="constrained")
+    figure.suptitle(title, color=theme.ink)
+    grid = figure.add_gridspec(rows, columns)
+    panels = [figure.add_subplot(grid[0, :])]
+    draw_overview(panels[0], ground, theme)
+    for k, (letter, region) in enumerate(zip(letters(), ground.regions, strict=False)):
+        panels.append(figure.add_subplot(grid[1 + k // columns, k % columns]))
+        draw_region(panels[-1], ground, region, theme, letter)
+    if len(ground.windows.parts):
+        depth_key(figure, ground, theme, ax=panels, shrink=0.5, aspect=45, pad=0.02)
+    return figure
+
+
+def _layer(frame: gpd.GeoDataFrame) -> Layer:
+    parts, owner = pieces(frame.geometry.to_numpy())
+    depth = frame["n"].to_numpy()[owner] if "n" in frame else np.zeros(len(parts))
+    return Layer(parts, depth.astype(np.int64))
+
+
+def _held(regions: list[Region], windows: Layer) -> npt.NDArray[np.int64]:
+    """Number of windows in each region."""
+    tree = shapely.STRtree(shapely.points(*middles(windows.parts)))
+    held = np.zeros(len(regions), np.int64)
+    for turn in (-360, 0, 360):
+        boxes = np.array([shapely.box(r.west + turn, r.south, r.east + turn, r.north) for r in regions])
+        held += np.bincount(tree.query(boxes)[0], minlength=len(regions))
+    return held
+
+
+def _surroundings(ground: Ground) -> Region:
+    """What the overview shows: all footprints with a wide margin, or the whole earth."""
+    if len(ground.footprints.parts):
+        around = enclosing(ground.footprints.parts)
+        shown = around.grown(0.25, 14).fitted(OVERVIEW_RATIO)
+        if shown.east - shown.west < 180:
+            return shown
+    return Region(-180, -60, 180, 84)
+
+
+def _draw_polygons(axes: Axes, layer: Layer, shown: Region, **style: Any) -> None:  # noqa: ANN401
+    turns = shown.shift(middles(layer.parts)[0])
+    rings = [
+        shapely.get_coordinates(shapely.get_exterior_ring(part)) + (turn, 0)
+        for part, turn in zip(layer.parts, turns, strict=True)
+    ]
+    axes.add_collection(PolyCollection(rings, rasterized=len(rings) > CROWD, **{"linewidths": 0, **style}))
+
+
+def _draw_land(axes: Axes, shown: Region, theme: Theme) -> None:
+    area = shapely.box(shown.west, shown.south, shown.east, shown.north)
+    rings = []
+    for turn in (-360, 0, 360):
+        moved = shapely.transform(_land(), lambda xy, turn=turn: xy + (turn, 0))
+        cut = shapely.get_parts(shapely.intersection(moved, area))
+        rings += [
+            shapely.get_coordinates(shapely.get_exterior_ring(p)) for p in cut if p.geom_type == "Polygon"
+        ]
+    axes.add_collection(PolyCollection(rings, facecolors=theme.land, linewidths=0))
+
+
+@cache
+def _land() -> npt.NDArray[np.object_]:
+    text = files("spectralearth_build.dataset").joinpath("land.json").read_text(encoding="utf-8")
+    rings = np.array([shapely.Polygon(ring) for ring in json.loads(text)["rings"]])
+    return np.asarray(shapely.make_valid(rings))
+
+
+def _frame(axes: Axes, shown: Region, theme: Theme, title: str) -> None:
+    axes.set(xlim=(shown.west, shown.east), ylim=(shown.south, shown.north))
+    axes.set_aspect(shown.aspect)
+    axes.set_facecolor("none")
+    axes.set_title(title, loc="left", fontsize=9, color=theme.ink)
+    for axis, name in ((axes.xaxis, "EW"), (axes.yaxis, "NS")):
+        axis.set_major_locator(MultipleLocator(_step(axis.get_view_interval())))
+        axis.set_major_formatter(partial(_tick, name))
+    axes.tick_params(labelsize=7.5, colors=theme.muted, length=2)
+    axes.grid(color=theme.line, linewidth=0.5)
+    axes.set_axisbelow(True)
+    for spine in axes.spines.values():
+        spine.set_color(theme.line)
+
+
+def _step(interval: tuple[float, float]) -> float:
+    """Distance of the ticks of an axis, degrees: at most five of them."""
+    span = float(interval[1] - interval[0])
+    return next((step for step in (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30) if span / step <= 5), 60)
+
+
+def _tick(letters: str, value: float, _: int | None = None) -> str:
+    return degrees(value, letters)
+
+
+def degrees(value: float, letters: str) -> str:
+    """A tick's text, such as ``11.5°E``; longitudes beyond 180 turn into west."""
+    turned = (value + 180) % 360 - 180 if letters == "EW" and abs(value) != 180 else value
+    side = "" if turned == 0 or abs(turned) == 180 else letters[0] if turned > 0 else letters[1]
+    return f"{abs(turned):.5g}°{side}"

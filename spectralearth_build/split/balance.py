@@ -1,0 +1,66 @@
+"""Whole groups dealt out to parts, so that each part gets its share of every stratum."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from spectralearth_build.split.links import Codes, Counts
+
+Floats = npt.NDArray[np.float64]
+SWEEPS = 10
+"""How often all groups are looked at again, at most."""
+SIZE_WEIGHT = 3.0
+"""Of the size of parts, to one of each stratum."""
+
+
+def chance(seed: int, *names: str) -> bytes:
+    """Bytes that look random and depend on nothing but the seed and the names."""
+    return hashlib.blake2b(" ".join([str(seed), *names]).encode(), digest_size=8).digest()
+
+
+def weights_of(strata: Sequence[str]) -> Floats:
+    """How much each stratum counts, the size of parts (of the name "") more than any other."""
+    return np.array([1.0 if name else SIZE_WEIGHT for name in strata])
+
+
+def dealt(
+    counts: Counts, held: Counts, fractions: Floats, weights: Floats, names: Sequence[str], seed: int
+) -> Codes:
+    """Choose a part for each group: the largest first, each where it then deviates least from the targets.
+
+    Deviation is the weighted sum over parts and strata of (patches - target)^2 / target. Groups of about the same
+    size (within a factor of two) are taken in an order that the seed decides. Then each is moved where that is better.
+
+    Args:
+        counts: patches of each group in each stratum [group, stratum]; the first stratum has all.
+        held: patches that parts have already [part, stratum].
+        fractions: share of each part.
+        weights: of the strata.
+        names: of the groups, from which chance takes the order among equals.
+        seed: decides about chance.
+
+    Returns:
+        For each group its part.
+    """
+    targets = fractions[:, None] * (counts.sum(axis=0) + held.sum(axis=0))
+    scale = weights / np.maximum(targets, 1e-9) * (targets > 0)
+    found, now = np.full(len(counts), -1), held.astype(np.float64)
+    size_class = np.frexp(counts[:, 0].astype(np.float64))[1]
+    order = sorted(range(len(counts)), key=lambda g: (-size_class[g], chance(seed, names[g])))
+    for _ in range(1 + SWEEPS):
+        before = found.copy()
+        for group in order:
+            more = counts[group]
+            if found[group] >= 0:
+                now[found[group]] -= more
+            change = ((2 * (now - targets) + more) * more * scale).sum(axis=1)
+            ties = np.flatnonzero(change <= change.min() + 1e-9)
+            part = min(ties.tolist(), key=lambda p: chance(seed, names[group], str(p)))
+            found[group], now[part] = part, now[part] + more
+        if np.array_equal(found, before):
+            break
+    return found

@@ -1,0 +1,183 @@
+"""A plan read back: its document and tables, and what of them belongs to a shard or a tile."""
+
+from __future__ import annotations
+
+import json
+from bisect import bisect
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property, partial
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+
+from spectralearth_build.errors import UsageError
+from spectralearth_build.journal import newest
+from spectralearth_build.overlap.lattice import Box, window
+from spectralearth_build.tables import LOCATIONS, PATCHES, TILES
+
+PLAN = "plan.json"
+
+
+@dataclass(frozen=True)
+class PlannedPatch:
+    """A patch to be cut."""
+
+    patch_id: str
+    """Its name."""
+    row: int
+    """Its row in the store."""
+    epsg: int
+    """Lattice of its window."""
+    window: Box
+    """Where it lies."""
+    sources: tuple[str, ...]
+    """Tiles that give its pixels, in order of precedence."""
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A plan read back: its document and tables."""
+
+    document: Mapping[str, Any]
+    """plan.json."""
+    tiles: gpd.GeoDataFrame
+    """Every product found."""
+    locations: gpd.GeoDataFrame
+    """The chosen windows."""
+    patches: pd.DataFrame
+    """Every planned patch."""
+
+    @property
+    def id(self) -> str:
+        """Fingerprint of the plan."""
+        return str(self.document["id"])
+
+    @property
+    def first_id(self) -> str:
+        """Fingerprint of the first generation, which stays when the dataset grows."""
+        return str(self.document["generations"][0]["id"])
+
+    @property
+    def plans(self) -> tuple[str, ...]:
+        """Fingerprints of all generations, oldest first; tables bear them."""
+        return tuple(str(generation["id"]) for generation in self.document["generations"])
+
+    def plan_of(self, shard: int) -> str:
+        """Fingerprint of the generation that a shard came with; its commit record bears it."""
+        generations = self.document["generations"]
+        place = bisect([generation["first_shard"] for generation in generations], shard) - 1
+        return str(generations[max(0, place)]["id"])
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """The settings that shaped the plan, by dotted name."""
+        found: Mapping[str, Any] = self.document["inputs"]["settings"]
+        return found
+
+    @property
+    def codec(self) -> str:
+        """Name of the codec preset."""
+        return str(self.settings["store.codec"])
+
+    @property
+    def shard_rows(self) -> int:
+        """Rows of a shard."""
+        return int(self.settings["store.shard_rows"])
+
+    @property
+    def quantity(self) -> str:
+        """What the values are, by the setting scan.correction, which plans of earlier versions lack."""
+        return str(self.settings.get("scan.correction", "land"))
+
+    @property
+    def layout(self) -> tuple[int, int, str, str]:
+        """What the document of the pixels needs: shards, rows of a shard, codec and quantity."""
+        return self.shards, self.shard_rows, self.codec, self.quantity
+
+    @property
+    def shards(self) -> int:
+        """Number of shards."""
+        return int(self.patches["shard"].max()) + 1 if len(self.patches) else 0
+
+    @property
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """The tables by file name."""
+        return {TILES.file: self.tiles, LOCATIONS.file: self.locations, PATCHES.file: self.patches}
+
+    @cached_property
+    def live(self) -> pd.DataFrame:
+        """The patches that are not retired."""
+        return self.patches[self.patches["status"] != "retired"]
+
+    @cached_property
+    def retired_rows(self) -> frozenset[int]:
+        """Rows of the store that were cut again elsewhere."""
+        return frozenset(self.patches.loc[self.patches["status"] == "retired", "store_row"].tolist())
+
+    @cached_property
+    def shards_by_tile(self) -> dict[str, list[int]]:
+        """Shards of each tile that has patches (retired ones apart), ascending; tiles in order of name."""
+        pairs = self.live[["tile_id", "shard"]].drop_duplicates().sort_values(["tile_id", "shard"])
+        return {str(tile): [int(s) for s in group] for tile, group in pairs.groupby("tile_id")["shard"]}
+
+    def paths(self, shards: Mapping[str, list[int]]) -> set[str]:
+        """Paths of the products that give pixels to some shards of some tiles."""
+        return set().union(*(self.products(tile_id, some) for tile_id, some in shards.items()))
+
+    def products(self, tile_id: str, shards: list[int]) -> set[str]:
+        """Paths of the products that give pixels to some shards of a tile."""
+        names = {n for shard in shards for n in chain(*self.live["sources"].iloc[self._rows_by_shard[shard]])}
+        return {str(self.eligible.at[name, "path"]) for name in {tile_id, *names}}
+
+    @cached_property
+    def eligible(self) -> pd.DataFrame:
+        """The tiles that planning could use, by tile_id; one product each."""
+        return self.tiles[self.tiles["eligible"].eq(True)].set_index("tile_id", drop=False)
+
+    @cached_property
+    def _rows_by_shard(self) -> dict[int, Any]:
+        return dict(self.live.groupby("shard").indices)
+
+    @cached_property
+    def _windows(self) -> pd.DataFrame:
+        return self.locations.set_index("location_id")[["epsg", "lattice_col", "lattice_row"]]
+
+    def patches_of(self, shard: int) -> tuple[PlannedPatch, ...]:
+        """The planned patches of a shard that are not retired, in order of their rows."""
+        rows = self.live.iloc[np.sort(self._rows_by_shard[shard])].sort_values("store_row")
+        return tuple(
+            self._patch(*values)
+            for values in zip(
+                rows["patch_id"], rows["location_id"], rows["store_row"], rows["sources"], strict=True
+            )
+        )
+
+    def _patch(self, patch_id: str, location_id: str, row: int, sources: list[str]) -> PlannedPatch:
+        epsg, col, lattice_row = (int(value) for value in self._windows.loc[location_id])
+        return PlannedPatch(patch_id, int(row), epsg, window(-lattice_row, col), tuple(sources))
+
+
+def load_plan(dataset: Path, waiting: bool = False) -> Planned:
+    """Read the plan of a dataset.
+
+    Args:
+        dataset: the dataset.
+        waiting: the one that cut is to work on, which may wait in work/next; otherwise that of the dataset.
+
+    Raises:
+        UsageError: there is none, or it is only a study (tiles without pixels).
+    """
+    find = partial(newest, dataset) if waiting else dataset.joinpath
+    try:
+        document = json.loads(find(PLAN).read_bytes())
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            f"There is no readable {PLAN}.", dataset, "Run `plan`, or `build`, first."
+        ) from error
+    tables = [table.read(find(table.file).parent) for table in (TILES, LOCATIONS, PATCHES)]
+    return Planned(document, *tables)
