@@ -244,7 +244,7 @@ def _draw_land(axes: Axes, shown: Region, theme: Theme) -> None:
 
 @cache
 def _land() -> npt.NDArray[np.object_]:
-    text = files("spectralearth_build.dataset").joinpath("land.json").read_text(encoding="utf-8")
+    text = files("spectralearth_build.report").joinpath("land.json").read_text(encoding="utf-8")
     rings = np.array([shapely.Polygon(ring) for ring in json.loads(text)["rings"]])
     return np.asarray(shapely.make_valid(rings))
 
