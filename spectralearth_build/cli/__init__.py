@@ -1,5 +1,5 @@
-"""The command line: verbs only. What they do is done elsewhere, and imported when a verb is called."""
+"""The command line. It only defines commands; the code that does the work is imported when a command runs."""
 
-from spectralearth_build.cli.program import main  # where installations of earlier versions look for it
+from spectralearth_build.cli.program import main  # console scripts of earlier versions import it from here
 
 __all__ = ["main"]

@@ -1,4 +1,4 @@
-"""The application: its verbs in the order in which one meets them, and what --help says about all of them."""
+"""The application: the commands, in the order in which a new user meets them, and the top-level --help."""
 
 from __future__ import annotations
 
@@ -50,8 +50,9 @@ def describe(
 ) -> None:
     """Build multi-temporal hyperspectral pretraining datasets from EnMAP L2A archives.
 
-    Start with [bold]demo[/bold], which makes a small archive and builds a dataset from it. With an archive of your
-    own, [bold]build ARCHIVE DATASET[/bold] is all you need. Whatever was stopped goes on when run again.
+    Start with [bold]demo[/bold], which makes a small archive and builds a dataset from it. With an archive of your own,
+    [bold]build ARCHIVE DATASET[/bold] is all you need. If a command was stopped, run it again: it continues where it
+    left off.
     """
 
 

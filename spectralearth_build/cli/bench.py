@@ -1,4 +1,4 @@
-"""Verbs that measure: `bench plan`, `bench optimum`, `bench cut`, `bench load`."""
+"""Benchmark commands: `bench plan`, `bench optimum`, `bench load`, and those of the modules beside this one."""
 
 from __future__ import annotations
 
@@ -17,46 +17,60 @@ from spectralearth_build.texts import install
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-app = typer.Typer(help="Measure on this machine.", no_args_is_help=True, rich_markup_mode="rich")
+app = typer.Typer(help="Measure performance on this machine.", no_args_is_help=True, rich_markup_mode="rich")
 
 
 def plan(
-    tiles: Annotated[int, typer.Option(min=1, help="Tiles of the synthetic archive.")] = 11_636,
-    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same archive and sample.")] = 0,
+    tiles: Annotated[int, typer.Option(min=1, help="Number of tiles in the synthetic archive.")] = 11_636,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Random seed. The same seed gives the same archive and sample.")
+    ] = 0,
     sample: Annotated[
         int,
-        typer.Option(min=0, help="Components for Algorithm 1, which is slow; small and deep ones alike."),
+        typer.Option(
+            min=0,
+            help="Number of components, of all sizes and depths, on which to run Algorithm 1, which is slow.",
+        ),
     ] = 60,
-    limit: Annotated[float, typer.Option(min=1, help="Seconds that Algorithm 1 has for a component.")] = 120,
+    limit: Annotated[
+        float, typer.Option(min=1, help="Time limit of Algorithm 1 per component, in seconds.")
+    ] = 120,
     scale: Annotated[
         bool,
-        typer.Option("--scale", help="Instead: time and memory of the plan stage by size of the archive."),
+        typer.Option(
+            "--scale", help="Measure time and memory of the plan stage against archive size instead."
+        ),
     ] = False,
-    sizes: Annotated[str, typer.Option(help="With --scale: numbers of tiles.")] = "1000,11636,100000",
+    sizes: Annotated[
+        str, typer.Option(help="Archive sizes for --scale, as numbers of tiles.")
+    ] = "1000,11636,100000",
     masks: Annotated[
         int,
-        typer.Option(min=0, help="Instead: the validity step on so many tiles with full-resolution masks."),
+        typer.Option(
+            min=0,
+            help="Measure the validity step on this many tiles with full-resolution masks instead; 0: off.",
+        ),
     ] = 0,
     out: Annotated[
-        Path, typer.Option(help="Folder for the tables (Parquet) and the picture.", file_okay=False)
+        Path, typer.Option(help="Folder for the tables (Parquet) and the plot.", file_okay=False)
     ] = Path("bench-results"),
 ) -> None:
-    """Compare placement strategies on the same synthetic archive, in one process.
+    """Compare placement strategies on one synthetic archive, in one process.
 
-    Fixed lattice, greedy by depth, SpectralEarth's Algorithm 1 (20 and 100 tuples kept, on a sample of components) and
-    this package's with each of its presets: patches, locations with several dates, pairs, share of the valid area and
-    of an upper bound, seconds, peak memory.
+    The strategies are a fixed lattice, greedy by depth, SpectralEarth's Algorithm 1 (keeping 20 and 100 tuples, on a
+    sample of components), and the strategy of this package with each of its presets. For each, the table lists patches,
+    locations with several dates, pairs, the share of the valid area and of an upper bound, seconds, and peak memory.
 
     Example: [bold]spectralearth-build bench plan --tiles 1000 --sample 20[/bold]
 
-    Next: [bold]bench plan --scale[/bold] and [bold]bench plan --masks 300[/bold]; docs/benchmarks.md says what to
-    expect.
+    Next: [bold]bench plan --scale[/bold] and [bold]bench plan --masks 300[/bold]; docs/benchmarks.md shows typical
+    results.
     """
     from spectralearth_build.errors import UsageError
     from spectralearth_build.files import require_writable
 
     if scale and masks:
-        raise UsageError("--scale and --masks are different measurements.", None, "Choose one of them.")
+        raise UsageError("--scale and --masks are different measurements.", None, "Give only one of them.")
     require_writable(out)
     if scale:
         _scale(_numbers(sizes), seed, out)
@@ -67,10 +81,10 @@ def plan(
 
 
 def optimum(
-    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same planes.")] = 0,
-    limit: Annotated[float, typer.Option(min=1, help="Seconds that the solver has for a plane.")] = 60,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed. The same seed gives the same planes.")] = 0,
+    limit: Annotated[float, typer.Option(min=1, help="Time limit of the solver per plane, in seconds.")] = 60,
 ) -> None:
-    """Compare placement strategies with the optimum, on planes so small that it can be computed.
+    """Compare placement strategies with the optimum, on planes small enough to compute it.
 
     Example: [bold]spectralearth-build bench optimum[/bold]
 
@@ -87,32 +101,36 @@ def load(
     dataset: Annotated[
         Path | None,
         typer.Option(
-            help="A finished dataset to read; default: one is built of synthetic tiles.", file_okay=False
+            help="Finished dataset to read. Default: build one from synthetic tiles.", file_okay=False
         ),
     ] = None,
-    tiles: Annotated[int, typer.Option(min=1, help="Full-size synthetic tiles.")] = 4,
-    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same tiles and orders.")] = 0,
-    rounds: Annotated[int, typer.Option(min=1, help="How often each is measured warm; the best counts.")] = 5,
+    tiles: Annotated[int, typer.Option(min=1, help="Number of full-size synthetic tiles.")] = 4,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Random seed. The same seed gives the same tiles and orders.")
+    ] = 0,
+    rounds: Annotated[
+        int, typer.Option(min=1, help="Number of warm runs of each loader; the fastest counts.")
+    ] = 5,
     rows: Annotated[
-        int, typer.Option(min=1, help="Patches of the simulated tables for the first batch.")
+        int, typer.Option(min=1, help="Number of patches in the simulated tables that time the first batch.")
     ] = 1_000_000,
     batches: Annotated[
-        int, typer.Option(min=10, help="Batches of one patch over which memory is watched.")
+        int, typer.Option(min=10, help="Number of one-patch batches over which memory is measured.")
     ] = 10_000,
     work: Annotated[
         Path,
-        typer.Option(help="Folder for what is read; what is there already is used again.", file_okay=False),
+        typer.Option(help="Folder for the input data. Existing data are reused.", file_okay=False),
     ] = Path("bench-data"),
     out: Annotated[
-        Path, typer.Option(help="Folder for the table (Parquet) and the picture.", file_okay=False)
+        Path, typer.Option(help="Folder for the table (Parquet) and the plot.", file_okay=False)
     ] = Path("bench-results"),
 ) -> None:
-    """Compare ways to get patches into a training loop, and with what the machine allows.
+    """Compare ways to feed patches to a training loop, with each other and with the limits of the machine.
 
-    Our reader and loader beside zarr-python, one GeoTIFF a patch through torch's DataLoader, and tensorstore,
-    WebDataset and LitData where they are installed; copying memory and decoding alone as limits. Files in the page
-    cache (warm) and not (cold) are told apart. Also: where the time of a read goes, the first batch of a large dataset,
-    and memory over many batches.
+    Measures the reader and loader of this package, zarr-python, torch's DataLoader with one GeoTIFF per patch, and, if
+    installed, tensorstore, WebDataset and LitData. Copying memory and decoding alone show the limits. Warm runs (files
+    in the page cache) and cold runs are reported separately. Also reports where the time of a read goes, the time to
+    the first batch of a large dataset, and memory over many batches.
 
     Example: [bold]spectralearth-build bench load[/bold]
 
@@ -123,7 +141,7 @@ def load(
     from spectralearth_build.errors import UsageError
 
     if find_spec("torch") is None:
-        raise UsageError("Loaders are compared in torch.", None, install("train,bench"))
+        raise UsageError("`bench load` needs torch.", None, install("train,bench"))
     from spectralearth_build.bench.feeding import loading, loading_data, loading_report
     from spectralearth_build.bench.show import save
     from spectralearth_build.files import require_writable
@@ -182,7 +200,7 @@ def _say(lines: Iterable[str], written: list[Path]) -> None:
 
     for line in lines:
         say(line)
-    say(f"bench: written {', '.join(map(str, written))}")
+    say(f"bench: wrote {', '.join(map(str, written))}")
 
 
 def _numbers(text: str) -> list[int]:
@@ -193,13 +211,13 @@ def _numbers(text: str) -> list[int]:
     except ValueError:
         numbers = []
     if not numbers or numbers[0] < 1:
-        raise UsageError(f"--sizes are numbers of tiles, such as 1000,11636, got '{text}'.")
+        raise UsageError(f"--sizes must be numbers of tiles, such as 1000,11636, got '{text}'.")
     return numbers
 
 
 @app.callback()
 def describe() -> None:
-    """Measure on this machine."""
+    """Measure performance on this machine."""
 
 
 app.command()(verb(plan))

@@ -1,4 +1,4 @@
-"""The verb that measures cutting: `bench cut`."""
+"""The command `bench cut`, which measures cutting."""
 
 from __future__ import annotations
 
@@ -10,28 +10,39 @@ import typer
 
 def cut(
     edge: Annotated[
-        int, typer.Option(min=0, help="Edge of the synthetic tile in pixels; 1240 is real, 0: images only.")
+        int,
+        typer.Option(
+            min=0,
+            help="Edge of the synthetic tile in pixels. Real tiles have about 1240. 0: use only --image.",
+        ),
     ] = 1240,
     image: Annotated[
         list[Path] | None,
-        typer.Option(help="Also this image as it is, such as a product's SPECTRAL_IMAGE.TIF.", exists=True),
+        typer.Option(
+            help="Also measure this image, such as the SPECTRAL_IMAGE.TIF of a product. Repeatable.",
+            exists=True,
+        ),
     ] = None,
-    codec: Annotated[str, typer.Option(help="Codec of the patches; see store.codec.")] = "spectral",
-    threads: Annotated[int, typer.Option(min=0, help="Threads of every step; 0: as many as cores.")] = 0,
-    rounds: Annotated[int, typer.Option(min=1, help="How often each step runs; the fastest counts.")] = 3,
-    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same tile.")] = 0,
+    codec: Annotated[
+        str, typer.Option(help="Codec of the patches; see the setting store.codec.")
+    ] = "spectral",
+    threads: Annotated[
+        int, typer.Option(min=0, help="Number of threads for every step; 0: one per core.")
+    ] = 0,
+    rounds: Annotated[int, typer.Option(min=1, help="Number of runs of each step; the fastest counts.")] = 3,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed. The same seed gives the same tile.")] = 0,
     out: Annotated[
-        Path, typer.Option(help="Folder for the table (Parquet) and the picture.", file_okay=False)
+        Path, typer.Option(help="Folder for the table (Parquet) and the plot.", file_okay=False)
     ] = Path("bench-results"),
 ) -> None:
-    """Cut a full-size tile, in several file layouts, and compare with what its steps take alone.
+    """Cut a full-size tile in several file layouts, and compare with the time of its steps alone.
 
-    Decoding the tile and encoding the patches alone are the limit; reading window by window with rasterio and a cache
-    of 64 MB is the usual way. Also: bytes read and decoded, files that are not in the page cache, memory.
+    The limit is decoding the tile and encoding the patches, with nothing else. The baseline reads window by window with
+    rasterio and a cache of 64 MB. Also reports bytes read and decoded, cold files (not in the page cache), and memory.
 
     Example: [bold]spectralearth-build bench cut --image tile/...-SPECTRAL_IMAGE.TIF[/bold]
 
-    Next: [bold]bench store[/bold] and [bold]bench load[/bold]; docs/benchmarks.md says what to expect.
+    Next: [bold]bench store[/bold] and [bold]bench load[/bold]; docs/benchmarks.md shows typical results.
     """
     from spectralearth_build.bench.cutting import cut as bench
     from spectralearth_build.bench.cutting import cut_report
@@ -44,7 +55,7 @@ def cut(
     from spectralearth_build.threads import cores
 
     if codec not in PRESETS:
-        raise UsageError(f"--codec is one of {', '.join(PRESETS)}, got '{codec}'.")
+        raise UsageError(f"--codec must be one of {', '.join(PRESETS)}, got '{codec}'.")
     if not edge and not image:
         raise UsageError("There is nothing to cut.", None, "Give --edge or --image.")
     require_writable(out)
@@ -57,4 +68,4 @@ def cut(
         save(cut_report.rates(measured).assign(**machine), out / "bench-cut.parquet"),
         cut_report.draw(measured, out / "bench-cut.png", machine),
     ]
-    say(f"bench: written {', '.join(map(str, written))}")
+    say(f"bench: wrote {', '.join(map(str, written))}")

@@ -1,4 +1,4 @@
-"""`bench learn`."""
+"""The command `bench learn`, which checks that pretraining learns."""
 
 from __future__ import annotations
 
@@ -11,24 +11,27 @@ from spectralearth_build.cli.torch import need_torch
 
 
 def learn(
-    seeds: Annotated[int, typer.Option(min=1, help="Random starts of each objective.")] = 3,
+    seeds: Annotated[int, typer.Option(min=1, help="Number of random initialisations per objective.")] = 3,
     share: Annotated[
-        float, typer.Option(min=0.001, help="Of the usual steps: 600 for MAE, 100 to 200 for the others.")
+        float,
+        typer.Option(
+            min=0.001, help="Share of the default number of steps (600 for MAE, 100 to 200 for the others)."
+        ),
     ] = 1.0,
     work: Annotated[
         Path,
         typer.Option(
-            help="Folder for archive, dataset and runs; what is there is used again.", file_okay=False
+            help="Folder for the archive, dataset and runs. Existing ones are reused.", file_okay=False
         ),
     ] = Path("bench-data"),
     out: Annotated[Path, typer.Option(help="Folder for the table (Parquet).", file_okay=False)] = Path(
         "bench-results"
     ),
 ) -> None:
-    """Train small encoders on a synthetic archive with known land cover, and compare with their random starts.
+    """Train small encoders on a synthetic archive with known land cover, and compare with random initialisation.
 
-    Nearest neighbours and a linear probe tell the land cover of locations whose labels they were not told, before and
-    after training, for every objective. About half an hour on two cores.
+    For every objective, k-NN and a linear probe predict the land cover of held-out locations, before and after
+    training. Takes about half an hour on two cores.
 
     Example: [bold]spectralearth-build bench learn[/bold]
 
@@ -56,7 +59,7 @@ def learn(
         "worst gain, k-NN",
         "linear",
     )
-    say(table(f"accuracy on held-out locations, mean of {seeds} starts", head, learning.gains(rows)))
+    say(table(f"accuracy on held-out locations, mean of {seeds} initialisations", head, learning.gains(rows)))
     plain = learning.baseline(dataset)
     say(f"For comparison, the mean spectrum: k-NN {plain['knn']:.3f}, linear {plain['linear']:.3f}")
-    say(f"bench: written {save(rows, out / 'bench-learn.parquet')}")
+    say(f"bench: wrote {save(rows, out / 'bench-learn.parquet')}")

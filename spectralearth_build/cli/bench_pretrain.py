@@ -1,4 +1,4 @@
-"""`bench pretrain`."""
+"""The command `bench pretrain`, which measures training speed."""
 
 from __future__ import annotations
 
@@ -13,25 +13,37 @@ from spectralearth_build.cli.torch import need_torch
 def pretrain(
     dataset: Annotated[
         Path | None,
-        typer.Option(help="Also train from this dataset, to see the wait for input.", file_okay=False),
+        typer.Option(
+            help="Also train from this dataset, to measure the time spent waiting for input.", file_okay=False
+        ),
     ] = None,
     cases: Annotated[
-        str, typer.Option(help="Which, such as 'moco vit_s/4,mae vit_l/4'; empty: a set of six.")
+        str,
+        typer.Option(
+            help="Objectives and encoders, such as 'moco vit_s/4,mae vit_l/4'. Default: a set of six."
+        ),
     ] = "",
-    batch: Annotated[int, typer.Option(min=0, help="Samples of a step; 0: 64 on a GPU, 2 elsewhere.")] = 0,
+    batch: Annotated[int, typer.Option(min=0, help="Batch size; 0: 64 on a GPU, 2 on a CPU.")] = 0,
     steps: Annotated[
-        int, typer.Option(min=0, help="Steps measured, after two to warm up; 0: 20 on a GPU, 3 elsewhere.")
+        int,
+        typer.Option(
+            min=0, help="Number of measured steps, after two warm-up steps; 0: 20 on a GPU, 3 on a CPU."
+        ),
     ] = 0,
-    device: Annotated[str, typer.Option(help="cuda, cpu, ...; empty: cuda where there is one.")] = "",
-    compiled: Annotated[bool, typer.Option("--compile", help="Compile the blocks.")] = False,
+    device: Annotated[
+        str, typer.Option(help="Device, such as cuda or cpu. Default: cuda if available.")
+    ] = "",
+    compiled: Annotated[
+        bool, typer.Option("--compile", help="Compile the transformer blocks with torch.compile.")
+    ] = False,
     out: Annotated[
-        Path, typer.Option(help="Folder for the table (Parquet) and the picture.", file_okay=False)
+        Path, typer.Option(help="Folder for the table (Parquet) and the plot.", file_okay=False)
     ] = Path("bench-results"),
 ) -> None:
-    """Measure how fast objectives train, against the rate of matrix products that the device reaches.
+    """Measure training speed of each objective, relative to the matrix-multiplication rate of the device.
 
-    Samples and operations per second, the share of time spent waiting for input, and memory, for each objective and
-    encoder, from a batch that lies on the device and, with [bold]--dataset[/bold], from a dataset.
+    Reports samples and operations per second, the share of time spent waiting for input, and memory, for each objective
+    and encoder. Batches are already on the device; with [bold]--dataset[/bold], they also come from a dataset.
 
     Example: [bold]spectralearth-build bench pretrain --dataset dataset/[/bold]
     """
@@ -69,4 +81,4 @@ def pretrain(
         say(line)
     written = save(frame.assign(device=name), out / "bench-pretrain.parquet")
     picture = training_report.draw(frame, out / "bench-pretrain.png", about)
-    say(f"bench: written {written}, {picture}")
+    say(f"bench: wrote {written}, {picture}")

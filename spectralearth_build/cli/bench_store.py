@@ -1,4 +1,4 @@
-"""The verb that measures codecs: `bench store`."""
+"""The command `bench store`, which compares codecs."""
 
 from __future__ import annotations
 
@@ -12,24 +12,28 @@ def store(
     image: Annotated[
         list[Path] | None,
         typer.Option(
-            help="Also the pixels of this image, such as a product's SPECTRAL_IMAGE.TIF.", exists=True
+            help="Also measure the pixels of this image, such as the SPECTRAL_IMAGE.TIF of a product. "
+            "Repeatable.",
+            exists=True,
         ),
     ] = None,
-    patches: Annotated[int, typer.Option(min=1, help="Patches of each kind.")] = 4,
-    threads: Annotated[int, typer.Option(min=1, help="Threads of the second figure of decoding.")] = 2,
+    patches: Annotated[int, typer.Option(min=1, help="Number of patches of each kind.")] = 4,
+    threads: Annotated[
+        int, typer.Option(min=1, help="Number of threads for the multi-threaded decoding speed.")
+    ] = 2,
     out: Annotated[
-        Path, typer.Option(help="Folder for the table (Parquet) and the picture.", file_okay=False)
+        Path, typer.Option(help="Folder for the table (Parquet) and the plot.", file_okay=False)
     ] = Path("bench-results"),
 ) -> None:
-    """Compare codecs: how small, how fast to write, how fast to read, on the same patches in one process.
+    """Compare the compression, encoding speed and decoding speed of codecs, on the same patches, in one process.
 
-    Every preset of store.codec, alone and beside its blosc part; plain blosc, zstd, gzip; pcodec, JPEG XL and JPEG-LS
-    where they are installed (in a checkout: pip install '.[bench]'); all proven lossless first. The pixels are
-    synthetic land, once with the usual noise and once with half of it, and those of images.
+    Measures every preset of store.codec, alone and beside its blosc part; plain blosc, zstd and gzip; and pcodec, JPEG
+    XL and JPEG-LS if installed (in a checkout: pip install '.[bench]'). Each codec must first prove lossless. The
+    pixels are synthetic land, with the default noise and with half of it, and the images that --image names.
 
     Example: [bold]spectralearth-build bench store --image tile/...-SPECTRAL_IMAGE.TIF[/bold]
 
-    Next: [bold]export --codec[/bold] writes a dataset anew with another codec.
+    Next: [bold]export --codec[/bold] rewrites a dataset with another codec.
     """
     from spectralearth_build.bench.show import save
     from spectralearth_build.bench.storing import store as bench
@@ -58,4 +62,4 @@ def store(
         save(rows, out / "bench-store.parquet"),
         store_report.draw(rows, out / "bench-store.png"),
     ]
-    say(f"bench: written {', '.join(map(str, written))}")
+    say(f"bench: wrote {', '.join(map(str, written))}")

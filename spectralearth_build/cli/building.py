@@ -1,4 +1,4 @@
-"""Verbs that build a dataset: `build`, and its first three stages on their own."""
+"""Commands that build a dataset: `build`, and its first three stages one by one."""
 
 from __future__ import annotations
 
@@ -16,21 +16,22 @@ def build(
     settings: Settings,
     manifest: Manifest = "",
     compare: Annotated[
-        bool, typer.Option("--compare", help="Also compare every patch with its source pixels at the end.")
+        bool, typer.Option("--compare", help="At the end, also compare every patch with its source pixels.")
     ] = False,
     accept_quarantined: Accept = False,
     retry_quarantined: Annotated[
-        bool, typer.Option("--retry-quarantined", help="Try products that were quarantined once more.")
+        bool, typer.Option("--retry-quarantined", help="Retry quarantined products.")
     ] = False,
 ) -> int:
     """Build a dataset from an archive: scan, plan, cut, verify, report.
 
-    Each stage does only what is not done yet, so the same command goes on after a stop and does nothing when all is
-    done. Products that cannot be used are left out and listed with the reason in tiles.parquet and in the report.
+    Each stage does only what is still missing. So the same command continues after a stop, and does nothing if the
+    dataset is complete. Products that cannot be used are left out. tiles.parquet and the report list them with the
+    reason.
 
     Example: [bold]spectralearth-build build enmap/ dataset/ --workers 4[/bold]
 
-    Next: open dataset/report.html in a browser, and spectralearth_build.open_dataset("dataset") in Python.
+    Next: open dataset/report.html in a browser, or call spectralearth_build.open_dataset("dataset") in Python.
     """
     from spectralearth_build import pipeline
     from spectralearth_build.places import both
@@ -52,8 +53,8 @@ def scan(
 ) -> int:
     """Find the products of an archive and read their metadata and masks into tiles.parquet.
 
-    Folders, .zip and .tar.gz of zips are searched. Every product gets one row with its status and, if it cannot be
-    used, the reason.
+    Searches folders, .zip files, and .tar.gz files of zips. Every product gets one row with its status and, if it
+    cannot be used, the reason.
 
     Example: [bold]spectralearth-build scan enmap/ dataset/[/bold]
 
@@ -70,10 +71,10 @@ def scan(
 
 
 def plan(dataset: BegunPlace, settings: Settings) -> None:
-    """Decide where patches go and which row of the store each will have; print what cutting will cost.
+    """Choose the locations of patches and their rows in the store, and print the estimated cost of cutting.
 
-    Writes overlaps, tuples, locations and patches (.parquet), plan.json and a map, plan.png. Until something is cut,
-    you may plan again with other settings as often as you like.
+    Writes overlaps, tuples, locations and patches (.parquet), plan.json and a map, plan.png. Until the first patch is
+    cut, you can plan again with other settings as often as you like.
 
     Example: [bold]spectralearth-build plan dataset/ --set plan.value=pairs[/bold]
 
@@ -93,7 +94,7 @@ def cut(
 ) -> int:
     """Cut the planned patches out of the products, into store.zarr, and publish the dataset.
 
-    Each tile is read once. A tile that turns out to be damaged is quarantined; the others are not concerned.
+    Each tile is read once. A tile that turns out to be damaged is quarantined and does not affect the others.
 
     Example: [bold]spectralearth-build cut enmap/ dataset/[/bold]
 

@@ -1,4 +1,4 @@
-"""Verbs for a dataset that is finished: `verify`, `repair` and `report`."""
+"""Commands for a finished dataset: `verify`, `repair` and `report`."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ def verify(
     settings: Settings,
     archive: Against = None,
 ) -> int:
-    """Read the whole dataset again and list all damage: exit code 1 if there is any.
+    """Read the whole dataset and list all damage. Exits with 1 if there is any.
 
-    Checks every file's hash, every patch's checksum, the index, and that tables and store say the same.
+    Checks the hash of every file, the checksum of every patch, the index, and whether tables and store agree.
 
     Example: [bold]spectralearth-build verify dataset/ --archive enmap/[/bold]
 
-    Next: [bold]repair DATASET --archive ARCHIVE[/bold], where there is damage.
+    Next: [bold]repair DATASET --archive ARCHIVE[/bold], if there is damage.
     """
     from spectralearth_build import pipeline
     from spectralearth_build.cluster import connect
@@ -44,17 +44,17 @@ def repair(
     dataset: Begun,
     settings: Settings,
     archive: Annotated[
-        Path, typer.Option(help="The archive that the dataset was built from.", exists=True, file_okay=False)
+        Path, typer.Option(help="Archive that the dataset was built from.", exists=True, file_okay=False)
     ],
 ) -> int:
-    """Cut damaged shards again, and only those: exit code 1 if something cannot be repaired.
+    """Make damaged files again, and only those. Exits with 1 if something cannot be repaired.
 
-    Finds the damage as [bold]verify[/bold] does. What is cut, planned or computed again takes its place only if it is,
-    to the bit, what was published; the rest is listed with the reason.
+    Finds damage as [bold]verify[/bold] does. A file that was cut, planned or computed again replaces the damaged one
+    only if it is identical, bit for bit, to the published one. Everything else is listed with the reason.
 
     Example: [bold]spectralearth-build repair dataset/ --archive enmap/[/bold]
 
-    Next: nothing; the dataset has been verified.
+    Next: nothing to do; repair has verified the dataset.
     """
     from spectralearth_build import pipeline
     from spectralearth_build.cluster import connect
@@ -67,7 +67,7 @@ def repair(
 
 
 def report(dataset: BegunPlace, settings: Settings) -> None:
-    """Write report.html: maps, depths, dates, samples and what was left out, in one page that needs no network.
+    """Write report.html, one page that works offline: maps, depths, dates, sample patches and what was left out.
 
     Example: [bold]spectralearth-build report dataset/[/bold]
 

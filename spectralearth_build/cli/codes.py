@@ -1,4 +1,4 @@
-"""Exit codes, and which error means which."""
+"""Exit codes, and the error classes that lead to each."""
 
 from __future__ import annotations
 
@@ -32,13 +32,14 @@ MEANING = {
     DONE: "done",
     DAMAGED: "a dataset is damaged, or split --check found a leak",
     USAGE: "wrong usage, configuration or environment, or no usable input",
-    QUARANTINED: "done, but some tiles were quarantined (unless --accept-quarantined), or cells of a benchmark failed",
+    QUARANTINED: "done, but some tiles were quarantined (unless --accept-quarantined), or cells of a "
+    "benchmark failed",
     NO_SPACE: "no space left",
     NO_ANSWER: "an archive, a disk or an object store does not answer or refuses",
     FAILED: "something unexpected went wrong",
     STOPPED: "stopped by a signal (the same command continues)",
 }
-"""What each exit code says; scripts may rely on them."""
+"""The meaning of each exit code. Scripts may rely on them."""
 
 _OF_ERROR: dict[type[BuildError], int] = {
     ConfigError: USAGE,
@@ -54,28 +55,28 @@ _OF_ERROR: dict[type[BuildError], int] = {
 
 
 def code_of_damages(damages: Collection[Damage]) -> int:
-    """The exit code for what `verify` found."""
+    """Return the exit code for the damage that `verify` found."""
     if not damages:
         return DONE
     return NO_ANSWER if all(damage.kind == NOT_CHECKED for damage in damages) else DAMAGED
 
 
 def code_of(error: Exception) -> int:
-    """The exit code for what a verb raised."""
+    """Return the exit code for an exception that a command raised."""
     error = meant(error)
     return next((code for kind, code in _OF_ERROR.items() if isinstance(error, kind)), FAILED)
 
 
 def message_of(error: Exception) -> str:
-    """What to tell about it, in one line."""
+    """Return the error message for the user, on one line."""
     error = meant(error)
     if isinstance(error, BuildError | OSError):
         return str(error)
-    return f"{type(error).__name__}: {error}. Please report this, with what --debug shows."
+    return f"{type(error).__name__}: {error}. Please report this, with the output of --debug."
 
 
 def meant(error: Exception) -> Exception:
-    """The error itself, or what the machine or the place that was named is to blame for in one that is not ours."""
+    """Return the error itself or, for a foreign exception that the machine or a given path caused, its error class."""
     if isinstance(error, BuildError):
         return error
     return fault_of(error) or refused(error) or error

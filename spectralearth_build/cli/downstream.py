@@ -1,4 +1,4 @@
-"""The verb that compares encoders: `downstream`."""
+"""The command `downstream`, which compares encoders."""
 
 from __future__ import annotations
 
@@ -22,38 +22,48 @@ if TYPE_CHECKING:
 def downstream(
     first: Annotated[
         Path,
-        typer.Argument(metavar="CONFIG", help="TOML file of the benchmark; with --demo, the folder OUT."),
+        typer.Argument(
+            metavar="CONFIG", help="TOML file of the comparison. With --demo, give the folder OUT here."
+        ),
     ],
     out: Annotated[
         Path | None,
-        typer.Argument(metavar="[OUT]", help="Folder for cells, tables, pictures and page.", file_okay=False),
+        typer.Argument(
+            metavar="[OUT]", help="Folder for cells, tables, plots and the page.", file_okay=False
+        ),
     ] = None,
     demo: Annotated[
         bool,
-        typer.Option("--demo", help="Make data, labels, encoders and all from nothing, and compare them."),
+        typer.Option(
+            "--demo", help="Make a small synthetic dataset, labels and encoders, and compare those."
+        ),
     ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="List the cells and which are done; run nothing.")
+        bool, typer.Option("--dry-run", help="List the cells and whether each is done. Runs nothing.")
     ] = False,
     page: Annotated[
-        bool, typer.Option("--page", help="Write tables and page from what is done; run nothing.")
+        bool, typer.Option("--page", help="Write tables and the page from the finished cells. Runs nothing.")
     ] = False,
     scheduler: Annotated[str, typer.Option(help="Address of a Dask scheduler, or 'inline'.")] = "",
-    workers: Annotated[int | None, typer.Option(min=1, help="Local worker processes; one per core.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Number of local worker processes. Default: one per core.")
+    ] = None,
 ) -> int:
-    """Compare encoders: every encoder, start, protocol, task, label fraction and seed of a TOML file.
+    """Compare encoders: run all encoders, initialisations, protocols, tasks, label fractions and seeds of a TOML file.
 
-    Each combination is one `evaluate`, on workers of this machine or of a Dask scheduler. Whatever was stopped goes on
-    when run again; a cell that fails is reported and costs only itself.
+    Each combination, called a cell, is one run of `evaluate`, on workers of this machine or of a Dask scheduler. If the
+    command was stopped, run it again: it continues. A cell that fails is reported and does not stop the others.
 
     Examples: [bold]spectralearth-build downstream workflows/downstream.toml out/[/bold];
     [bold]spectralearth-build downstream --demo out/[/bold]
 
-    Next: open out/downstream.html in a browser; out/tables.md and out/results.parquet have the numbers.
+    Next: open out/downstream.html in a browser; out/tables.md and out/results.parquet hold the numbers.
     """
     need_torch("Evaluation")
     if demo == (out is not None):
-        raise UsageError("Give CONFIG and OUT, or --demo and OUT.", remedy="See --help for examples.")
+        raise UsageError(
+            "Give CONFIG and OUT, or --demo and OUT.", remedy="See `downstream --help` for examples."
+        )
     if demo and (dry_run or page):
         raise _not_with_demo(first, "--dry-run" if dry_run else "--page")
     from spectralearth_build.downstream.read import load
@@ -74,8 +84,8 @@ def downstream(
 def _not_with_demo(out: Path, option: str) -> UsageError:
     later = f"`downstream {out / 'downstream.toml'} {out} {option}`"
     return UsageError(
-        f"--demo prepares and runs everything, so {option} does not go with it.",
-        remedy=f"Run `downstream --demo {out}`; once the demo was prepared, {later} does it.",
+        f"{option} cannot be combined with --demo, which prepares and runs everything.",
+        remedy=f"Run `downstream --demo {out}`; after that, use {later}.",
     )
 
 
@@ -86,7 +96,7 @@ def _run(config: GridConfig, out: Path, page_only: bool) -> int:
     from spectralearth_build.progress import say
 
     classes = classes_of(config)
-    with nullcontext() if page_only else alone(out.resolve()):  # a page may be had while cells run
+    with nullcontext() if page_only else alone(out.resolve()):  # the page can be written while cells run
         cells = planned(config) if page_only else run(config, out.resolve())
         results, files = write(config, cells, out.resolve(), classes)
     _show(config, results)
@@ -108,7 +118,7 @@ def _list(config: GridConfig, out: Path) -> int:
 
 
 def _show(config: GridConfig, results: pd.DataFrame) -> None:
-    """The main tables on the terminal, turned so that they are narrow: a line for each task and protocol."""
+    """Print the main tables, transposed so that they fit the terminal: one line for each task and protocol."""
     from spectralearth_build.bench.show import table
     from spectralearth_build.downstream.tables import sheets
     from spectralearth_build.progress import say

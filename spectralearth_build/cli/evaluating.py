@@ -1,4 +1,4 @@
-"""The verb that judges an encoder by labels: `evaluate`. torch is imported only when it runs."""
+"""The command `evaluate`, which scores an encoder on labels. It imports torch only when it runs."""
 
 from __future__ import annotations
 
@@ -19,44 +19,66 @@ REMEDY = "See `spectralearth-build evaluate --help`."
 
 def evaluate(
     dataset: Annotated[
-        str, typer.Argument(metavar="DATASET", help="Folder or URL of a dataset with labels and splits.")
+        str, typer.Argument(metavar="DATASET", help="Folder or URL of a dataset that has labels and splits.")
     ],
-    labels: Annotated[str, typer.Option(help="Name of the labels, as `pair` made them.")],
-    task: Annotated[str, typer.Option(help="multilabel, segmentation or single.")],
+    labels: Annotated[str, typer.Option(help="Name of the labels, as given to `pair`.")],
+    task: Annotated[str, typer.Option(help="Task: multilabel, segmentation or single.")],
     encoder: Annotated[
         Path | None,
-        typer.Option(help="encoder.safetensors of a run; none: random weights.", exists=True, dir_okay=False),
+        typer.Option(
+            help="encoder.safetensors of a run. Default: random weights.", exists=True, dir_okay=False
+        ),
     ] = None,
-    protocol: Annotated[str, typer.Option(help="frozen, adapter, finetune or scratch.")] = "frozen",
+    protocol: Annotated[
+        str, typer.Option(help="What to train: frozen, adapter, finetune or scratch.")
+    ] = "frozen",
     head: Annotated[
-        str, typer.Option(help="linear, knn, ridge; conv, fcn, unet, deeplab, upconv, ridge.")
+        str,
+        typer.Option(
+            help="For patches: linear, knn or ridge. For segmentation: conv, fcn, unet, deeplab, upconv or "
+            "ridge."
+        ),
     ] = "",
-    classes: Annotated[str, typer.Option(help="Table of classes, if not that of the labels.")] = "",
-    fraction: Annotated[float, typer.Option(help="Share of the labels of train.")] = 1.0,
-    epochs: Annotated[int | None, typer.Option(help="Passes over them; 100.")] = None,
-    batch: Annotated[int | None, typer.Option(help="Samples of a step; 64.")] = None,
-    rate: Annotated[float | None, typer.Option(help="Learning rate at first; 1e-3.")] = None,
-    size: Annotated[int | None, typer.Option(help="Edge of the images, pixels; 128.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of weights, choice of labels, order.")] = 0,
-    seeds: Annotated[int, typer.Option(min=1, help="Do it so often, with seeds one after the other.")] = 1,
-    device: Annotated[str, typer.Option(help="cuda, cpu, ...; where there is a GPU, that.")] = "",
+    classes: Annotated[
+        str, typer.Option(help="Class table, such as corine19. Default: that of the labels.")
+    ] = "",
+    fraction: Annotated[float, typer.Option(help="Share of the training labels to use, 0-1.")] = 1.0,
+    epochs: Annotated[int | None, typer.Option(help="Number of epochs. Default: 100.")] = None,
+    batch: Annotated[int | None, typer.Option(help="Batch size. Default: 64.")] = None,
+    rate: Annotated[float | None, typer.Option(help="Initial learning rate. Default: 1e-3.")] = None,
+    size: Annotated[int | None, typer.Option(help="Edge of the images in pixels. Default: 128.")] = None,
+    seed: Annotated[
+        int,
+        typer.Option(
+            min=0, help="Random seed of the weights, the choice of labels and the order of samples."
+        ),
+    ] = 0,
+    seeds: Annotated[int, typer.Option(min=1, help="Number of runs, with consecutive seeds.")] = 1,
+    device: Annotated[
+        str, typer.Option(help="Device, such as cuda or cpu. Default: the GPU if there is one.")
+    ] = "",
     output: Annotated[Path, typer.Option(help="Folder for the results.", file_okay=False)] = Path(
         "evaluation"
     ),
     cache: Annotated[
-        Path | None, typer.Option(help="Folder where features of frozen encoders are kept.", file_okay=False)
+        Path | None,
+        typer.Option(help="Folder in which to cache the features of frozen encoders.", file_okay=False),
     ] = None,
     setting: Annotated[
         list[str] | None,
         typer.Option(
-            "--set", metavar="KEY=VALUE", help="dense, stem, boundary, encoder.name, ...: see the docs."
+            "--set",
+            metavar="KEY=VALUE",
+            help="Override one setting, such as dense, stem, boundary or encoder.name. See "
+            "docs/evaluation.md.",
         ),
     ] = None,
 ) -> None:
-    """Judge an encoder by labels: train a head, choose the epoch on val, report test, micro and macro.
+    """Score an encoder on labels: train a head, choose the epoch on val, report micro and macro scores on test.
 
-    frozen trains the head alone, adapter also the spectral adapter, finetune everything, scratch everything from random
-    weights. knn and ridge answer without epochs. What is finished is not done again.
+    The protocol says what is trained. frozen: the head only. adapter: the head and the spectral adapter. finetune:
+    everything. scratch: everything, from random weights. The heads knn and ridge need no epochs. Finished evaluations
+    are not run again.
 
     Example: [bold]spectralearth-build evaluate dataset/ --labels corine --task multilabel --encoder
     run/encoder.safetensors[/bold]
@@ -88,7 +110,7 @@ def evaluate(
 
 
 def repeated(config: EvaluateConfig, seeds: int, output: Path) -> list[tuple[EvaluateConfig, Path]]:
-    """Configurations with seeds one after the other, and the folder of each."""
+    """Return the configurations with consecutive seeds, and the folder of each."""
     if seeds == 1:
         return [(config, output)]
     configs = [config.changed(seed=config.seed + number) for number in range(seeds)]
@@ -96,13 +118,13 @@ def repeated(config: EvaluateConfig, seeds: int, output: Path) -> list[tuple[Eva
 
 
 def told(results: list[Result]) -> list[str]:
-    """What is said of evaluations that differ in their seed."""
+    """Return the lines to print for evaluations that differ only in their seed."""
     notes = dict.fromkeys(note for result in results for note in result.notes)
     return [samples(results[0]), summary(results), *notes]
 
 
 def summary(results: list[Result]) -> str:
-    """A table of the figures: val and test, and how far seeds lie apart."""
+    """Return a table of the figures on val and test, with the standard deviation over seeds."""
     from statistics import fmean, stdev
 
     from spectralearth_build.bench.show import table
@@ -119,10 +141,10 @@ def summary(results: list[Result]) -> str:
 
 
 def samples(result: Result) -> str:
-    """What was learned from and judged by, in a line."""
+    """Return one line on the numbers of samples and trained parameters."""
     count = result.samples
     return (
-        f"{counted(count['train'], 'patch', 'patches')} of {counted(count['locations'], 'location')} to learn from, "
-        f"{count['val']} val, {count['test']} test, {count['unlabelled']} without labels; "
+        f"{counted(count['train'], 'patch', 'patches')} of {counted(count['locations'], 'location')} to "
+        f"train on, {count['val']} val, {count['test']} test, {count['unlabelled']} without labels; "
         f"{result.trainable:,} parameters trained"
     )

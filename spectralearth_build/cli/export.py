@@ -1,4 +1,4 @@
-"""The verb that hands a dataset on, in the format of another tool or with another codec: `export`."""
+"""The command `export`, which writes a dataset in the format of another tool or with another codec."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class To(StrEnum):
-    """Formats, as the option says them."""
+    """The formats that --to accepts."""
 
     webdataset = "webdataset"
     litdata = "litdata"
@@ -27,7 +27,7 @@ class To(StrEnum):
 
 
 class Compression(StrEnum):
-    """Compressions of GeoTIFFs."""
+    """The compression of GeoTIFFs."""
 
     deflate = "deflate"
     zstd = "zstd"
@@ -36,15 +36,19 @@ class Compression(StrEnum):
 
 
 Target = Annotated[
-    Path, typer.Argument(metavar="TARGET", help="Folder to be made.", file_okay=False, show_default=False)
+    Path, typer.Argument(metavar="TARGET", help="Folder to create.", file_okay=False, show_default=False)
 ]
 Box = Annotated[
     tuple[float, float, float, float] | None,
-    typer.Option(metavar="W S E N", help="Only windows that touch this box, in degrees."),
+    typer.Option(
+        metavar="W S E N", help="Only windows that intersect this box: west, south, east, north in degrees."
+    ),
 ]
-Cloud = Annotated[float | None, typer.Option(min=0, max=1, help="Largest share of a patch under cloud, 0-1.")]
+Cloud = Annotated[
+    float | None, typer.Option(min=0, max=1, help="Only patches with at most this cloud fraction, 0-1.")
+]
 Bands = Annotated[
-    str, typer.Option(metavar="NM", help="Only these wavelengths and ranges, such as 490,560,650-680.")
+    str, typer.Option(metavar="NM", help="Only these wavelengths and ranges in nm, such as 490,560,650-680.")
 ]
 
 
@@ -52,28 +56,39 @@ def export(
     dataset: Begun,
     target: Target,
     settings: Settings,
-    to: Annotated[To | None, typer.Option(help="Format; see above.")] = None,
-    codec: Annotated[str, typer.Option(help="Or: the same dataset with this codec, such as dense.")] = "",
+    to: Annotated[To | None, typer.Option(help="Format of the export; see above.")] = None,
+    codec: Annotated[
+        str, typer.Option(help="Instead of --to: rewrite the whole dataset with this codec, such as dense.")
+    ] = "",
     bbox: Box = None,
-    start: Annotated[str, typer.Option(help="Only from this moment on, such as 2024-06-01.")] = "",
-    end: Annotated[str, typer.Option(help="Only before this moment.")] = "",
-    min_dates: Annotated[int, typer.Option(min=1, help="Only locations with so many such dates.")] = 1,
+    start: Annotated[
+        str, typer.Option(help="Only patches acquired at or after this time, such as 2024-06-01.")
+    ] = "",
+    end: Annotated[str, typer.Option(help="Only patches acquired before this time.")] = "",
+    min_dates: Annotated[
+        int, typer.Option(min=1, help="Only locations with at least this many selected dates.")
+    ] = 1,
     max_cloud: Cloud = None,
-    split: Annotated[str, typer.Option(help="Only this split.")] = "",
+    split: Annotated[str, typer.Option(help="Only patches of this split, such as train.")] = "",
     bands: Bands = "",
-    per_file: Annotated[int, typer.Option(min=0, help="Patches a file; 0: what suits the format.")] = 0,
-    compress: Annotated[Compression | None, typer.Option(help="Of GeoTIFFs; deflate by default.")] = None,
+    per_file: Annotated[int, typer.Option(min=0, help="Patches per file; 0: the default of the format.")] = 0,
+    compress: Annotated[
+        Compression | None, typer.Option(help="Compression of GeoTIFFs. Default: deflate.")
+    ] = None,
 ) -> None:
-    """Write patches in the format of another tool: complete or not there, resumable, the same bytes every time.
+    """Write patches in the format of another tool.
 
-    [bold]--to webdataset[/bold]: tar files of .npy and .json, the dates of a location in a row. [bold]litdata[/bold]:
-    chunks for litdata.StreamingDataset. [bold]geotiff[/bold]: SpectralEarth's folders, enmap/location/tile.tif.
-    [bold]numpy[/bold]: large .npy files to be memory-mapped. [bold]hf[/bold]: Parquet with a card, for
-    datasets.load_dataset.
+    The target appears only once it is complete. A stopped export continues when run again. The same options always
+    write the same bytes.
+
+    [bold]--to webdataset[/bold]: tar files of .npy and .json, with the dates of a location next to each other.
+    [bold]litdata[/bold]: chunks for litdata.StreamingDataset. [bold]geotiff[/bold]: SpectralEarth's folders,
+    enmap/location/tile.tif. [bold]numpy[/bold]: large .npy files for memory mapping. [bold]hf[/bold]: Parquet with a
+    dataset card, for datasets.load_dataset.
 
     Example: [bold]spectralearth-build export dataset/ tars/ --to webdataset --min-dates 2 --max-cloud 0.02[/bold]
 
-    Next: docs/exporting.md shows how each is read.
+    Next: docs/exporting.md shows how to read each format.
     """
     from spectralearth_build.export.format import Options
     from spectralearth_build.export.selection import Filters
@@ -90,17 +105,23 @@ def export(
 
 
 def _check(to: To | None, codec: str, filters: Filters, options: Options) -> None:
-    """Refuse options that do not go together.
+    """Refuse options that cannot be combined.
 
     Raises:
-        UsageError: both or none of format and codec, or conditions with a codec.
+        UsageError: Both or neither of format and codec are given, or filters together with a codec.
     """
     from spectralearth_build.errors import UsageError
 
     if (to is None) == (not codec):
-        raise UsageError("Either a format or a codec is needed.", remedy="Give --to or --codec, not both.")
+        raise UsageError(
+            "Give either a format or a codec.",
+            remedy="Use --to, such as --to webdataset, or --codec, such as --codec dense, not both.",
+        )
     if codec and (filters.document() or options != type(options)()):
-        raise UsageError("--codec is for whole datasets.", remedy="Leave out what chooses patches and bands.")
+        raise UsageError(
+            "--codec rewrites a whole dataset and cannot be combined with filters.",
+            remedy="Leave out the options that select patches and bands.",
+        )
 
 
 def _recode(dataset: Path, target: Path, codec: str, settings: Settings) -> None:

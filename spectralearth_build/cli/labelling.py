@@ -1,4 +1,4 @@
-"""The verb that gives patches labels from land-cover rasters: `pair`."""
+"""The command `pair`, which labels patches from land-cover rasters."""
 
 from __future__ import annotations
 
@@ -21,21 +21,24 @@ Rasters = Annotated[
     list[str] | None,
     typer.Option(
         metavar="NAME=RASTER[:YEAR]",
-        help="A raster and the label it makes; several of one NAME are years or tiles. * stands for anything.",
+        help="A label and a raster to make it from. Repeat with the same NAME for more years or tiles. The "
+        "raster may contain * as a wildcard.",
     ),
 ]
 Classes = Annotated[
     list[str] | None,
     typer.Option(
         metavar="[NAME=]CLASSES",
-        help="What the codes mean: corine44, corine19, cdl, cdl14, nlcd, or a CSV of codes,name,colour.",
+        help="Class table of the codes: corine44, corine19, cdl, cdl14, nlcd, or a CSV with columns "
+        "codes,name,colour.",
     ),
 ]
 Rules = Annotated[
     list[str] | None,
     typer.Option(
         metavar="[NAME=]RULE",
-        help="nearest, majority, mean (of quantities), or auto: majority of pixels below 20 m, else nearest.",
+        help="Resampling: nearest, majority, mean (for quantities), or auto: majority for pixels below 20 "
+        "m, else nearest.",
     ),
 ]
 
@@ -47,23 +50,32 @@ def pair(
     classes: Classes = None,
     rule: Rules = None,
     year: Annotated[
-        str, typer.Option(metavar="RULE", help="Which raster a patch gets: nearest year, before, or same.")
+        str,
+        typer.Option(
+            metavar="RULE",
+            help="Which year a patch gets: nearest (nearest year), before (latest year up to its own), or "
+            "same.",
+        ),
     ] = "nearest",
     threshold: Annotated[
         float,
-        typer.Option(min=0, max=1, help="Share of the labelled area that makes a class one of the patch."),
+        typer.Option(
+            min=0,
+            max=1,
+            help="A class belongs to a patch if it covers at least this share of its labelled area.",
+        ),
     ] = 0.02,
     least_labelled: Annotated[
-        float, typer.Option(min=0, max=1, help="Patches of which less is labelled are left out.")
+        float, typer.Option(min=0, max=1, help="Leave out patches of which less than this share is labelled.")
     ] = 0.5,
-    anew: Annotated[bool, typer.Option("--anew", help="Make labels of these names anew.")] = False,
-    drop: Annotated[str, typer.Option(metavar="NAME", help="Take this label out; nothing else.")] = "",
+    anew: Annotated[bool, typer.Option("--anew", help="Make these labels again from scratch.")] = False,
+    drop: Annotated[str, typer.Option(metavar="NAME", help="Remove this label, and do nothing else.")] = "",
 ) -> int:
-    """Give each patch a map of classes or quantities on its own pixels, from rasters of any projection.
+    """Label each patch with a map of classes or quantities on its own pixel grid, from rasters in any projection.
 
-    Maps go into store.zarr as label_NAME, what they hold into labels.parquet. Codes are stored as they are, so other
-    classes may be asked for when reading. The same command goes on after a stop, adds what a grown dataset lacks, and
-    makes damaged labels anew; with nothing to do it changes nothing.
+    Maps go into store.zarr as label_NAME, and a summary of each into labels.parquet. The codes of the raster are stored
+    unchanged, so you can choose another class table when reading. The same command continues after a stop, labels the
+    new patches of a grown dataset, and replaces damaged labels. If there is nothing to do, it changes nothing.
 
     Examples: [bold]spectralearth-build pair dataset/ --labels corine=U2018_CLC2018.tif:2018 --classes corine19[/bold];
     [bold]pair dataset/ --labels cdl=cdl_2022.tif:2022 --labels cdl=cdl_2023.tif:2023 --classes cdl14[/bold];
@@ -75,7 +87,9 @@ def pair(
     from spectralearth_build.places import at_work
 
     if bool(labels) == bool(drop):
-        raise UsageError("Either rasters or a label to drop are needed.", remedy="Give --labels or --drop.")
+        raise UsageError(
+            "Give either rasters or a label to drop.", remedy="Use --labels NAME=RASTER or --drop NAME."
+        )
     config = settings.load()
     if drop:
         with at_work(dataset, config.run.staging) as folder:
@@ -90,7 +104,7 @@ def pair(
 def _requests(
     labels: list[str], classes: list[str], rules: list[str], how: tuple[str, float, float]
 ) -> list[Request]:
-    """What is asked for, label by label."""
+    """Return one request per label."""
     from spectralearth_build.labels.define import AUTO, Request, parse_rasters
 
     rasters = parse_rasters(labels)
@@ -100,7 +114,7 @@ def _requests(
 
 
 def _by_label(texts: list[str], labels: Iterable[str], default: str, option: str) -> dict[str, str]:
-    """Values of an option by label; those without a name are for all of them."""
+    """Return the value of an option for each label. A value without a name applies to all labels."""
     from spectralearth_build.errors import UsageError
 
     found = dict.fromkeys(labels, default)
@@ -108,7 +122,7 @@ def _by_label(texts: list[str], labels: Iterable[str], default: str, option: str
         name, equals, value = text.partition("=")
         if equals and name not in found:
             raise UsageError(
-                f"{option} {text} is for a label that no --labels names.",
+                f"{option} {text} names a label that no --labels option defines.",
                 remedy="Correct the name, or add --labels for it.",
             )
         found |= {name: value} if equals else dict.fromkeys(found, text)
@@ -152,5 +166,5 @@ def _drop(folder: Path, label: str) -> int:
     drop(folder, label)
     if (folder / REPORT).is_file():
         report(folder)
-    say(f"pair: {label} is gone")
+    say(f"pair: removed {label}")
     return DONE

@@ -1,4 +1,4 @@
-"""The log of a pretraining run as a picture."""
+"""A plot of the log of a pretraining run."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PANELS = {
 
 
 def draw_log(run: Path) -> Path:
-    """Draw the log of a run, one panel a figure; returns the picture's path."""
+    """Plot the log of a run, one panel per figure, and return the path of the plot."""
     from matplotlib.figure import Figure
 
     rows = read(run / CSV)

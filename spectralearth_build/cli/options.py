@@ -1,4 +1,4 @@
-"""Options that verbs share, defined once and added to each verb that asks for `Settings`."""
+"""Options that commands share, defined once and added to each command that takes `Settings`."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from spectralearth_build.texts import as_text
 if TYPE_CHECKING:
     from spectralearth_build.config import Config
 
-PANEL = "Options of every verb"
+PANEL = "Common options"
 _MARKUP = re.compile(r"(\[/?bold\])")
 
 
 def renamed(function: Callable[..., Any], before: str) -> Callable[..., Any]:
-    """A verb under the name that it had before; it says what it is called now, and runs."""
+    """Return a command under its former name, which prints the new name and then runs."""
 
     @functools.wraps(function)
     def run(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
@@ -42,10 +42,11 @@ def renamed(function: Callable[..., Any], before: str) -> Callable[..., Any]:
 
 
 def place(text: str) -> Path | Remote:
-    """What an argument names: a local folder, or a place on an object store.
+    """Parse an argument that names a local folder or a location on an object store.
 
     Raises:
-        BadParameter: it is a file, or no URL of ours, which is then not repeated.
+        BadParameter: It is a file, or an unsupported URL. The message does not repeat the URL, which may hold
+            credentials.
     """
     try:
         found = parse(str(text))
@@ -57,7 +58,7 @@ def place(text: str) -> Path | Remote:
 
 
 def existing_place(text: str) -> Path | Remote:
-    """The same, of something that must be there; of object stores this shows later."""
+    """Parse as `place`, and require that a local folder exists. Object stores are only checked when used."""
     found = place(text)
     if isinstance(found, Path) and not found.exists():
         raise typer.BadParameter(f"Directory '{found}' does not exist.")
@@ -68,7 +69,8 @@ Archive = Annotated[
     Path, typer.Argument(metavar="ARCHIVE", help="Folder of EnMAP products.", exists=True, file_okay=False)
 ]
 Dataset = Annotated[
-    Path, typer.Argument(metavar="DATASET", help="Folder of the dataset, made if need be.", file_okay=False)
+    Path,
+    typer.Argument(metavar="DATASET", help="Folder of the dataset, created if missing.", file_okay=False),
 ]
 Begun = Annotated[
     Path, typer.Argument(metavar="DATASET", help="Folder of the dataset.", exists=True, file_okay=False)
@@ -77,7 +79,7 @@ ArchivePlace = Annotated[
     Any,
     typer.Argument(
         metavar="ARCHIVE",
-        help="Folder of EnMAP products, or s3://, gs://, az:// with bucket and prefix.",
+        help="Folder of EnMAP products, or a URL such as s3://bucket/prefix (also gs://, az://).",
         parser=existing_place,
     ),
 ]
@@ -85,7 +87,8 @@ DatasetPlace = Annotated[
     Any,
     typer.Argument(
         metavar="DATASET",
-        help="Folder of the dataset, made if need be, or s3://, gs://, az:// with bucket and prefix.",
+        help="Folder of the dataset, created if missing, or a URL such as s3://bucket/prefix (also gs://, "
+        "az://).",
         parser=place,
     ),
 ]
@@ -93,7 +96,7 @@ BegunPlace = Annotated[
     Any,
     typer.Argument(
         metavar="DATASET",
-        help="Folder of the dataset, or s3://, gs://, az:// with bucket and prefix.",
+        help="Folder of the dataset, or a URL such as s3://bucket/prefix (also gs://, az://).",
         parser=existing_place,
     ),
 ]
@@ -109,28 +112,29 @@ Accept = Annotated[
     bool,
     typer.Option(
         "--accept-quarantined",
-        help="Exit with 0, not 4, if products were quarantined. Short for --set run.accept_quarantined=1.",
+        help="Exit with 0, not 4, if products were quarantined. Short form of --set "
+        "run.accept_quarantined=1.",
     ),
 ]
 Manifest = Annotated[
-    str, typer.Option(help="CSV list of tiles: take exactly these. Short for --set scan.manifest=FILE.")
+    str, typer.Option(help="CSV list of tiles to use, and no others. Short form of --set scan.manifest=FILE.")
 ]
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What the shared options say."""
+    """The values of the shared options."""
 
     file: Path | None
-    """--config."""
+    """The file given as --config."""
     overrides: dict[str, Any]
-    """--set and its short forms, by dotted key."""
+    """The values of --set and of its short forms, by dotted key."""
 
     def load(self, **more: object) -> Config:
-        """The configuration, with further short forms (``scan_manifest`` is scan.manifest) where given.
+        """Load the configuration, with further overrides: keyword ``scan_manifest`` sets scan.manifest.
 
         Raises:
-            ConfigError: something in it is wrong.
+            ConfigError: A setting is unknown or invalid.
         """
         from spectralearth_build.config import load
 
@@ -145,25 +149,33 @@ def settings_of(
     setting: Annotated[
         list[str] | None,
         typer.Option(
-            "--set", metavar="SECTION.KEY=VALUE", help="Override one setting.", rich_help_panel=PANEL
+            "--set",
+            metavar="SECTION.KEY=VALUE",
+            help="Override one setting, such as plan.value=pairs. Repeatable.",
+            rich_help_panel=PANEL,
         ),
     ] = None,
     scheduler: Annotated[
-        str, typer.Option(help="Address of a Dask scheduler, or 'inline'.", rich_help_panel=PANEL)
+        str,
+        typer.Option(
+            help="Address of a Dask scheduler, such as tcp://host:8786, or 'inline' to run in this process.",
+            rich_help_panel=PANEL,
+        ),
     ] = "",
     workers: Annotated[
-        int | None, typer.Option(help="Local worker processes; one per core.", rich_help_panel=PANEL)
+        int | None,
+        typer.Option(help="Number of local worker processes. Default: one per core.", rich_help_panel=PANEL),
     ] = None,
     performance_report: Annotated[
-        str, typer.Option(help="Save Dask's performance report here (HTML).", rich_help_panel=PANEL)
+        str, typer.Option(help="File for the performance report of Dask (HTML).", rich_help_panel=PANEL)
     ] = "",
 ) -> Settings:
-    """Read the shared options; this signature is what `verb` adds to that of each verb."""
+    """Read the shared options. `verb` adds this signature to that of each command."""
     overrides: dict[str, Any] = {}
     for text in setting or []:
         key, equals, value = text.partition("=")
         if not equals:
-            raise typer.BadParameter(f"'{text}' is not section.key=value", param_hint="--set")
+            raise typer.BadParameter(f"expected section.key=value, got '{text}'", param_hint="--set")
         overrides[key.strip()] = value.strip()
     short = {"scheduler": scheduler, "workers": workers, "performance_report": performance_report}
     given = {f"run.{name}": value for name, value in short.items() if value not in (None, "")}
@@ -173,23 +185,23 @@ def settings_of(
 def output_of(
     quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.", rich_help_panel=PANEL)] = False,
     debug: Annotated[
-        bool, typer.Option("--debug", help="Show where an error arose.", rich_help_panel=PANEL)
+        bool, typer.Option("--debug", help="Show the traceback of an error.", rich_help_panel=PANEL)
     ] = False,
 ) -> bool:
-    """Read the options on output; returns whether to show tracebacks."""
+    """Read the output options, and return whether to show tracebacks."""
     set_quiet(quiet)
     return debug
 
 
 def verb(function: Callable[..., int | None], speaks: bool = False) -> Callable[..., None]:
-    """Make a function a verb of the command line.
+    """Make a function a command of the command line.
 
-    A parameter annotated with `Settings` is replaced by the options of `settings_of`. What the function returns is
-    the exit code; a `BuildError` becomes one message and its code; signals stop the verb at a safe point.
+    A parameter annotated with `Settings` is replaced by the options of `settings_of`. The return value of the function
+    is the exit code. A `BuildError` becomes one message and its exit code. Signals stop the command at a safe point.
 
     Args:
-        function: what the verb does.
-        speaks: what it prints is its result, so it fails where that cannot be written.
+        function: The implementation of the command.
+        speaks: Whether the printed output is the result, so that the command fails if it cannot be written.
     """
     own, hints = inspect.signature(function), get_type_hints(function, include_extras=True)
     taken = next((name for name, hint in hints.items() if hint is Settings), None)
@@ -214,7 +226,7 @@ def verb(function: Callable[..., int | None], speaks: bool = False) -> Callable[
 
 
 def _paragraphs(text: str) -> str:
-    """A docstring for the help: paragraphs unwrapped, as the terminal wraps them; of brackets only [bold] is markup."""
+    """Format a docstring for --help: unwrap its paragraphs, and escape all markup but [bold]."""
     unwrapped = "\n\n".join(" ".join(part.split()) for part in inspect.cleandoc(text).split("\n\n"))
     return "".join(part if _MARKUP.fullmatch(part) else escape(part) for part in _MARKUP.split(unwrapped))
 
@@ -226,13 +238,13 @@ def _parameters(function: Callable[..., object]) -> dict[str, inspect.Parameter]
 
 
 def _run(function: Callable[..., int | None], values: dict[str, Any], debug: bool, speaks: bool) -> int:
-    """Call a verb; the exit code."""
+    """Call a command and return the exit code."""
     try:
         for name, value in values.items():
             for path in value if isinstance(value, list | tuple) else [value]:
                 if (
                     isinstance(path, Path) and name != "archive"
-                ):  # an archive is only read, by bytes if need be
+                ):  # archives are only read, and may have undecodable names
                     require_utf8(path)
         code = function(**values) or 0
         if speaks:

@@ -1,4 +1,4 @@
-"""Verbs that train: `pretrain` and `embed`. torch is imported only when one of them runs."""
+"""Commands on encoders: `pretrain`, `embed` and `export-encoder`. They import torch only when they run."""
 
 from __future__ import annotations
 
@@ -14,28 +14,35 @@ from spectralearth_build.texts import counted
 if TYPE_CHECKING:
     from spectralearth_build.pretrain.training_config import PretrainConfig
 
-REMEDY = "See `spectralearth-build pretrain-template`."
+REMEDY = "Run `spectralearth-build pretrain-template` to list all settings."
 Source = Annotated[str, typer.Argument(metavar="DATASET", help="Folder or URL of a finished dataset.")]
 
 
 def pretrain(
     dataset: Source,
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of the run: checkpoints, log, encoder.")],
+    run: Annotated[
+        Path, typer.Argument(metavar="RUN", help="Folder of the run, for checkpoints, log and encoder.")
+    ],
     config: Annotated[
         Path | None, typer.Option(help="TOML file of settings; see `pretrain-template`.", dir_okay=False)
     ] = None,
     setting: Annotated[
-        list[str] | None, typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Override one setting.")
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="SECTION.KEY=VALUE",
+            help="Override one setting, such as train.steps=1000. Repeatable.",
+        ),
     ] = None,
 ) -> None:
     """Pretrain a spectral encoder on a dataset: MoCo-v2, DINO, MAE or SimCLR.
 
-    Goes on from the newest checkpoint when run again. SIGTERM saves one and exits with 75. Several processes:
-    [bold]torchrun --nproc-per-node 4 -m spectralearth_build pretrain ...[/bold]
+    The same command continues from the newest checkpoint. SIGTERM saves a checkpoint and exits with 75. To train in
+    several processes: [bold]torchrun --nproc-per-node 4 -m spectralearth_build pretrain ...[/bold]
 
     Example: [bold]spectralearth-build pretrain dataset/ run/ --set objective=mae --set encoder.name=vit_b[/bold]
 
-    Next: [bold]embed[/bold] a dataset with run/encoder.safetensors, or load it in Python.
+    Next: [bold]embed[/bold] a dataset with run/encoder.safetensors, or load the encoder in Python.
     """
     from spectralearth_build.pretrain.training_config import PretrainConfig
     from spectralearth_build.settings import read
@@ -71,7 +78,7 @@ def _train(dataset: str, folder: Path, config: PretrainConfig) -> None:
 
 
 def pretrain_template() -> None:
-    """Print all settings of [bold]pretrain[/bold] with comments, as TOML.
+    """Print all settings of [bold]pretrain[/bold] as commented TOML.
 
     Example: [bold]spectralearth-build pretrain-template > pretrain.toml[/bold]
     """
@@ -87,12 +94,16 @@ def embed(
         Path,
         typer.Argument(metavar="ENCODER", help="encoder.safetensors of a run.", exists=True, dir_okay=False),
     ],
-    output: Annotated[Path, typer.Option(help="Parquet file to write.")] = Path("embeddings.parquet"),
-    batch: Annotated[int, typer.Option(min=1, help="Patches at a time.")] = 64,
-    device: Annotated[str, typer.Option(help="cuda, cpu, ...; where there is a GPU, that.")] = "",
-    split: Annotated[str, typer.Option(help="Only this part of the dataset.")] = "",
+    output: Annotated[Path, typer.Option(help="Parquet file to write the vectors to.")] = Path(
+        "embeddings.parquet"
+    ),
+    batch: Annotated[int, typer.Option(min=1, help="Batch size.")] = 64,
+    device: Annotated[
+        str, typer.Option(help="Device, such as cuda or cpu. Default: the GPU if there is one.")
+    ] = "",
+    split: Annotated[str, typer.Option(help="Only patches of this split, such as train.")] = "",
 ) -> None:
-    """Write the vectors of all patches of a dataset to a Parquet file: patch_id, location_id, acquired, vector.
+    """Write the embedding of every patch to a Parquet file with columns patch_id, location_id, acquired, vector.
 
     Example: [bold]spectralearth-build embed dataset/ run/encoder.safetensors[/bold]
     """
@@ -114,11 +125,11 @@ def export_encoder(
         typer.Argument(metavar="ENCODER", help="encoder.safetensors of a run.", exists=True, dir_okay=False),
     ],
     target: Annotated[Path, typer.Argument(metavar="TARGET", help="File to write: .pt2 or .onnx.")],
-    edge: Annotated[int, typer.Option(min=1, help="Edge of its images, pixels.")] = 128,
+    edge: Annotated[int, typer.Option(min=1, help="Edge of the input images in pixels.")] = 128,
 ) -> None:
-    """Write an encoder for other programs: a torch program (.pt2), which needs no code of this package, or ONNX.
+    """Export an encoder as a torch program (.pt2), which runs without this package, or as ONNX (.onnx).
 
-    Both take counts as they are stored, int16 [batch, band, y, x], and carry wavelengths and statistics.
+    Both take stored values, int16 [batch, band, y, x], and contain wavelengths and statistics.
 
     Example: [bold]spectralearth-build export-encoder run/encoder.safetensors encoder.onnx[/bold]
     """
@@ -130,13 +141,17 @@ def export_encoder(
 
     forms = {".pt2": export_program, ".onnx": export_onnx}
     if target.suffix not in forms:
-        raise UsageError(f"Its name ends in {' or '.join(forms)}.", target, "Choose one of them.")
+        raise UsageError(
+            f"The file name must end in {' or '.join(forms)}.",
+            target,
+            "Name the file, for example, encoder.onnx.",
+        )
     require_writable(target)
     loaded = load_encoder(encoder)
-    raise_if_stopped()  # what follows takes long and cannot be interrupted
+    raise_if_stopped()  # the export takes long and cannot be interrupted
     forms[target.suffix](loaded, target, edge)
 
 
 def line(figures: dict[str, float]) -> str:
-    """The figures that a progress bar has room for."""
+    """Format the figures that the progress bar shows."""
     return f"loss {figures['loss']:.4f}, {figures['samples_per_s']:.1f} samples/s, waiting {figures['waiting']:.0%}"

@@ -1,6 +1,6 @@
-"""The program itself, before any verb.
+"""The entry point, before any command runs.
 
-Imports nothing of weight before signals and streams are in order, because users press Ctrl-C during imports too.
+It sets up signals and streams before slow imports, because users press Ctrl-C during imports too.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from types import FrameType
 
 NOTHING_BEGUN = b"\nStopped before anything began. Run the same command again.\n"
 STOPPED = 75
-"""As `cli.codes.STOPPED`, which is not imported yet."""
+"""Equal to `cli.codes.STOPPED`, which is not imported yet."""
 
 
 def main() -> None:
-    """Run the command line with the arguments of the process; does not return."""
+    """Run the command line with the arguments of the process. Does not return."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _leave)
     from spectralearth_build.caches import settle_caches
@@ -27,13 +27,13 @@ def main() -> None:
 
     try:
         app(prog_name="spectralearth-build")
-    finally:  # what was asked for is done or refused; the code that tells so must get out
+    finally:  # the command has succeeded or failed; its exit code must reach the caller
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)
 
 
 def _leave(number: int, frame: FrameType | None) -> None:
-    """Until a verb has begun there is nothing to clean up, and an exception from here could be caught by an import."""
+    """Exit at once: no command has begun, so there is nothing to clean up, and imports could catch an exception."""
     try:
         os.write(2, NOTHING_BEGUN)
     finally:

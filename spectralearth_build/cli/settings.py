@@ -1,4 +1,4 @@
-"""Verbs on settings: `config template` and `config show`."""
+"""Commands on settings: `config template` and `config show`."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ app = typer.Typer(help="Print settings.", no_args_is_help=True, rich_markup_mode
 
 
 def template() -> None:
-    """Print all settings at their defaults, each with what it means, as a TOML file to start from.
+    """Print all settings with defaults and descriptions, as a TOML file to start from.
 
     Example: [bold]spectralearth-build config template > mine.toml[/bold]
 
-    Next: delete what you leave as it is, then [bold]build ARCHIVE DATASET --config mine.toml[/bold].
+    Next: delete the settings that you do not change, then [bold]build ARCHIVE DATASET --config mine.toml[/bold].
     """
     from spectralearth_build.config import Config
     from spectralearth_build.settings import template
@@ -23,7 +23,7 @@ def template() -> None:
 
 
 def show(settings: Settings) -> None:
-    """Print the settings that a verb with these options would use, as TOML.
+    """Print the settings that a command with these options would use, as TOML.
 
     Example: [bold]spectralearth-build config show --config mine.toml --set plan.value=pairs[/bold]
     """

@@ -1,4 +1,4 @@
-"""The verb that deals patches out to train, val and test: `split`."""
+"""The command `split`, which assigns patches to train, val and test."""
 
 from __future__ import annotations
 
@@ -20,13 +20,18 @@ if TYPE_CHECKING:
 LISTS = "Lists of other datasets"
 List = Annotated[
     Path | None,
-    typer.Option(metavar="FILE", help="One location/tile.tif a line.", dir_okay=False, rich_help_panel=LISTS),
+    typer.Option(
+        metavar="FILE",
+        help="Text file with one location/tile.tif per line.",
+        dir_okay=False,
+        rich_help_panel=LISTS,
+    ),
 ]
 Optional = Annotated[
     Any,
     typer.Argument(
         metavar="[DATASET]",
-        help="Folder of the dataset, or s3://, gs://, az:// with bucket and prefix.",
+        help="Folder of the dataset, or a URL such as s3://bucket/prefix (also gs://, az://).",
         parser=existing_place,
         show_default=False,
     ),
@@ -36,33 +41,45 @@ Optional = Annotated[
 def split(
     settings: Settings,
     dataset: Optional = None,
-    fractions: Annotated[str, typer.Option(help="Parts and their shares; train=0.8,val=0.1,test=0.1.")] = "",
+    fractions: Annotated[
+        str, typer.Option(help="Parts and their shares. Default: train=0.8,val=0.1,test=0.1.")
+    ] = "",
     buffer_km: Annotated[
-        float | None, typer.Option(min=0, help="Least distance between two parts; 5 km.")
+        float | None, typer.Option(min=0, help="Minimum distance between two parts in km. Default: 5.")
     ] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Another seed, another split; 0.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Random seed; another seed gives another split. Default: 0.")
+    ] = None,
     stratify: Annotated[
-        str | None, typer.Option(metavar="BY", help="season,region,NAME=FILE: as many of each in all parts.")
+        str | None,
+        typer.Option(
+            metavar="BY",
+            help="Balance the parts by season, region or NAME=FILE; separate several with commas.",
+        ),
     ] = None,
     whole: Annotated[
-        bool, typer.Option("--whole", help="Divide no component, whatever its size; refuse instead.")
+        bool, typer.Option("--whole", help="Never divide a component; fail if one is too large.")
     ] = False,
-    anew: Annotated[bool, typer.Option("--anew", help="Forget earlier assignments.")] = False,
-    check: Annotated[bool, typer.Option("--check", help="Look for leaks only; exit code 1 if any.")] = False,
+    anew: Annotated[
+        bool, typer.Option("--anew", help="Discard earlier assignments and split from scratch.")
+    ] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Only look for leaks. Exits with 1 if there are any.")
+    ] = False,
     train: List = None,
     val: List = None,
     test: List = None,
     export: Annotated[
-        Path | None, typer.Option(help="Write lists into this folder.", file_okay=False)
+        Path | None, typer.Option(help="Write the split as lists into this folder.", file_okay=False)
     ] = None,
     import_: Annotated[
-        Path | None, typer.Option("--import", help="Take parts from this CSV.", dir_okay=False)
+        Path | None, typer.Option("--import", help="Read the split from this CSV.", dir_okay=False)
     ] = None,
 ) -> int:
-    """Deal patches out to parts that have no ground, tile, datatake or component in common; or check that.
+    """Split patches into parts that share no ground, tile, datatake or component, or check an existing split.
 
-    Earlier assignments are kept: run it again when a dataset has grown. What would tie two parts together is left out,
-    never moved. Nothing is written that leaks.
+    Earlier assignments are kept, so run it again after a dataset has grown. Patches that would connect two parts are
+    left out, never moved. A split that leaks is not written.
 
     Examples: [bold]spectralearth-build split dataset/ --stratify season,region[/bold];
     [bold]split --check dataset/[/bold];
@@ -76,9 +93,11 @@ def split(
     lists = {"train": train, "val": val, "test": test}
     given = {part: file for part, file in lists.items() if file is not None}
     if sum((check, export is not None, import_ is not None)) > 1 or (given and not check):
-        raise UsageError("Give one of --check, --export, --import; lists only with --check.")
+        raise UsageError(
+            "Give only one of --check, --export and --import. --train, --val and --test need --check."
+        )
     if (dataset is None) == (not given):
-        raise UsageError("Either a dataset or lists are needed.", remedy="See --help for examples.")
+        raise UsageError("Give either a dataset or lists.", remedy="See `split --help` for examples.")
     if given:
         return _check_lists(given, buffer_km)
     from spectralearth_build.places import at_work
@@ -96,7 +115,7 @@ def split(
 def _recipe(
     folder: Path, fractions: str, buffer_km: float | None, seed: int | None, stratify: str | None, anew: bool
 ) -> Recipe:
-    """What is asked for; where nothing is said, as it was before."""
+    """Return the recipe for the options. Options that were not given keep their value of the existing split."""
     from spectralearth_build.split.recipe import FRACTIONS, Recipe, parse_fractions, read_recipe
 
     before = (None if anew else read_recipe(folder)) or Recipe(FRACTIONS)
@@ -114,7 +133,7 @@ def _split(folder: Path, recipe: Recipe, whole: bool, anew: bool) -> int:
     from spectralearth_build.split import overview as summary
     from spectralearth_build.split.steps import split_dataset
 
-    say(f"split: looking for what ties patches together, ground within {recipe.buffer_km:g} km included")
+    say(f"split: looking for links between patches, including ground within {recipe.buffer_km:g} km")
     done = split_dataset(folder, recipe, anew, whole)
     _show("Parts", *summary.sizes(done.links, done.part, done.parts))
     if recipe.stratify:
@@ -130,7 +149,8 @@ def _check(folder: Path, buffer_km: float | None, whole: bool) -> int:
     done = check_dataset(folder, buffer_km, whole)
     if done.unassigned:
         say(
-            f"{counted(done.unassigned, 'patch has', 'patches have')} not been assigned yet: run `split` again"
+            f"{counted(done.unassigned, 'patch has', 'patches have')} not been assigned yet: run `split` "
+            "again"
         )
     return _verdict(done.leaks, {})
 
@@ -145,13 +165,14 @@ def _check_lists(files: Mapping[str, Path], buffer_km: float | None) -> int:
     asked = BUFFER_KM if buffer_km is None else buffer_km
     named = read_lists(files, asked)
     why = {
-        COMPONENT: "names do not tell footprints",
-        DATATAKE: "no name tells a datatake",
-        BUFFER: "only locations named epsg_col_row tell their ground",
+        COMPONENT: "names hold no footprints",
+        DATATAKE: "no name holds a datatake",
+        BUFFER: "only locations named epsg_col_row give their position",
     }
     if named.unread:
         say(
-            f"{counted(named.unread, 'name tells', 'names tell')} no datatake; each counts as the name of a tile"
+            f"{counted(named.unread, 'name holds', 'names hold')} no datatake; each whole name counts as a "
+            "tile"
         )
     return _verdict(
         leaks(named.ties, named.part, named.parts),
@@ -178,7 +199,7 @@ def _import(folder: Path, file: Path, recipe: Recipe) -> int:
         say(f"{counted(done.strange, 'patch', 'patches')} of {file} not in the dataset")
     if done.path is None:
         code = _verdict(done.leaks, {})
-        say("split: nothing was written")
+        say("split: wrote nothing")
         return code
     _show("Parts", *summary.sizes(done.links, done.part, done.parts))
     say(f"split: {done.path}; checked, nothing in common")
@@ -186,17 +207,17 @@ def _import(folder: Path, file: Path, recipe: Recipe) -> int:
 
 
 def _verdict(found: Leaks, untold: Mapping[str, str]) -> int:
-    """Print what leaks, by kind; the exit code."""
+    """Print the leaks by kind, and return the exit code."""
     from spectralearth_build.progress import say
     from spectralearth_build.split import overview as summary
 
-    _show("Patches that leak, and their share of the part", *summary.leaking(found))
+    _show("Leaking patches, and their share of the part", *summary.leaking(found))
     for kind, why in untold.items():
-        say(f"not looked for: {kind}, because {why}")
+        say(f"not checked: {kind}, because {why}")
     if found:
         say("split: these parts leak")
         return DAMAGED
-    say("split: nothing in common" + (", as far as names tell" if untold else ""))
+    say("split: nothing in common" + (", as far as names show" if untold else ""))
     return DONE
 
 

@@ -1,4 +1,4 @@
-"""Verbs on made-up archives: `demo`, `synthesize` and `land_cover`."""
+"""Commands on synthetic archives: `demo`, `synthesize` and `land-cover`."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ DEMO_FAULTS = ("night", "truncated_image")
 def demo(settings: Settings, dataset: Dataset = Path("demo-dataset")) -> int:
     """Make a small synthetic archive beside DATASET and build a dataset from it, in about a minute.
 
-    The archive has the exact EnMAP L2A format: places seen once and several times, a tile across a zone edge, one
-    night scene and one truncated file, which the dataset rightly leaves out.
+    The archive has the exact EnMAP L2A format. It contains places seen once and several times, and a tile across a zone
+    edge. It also contains one night scene and one truncated file, which the dataset leaves out, as it should.
 
     Example: [bold]spectralearth-build demo[/bold]
 
@@ -47,45 +47,53 @@ def demo(settings: Settings, dataset: Dataset = Path("demo-dataset")) -> int:
 
 def synthesize(
     archive: Annotated[
-        Path, typer.Argument(metavar="ARCHIVE", help="Folder to write; empty or new.", file_okay=False)
+        Path, typer.Argument(metavar="ARCHIVE", help="Folder for the archive; new or empty.", file_okay=False)
     ],
     settings: Settings,
     preset: Annotated[
         Literal["demo", "random"],
-        typer.Option(help="demo: the archive of demo. random: any number of tiles."),
+        typer.Option(help="demo: the archive of the demo command. random: any number of tiles."),
     ] = "random",
-    tiles: Annotated[int, typer.Option(min=1, help="Tiles of the random preset.")] = 12,
-    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same archive.")] = 0,
-    size: Annotated[int, typer.Option(min=64, help="Edge of the rasters in pixels; 1240 is real.")] = 300,
+    tiles: Annotated[int, typer.Option(min=1, help="Number of tiles of the random preset.")] = 12,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed. The same seed gives the same archive.")] = 0,
+    size: Annotated[
+        int, typer.Option(min=64, help="Edge of the rasters in pixels. Real tiles have about 1240.")
+    ] = 300,
     dirty: Annotated[
-        list[str] | None, typer.Option(help="Add a product with this fault; may be repeated; 'all' for all.")
+        list[str] | None,
+        typer.Option(
+            help="Add a product with this fault, such as night; 'all' adds every fault. Repeatable."
+        ),
     ] = None,
     layouts: Annotated[
-        Literal["plain", "mixed"], typer.Option(help="mixed: all file layouts that products are seen in.")
+        Literal["plain", "mixed"], typer.Option(help="mixed: all file layouts in which products occur.")
     ] = "plain",
     corrections: Annotated[
         Literal["land", "mixed"],
         typer.Option(
-            help="mixed: also water-mode and Combined products, and some that do not name their correction."
+            help="mixed: also water-mode and Combined products, and some that do not state their correction."
         ),
     ] = "land",
-    noise: Annotated[float, typer.Option(min=0, help="Factor on the sensor's noise.")] = 1.0,
-    clouds: Annotated[bool, typer.Option(help="Whether there are clouds.")] = True,
+    noise: Annotated[float, typer.Option(min=0, help="Factor on the noise of the sensor.")] = 1.0,
+    clouds: Annotated[bool, typer.Option(help="Whether to add clouds.")] = True,
     generations: Annotated[
         bool,
         typer.Option(
             "--generations",
-            help="Pixels as different processor versions deliver them: sea clipped at 0 from V0103 on, snow beyond 1, "
-            "saturated and interpolated pixels. The first site lies on a coast.",
+            help="Imitate the pixels of different processor versions: sea clipped at 0 from V0103 on, snow "
+            "beyond 1, saturated and interpolated pixels. The first site lies on a coast.",
         ),
     ] = False,
     footprints_only: Annotated[
-        bool, typer.Option("--footprints-only", help="Write only tiles.parquet, to plan at scale.")
+        bool,
+        typer.Option(
+            "--footprints-only", help="Write only tiles.parquet, to test planning on large archives."
+        ),
     ] = False,
 ) -> None:
-    """Write a synthetic archive in the exact EnMAP L2A format, the same for the same options.
+    """Write a synthetic archive in the exact EnMAP L2A format. The same options give the same archive.
 
-    With --footprints-only, ARCHIVE is a dataset folder that gets a table of full-size tiles and no products.
+    With --footprints-only, ARCHIVE is a dataset folder: it gets a table of full-size tiles and no products.
 
     Example: [bold]spectralearth-build synthesize archive/ --tiles 30 --dirty all[/bold]
 
@@ -117,17 +125,18 @@ def land_cover(
     dataset: Begun,
     folder: Annotated[
         Path,
-        typer.Argument(metavar="FOLDER", help="Where the rasters go.", file_okay=False, resolve_path=True),
+        typer.Argument(metavar="FOLDER", help="Folder for the rasters.", file_okay=False, resolve_path=True),
     ],
     seed: Annotated[
-        int, typer.Option(min=0, help="That of the synthetic archive: the same ground. The demo's is 0.")
+        int,
+        typer.Option(min=0, help="Seed of the synthetic archive, which defines the ground. The demo uses 0."),
     ] = 0,
 ) -> None:
-    """Write land-cover rasters that are true of the ground in a synthetic archive, to pair with its patches.
+    """Write land-cover rasters that match the ground of a synthetic archive, as input for [bold]pair[/bold].
 
-    Codes and projections are those of CORINE (EPSG:3035, 100 m), of the Cropland Data Layer for several years and the
-    National Land Cover Database (EPSG:5070, 30 m); tree_cover.tif is continuous (degrees, about 10 m). They are filled
-    around the tiles of DATASET, which scan has found; the same command writes the same bytes.
+    Codes and projections are those of CORINE (EPSG:3035, 100 m), and of the Cropland Data Layer for several years and
+    the National Land Cover Database (EPSG:5070, 30 m). tree_cover.tif is continuous (degrees, about 10 m). The rasters
+    hold data around the tiles of DATASET, which must have been scanned. The same command writes the same bytes.
 
     Example: [bold]spectralearth-build land-cover demo-dataset cover/[/bold]
 
@@ -150,7 +159,7 @@ def _write_footprints(dataset: Path, tiles: int, seed: int) -> None:
     from spectralearth_build.tables import TILES
 
     if (dataset / TILES.file).exists():
-        raise UsageError(f"There is a {TILES.file} already.", dataset, "Give a new folder.")
+        raise UsageError(f"{TILES.file} already exists.", dataset, "Give a new folder.")
     table = footprints(tiles, seed)
     dataset.mkdir(parents=True, exist_ok=True)
     path = TILES.write(table, dataset)
@@ -158,13 +167,13 @@ def _write_footprints(dataset: Path, tiles: int, seed: int) -> None:
 
 
 def _make_once(archive: Path, config: Config) -> None:
-    """Write the demo's archive, unless it is there; half an archive of a stopped run is written again."""
+    """Write the archive of the demo unless it exists. An unfinished archive of a stopped run is written again."""
     from spectralearth_build.cluster import connect
     from spectralearth_build.progress import say
     from spectralearth_build.synthetic.archive import ArchiveOptions, synthesize
 
     if archive.is_dir():
-        say(f"synthesize: nothing to do, the archive is there: {archive}")
+        say(f"synthesize: nothing to do, the archive exists: {archive}")
         return
     unfinished = archive.with_name(f"{archive.name}.unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Whether torch is there, asked before it is imported."""
+"""Check for torch before it is imported."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from spectralearth_build.texts import install
 
 
 def need_torch(what: str = "Training") -> None:
-    """Say how to install torch.
+    """Require torch, and say how to install it.
 
     Raises:
-        UsageError: it is not there.
+        UsageError: torch is not installed.
     """
     if importlib.util.find_spec("torch") is None:
         raise UsageError(f"{what} needs torch.", remedy=install("train"))

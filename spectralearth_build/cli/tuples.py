@@ -1,4 +1,4 @@
-"""The verb on n-tuples: `tuples`."""
+"""The command `tuples`, which lists n-tuples."""
 
 from __future__ import annotations
 
@@ -19,13 +19,17 @@ if TYPE_CHECKING:
 def tuples(
     dataset: Begun,
     map: Annotated[
-        Path | None, typer.Option(help="Also draw depth in the richest components, as PNG.", dir_okay=False)
+        Path | None,
+        typer.Option(
+            help="Also draw a map (PNG) of depth in the components with the most dates.", dir_okay=False
+        ),
     ] = None,
-    top: Annotated[int, typer.Option(min=0, help="How many of the largest to list.")] = 10,
+    top: Annotated[int, typer.Option(min=0, help="Number of the largest tuples to list.")] = 10,
 ) -> None:
-    """Print the maximal n-tuples of a plan: sets of datatakes that see the same windows, whole, valid and clear.
+    """Print the maximal n-tuples of a plan: sets of datatakes that see the same windows completely, valid and clear.
 
-    The distribution of n, and the largest by n and by area. A datatake is one date, however many tiles it has.
+    Shows the distribution of n, and the largest tuples by n and by area. A datatake counts as one date, whatever its
+    number of tiles.
 
     Example: [bold]spectralearth-build tuples dataset/ --map depth.png[/bold]
 
@@ -49,7 +53,7 @@ def tuples(
             for r, part in zip(by_n.itertuples(), share, strict=True)
         ],
     )
-    for by, what in (("n", "number of dates"), ("area_km2", "area, of two dates or more")):
+    for by, what in (("n", "number of dates"), ("area_km2", "area, with two dates or more")):
         found = largest(table, by, top)
         if len(found):
             say(f"The largest by {what}")
@@ -70,7 +74,7 @@ def _largest(found: gpd.GeoDataFrame) -> None:
 
 
 def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
-    """Print aligned columns, all to the right."""
+    """Print right-aligned columns."""
     from spectralearth_build.progress import say
 
     widths = [max(len(cell) for cell in column) for column in zip(head, *rows, strict=True)]

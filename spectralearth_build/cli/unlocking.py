@@ -1,4 +1,4 @@
-"""The verb `unlock`."""
+"""The command `unlock`."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from spectralearth_build.cli.options import BegunPlace
 
 
 def unlock(dataset: BegunPlace) -> None:
-    """Take away the lock that a dead run on another machine left on a dataset of an object store.
+    """Remove the lock that a dead run left on a dataset on an object store.
 
-    Locks expire five minutes after the last sign of life, and a run knows its own again, so this is rarely needed. Be
-    sure that the run is dead: one that is not will stop at the next shard that it wants to commit.
+    This is rarely needed: locks expire five minutes after the last sign of life, and a run recognises its own lock.
+    Make sure that the run is dead. A live run would stop at the next shard that it tries to commit.
 
     Example: [bold]spectralearth-build unlock s3://bucket/dataset[/bold]
 
-    Next: [bold]build[/bold] again.
+    Next: run [bold]build[/bold] again.
     """
     from spectralearth_build.errors import UsageError
     from spectralearth_build.progress import say
@@ -22,5 +22,9 @@ def unlock(dataset: BegunPlace) -> None:
     from spectralearth_build.storage.url import Remote
 
     if not isinstance(dataset, Remote):
-        raise UsageError("The locks of folders end with their runs.", dataset, "Nothing needs to be done.")
+        raise UsageError(
+            "Local folders need no unlocking: their locks end with the run.",
+            dataset,
+            "Nothing needs to be done.",
+        )
     say(f"{dataset} is unlocked" if break_lock(Client(dataset)) else f"{dataset} was not locked")

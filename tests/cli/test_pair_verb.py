@@ -68,9 +68,9 @@ def test_labels_are_made_said_refused_and_dropped(ground):
 @pytest.mark.parametrize(
     ("options", "what"),
     [
-        ((), "Either rasters or a label to drop are needed"),
-        (("--labels", "a=x.tif", "--drop", "a"), "Either rasters or a label to drop are needed"),
-        (("--labels", "a=x.tif", "--classes", "b=nlcd"), "is for a label that no --labels names"),
+        ((), "Give either rasters or a label to drop"),
+        (("--labels", "a=x.tif", "--drop", "a"), "Give either rasters or a label to drop"),
+        (("--labels", "a=x.tif", "--classes", "b=nlcd"), "names a label that no --labels option defines"),
         (("--labels", "a=x.tif", "--classes", "nlcd"), "x.tif: The raster cannot be read"),
         (("--labels", "x.tif"), "names no label and raster"),
     ],

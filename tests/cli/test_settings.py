@@ -32,4 +32,4 @@ def test_wrong_settings_are_named_in_one_line(call, tmp_path):
     assert len(done.output.splitlines()) == 1
     done = call("config", "show", "--set", "plan.value")
     assert done.exit_code == 2
-    assert "is not section.key=value" in done.output
+    assert "expected section.key=value, got 'plan.value'" in done.output

@@ -84,7 +84,7 @@ def test_lists_go_out_and_come_back(call, dataset, planned, tmp_path):
     files = [f"--{part}={lists / part}.txt" for part in ("train", "val", "test")]
     done = call("--check", *files)
     assert done.exit_code == 0, done.output
-    assert "as far as names tell" in done.output
+    assert "as far as names show" in done.output
     patches = PATCHES.read(dataset).merge(splits(dataset), on="patch_id")
     for part, rows in patches.groupby("split"):
         lines = [f"{r.location_id_x}/{r.tile_id}.tif" for r in rows.itertuples()]
@@ -98,7 +98,7 @@ def test_lists_go_out_and_come_back(call, dataset, planned, tmp_path):
     before = (other / "splits.parquet").read_bytes()
     refused = call(other, "--import", lists / "splits.csv")
     assert refused.exit_code == 1
-    assert "nothing was written" in refused.output
+    assert "wrote nothing" in refused.output
     assert (other / "splits.parquet").read_bytes() == before
     (lists / "test.txt").write_text((lists / "test.txt").read_text() + (lists / "train.txt").read_text())
     assert call("--check", *files).exit_code == 1
@@ -141,9 +141,9 @@ def test_left_out_patches_are_said_and_whole_refuses(call, tmp_path):
         (["{d}", "--stratify", "colour"], "no criterion 'colour'"),
         (["{d}", "--stratify", "crop=nowhere.csv"], "no such table"),
         (["{d}", "--check"], "There is no splits.parquet"),
-        (["{d}", "--check", "--export", "x"], "Give one of"),
-        (["{d}", "--check", "--train", "{d}/tiles.parquet"], "Either a dataset or lists"),
-        ([], "Either a dataset or lists"),
+        (["{d}", "--check", "--export", "x"], "Give only one of"),
+        (["{d}", "--check", "--train", "{d}/tiles.parquet"], "Give either a dataset or lists"),
+        ([], "Give either a dataset or lists"),
     ],
 )
 def test_wrong_usage_is_explained(call, planned, arguments, message):
