@@ -19,13 +19,16 @@ from pathlib import Path
 
 from spectralearth_build.errors import UsageError
 from spectralearth_build.files import make_folder, move, remove, write_bytes
-
-FOLDER = "work/pending"
-LIST = "complete.json"
-"""Name of the list."""
-NEXT = "work/next"
-"""Folder of the tables that are newer than the published ones."""
-_COMMITS, _MANIFEST, _PLAN, _TILES = "commits", "manifest.json", "plan.json", "tiles.parquet"
+from spectralearth_build.layout import (
+    MANIFEST,
+    NEXT,
+    PENDING,
+    PENDING_LIST,
+    PLAN,
+    TILES,
+    commit_files,
+    committed_shards,
+)
 
 
 @contextmanager
@@ -38,30 +41,30 @@ def replaced_together(dataset: Path) -> Iterator[Path]:
     Raises:
         OutOfSpaceError: no space, or quota exceeded; nothing was replaced.
     """
-    folder = dataset / FOLDER
+    folder = dataset / PENDING
     shutil.rmtree(folder, ignore_errors=True)
     make_folder(folder)
     yield folder
     names = sorted(path.name for path in folder.iterdir())
-    write_bytes(folder / LIST, json.dumps(names).encode())
+    write_bytes(dataset / PENDING_LIST, json.dumps(names).encode())
     recover(dataset)
 
 
 def recover(dataset: Path) -> None:
     """Finish a replacement that was interrupted after its point of no return; forget one that was before it."""
-    folder, target = dataset / FOLDER, table_folder(dataset)
-    if (folder / LIST).is_file():
+    folder, complete, target = dataset / PENDING, dataset / PENDING_LIST, table_folder(dataset)
+    if complete.is_file():
         make_folder(target)
-        for name in json.loads((folder / LIST).read_bytes()):
+        for name in json.loads(complete.read_bytes()):
             if (folder / name).is_file():
                 move(folder / name, target / name)
-        remove(folder / LIST)
+        remove(complete)
     shutil.rmtree(folder, ignore_errors=True)
 
 
 def table_folder(dataset: Path) -> Path:
     """Where scan and plan write tables: in the dataset, or, once something of it was cut, in its work."""
-    begun = (dataset / _MANIFEST).is_file() or any((dataset / _COMMITS).glob("shard-*.json"))
+    begun = (dataset / MANIFEST).is_file() or bool(commit_files(dataset))
     return dataset / NEXT if begun else dataset
 
 
@@ -73,7 +76,7 @@ def newest(dataset: Path, name: str) -> Path:
         name: tiles.parquet, which scan may write alone, or a file that plan writes. These belong together, so all
             unpublished ones count, or none of them.
     """
-    waiting = (dataset / NEXT / (name if name == _TILES else _PLAN)).is_file()
+    waiting = (dataset / NEXT / (name if name == TILES else PLAN)).is_file()
     return (dataset / NEXT if waiting else dataset) / name
 
 
@@ -82,11 +85,11 @@ def plan_in_use(dataset: Path) -> Path | None:
 
     An unpublished plan is in use as soon as one of its new shards was cut.
     """
-    cut = [int(path.stem.split("-")[1]) for path in (dataset / _COMMITS).glob("shard-*.json")]
+    cut = committed_shards(dataset)
     if not cut:
         return None
-    waiting = (dataset / NEXT / _PLAN).is_file()
-    return dataset / NEXT if waiting and max(cut) >= _shards(dataset / _PLAN) else dataset
+    waiting = (dataset / NEXT / PLAN).is_file()
+    return dataset / NEXT if waiting and cut[-1] >= _shards(dataset / PLAN) else dataset
 
 
 def refuse_half_grown(dataset: Path) -> None:
@@ -103,7 +106,7 @@ def refuse_half_grown(dataset: Path) -> None:
 
 def forget_plan(dataset: Path) -> None:
     """Delete an unpublished plan."""
-    remove(dataset / NEXT / _PLAN)  # first: it is what makes the others count
+    remove(dataset / NEXT / PLAN)  # first: it is what makes the others count
 
 
 def forget_waiting(dataset: Path) -> None:

@@ -28,20 +28,15 @@ from spectralearth_build.cutting.space import check_space
 from spectralearth_build.files import write_bytes
 from spectralearth_build.journal import newest
 from spectralearth_build.kernels import cache_note
-from spectralearth_build.plan.planner import FILE as PLAN
-from spectralearth_build.plan.planner import MAP, plan, refuse_other_settings, tiles_in_use
+from spectralearth_build.layout import CHECKED, MANIFEST, MAP, PLAN, REPORT, STORE
+from spectralearth_build.plan.planner import plan, refuse_other_settings, tiles_in_use
 from spectralearth_build.progress import say
 from spectralearth_build.publishing.quarantine import accepted, causes
 from spectralearth_build.report.maps import plan_map
-from spectralearth_build.report.page import REPORT, write_report
+from spectralearth_build.report.page import write_report
 from spectralearth_build.storage import attach
-from spectralearth_build.store.manifest import MANIFEST
-from spectralearth_build.store.schema import STORE
 from spectralearth_build.tables import LOCATIONS, STATUSES, TILES
 from spectralearth_build.texts import counted
-
-CHECKED = "work/checked.json"
-"""Which manifest the last `build` has verified and reported, so that it need not do so again."""
 
 
 @dataclass(frozen=True)

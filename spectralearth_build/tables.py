@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import pyarrow as pa
 
+from spectralearth_build import layout
 from spectralearth_build.columns import GEOMETRY, Column, Table
 
 _TIME = pa.timestamp("us", tz="UTC")
 _TEXTS = pa.list_(pa.string())
 _DOUBLES = pa.list_(pa.float64())
 
-STATUSES = ("used", "unused", "superseded", "duplicate", "rejected", "quarantined")
-"""Fates of a product; every product found has exactly one."""
+STATUSES = tuple(map(str, layout.TileStatus))
+"""Final status of a product; every product found has exactly one."""
 
 TILES = Table(
-    "tiles.parquet",
+    layout.TILES,
     "Every product found, with its fate.",
     (
         Column(
@@ -131,7 +132,7 @@ TILES = Table(
 )
 
 OVERLAPS = Table(
-    "overlaps.parquet",
+    layout.OVERLAPS,
     "Edges of the overlap graph: tiles of different datatakes that share at least one window.",
     (
         Column("tile_a", pa.string(), "First tile, in order of tile_id."),
@@ -143,7 +144,7 @@ OVERLAPS = Table(
 )
 
 TUPLES = Table(
-    "tuples.parquet",
+    layout.TUPLES,
     "Maximal n-tuples: sets of datatakes that are the full cover of at least one anchor.",
     (
         Column("component", pa.int64(), "Component of the overlap graph."),
@@ -158,7 +159,7 @@ TUPLES = Table(
 )
 
 LOCATIONS = Table(
-    "locations.parquet",
+    layout.LOCATIONS,
     "Chosen windows; no two overlap.",
     (
         Column("location_id", pa.string(), "epsg_col_row of the window's upper-left corner."),
@@ -174,7 +175,7 @@ LOCATIONS = Table(
 )
 
 PATCHES = Table(
-    "patches.parquet",
+    layout.PATCHES,
     "A location at one datatake: one row of the store each.",
     (
         Column("patch_id", pa.string(), "location_id and datatake; unique among rows that are not retired."),
@@ -226,7 +227,7 @@ PATCHES = Table(
 )
 
 QUARANTINE = Table(
-    "quarantine.parquet",
+    layout.QUARANTINE,
     "Products that are damaged, by cause: the most frequent first.",
     (
         Column("error_class", pa.string(), "Class of the problem."),
@@ -245,7 +246,7 @@ QUARANTINE = Table(
 )
 
 SPLITS = Table(
-    "splits.parquet",
+    layout.SPLITS,
     "The part of each patch, where `split` has made parts.",
     (
         Column("patch_id", pa.string(), "The patch, of those that are planned or written."),
@@ -256,7 +257,7 @@ SPLITS = Table(
 )
 
 LABELS = Table(
-    "labels.parquet",
+    layout.LABEL_TABLE,
     "What `pair` found for each patch, one row a label and patch.",
     (
         Column("label", pa.string(), "Name of the label; its map is label_<name> in store.zarr."),

@@ -3,7 +3,8 @@
 import pytest
 
 from spectralearth_build import journal
-from spectralearth_build.journal import FOLDER, recover, replaced_together
+from spectralearth_build.journal import recover, replaced_together
+from spectralearth_build.layout import PENDING
 
 
 @pytest.fixture
@@ -27,7 +28,7 @@ def test_all_are_replaced_and_nothing_is_left(dataset):
         write(folder)
         assert contents(dataset) == dict.fromkeys("ab", "old")
     assert contents(dataset) == dict.fromkeys("abc", "new")
-    assert not (dataset / FOLDER).exists()
+    assert not (dataset / PENDING).exists()
 
 
 def test_an_exception_replaces_nothing(dataset):
@@ -35,7 +36,7 @@ def test_an_exception_replaces_nothing(dataset):
         write(folder, ["c", "missing/d"])
     recover(dataset)
     assert contents(dataset) == dict.fromkeys("ab", "old")
-    assert not (dataset / FOLDER).exists()
+    assert not (dataset / PENDING).exists()
 
 
 @pytest.mark.parametrize("moved", range(3))
@@ -56,7 +57,7 @@ def test_a_stop_among_the_moves_is_finished_later(dataset, monkeypatch, moved):
     assert list(contents(dataset).values()).count("new") == moved
     recover(dataset)
     assert contents(dataset) == dict.fromkeys("abc", "new")
-    assert not (dataset / FOLDER).exists()
+    assert not (dataset / PENDING).exists()
 
 
 def test_what_is_finished_is_not_done_again(dataset):
@@ -68,8 +69,8 @@ def test_what_is_finished_is_not_done_again(dataset):
 
 
 def test_what_an_earlier_trial_left_is_not_taken(dataset):
-    (dataset / FOLDER).mkdir(parents=True)
-    (dataset / FOLDER / "stale").write_text("stale")
+    (dataset / PENDING).mkdir(parents=True)
+    (dataset / PENDING / "stale").write_text("stale")
     with replaced_together(dataset) as folder:
         write(folder)
     assert "stale" not in contents(dataset)

@@ -18,6 +18,7 @@ from spectralearth_build.archive.below import below
 from spectralearth_build.archive.on_object_store import INSIDE
 from spectralearth_build.errors import ArchiveError
 from spectralearth_build.files import PARTIAL
+from spectralearth_build.layout import SIGHT
 from spectralearth_build.storage import attach
 
 LOOKS = 64
@@ -149,7 +150,7 @@ def noted(dataset: Path) -> Iterator[Ground]:
 
     Where nothing may be written, a file of the dataset stands for the note.
     """
-    note = dataset / "work" / f"sight-{secrets.token_hex(6)}{PARTIAL}"
+    note = dataset / f"{SIGHT}{secrets.token_hex(6)}{PARTIAL}"
     try:
         note.parent.mkdir(parents=True, exist_ok=True)
         note.write_bytes(secrets.token_bytes(32))

@@ -20,6 +20,7 @@ from spectralearth_build.cluster.task import Failure
 from spectralearth_build.config import ScanConfig
 from spectralearth_build.errors import ProductError, printable
 from spectralearth_build.files import remove, write_bytes
+from spectralearth_build.layout import mask_name, scan_record
 from spectralearth_build.waive import accepted
 
 FORMAT = 2
@@ -68,26 +69,26 @@ def stamp_of(item: Found, settings: ScanConfig) -> str:
     return " ".join([str(FORMAT), read, item.stamp, *waived])
 
 
-def forget_record(work: Path, path: str) -> None:
+def forget_record(dataset: Path, path: str) -> None:
     """Let scan read a product again, though sizes and times of its files say that nothing changed.
 
     Args:
-        work: the work folder of the dataset.
+        dataset: the dataset.
         path: the product, below the archive.
     """
-    remove(_path(work, path))
+    remove(_path(dataset, path))
 
 
-def save_record(work: Path, item: Found, stamp: str, record: Record) -> None:
+def save_record(dataset: Path, item: Found, stamp: str, record: Record) -> None:
     """Remember a record, atomically."""
     content = {"stamp": stamp, **vars(record)}
-    write_bytes(_path(work, item.path), json.dumps(content, sort_keys=True).encode())
+    write_bytes(_path(dataset, item.path), json.dumps(content, sort_keys=True).encode())
 
 
-def load_record(work: Path, item: Found, stamp: str) -> Record | None:
+def load_record(dataset: Path, item: Found, stamp: str) -> Record | None:
     """The record of a product, if there is one of the same stamp and its mask is still there."""
     try:
-        content = json.loads(_path(work, item.path).read_bytes())
+        content = json.loads(_path(dataset, item.path).read_bytes())
         if content.pop("stamp") != stamp:
             return None
         row = {
@@ -97,12 +98,12 @@ def load_record(work: Path, item: Found, stamp: str) -> Record | None:
         record = Record(**content | {"row": row})
     except (OSError, ValueError, TypeError, LookupError, AttributeError):
         return None
-    return record if not record.sound or mask_path(work, str(record.row["product_id"])).is_file() else None
+    return record if not record.sound or mask_path(dataset, str(record.row["product_id"])).is_file() else None
 
 
-def mask_path(work: Path, product_id: str) -> Path:
+def mask_path(dataset: Path, product_id: str) -> Path:
     """Where the mask of a product lies."""
-    return work / "masks" / f"{product_id}.mask"
+    return dataset / mask_name(product_id)
 
 
 def columns_of(record: Record) -> dict[str, Any]:
@@ -118,6 +119,6 @@ def _shown(archive: Path) -> str:
     return printable(archive, limit=4096)
 
 
-def _path(work: Path, path: str) -> Path:
+def _path(dataset: Path, path: str) -> Path:
     digest = hashlib.sha1(os.fsencode(path), usedforsecurity=False).hexdigest()
-    return work / "scan" / f"{digest}.json"
+    return dataset / scan_record(digest)

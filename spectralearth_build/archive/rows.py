@@ -16,6 +16,7 @@ from spectralearth_build.archive.record import Record, columns_of
 from spectralearth_build.archive.versions import fate
 from spectralearth_build.errors import DamagedError, UsageError, printable
 from spectralearth_build.journal import newest, table_folder
+from spectralearth_build.layout import mask_name
 from spectralearth_build.tables import TILES
 
 UNPLANNED = ("unused", "Not planned yet.", "")
@@ -44,7 +45,7 @@ def rows_of_tile(
     if len(rows) < len(records):
         chosen = items[len(rows)]
         columns = columns_of(records[-1])
-        mask = f"work/masks/{columns['product_id']}.mask"
+        mask = mask_name(columns["product_id"])
         rows.append(_row(chosen, *UNPLANNED) | columns | {"eligible": True, "mask": mask})
         rows += [
             row_of_problem(item, known[item]) if item in known else _row(item, *fate(item, chosen))

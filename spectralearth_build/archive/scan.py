@@ -34,12 +34,11 @@ from spectralearth_build.config import Config, ScanConfig
 from spectralearth_build.errors import OtherCorrectionError, UsageError, WrongLevelError
 from spectralearth_build.files import delete_partials
 from spectralearth_build.journal import recover
+from spectralearth_build.layout import LISTINGS, SCRATCH, WORK
 from spectralearth_build.progress import say, track
 from spectralearth_build.tables import TILES
 from spectralearth_build.waive import tiles_of
 
-WORK = "work"
-SCRATCH = "scratch"
 LEVEL = "L2A"
 Bad = dict[Found, Record]
 
@@ -74,18 +73,18 @@ def scan(
         require_archive(archive)
     elif not archive.is_dir():
         raise UsageError("The archive is not a folder.", archive, "Give the folder that holds the products.")
-    archive, work = archive.resolve(), dataset.resolve() / WORK
+    archive, home = archive.resolve(), dataset.resolve()
     listed = read_tile_list(Path(config.scan.manifest)) if config.scan.manifest else None
-    delete_partials(work)
+    delete_partials(home / WORK)
     recover(dataset)
     pins = {} if config.plan.replace_versions else pinned(dataset)
     try:
         skipped: Counter[str] = Counter()
-        there = find_products(archive, work / "listings", skipped)
+        there = find_products(archive, home / LISTINGS, skipped)
         if skipped:
             say(f"scan: {told(skipped)}")
         with watched(executor, archive, dataset, _paths(there)) as watching:
-            found, bad = _named(archive, work, there, watching)
+            found, bad = _named(archive, home, there, watching)
             if listed is not None:
                 names = [item.name for item in (*found, *bad) if item.name]
                 found, bad = _only(listed, found, bad)
@@ -94,35 +93,35 @@ def scan(
             tiles = {item.name.tile_id for item in (*found, *bad) if item.name}
             refuse_gone(needed, tiles, archive, listed is not None)
             rows = [row_of_problem(item, record) for item, record in bad.items()]
-            rows += _read(archive, work, candidates(found, pins), config.scan, watching)
+            rows += _read(archive, home, candidates(found, pins), config.scan, watching)
     finally:
-        shutil.rmtree(work / SCRATCH, ignore_errors=True)
+        shutil.rmtree(home / SCRATCH, ignore_errors=True)
     tiles = TILES.frame(sorted(rows, key=_row_order))
     if needed:
         refuse_unusable(archive, tiles)
     return merge(dataset, tiles)
 
 
-def scan_product(archive: Path, work: Path, item: Found, settings: ScanConfig) -> None:
+def scan_product(archive: Path, dataset: Path, item: Found, settings: ScanConfig) -> None:
     """Task: read one product, write its mask, then its record.
 
     Raises:
         ProductError: it cannot be used; the record of that is written by who started the task, after a second look.
     """
     assert item.name is not None
-    with open_product(archive, item.path, work / SCRATCH) as product:
+    with open_product(archive, item.path, dataset / SCRATCH) as product:
         row, coded = inspect_product(product, item.name, settings)
-    mask.save(mask_path(work, item.name.product_id), coded)
-    save_record(work, item, stamp_of(item, settings), Record(row=row))
+    mask.save(mask_path(dataset, item.name.product_id), coded)
+    save_record(dataset, item, stamp_of(item, settings), Record(row=row))
 
 
-def identify_product(archive: Path, work: Path, item: Found) -> ProductName:
+def identify_product(archive: Path, dataset: Path, item: Found) -> ProductName:
     """Task: the name of a product whose files do not say it.
 
     Raises:
         ProductError: nothing says it.
     """
-    with open_product(archive, item.path, work / SCRATCH, layers=(METADATA,)) as product:
+    with open_product(archive, item.path, dataset / SCRATCH, layers=(METADATA,)) as product:
         return identify(product)
 
 
@@ -130,12 +129,12 @@ def _paths(found: list[Found]) -> list[str]:
     return [item.path for item in found if item.problem is None]
 
 
-def _named(archive: Path, work: Path, found: list[Found], executor: Executor) -> tuple[list[Found], Bad]:
+def _named(archive: Path, dataset: Path, found: list[Found], executor: Executor) -> tuple[list[Found], Bad]:
     """Products that have a name and may be read, and the others with what is wrong with them."""
     nameless = {item.path: item for item in found if item.name is None and item.problem is None}
     good = [item for item in found if item.name is not None and item.problem is None]
     bad = {item: Record.of_error(item.problem, archive) for item in found if item.problem is not None}
-    tasks = {path: (archive, work, item) for path, item in nameless.items()}
+    tasks = {path: (archive, dataset, item) for path, item in nameless.items()}
     for path, outcome in executor.run("identify", identify_product, tasks):
         if isinstance(outcome, Failure):
             bad[nameless[path]] = Record.of_failure(outcome, archive)
@@ -174,7 +173,7 @@ def _say_unknown(accept: tuple[str, ...], found: list[Found]) -> None:
 
 
 def _read(
-    archive: Path, work: Path, tiles: Mapping[str, list[Found]], settings: ScanConfig, executor: Executor
+    archive: Path, dataset: Path, tiles: Mapping[str, list[Found]], settings: ScanConfig, executor: Executor
 ) -> list[dict[str, Any]]:
     """Of each tile, read products in order of preference until one is sound."""
     records: dict[str, list[Record]] = {tile: [] for tile in tiles}
@@ -184,26 +183,26 @@ def _read(
             for tile, items in tiles.items()
             if turn < len(items) and not any(record.sound for record in records[tile])
         }
-        for tile, record in _read_all(archive, work, waiting, settings, executor, turn).items():
+        for tile, record in _read_all(archive, dataset, waiting, settings, executor, turn).items():
             records[tile].append(record)
     return [
         row
         for tile, items in tiles.items()
         for row in rows_of_tile(
-            items, records[tile], _of_other_quantity(archive, work, items[len(records[tile]) :], settings)
+            items, records[tile], _of_other_quantity(archive, dataset, items[len(records[tile]) :], settings)
         )
     ]
 
 
 def _of_other_quantity(
-    archive: Path, work: Path, items: list[Found], settings: ScanConfig
+    archive: Path, dataset: Path, items: list[Found], settings: ScanConfig
 ) -> dict[Found, Record]:
     """The products that an earlier scan has read, whatever it asked for, and that hold another quantity."""
     known: dict[Found, Record] = {}
     opposite = settings.model_copy(update={"correction": OPPOSITE[settings.correction]})
     for item in items:
-        refused = load_record(work, item, stamp_of(item, settings))
-        taken = load_record(work, item, stamp_of(item, opposite))
+        refused = load_record(dataset, item, stamp_of(item, settings))
+        taken = load_record(dataset, item, stamp_of(item, opposite))
         if refused is not None and refused.error_class == OtherCorrectionError.__name__:
             known[item] = refused
         elif taken is not None and taken.sound:
@@ -216,7 +215,7 @@ def _of_other_quantity(
 
 def _read_all(
     archive: Path,
-    work: Path,
+    dataset: Path,
     waiting: Mapping[str, Found],
     settings: ScanConfig,
     executor: Executor,
@@ -225,21 +224,21 @@ def _read_all(
     """Records of one product per tile, read now or before."""
     stamps = {tile: stamp_of(item, settings) for tile, item in waiting.items()}
     again = f" again {turn}" if turn else ""  # keys of tasks must differ from those of the turn before
-    known = {tile: load_record(work, item, stamps[tile]) for tile, item in waiting.items()}
+    known = {tile: load_record(dataset, item, stamps[tile]) for tile, item in waiting.items()}
     unread = {f"{tile}{again}": tile for tile, record in known.items() if record is None or not record.final}
-    tasks = {key: (archive, work, waiting[tile], settings) for key, tile in unread.items()}
+    tasks = {key: (archive, dataset, waiting[tile], settings) for key, tile in unread.items()}
     for key, outcome in track(executor.run("scan", scan_product, tasks), "scan", len(tasks)):
         if isinstance(outcome, Failure):
             tile = unread[key]
-            save_record(work, waiting[tile], stamps[tile], Record.of_failure(outcome, archive))
-    return {tile: _written(work, item, stamps[tile]) for tile, item in waiting.items()}
+            save_record(dataset, waiting[tile], stamps[tile], Record.of_failure(outcome, archive))
+    return {tile: _written(dataset, item, stamps[tile]) for tile, item in waiting.items()}
 
 
-def _written(work: Path, item: Found, stamp: str) -> Record:
-    record = load_record(work, item, stamp)
+def _written(dataset: Path, item: Found, stamp: str) -> Record:
+    record = load_record(dataset, item, stamp)
     if record is None:
         raise UsageError(
-            "Results of a worker are not here.", work, "Put the dataset on a disk that all share."
+            "Results of a worker are not here.", dataset / WORK, "Put the dataset on a disk that all share."
         )
     return record
 

@@ -16,6 +16,7 @@ import pandas as pd
 
 from spectralearth_build.archive.discover import Found
 from spectralearth_build.journal import plan_in_use
+from spectralearth_build.layout import PLAN
 
 _ORDER = {"folder": 0, "zip": 1, "tar": 2}
 NO_PINS: Mapping[str, str] = MappingProxyType({})
@@ -25,7 +26,7 @@ def pinned(dataset: Path) -> dict[str, str]:
     """The product of each tile that is in the plan of a dataset of which something was cut, by tile_id."""
     folder = plan_in_use(dataset)
     try:
-        tiles = json.loads((folder / "plan.json").read_bytes())["inputs"]["tiles"] if folder else {}
+        tiles = json.loads((folder / PLAN).read_bytes())["inputs"]["tiles"] if folder else {}
         return {tile: str(product) for tile, (product, _) in tiles.items()}
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return {}

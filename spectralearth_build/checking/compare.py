@@ -14,9 +14,9 @@ from spectralearth_build.cutting.compose import Sources, compose
 from spectralearth_build.cutting.sources import SourceCache
 from spectralearth_build.cutting.task import TileTask
 from spectralearth_build.errors import DamagedError
+from spectralearth_build.layout import commit_name, shard_name
 from spectralearth_build.store.codec import checksum_of
-from spectralearth_build.store.commit import commit_name, decode
-from spectralearth_build.store.schema import shard_name
+from spectralearth_build.store.commit import decode
 from spectralearth_build.store.shard import ShardReader
 
 

@@ -9,13 +9,14 @@ from spectralearth_build.checking.damage import Damage
 from spectralearth_build.checking.findings import finding, of_failure
 from spectralearth_build.cluster import Executor, Failure
 from spectralearth_build.errors import DamagedError
+from spectralearth_build.layout import array_metadata, is_label_shard, label_of
 from spectralearth_build.progress import track
 from spectralearth_build.store.codec import checksum_of
 from spectralearth_build.store.label_arrays import hash_of, label_document, read_label
-from spectralearth_build.store.labels import LabelRecord, StoredLabel, frame, is_shard, label_of
+from spectralearth_build.store.labels import LabelRecord, StoredLabel, frame
 from spectralearth_build.store.manifest import Entry
 from spectralearth_build.store.planned import Planned
-from spectralearth_build.store.schema import STORE, metadata_bytes
+from spectralearth_build.store.schema import metadata_bytes
 from spectralearth_build.store.shard import ShardReader
 from spectralearth_build.tables import LABELS
 
@@ -53,7 +54,7 @@ def check_labels(
     for name, (_, record) in records.items():
         if files.get(name) != {"bytes": record.size, "sha256": record.sha256}:
             yield Damage("CountsWrong", record.name, f"It and the manifest differ on {name}.")
-    for name in (name for name in files if is_shard(name) and name not in records):
+    for name in (name for name in files if is_label_shard(name) and name not in records):
         if (dataset / name).is_file() and hash_of(dataset / name) != files[name]["sha256"]:
             yield Damage("FileChanged", name, "It has no readable record either.")
     if not any(name == LABELS.file or label_of(name) for name in changed):
@@ -111,7 +112,7 @@ def _agreement(dataset: Path, planned: Planned, labels: Collection[StoredLabel])
     """Whether table and metadata are those of the records."""
     for definition in (each.definition for each in labels):
         expected = label_document(definition, planned.shards, planned.shard_rows)
-        name = f"{STORE}/{definition.array}/zarr.json"
+        name = array_metadata(definition.array)
         path = dataset / name
         if path.is_file() and path.read_bytes() != metadata_bytes(expected):
             yield Damage("StoreWrong", name, "Its metadata is not that of its definition.")

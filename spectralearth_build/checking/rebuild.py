@@ -19,22 +19,22 @@ from spectralearth_build.cutting.cut import cut_tile
 from spectralearth_build.cutting.task import Tasks
 from spectralearth_build.errors import NothingFoundError
 from spectralearth_build.files import make_folder
+from spectralearth_build.layout import MASKS, REPAIR, SCANNED
 from spectralearth_build.plan.planner import plan
 from spectralearth_build.progress import track
 from spectralearth_build.store.planned import Planned, load_plan
 
-FOLDER = "work/repair"
-_REMEMBERED = ("scan", "masks")
+_REMEMBERED = (SCANNED, MASKS)
 
 
 def workshop(dataset: Path) -> Path:
     """An empty dataset beside the damaged one, with links to what scan remembers; made anew each time."""
-    folder = dataset / FOLDER
+    folder = dataset / REPAIR
     shutil.rmtree(folder, ignore_errors=True)
     make_folder(folder)
     for name in _REMEMBERED:
-        if (dataset / "work" / name).is_dir():
-            shutil.copytree(dataset / "work" / name, folder / "work" / name, copy_function=os.link)
+        if (dataset / name).is_dir():
+            shutil.copytree(dataset / name, folder / name, copy_function=os.link)
     return folder
 
 

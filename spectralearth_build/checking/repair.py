@@ -7,7 +7,6 @@ dataset stays open meanwhile. What follows from other files (statistics, index, 
 
 from __future__ import annotations
 
-import re
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -17,29 +16,39 @@ from typing import Any
 from spectralearth_build.archive.presence import require_archive
 from spectralearth_build.checking.damage import NOT_CHECKED, Damage
 from spectralearth_build.checking.rebuild import cut_again, planned_again, workshop
-from spectralearth_build.checking.verify import REPORT, verify, without_manifest
+from spectralearth_build.checking.verify import verify, without_manifest
 from spectralearth_build.cluster import Executor
 from spectralearth_build.config import Config
 from spectralearth_build.errors import ConfigError, PlanChangedError, UsageError
 from spectralearth_build.files import make_folder, move, remove, write_bytes
 from spectralearth_build.journal import refuse_half_grown
-from spectralearth_build.plan.planner import MAP, of_before
+from spectralearth_build.layout import (
+    COMMITS,
+    MANIFEST,
+    MAP,
+    PLAN,
+    REPORT,
+    STORE,
+    commit_name,
+    label_definition,
+    label_of,
+    shard_name,
+    shard_of,
+)
+from spectralearth_build.plan.planner import of_before
 from spectralearth_build.publishing.final_status import final_tables, given_up
 from spectralearth_build.publishing.publish import encoded_tables, publish
-from spectralearth_build.store import schema
-from spectralearth_build.store.commit import FOLDER as COMMITS
-from spectralearth_build.store.commit import commit_name, decode, read_all
+from spectralearth_build.store.commit import decode, read_all
 from spectralearth_build.store.failed_tiles import read_failed
-from spectralearth_build.store.labels import MEND, definition_name, label_of
-from spectralearth_build.store.manifest import MANIFEST, Entry, entry, entry_of_file, parsed
-from spectralearth_build.store.planned import PLAN, Planned, load_plan
+from spectralearth_build.store.labels import MEND
+from spectralearth_build.store.manifest import Entry, entry, entry_of_file, parsed
+from spectralearth_build.store.planned import Planned, load_plan
 from spectralearth_build.store.seal import is_sealed
 from spectralearth_build.tables import LOCATIONS, OVERLAPS, PATCHES, TILES, TUPLES
 
 PLANNED = (PLAN, OVERLAPS.file, TUPLES.file)
 TABLES = (TILES, LOCATIONS, PATCHES, OVERLAPS, TUPLES)
 FINAL = (TILES.file, LOCATIONS.file, PATCHES.file)
-_SHARD = re.compile(rf"{COMMITS}/shard-(\d+)\.json|{schema.STORE}/{schema.REFLECTANCE}/c\.(\d+)\.0\.0\.0")
 
 
 @dataclass
@@ -160,7 +169,7 @@ class _Job:
 
     def shards(self, planned: Planned) -> None:
         """Cut damaged shards again, and those whose commit record is damaged."""
-        hit = {int(found[1] or found[2]) for name in self.names if (found := _SHARD.fullmatch(name))}
+        hit = {shard for name in self.names if (shard := shard_of(name)) is not None}
         hit = {shard for shard in hit if self._known(shard)}
         todo = {
             tile: wanted
@@ -174,7 +183,7 @@ class _Job:
         for shard in (shard for tile, shards in todo.items() if tile not in failed for shard in shards):
             self._put(shard)
         self.result.refused += [
-            f"{schema.shard_name(shard)}: all its patches are retired, and their source is gone."
+            f"{shard_name(shard)}: all its patches are retired, and their source is gone."
             for shard in sorted(hit - {shard for shards in todo.values() for shard in shards})
         ]
 
@@ -218,7 +227,7 @@ class _Job:
         for name in (damage.path for damage in self.result.found if damage.kind == "FileUnknown"):
             if label_of(name) in self._labels():
                 continue
-            if name.startswith((f"{schema.STORE}/", f"{COMMITS}/")):
+            if name.startswith((f"{STORE}/", f"{COMMITS}/")):
                 remove(self.dataset / name)
                 self.result.repaired.append(name)
             else:
@@ -226,7 +235,7 @@ class _Job:
 
     def derived(self) -> None:
         """Compute again what follows from plan and commit records, unless one of these is still damaged."""
-        derived = {name for name in self.names if not _SHARD.fullmatch(name) and not label_of(name)} - {
+        derived = {name for name in self.names if shard_of(name) is None and not label_of(name)} - {
             *PLANNED,
             *FINAL,
             MAP,
@@ -246,13 +255,13 @@ class _Job:
         return {
             label
             for label in hit
-            if definition_name(label) in self.expected or (self.dataset / definition_name(label)).is_file()
+            if label_definition(label) in self.expected or (self.dataset / label_definition(label)).is_file()
         }
 
     def _known(self, shard: int) -> bool:
         """Whether it is known what a shard must be."""
         if self.expected:
-            return schema.shard_name(shard) in self.expected
+            return shard_name(shard) in self.expected
         return (self.dataset / commit_name(shard)).is_file()
 
     def _put(self, shard: int) -> None:
@@ -260,7 +269,7 @@ class _Job:
 
         Where manifest and commit record are both damaged nothing says what that is: the plan alone vouches then.
         """
-        record, file = commit_name(shard), schema.shard_name(shard)
+        record, file = commit_name(shard), shard_name(shard)
         wanted = self.expected.get(file, {}).get("sha256") or _committed(self.dataset / record)
         if wanted not in (None, entry_of_file(self.folder / file)["sha256"]):
             self.result.refused.append(

@@ -9,7 +9,8 @@ from pathlib import Path
 from spectralearth_build.checking.damage import Damage
 from spectralearth_build.checking.findings import finding
 from spectralearth_build.errors import DamagedError
-from spectralearth_build.store import schema, statistics
+from spectralearth_build.layout import shard_name
+from spectralearth_build.store import statistics
 from spectralearth_build.store.codec import checksum_of
 from spectralearth_build.store.commit import Commit
 from spectralearth_build.store.manifest import entry_of_file
@@ -41,7 +42,7 @@ def check_shard(
     Raises:
         MachineError: there are too few open files, or too little memory.
     """
-    name = schema.shard_name(commit.shard)
+    name = shard_name(commit.shard)
     everything = tuple(patches.values())
     try:
         return _check(dataset, name, commit, codec, rows, retired, patches)

@@ -32,23 +32,42 @@ from spectralearth_build.errors import ArchiveError, UsageError
 from spectralearth_build.faults import fault_of
 from spectralearth_build.files import PARTIAL
 from spectralearth_build.journal import newest
+from spectralearth_build.layout import (
+    INDEX,
+    MANIFEST,
+    PLAN,
+    REFLECTANCE,
+    REPORT,
+    ROOT,
+    STATISTICS,
+    STORE,
+    array_metadata,
+    commit_files,
+    commit_name,
+    in_work,
+    is_commit,
+    is_label_shard,
+    is_shard,
+    label_of,
+    label_shard,
+    shard_name,
+    shard_path,
+)
 from spectralearth_build.progress import track
 from spectralearth_build.publishing.coordinates import coordinates_of
-from spectralearth_build.publishing.publish import STATISTICS, statistics_document
+from spectralearth_build.publishing.publish import statistics_document
 from spectralearth_build.store import schema, statistics
-from spectralearth_build.store.commit import FOLDER, Commit, commit_name, decode
-from spectralearth_build.store.index import FILES, boxes, contents, opened_index
-from spectralearth_build.store.labels import MEND, StoredLabel, is_shard, label_of, read_labels, shard_name
-from spectralearth_build.store.manifest import MANIFEST, Entry, counts, entry_of_file, parsed
-from spectralearth_build.store.planned import PLAN, Planned, load_plan
+from spectralearth_build.store.commit import Commit, decode
+from spectralearth_build.store.index import boxes, contents, opened_index
+from spectralearth_build.store.labels import MEND, StoredLabel, read_labels
+from spectralearth_build.store.manifest import Entry, counts, entry_of_file, parsed
+from spectralearth_build.store.planned import Planned, load_plan
 from spectralearth_build.store.scratch import scratch_of
 from spectralearth_build.store.seal import is_sealed, is_sealed_page
 from spectralearth_build.tables import LABELS, LOCATIONS, PATCHES, SPLITS, TILES
 
-REPORT = "report.html"
 UNHASHED = (MANIFEST, REPORT, SPLITS.file)
 """Files that a dataset may have beside those of its manifest."""
-WORK = "work"
 _OF_PLAN = {PLAN, TILES.file, LOCATIONS.file, PATCHES.file}
 
 Files = Mapping[str, Entry]
@@ -117,11 +136,11 @@ def _verified(dataset: Path, archive: Path | None, executor: Executor | None) ->
         found += _shards(dataset, planned, commits, files, sharers)
         of_labels = dataset, planned, labels, files, changed, sharers
         found += check("LabelsWrong", LABELS.file, *of_labels, by=check_labels)
-    if not changed & set(FILES):
-        found += check("IndexWrong", FILES[0], dataset, planned, by=_index)
+    if not changed & set(INDEX):
+        found += check("IndexWrong", INDEX[0], dataset, planned, by=_index)
     if wrong:
         return sorted(found)  # what follows is computed from the tables
-    found += check("StoreWrong", schema.ROOT, dataset, planned, by=_store)
+    found += check("StoreWrong", ROOT, dataset, planned, by=_store)
     if archive is not None:
         found += _compare(dataset, archive.absolute(), planned, _shards_by_tile(planned, commits), runner)
     return sorted(found)
@@ -129,16 +148,16 @@ def _verified(dataset: Path, archive: Path | None, executor: Executor | None) ->
 
 def without_manifest(dataset: Path) -> Iterator[Damage]:
     """What commit records tell by themselves."""
-    for path in sorted((dataset / FOLDER).glob("shard-*.json")):
+    for path in commit_files(dataset):
         name = path.relative_to(dataset).as_posix()
         yield from examined("FileChanged", name, partial(_by_itself, dataset, path))
 
 
 def _by_itself(dataset: Path, record: Path) -> Iterator[Damage]:
     commit = decode(record.read_bytes())
-    shard = schema.shard_path(dataset, commit.shard)
+    shard = shard_path(dataset, commit.shard)
     if not shard.is_file() or entry_of_file(shard)["sha256"] != commit.sha256:
-        yield Damage("FileChanged", schema.shard_name(commit.shard), "It is not as committed.")
+        yield Damage("FileChanged", shard_name(commit.shard), "It is not as committed.")
 
 
 def _published(dataset: Path) -> bytes:
@@ -169,7 +188,7 @@ def _files(dataset: Path, files: Files) -> Iterator[Damage]:
     allowed = {*files, *UNHASHED, *_unpublished(dataset)}
     for path in sorted(dataset.rglob("*")):
         name = path.relative_to(dataset).as_posix()
-        passing = name.startswith(f"{WORK}/") or path.suffix == PARTIAL
+        passing = in_work(name) or path.suffix == PARTIAL
         if path.is_file() and name not in allowed and not passing:
             stopped = f" If `pair` was stopped: {MEND}" if label_of(name) else ""
             yield Damage("FileUnknown", name, f"The manifest does not list it.{stopped}")
@@ -183,7 +202,7 @@ def _file(dataset: Path, name: str, expected: Entry) -> Iterator[Damage]:
     elif path.stat().st_size != expected["bytes"]:
         size = path.stat().st_size
         yield Damage("FileChanged", name, f"It has {size} bytes, the manifest says {expected['bytes']}.")
-    elif not _is_shard(name) and not is_shard(name) and entry_of_file(path) != expected:
+    elif not is_shard(name) and not is_label_shard(name) and entry_of_file(path) != expected:
         yield Damage("FileChanged", name, "Its SHA-256 is not that of the manifest.")
 
 
@@ -199,21 +218,16 @@ def _unpublished(dataset: Path) -> Iterator[str]:
         shards = range(last["first_shard"] + last["shards"])
     except (TypeError, LookupError):
         return
-    yield from (name for shard in shards for name in (schema.shard_name(shard), commit_name(shard)))
-
-
-def _is_shard(name: str) -> bool:
-    return name.startswith(f"{schema.STORE}/{schema.REFLECTANCE}/{schema.CHUNK_PREFIX}")
+    yield from (name for shard in shards for name in (shard_name(shard), commit_name(shard)))
 
 
 def _with_patches(damage: Damage, planned: Planned) -> Damage:
     """Damage of a shard as a whole (missing, of another length) with the patches in it."""
-    label = label_of(damage.path) if is_shard(damage.path) else ""
-    if not (_is_shard(damage.path) or label) or damage.kind == "FileUnknown":
+    label = label_of(damage.path) if is_label_shard(damage.path) else ""
+    if not (is_shard(damage.path) or label) or damage.kind == "FileUnknown":
         return damage
     of_shard = (
-        planned.patches["shard"].map(partial(shard_name, label) if label else schema.shard_name)
-        == damage.path
+        planned.patches["shard"].map(partial(label_shard, label) if label else shard_name) == damage.path
     )
     hit = planned.patches[of_shard & planned.patches["status"].isin(["written", "retired"])]
     return replace(damage, patches=tuple(hit["patch_id"]))
@@ -223,7 +237,7 @@ def _commits(dataset: Path, files: Files) -> list[Commit]:
     """The readable records that the manifest lists; what is wrong with their files is reported elsewhere."""
     commits = []
     for name in files:
-        if name.startswith(f"{FOLDER}/") and not label_of(name):
+        if is_commit(name):
             try:
                 commits.append(decode((dataset / name).read_bytes()))
             except (OSError, ValueError):
@@ -275,11 +289,11 @@ def _shards(
             complete = complete and not outcome.damages
             whole += outcome.statistics
     for commit in commits:
-        name = schema.shard_name(commit.shard)
+        name = shard_name(commit.shard)
         if files.get(name) != {"bytes": commit.size, "sha256": commit.sha256}:
             yield Damage("CountsWrong", commit.name, f"It and the manifest differ on {name}.")
-    known = {schema.shard_name(commit.shard) for commit in commits}
-    for name in (name for name in files if _is_shard(name) and name not in known):
+    known = {shard_name(commit.shard) for commit in commits}
+    for name in (name for name in files if is_shard(name) and name not in known):
         if (dataset / name).is_file() and entry_of_file(dataset / name) != files[name]:
             yield _with_patches(Damage("FileChanged", name, "It has no commit record either."), planned)
     if complete and _json(dataset / STATISTICS) != statistics_document(whole):
@@ -291,20 +305,20 @@ def _index(dataset: Path, planned: Planned) -> Iterator[Damage]:
     with scratch_of(dataset) as scratch, opened_index(dataset, scratch) as index:
         held = contents(index)
     if held != sorted(boxes(list(planned.locations.geometry))):
-        yield Damage("IndexWrong", FILES[0], f"It does not hold the boxes of {LOCATIONS.file}.")
+        yield Damage("IndexWrong", INDEX[0], f"It does not hold the boxes of {LOCATIONS.file}.")
 
 
 def _store(dataset: Path, planned: Planned) -> Iterator[Damage]:
     """Metadata and coordinates of the store, as zarr reads them, against plan and tables."""
     coordinates = coordinates_of(planned, planned.patches)
     reflectance = schema.reflectance_document(*planned.layout)
-    root = zarr.open_group(dataset / schema.STORE, mode="r", use_consolidated=True)
+    root = zarr.open_group(dataset / STORE, mode="r", use_consolidated=True)
     for name, expected in coordinates.items():
         values = np.asarray(root[name][...])  # type: ignore[index]
         if not np.array_equal(values, expected.values, equal_nan=values.dtype.kind == "f"):
-            yield Damage("StoreWrong", f"{schema.STORE}/{name}", "Its values are not those of the tables.")
-    if _json(dataset / schema.STORE / schema.REFLECTANCE / "zarr.json") != reflectance:
-        yield Damage("StoreWrong", schema.REFLECTANCE, "Its metadata is not that of the plan.")
+            yield Damage("StoreWrong", f"{STORE}/{name}", "Its values are not those of the tables.")
+    if _json(dataset / array_metadata(REFLECTANCE)) != reflectance:
+        yield Damage("StoreWrong", REFLECTANCE, "Its metadata is not that of the plan.")
 
 
 def _compare(

@@ -131,9 +131,9 @@ def _by_label(texts: list[str], labels: Iterable[str], default: str, option: str
 
 def _pair(folder: Path, requests: list[Request], executor: Executor, anew: bool) -> int:
     from spectralearth_build.labels.pair import pair as run
+    from spectralearth_build.layout import REPORT
     from spectralearth_build.pipeline import report
     from spectralearth_build.progress import say
-    from spectralearth_build.report.page import REPORT
 
     done = run(folder, requests, executor, anew)
     if any(done.shards.values()) and (folder / REPORT).is_file():
@@ -159,9 +159,9 @@ def _pair(folder: Path, requests: list[Request], executor: Executor, anew: bool)
 
 def _drop(folder: Path, label: str) -> int:
     from spectralearth_build.labels.pair import drop
+    from spectralearth_build.layout import REPORT
     from spectralearth_build.pipeline import report
     from spectralearth_build.progress import say
-    from spectralearth_build.report.page import REPORT
 
     drop(folder, label)
     if (folder / REPORT).is_file():

@@ -7,14 +7,8 @@ from pathlib import Path
 
 from spectralearth_build.cutting.retry import NEIGHBOUR
 from spectralearth_build.files import remove, write_bytes
-from spectralearth_build.store.commit import FOLDER as COMMITS
+from spectralearth_build.layout import APPEALS, COMMITS, FAILED, SCANNED
 from spectralearth_build.store.commit import decode
-from spectralearth_build.store.failed_tiles import FOLDER as FAILED
-
-RECORDS = "work/scan"
-"""What scan remembers of each product."""
-APPEALS = "work/appeals.json"
-"""Failures of cut that are to be tried again."""
 
 
 def retry_quarantined(dataset: Path) -> int:
@@ -24,7 +18,7 @@ def retry_quarantined(dataset: Path) -> int:
     because a neighbour could not be read. Results of cut stay until the tiles have been cut again, so a run that is
     refused before that changes nothing that was published.
     """
-    records = [path for path in (dataset / RECORDS).glob("*.json") if _is_quarantine(path)]
+    records = [path for path in (dataset / SCANNED).glob("*.json") if _is_quarantine(path)]
     verdicts = [*(dataset / FAILED).glob("*.json")]
     verdicts += [path for path in (dataset / COMMITS).glob("*.json") if _lacks_a_neighbour(path)]
     for path in records:

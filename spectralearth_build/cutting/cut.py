@@ -32,24 +32,22 @@ from spectralearth_build.cutting.task import Tasks, TileTask
 from spectralearth_build.errors import ContentChangedError, PlanChangedError, ProductError
 from spectralearth_build.files import delete_partials, remove
 from spectralearth_build.journal import recover
+from spectralearth_build.layout import ROOT, SCRATCH, commit_name, failed_note, shard_name, shard_path
 from spectralearth_build.plan.fingerprint import inputs_of, tile_changes
 from spectralearth_build.progress import track
 from spectralearth_build.publishing import publish
 from spectralearth_build.store import statistics
 from spectralearth_build.store.codec import PATCH_SHAPE, Patch, checksum_of, encode_patch
-from spectralearth_build.store.commit import Commit, Skipped, commit_name, read_all
+from spectralearth_build.store.commit import Commit, Skipped, read_all
 from spectralearth_build.store.failed_tiles import FailedTile, failed_path, read_failed, stamp
 from spectralearth_build.store.manifest import published_files
 from spectralearth_build.store.planned import Planned, PlannedPatch, load_plan
-from spectralearth_build.store.schema import ROOT, shard_name, shard_path
-from spectralearth_build.store.scratch import SCRATCH
 from spectralearth_build.store.shard import write_shard
 from spectralearth_build.store.statistics import BandStatistics
 from spectralearth_build.texts import changes, listed
 from spectralearth_build.threads import cores, in_order, workers
 
 STAGE = "cut"
-WORK = "work"
 CHANGED = ContentChangedError.__name__
 AHEAD = 2
 """Encoded patches that may wait for the writer."""
@@ -140,7 +138,7 @@ def _cut_all(
                 if outcome.error_class == CHANGED:
                     changed.append(tile_id)
                     for path in products[tile_id]:
-                        forget_record(dataset / WORK, path)
+                        forget_record(dataset, path)
             else:
                 remove(failed_path(dataset, tile_id))
                 decoded += outcome.decoded
@@ -258,7 +256,7 @@ def _outstanding(archive: Path, dataset: Path, planned: Planned) -> dict[str, li
         missing = [
             s for s in shards if s not in commits or commits[s].name in appealed or readable.now(commits[s])
         ]
-        note = failed_path(dataset, tile_id).relative_to(dataset).as_posix()
+        note = failed_note(tile_id)
         if missing and tile_id in failed and note not in appealed and not readable.again(failed[tile_id]):
             missing = [s for s in missing if s in commits]
         if missing:

@@ -13,10 +13,10 @@ from spectralearth_build.archive.disk import require_whole
 from spectralearth_build.archive.names import IMAGE
 from spectralearth_build.archive.product import open_product
 from spectralearth_build.errors import ProductError, is_lasting
+from spectralearth_build.layout import SCRATCH
 from spectralearth_build.store.commit import Commit
 from spectralearth_build.store.failed_tiles import FailedTile, stamp
 from spectralearth_build.store.planned import Planned
-from spectralearth_build.store.scratch import SCRATCH
 
 NEIGHBOUR = re.compile(r"(\S+) cannot be read: (\w+)")
 """The reason of a patch that was skipped for a neighbour: the tile, and the class of the error."""

@@ -22,11 +22,11 @@ from spectralearth_build.archive.unpack_cache import Shelf
 from spectralearth_build.cutting.compose import Pixels
 from spectralearth_build.cutting.task import SourceTile, TileTask
 from spectralearth_build.errors import ContentChangedError, MissingFileError, ProductError
+from spectralearth_build.layout import SCRATCH
 from spectralearth_build.overlap.lattice import Box
 from spectralearth_build.overlap.resample import source_grid, support
 from spectralearth_build.store.codec import Patch
 from spectralearth_build.store.planned import PlannedPatch
-from spectralearth_build.store.scratch import SCRATCH
 
 
 @dataclass(frozen=True)

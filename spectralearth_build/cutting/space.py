@@ -10,8 +10,7 @@ from dask.utils import format_bytes
 
 from spectralearth_build.errors import OutOfSpaceError
 from spectralearth_build.journal import newest
-from spectralearth_build.store.planned import PLAN
-from spectralearth_build.store.schema import CHUNK_PREFIX, REFLECTANCE, STORE
+from spectralearth_build.layout import PLAN, shard_files, shard_of
 
 
 def check_space(dataset: Path) -> None:
@@ -36,6 +35,8 @@ def outstanding_bytes(dataset: Path) -> int:
     """About how much cut has still to write, by the plan's estimate."""
     plan = json.loads(newest(dataset, PLAN).read_bytes())
     first = plan["generations"][-1]["first_shard"]
-    shards = (dataset / STORE / REFLECTANCE).glob(f"{CHUNK_PREFIX}*.0.0.0")
-    written = sum(path.stat().st_size for path in shards if int(path.name.split(".")[1]) >= first)
+    files = {path: shard_of(path.relative_to(dataset).as_posix()) for path in shard_files(dataset)}
+    written = sum(
+        path.stat().st_size for path, shard in files.items() if shard is not None and shard >= first
+    )
     return max(0, int(plan["estimate"]["stored_bytes"]) - written)

@@ -27,13 +27,13 @@ from spectralearth_build.dataset.consistency import Proof
 from spectralearth_build.dataset.reading import told
 from spectralearth_build.dataset.select import Date, TimeRange
 from spectralearth_build.errors import DamagedError, UsageError, require_utf8
+from spectralearth_build.layout import MANIFEST, REFLECTANCE, ROOT, STORE, shard_name
 from spectralearth_build.overlap.lattice import ORIGIN, PIXEL, WINDOW
 from spectralearth_build.storage import attach
 from spectralearth_build.storage.url import Remote, parse
 from spectralearth_build.store.codec import NODATA  # this import makes zarr know the band-delta codec
 from spectralearth_build.store.index import Bounds
-from spectralearth_build.store.manifest import MANIFEST
-from spectralearth_build.store.schema import REFLECTANCE, ROOT, SCALE, STORE, shard_name
+from spectralearth_build.store.schema import SCALE
 from spectralearth_build.tables import LOCATIONS, PATCHES, TILES
 
 

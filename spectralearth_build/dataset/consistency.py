@@ -16,10 +16,10 @@ import numpy.typing as npt
 
 from spectralearth_build.columns import Table
 from spectralearth_build.errors import DamagedError
+from spectralearth_build.layout import MANIFEST, PLAN
 from spectralearth_build.storage.url import Remote
 from spectralearth_build.store.codec import checksum_of
-from spectralearth_build.store.manifest import MANIFEST, listed
-from spectralearth_build.store.planned import PLAN
+from spectralearth_build.store.manifest import listed
 
 AGAIN = "Files were mixed up. Copy the dataset again, or run `repair DATASET --archive ARCHIVE`."
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spectralearth_build.errors import DamagedError, UsageError
+from spectralearth_build.layout import MANIFEST, ROOT
 from spectralearth_build.storage.staging import staging_folder
 from spectralearth_build.storage.url import Remote
-from spectralearth_build.store.manifest import MANIFEST, entry, entry_of_file
-from spectralearth_build.store.schema import ROOT
+from spectralearth_build.store.manifest import entry, entry_of_file
 
 if TYPE_CHECKING:
     from zarr.storage import ObjectStore

@@ -13,13 +13,13 @@ from spectralearth_build.errors import BuildError
 from spectralearth_build.files import write_bytes
 from spectralearth_build.labels.define import Given, Request
 from spectralearth_build.labels.pair import pair
+from spectralearth_build.layout import ROOT
 from spectralearth_build.lock import alone
 from spectralearth_build.pipeline import build
 from spectralearth_build.progress import counting
 from spectralearth_build.signals import is_stopped, raise_if_stopped
 from spectralearth_build.split.recipe import Recipe
 from spectralearth_build.split.steps import split_dataset
-from spectralearth_build.store.schema import ROOT
 from spectralearth_build.synthetic.archive import ArchiveOptions, synthesize
 from spectralearth_build.synthetic.land_cover import areas_of_dataset, land_cover
 from spectralearth_build.tables import SPLITS

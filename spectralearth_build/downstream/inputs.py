@@ -11,11 +11,8 @@ from spectralearth_build.downstream.grid import Inputs, weight_files
 from spectralearth_build.downstream.grid_config import GridConfig
 from spectralearth_build.errors import UsageError
 from spectralearth_build.labels.classes import nomenclature
+from spectralearth_build.layout import MANIFEST, REFLECTANCE, STATISTICS, STORE, label_of
 from spectralearth_build.loader.source import Source, source_of
-from spectralearth_build.publishing.publish import STATISTICS
-from spectralearth_build.store.labels import label_of
-from spectralearth_build.store.manifest import MANIFEST
-from spectralearth_build.store.schema import REFLECTANCE, STORE
 from spectralearth_build.tables import SPLITS
 
 _PIXELS = f"{STORE}/{REFLECTANCE}/"

@@ -23,8 +23,8 @@ from spectralearth_build.evaluate.task_config import EvaluateConfig, Task
 from spectralearth_build.labels import class_counts as summary
 from spectralearth_build.labels.classes import IGNORE, LabelClass
 from spectralearth_build.labels.read import LabelSet, open_labels
+from spectralearth_build.layout import MANIFEST
 from spectralearth_build.overlap.lattice import WINDOW
-from spectralearth_build.store.manifest import MANIFEST
 
 PARTS = ("train", "val", "test")
 Summary = Callable[[npt.NDArray[np.uint8]], npt.NDArray[Any]]

@@ -25,13 +25,13 @@ from spectralearth_build.export.pixels import Pixels
 from spectralearth_build.export.selection import Filters, Part, Selection, select_patches
 from spectralearth_build.export.target import Entries, Target
 from spectralearth_build.export.webdataset import WebDataset
+from spectralearth_build.layout import MANIFEST, PATCHES, TILES
 from spectralearth_build.lock import alone
 from spectralearth_build.progress import say, track
-from spectralearth_build.store.manifest import MANIFEST, entry_of_file, versions
+from spectralearth_build.store.manifest import entry_of_file, versions
 from spectralearth_build.texts import counted
 
 FORMATS = ("webdataset", "litdata", "geotiff", "numpy", "hf")
-PATCHES, TILES = "patches.parquet", "tiles.parquet"
 
 
 @dataclass(frozen=True)

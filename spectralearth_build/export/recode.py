@@ -21,16 +21,26 @@ from spectralearth_build.cluster import Executor, Failure
 from spectralearth_build.cluster.inline import InlineExecutor
 from spectralearth_build.errors import DamagedError, UsageError
 from spectralearth_build.files import delete_partials, write_bytes
+from spectralearth_build.layout import (
+    COMMITS,
+    MANIFEST,
+    PLAN,
+    ROOT,
+    STORE,
+    is_commit,
+    is_label_shard,
+    shard_name,
+    shard_path,
+)
 from spectralearth_build.lock import alone
 from spectralearth_build.plan.estimates import STORED_SHARE
 from spectralearth_build.progress import track
 from spectralearth_build.publishing.publish import store_files
-from spectralearth_build.store import schema
 from spectralearth_build.store.codec import PATCH_SHAPE, PRESETS, checksum_of, decode_into, encode_patch
-from spectralearth_build.store.commit import FOLDER, Commit, decode, json_bytes, read_all
-from spectralearth_build.store.labels import MEND, is_shard, label_of, read_labels
-from spectralearth_build.store.manifest import MANIFEST, counts, entry, manifest_document
-from spectralearth_build.store.planned import PLAN, Planned, load_plan
+from spectralearth_build.store.commit import Commit, decode, json_bytes, read_all
+from spectralearth_build.store.labels import MEND, read_labels
+from spectralearth_build.store.manifest import counts, entry, manifest_document
+from spectralearth_build.store.planned import Planned, load_plan
 from spectralearth_build.store.seal import sealed
 from spectralearth_build.store.shard import ShardReader, write_shard
 from spectralearth_build.tables import LABELS, LOCATIONS, OVERLAPS, PATCHES, SPLITS, TILES, TUPLES
@@ -81,13 +91,13 @@ def recode(dataset: Path, target: Path, codec: str, executor: Executor | None = 
         planned = load_plan(target)
         _copy_masks(dataset, target, planned)
         _copy_labels(dataset, target, planned, manifest["files"])
-        before = [decode((dataset / name).read_bytes()) for name in manifest["files"] if _is_commit(name)]
+        before = [decode((dataset / name).read_bytes()) for name in manifest["files"] if is_commit(name)]
         there = read_all(target, planned.plan_of)
         waiting = {f"shard-{c.shard}": c for c in before if c.shard not in there}
         for key, failure in _run(dataset, target, planned, waiting, codec, executor or InlineExecutor()):
             raise DamagedError(
                 f"It cannot be recoded: {failure.message}",
-                dataset / schema.shard_name(waiting[key].shard),
+                dataset / shard_name(waiting[key].shard),
                 "Run `verify` on the dataset, then the same command again.",
             )
         after = _publish(target, planned, manifest)
@@ -110,12 +120,12 @@ def recode_shard(
     Raises:
         DamagedError: a patch cannot be read, or does not come back as it was.
     """
-    reader = ShardReader(schema.shard_path(dataset, commit.shard), rows)
+    reader = ShardReader(shard_path(dataset, commit.shard), rows)
     first = commit.shard * rows
     if [first + row for row in reader.rows()] != list(commit.rows):
         raise DamagedError("It holds other rows than its commit record says.", reader.path)
     proofs = {row - first: checksum for row, checksum in commit.checksums.items()}
-    written = write_shard(schema.shard_path(target, commit.shard), rows, _patches(reader, codecs, proofs))
+    written = write_shard(shard_path(target, commit.shard), rows, _patches(reader, codecs, proofs))
     replace(commit, plan=planned_as, size=written.size, sha256=written.sha256).write(target)
 
 
@@ -153,8 +163,8 @@ def _run(
 def _manifest(dataset: Path) -> dict[str, Any]:
     try:
         manifest: dict[str, Any] = json.loads((dataset / MANIFEST).read_bytes())
-        if not (dataset / schema.ROOT).is_file():
-            raise FileNotFoundError(schema.ROOT)
+        if not (dataset / ROOT).is_file():
+            raise FileNotFoundError(ROOT)
     except (OSError, ValueError) as error:
         raise UsageError("The dataset is not finished.", dataset, "Run `cut`, or `build`, first.") from error
     return manifest
@@ -190,15 +200,9 @@ def _check_target(dataset: Path, target: Path, plan: bytes) -> None:
         )
 
 
-def _is_commit(name: str) -> bool:
-    return name.startswith(f"{FOLDER}/") and not label_of(name)
-
-
 def _kept(manifest: dict[str, Any]) -> list[str]:
     """Files that stay as they are: tables, statistics, index, map."""
-    return [
-        n for n in manifest["files"] if n != PLAN and not n.startswith((f"{FOLDER}/", f"{schema.STORE}/"))
-    ]
+    return [n for n in manifest["files"] if n != PLAN and not n.startswith((f"{COMMITS}/", f"{STORE}/"))]
 
 
 def _copy(dataset: Path, target: Path, name: str, expected: dict[str, Any], remedy: str = "") -> None:
@@ -224,7 +228,7 @@ def _copy_labels(dataset: Path, target: Path, planned: Planned, files: dict[str,
     Raises:
         DamagedError: a shard or its record is missing or not what was published.
     """
-    lost = {name for name in files if is_shard(name)}
+    lost = {name for name in files if is_label_shard(name)}
     for name in sorted(lost):
         _copy(dataset, target, name, files[name], MEND)
     for label in read_labels(dataset, load_plan(dataset).plan_of):
@@ -244,8 +248,8 @@ def _publish(target: Path, planned: Planned, old: dict[str, Any]) -> int:
     files |= store_files(planned, planned.tables[PATCHES.file], labels)
     numbers = counts(planned, planned.tables, commits, labels)
     manifest = json_bytes(sealed(manifest_document(planned, numbers, files, commits, target, labels)))
-    root = files.pop(schema.ROOT)
-    for name, data in {**files, MANIFEST: manifest, schema.ROOT: root}.items():
+    root = files.pop(ROOT)
+    for name, data in {**files, MANIFEST: manifest, ROOT: root}.items():
         write_bytes(target / name, data)
     size: int = numbers["store"]["shard_bytes"]
     return size

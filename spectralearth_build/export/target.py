@@ -18,10 +18,10 @@ from spectralearth_build.errors import DamagedError, OutOfSpaceError, UsageError
 from spectralearth_build.export.format import readable
 from spectralearth_build.export.selection import Part
 from spectralearth_build.files import delete_partials, move, write_bytes
+from spectralearth_build.layout import MANIFEST
 from spectralearth_build.store.manifest import entry, entry_of_file
 from spectralearth_build.texts import changes, listed
 
-MANIFEST = "manifest.json"
 UNFINISHED = ".unfinished"
 _IDENTITY = ".export.json"
 _RECORDS = ".parts"

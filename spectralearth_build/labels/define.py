@@ -14,8 +14,9 @@ from spectralearth_build.labels.classes import NOMENCLATURES, LabelClass, Nomenc
 from spectralearth_build.labels.resample import RULES
 from spectralearth_build.labels.source import Kind, Source, open_source
 from spectralearth_build.labels.years import YEAR_RULES
+from spectralearth_build.layout import LABEL_NAME
 from spectralearth_build.progress import track
-from spectralearth_build.store.labels import NAME, Definition, LabelSource
+from spectralearth_build.store.labels import Definition, LabelSource
 from spectralearth_build.store.manifest import entry_of_file
 
 AUTO = "auto"
@@ -53,7 +54,7 @@ class Request:
     """Least share of labelled pixels; patches with less are left out."""
 
     def __post_init__(self) -> None:
-        if not NAME.fullmatch(self.label):
+        if not LABEL_NAME.fullmatch(self.label):
             raise UsageError(
                 f"'{self.label}' cannot be the name of a label.",
                 remedy="Use small letters, digits and underscores, a letter first, 32 at most.",

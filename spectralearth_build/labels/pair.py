@@ -26,6 +26,7 @@ from spectralearth_build.labels.define import Given, Request, define, kind_of
 from spectralearth_build.labels.patch import PairTask, Place, pair_shards
 from spectralearth_build.labels.reach import reach
 from spectralearth_build.labels.source import Kind, open_source
+from spectralearth_build.layout import LABEL_NAME, MANIFEST, ROOT, label_definition, label_record, label_shard
 from spectralearth_build.overlap.lattice import ORIGIN, PIXEL
 from spectralearth_build.progress import track
 from spectralearth_build.publishing.final_status import given_up
@@ -34,19 +35,13 @@ from spectralearth_build.store.commit import Commit, read_all
 from spectralearth_build.store.failed_tiles import read_failed
 from spectralearth_build.store.label_arrays import is_whole
 from spectralearth_build.store.labels import (
-    NAME,
     Definition,
     LabelRecord,
     decode_definition,
-    definition_name,
     made_of,
-    record_name,
     records_of,
-    shard_name,
 )
-from spectralearth_build.store.manifest import MANIFEST
 from spectralearth_build.store.planned import Planned, load_plan
-from spectralearth_build.store.schema import ROOT
 from spectralearth_build.tables import LABELS
 from spectralearth_build.texts import counted, listed
 
@@ -112,9 +107,9 @@ def drop(dataset: Path, label: str) -> None:
         UsageError: there is none of that name, or the dataset is not finished.
     """
     _opened(dataset, InlineExecutor())
-    path = dataset / definition_name(label)
+    path = dataset / label_definition(label)
     # Where an earlier run was stopped, the definition may be gone and its records not.
-    if not NAME.fullmatch(label) or not (path.is_file() or made_of(dataset, label)):
+    if not LABEL_NAME.fullmatch(label) or not (path.is_file() or made_of(dataset, label)):
         known = ", ".join(sorted(p.stem for p in path.parent.glob("*.json"))) or "none"
         raise UsageError(f"There is no label '{label}'; there are: {known}.", dataset, "Name one of them.")
     remove(dataset / ROOT)
@@ -134,7 +129,7 @@ class _Work:
 
     def refuse_others(self, definition: Definition) -> None:
         """Refuse to mix labels of one name that are of different making."""
-        path = self.dataset / definition_name(definition.label)
+        path = self.dataset / label_definition(definition.label)
         try:
             changed = definition.differences(decode_definition(path.read_bytes()))
         except (FileNotFoundError, ValueError):  # missing or damaged: the records know its id
@@ -162,9 +157,9 @@ class _Work:
 
     def prepare(self, definition: Definition, todo: list[int]) -> None:
         """Write the definition and delete records that are to be made anew; the root is away while one is missing."""
-        path = self.dataset / definition_name(definition.label)
+        path = self.dataset / label_definition(definition.label)
         defined = path.is_file() and path.read_bytes() == definition.data
-        names = (f(definition.label, shard) for shard in todo for f in (record_name, shard_name))
+        names = (f(definition.label, shard) for shard in todo for f in (label_record, label_shard))
         stale = [self.dataset / name for name in names if (self.dataset / name).is_file()]
         if stale or (path.is_file() and not defined):
             remove(self.dataset / ROOT)

@@ -19,7 +19,8 @@ from spectralearth_build.labels import class_counts as summary
 from spectralearth_build.labels.classes import LabelClass, Nomenclature
 from spectralearth_build.labels.classes import nomenclature as named
 from spectralearth_build.labels.define import nomenclature_of
-from spectralearth_build.store.labels import MEND, PREFIX, Definition, decode_definition, shard_name
+from spectralearth_build.layout import LABEL_PREFIX, label_shard
+from spectralearth_build.store.labels import MEND, Definition, decode_definition
 from spectralearth_build.tables import LABELS
 
 _TOGETHER = 256
@@ -45,10 +46,12 @@ def open_labels(dataset: str | Path | Dataset, name: str, nomenclature: str | No
         ((8, 128, 128), (8, 19))
     """
     opened = dataset if isinstance(dataset, Dataset) else open_dataset(dataset)
-    array = opened.store.get(f"{PREFIX}{name}")
+    array = opened.store.get(f"{LABEL_PREFIX}{name}")
     if not isinstance(array, zarr.Array):
         known = sorted(
-            key.removeprefix(PREFIX) for key in opened.store.array_keys() if key.startswith(PREFIX)
+            key.removeprefix(LABEL_PREFIX)
+            for key in opened.store.array_keys()
+            if key.startswith(LABEL_PREFIX)
         )
         listed = f"There are: {', '.join(known)}." if known else "Make labels with `pair`."
         raise UsageError(f"There is no label '{name}'.", opened.path, listed)
@@ -119,7 +122,7 @@ class LabelSet:
         together = (self.array.shards or self.array.chunks)[0]
         proofs = self.table.set_index("store_row")["checksum"].reindex(wanted)
         for row, checksum, each in zip(wanted.tolist(), proofs, values, strict=True):
-            shard = shard_name(self.name, row // together)
+            shard = label_shard(self.name, row // together)
             self.dataset.proof.require(shard, row, checksum, each)
         return values if self.kind == "continuous" else self.nomenclature.indices(values)
 

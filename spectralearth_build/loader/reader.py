@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from spectralearth_build.errors import BuildError, DamagedError, UsageError
 from spectralearth_build.faults import fault_of
+from spectralearth_build.layout import ZARR
 from spectralearth_build.loader.layout import Layout, layout_of
 from spectralearth_build.loader.source import FileSource, ObjectSource, Source, source_of
 from spectralearth_build.store.codec import (
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
 INDEX_BYTES = 64 << 20
 """Memory for indices of shards; it holds those of four million rows."""
-METADATA = "zarr.json"
 
 
 class Reader(Protocol):
@@ -72,9 +72,9 @@ def open_reader(array: str | Path) -> Reader:
         DamagedError: there is no such array, or its metadata cannot be understood.
     """
     source = source_of(array)
-    where = source.where(METADATA)
+    where = source.where(ZARR)
     try:
-        document = json.loads(source.whole(METADATA))
+        document = json.loads(source.whole(ZARR))
     except FileNotFoundError:
         store = source.folder.parent if isinstance(source, FileSource) else None
         if store is not None and not store.is_dir():

@@ -16,12 +16,12 @@ from spectralearth_build.arguments import whole
 from spectralearth_build.dataset.access import Dataset, open_dataset
 from spectralearth_build.dataset.select import TimeRange
 from spectralearth_build.errors import DamagedError, UsageError
+from spectralearth_build.layout import REFLECTANCE, STORE, shard_name
 from spectralearth_build.loader.order import keys
 from spectralearth_build.loader.reader import Reader, open_reader
 from spectralearth_build.loader.series import RULES, Rule, choose
 from spectralearth_build.store.codec import Patch
 from spectralearth_build.store.index import Bounds
-from spectralearth_build.store.schema import REFLECTANCE, STORE, shard_name
 from spectralearth_build.tables import PATCHES
 
 Chosen = tuple[int, ...]

@@ -27,6 +27,7 @@ from spectralearth_build.journal import (
     replaced_together,
     table_folder,
 )
+from spectralearth_build.layout import MAP, PLAN, committed_shards
 from spectralearth_build.plan.assemble import PlanTables, assemble
 from spectralearth_build.plan.candidates import candidates, leave_out, reject_poor
 from spectralearth_build.plan.estimates import Estimate, duration, estimate, readable
@@ -54,8 +55,6 @@ from spectralearth_build.plan.tasks import run_tasks
 from spectralearth_build.tables import LOCATIONS, OVERLAPS, PATCHES, TILES, TUPLES
 from spectralearth_build.texts import counted, listed
 
-FILE = "plan.json"
-MAP = "plan.png"
 PLANNED = (OVERLAPS, TUPLES, LOCATIONS, PATCHES, TILES)
 
 
@@ -109,11 +108,11 @@ def plan(dataset: Path, config: Config, executor: Executor) -> Plan:
     recover(dataset)
     tiles = TILES.read(newest(dataset, TILES.file).parent)
     inputs = inputs_of(config, tiles)
-    record = _record(newest(dataset, FILE))
+    record = _record(newest(dataset, PLAN))
     if record is not None and record["inputs"] == inputs:
         return _plan_of(record, fresh=False)
     folder, before = plan_in_use(dataset), Before()
-    record = _record(folder / FILE) if folder else None
+    record = _record(folder / PLAN) if folder else None
     if folder and record is not None:
         before = Before(record["inputs"], tuple(record["generations"]), read_tables(folder))
         if before.inputs == inputs:
@@ -136,7 +135,7 @@ def plan(dataset: Path, config: Config, executor: Executor) -> Plan:
     with replaced_together(dataset) as folder:
         for table, frame in zip(PLANNED, (*vars(tables).values(), judged), strict=True):
             table.write(frame, folder, plans)
-        write_bytes(folder / FILE, _encoded(record))
+        write_bytes(folder / PLAN, _encoded(record))
     return _plan_of(record, fresh=True)
 
 
@@ -163,7 +162,7 @@ def refuse_other_settings(dataset: Path, config: Config) -> None:
         ConfigError: the region file cannot be read.
     """
     settings, folder = settings_of(config), plan_in_use(dataset)
-    record = _record(folder / FILE) if folder else None
+    record = _record(folder / PLAN) if folder else None
     if record is not None:
         old = record["inputs"]
         _refuse(Before(old), old | {"settings": settings}, config.plan.replace_versions, dataset)
@@ -212,7 +211,7 @@ def _cut_of(tiles: Collection[str], patches: pa.Table, dataset: Path) -> bool:
 
 def _cut(patches: pa.Table, dataset: Path) -> Flags:
     """Which patches may have been cut: bool, one a row."""
-    committed = [int(path.stem.rpartition("-")[2]) for path in (dataset / "commits").glob("shard-*.json")]
+    committed = committed_shards(dataset)
     inside = pc.is_in(patches["shard"], pa.array(committed, pa.int64())).to_numpy()
     skipped = pc.equal(patches["status"], "skipped").to_numpy()
     return np.asarray(inside & ~skipped, np.bool_)

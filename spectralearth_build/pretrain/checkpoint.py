@@ -17,11 +17,12 @@ from torch import Tensor, nn
 from spectralearth_build.errors import UsageError
 from spectralearth_build.faults import fault_of
 from spectralearth_build.files import PARTIAL, move, replacing, write_bytes
+from spectralearth_build.layout import MANIFEST, TILES
 from spectralearth_build.texts import changes, listed
 
 NETWORKS, STATE = "networks.safetensors", "state.pt"
 SETTINGS = "settings.json"
-OTHERS = ("encoder.safetensors", "log.csv", "manifest.json", "tiles.parquet")
+OTHERS = ("encoder.safetensors", "log.csv", MANIFEST, TILES)
 """Files of a finished run and of a dataset: where one of them lies, no new run begins."""
 KEPT = 2
 

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from spectralearth_build.errors import UsageError
+from spectralearth_build.layout import STATISTICS
 from spectralearth_build.loader import Loader
 from spectralearth_build.loader.source import source_of
 from spectralearth_build.pretrain import checkpoint
@@ -117,7 +118,7 @@ def spectra_of(dataset: str | Path) -> Spectra:
         UsageError: there are none.
     """
     try:
-        document = json.loads(source_of(dataset).whole("statistics.json"))
+        document = json.loads(source_of(dataset).whole(STATISTICS))
         nm, mean, std = (tuple(map(float, document[name])) for name in ("wavelength_nm", "mean", "std"))
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise UsageError(

@@ -20,24 +20,38 @@ from spectralearth_build.archive.bands import nominal
 from spectralearth_build.errors import DamagedError
 from spectralearth_build.files import delete_partials, remove, write_bytes
 from spectralearth_build.journal import forget_waiting, newest
+from spectralearth_build.layout import (
+    COMMITS,
+    LABEL_PREFIX,
+    MANIFEST,
+    MAP,
+    PLAN,
+    REFLECTANCE,
+    ROOT,
+    STATISTICS,
+    STORE,
+    array_metadata,
+    label_definition,
+    shard_files,
+    shard_name,
+    shard_path,
+)
 from spectralearth_build.publishing.coordinates import coordinates_of
 from spectralearth_build.publishing.final_status import final_tables, given_up
 from spectralearth_build.publishing.quarantine import quarantine
 from spectralearth_build.store import schema, statistics
-from spectralearth_build.store.commit import FOLDER, Commit, json_bytes, read_all
+from spectralearth_build.store.commit import Commit, json_bytes, read_all
 from spectralearth_build.store.failed_tiles import read_failed
 from spectralearth_build.store.index import boxes, encode_index
 from spectralearth_build.store.label_arrays import label_document
-from spectralearth_build.store.labels import PREFIX, StoredLabel, definition_name, frame, read_labels
-from spectralearth_build.store.manifest import FORMAT, MANIFEST, counts, manifest_document
-from spectralearth_build.store.planned import PLAN, Planned, load_plan
+from spectralearth_build.store.labels import StoredLabel, frame, read_labels
+from spectralearth_build.store.manifest import FORMAT, counts, manifest_document
+from spectralearth_build.store.planned import Planned, load_plan
 from spectralearth_build.store.scratch import scratch_of
 from spectralearth_build.store.seal import sealed
 from spectralearth_build.store.shard import ShardReader
 from spectralearth_build.tables import LABELS, LOCATIONS, OVERLAPS, PATCHES, QUARANTINE, TILES, TUPLES
 
-STATISTICS = "statistics.json"
-MAP = "plan.png"
 BY_PLAN = (OVERLAPS.file, TUPLES.file, PLAN, MAP)
 """Files that plan made final."""
 FINAL = (TILES, LOCATIONS, PATCHES)
@@ -91,9 +105,9 @@ def publish(dataset: Path, waiting: bool = False) -> Published:
     files |= store_files(planned, tables[PATCHES.file], labels)
     numbers = counts(planned, tables, held, labels)
     manifest = json_bytes(sealed(manifest_document(planned, numbers, files, held, dataset, labels)))
-    root = files.pop(schema.ROOT)
+    root = files.pop(ROOT)
     swept = _sweep(dataset, held, labels, files)
-    changed = _replace(dataset, {**files, MANIFEST: manifest, schema.ROOT: root}) or swept
+    changed = _replace(dataset, {**files, MANIFEST: manifest, ROOT: root}) or swept
     if waiting:
         forget_waiting(dataset)
     fate = numbers["patches"]
@@ -122,20 +136,20 @@ def store_files(
     """Metadata and coordinate arrays of the store, definitions and table of the labels, by path below the dataset."""
     coordinates = coordinates_of(planned, patches)
     reflectance = schema.reflectance_document(*planned.layout)
-    arrays = {schema.REFLECTANCE: reflectance}
+    arrays = {REFLECTANCE: reflectance}
     files: dict[str, bytes] = {}
     for name, coordinate in coordinates.items():
         arrays[name], parts = schema.coordinate_files(name, coordinate)
         files |= parts
     for definition in (each.definition for each in labels):
         arrays[definition.array] = label_document(definition, planned.shards, planned.shard_rows)
-        files[definition_name(definition.label)] = definition.data
+        files[label_definition(definition.label)] = definition.data
     if labels:
         files[LABELS.file] = LABELS.encode(frame(labels, patches), planned.plans)
-    for name in (schema.REFLECTANCE, *(each.definition.array for each in labels)):
-        files[f"{schema.STORE}/{name}/zarr.json"] = schema.metadata_bytes(arrays[name])
+    for name in (REFLECTANCE, *(each.definition.array for each in labels)):
+        files[array_metadata(name)] = schema.metadata_bytes(arrays[name])
     attributes = schema.root_attributes(planned.id, planned.codec, FORMAT, list(coordinates))
-    files[schema.ROOT] = schema.metadata_bytes(schema.root_document(attributes, arrays))
+    files[ROOT] = schema.metadata_bytes(schema.root_document(attributes, arrays))
     return files
 
 
@@ -146,7 +160,7 @@ def _live_statistics(dataset: Path, planned: Planned, commit: Commit) -> statist
         return commit.statistics
     if not rows:
         return statistics.BandStatistics()
-    reader = ShardReader(schema.shard_path(dataset, commit.shard), planned.shard_rows)
+    reader = ShardReader(shard_path(dataset, commit.shard), planned.shard_rows)
     first = commit.shard * planned.shard_rows
     patches = (reader.patch(row - first, planned.codec) for row in rows)
     return statistics.total(statistics.of_patch(patch) for patch in patches if patch is not None)
@@ -188,7 +202,7 @@ def _read_back(dataset: Path, files: Mapping[str, bytes]) -> None:
                 pq.read_table(pa.BufferReader(data))
         except (pa.ArrowException, OSError, ValueError) as error:
             remedy = (
-                "Delete plan.json and run `build` again, with the same settings." if name in BY_PLAN else None
+                f"Delete {PLAN} and run `build` again, with the same settings." if name in BY_PLAN else None
             )
             raise DamagedError(f"It cannot be read ({error}).", dataset / name, remedy) from error
 
@@ -197,19 +211,19 @@ def _sweep(
     dataset: Path, commits: list[Commit], labels: list[StoredLabel], files: Mapping[str, bytes]
 ) -> bool:
     """Delete shards without record, records without shard, a map of an earlier plan, what is left of labels."""
-    known = {name for commit in commits for name in (commit.name, schema.shard_name(commit.shard))}
+    known = {name for commit in commits for name in (commit.name, shard_name(commit.shard))}
     known = known.union(*(label.names for label in labels))
-    known |= {f"{schema.STORE}/{label.definition.array}/zarr.json" for label in labels}
+    known |= {array_metadata(label.definition.array) for label in labels}
     present = [
-        *(dataset / FOLDER).glob("*"),
-        *(dataset / schema.STORE / schema.REFLECTANCE).glob(f"{schema.CHUNK_PREFIX}*"),
-        *(dataset / schema.STORE).glob(f"{PREFIX}*/*"),
+        *(dataset / COMMITS).glob("*"),
+        *shard_files(dataset),
+        *(dataset / STORE).glob(f"{LABEL_PREFIX}*/*"),
         *([] if labels else dataset.glob(LABELS.file)),
         *([] if MAP in files else dataset.glob(MAP)),
     ]
     stale = [path for path in present if path.relative_to(dataset).as_posix() not in known]
     if stale:
-        remove(dataset / schema.ROOT)
+        remove(dataset / ROOT)
     for path in stale:
         remove(path)
     return bool(stale)
@@ -219,8 +233,8 @@ def _replace(dataset: Path, files: Mapping[str, bytes]) -> bool:
     """Write what differs, in order; the root, last of ``files``, is away while anything does."""
     different = {name: data for name, data in files.items() if not _is(dataset / name, data)}
     if different:
-        remove(dataset / schema.ROOT)
-        different[schema.ROOT] = files[schema.ROOT]
+        remove(dataset / ROOT)
+        different[ROOT] = files[ROOT]
     for name, data in different.items():
         write_bytes(dataset / name, data)
     return bool(different)

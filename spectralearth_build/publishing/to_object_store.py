@@ -9,24 +9,34 @@ from pathlib import Path, PurePosixPath
 
 from spectralearth_build.errors import UsageError
 from spectralearth_build.files import remove
-from spectralearth_build.journal import FOLDER as PENDING
-from spectralearth_build.journal import LIST
+from spectralearth_build.layout import (
+    CHUNK_PREFIX,
+    COMMITS,
+    LABEL_PREFIX,
+    LOCK,
+    MANIFEST,
+    PENDING,
+    PENDING_LIST,
+    PLAN,
+    PROBE,
+    REFLECTANCE,
+    ROOT,
+    SCRATCH,
+    STORE,
+    WORK,
+    label_of,
+)
 from spectralearth_build.lock import alone
 from spectralearth_build.storage.attach import attached
-from spectralearth_build.storage.lease import LOCK, PROBE, leased
+from spectralearth_build.storage.lease import leased
 from spectralearth_build.storage.mirror import Mirror, Rules, write_session
 from spectralearth_build.storage.url import Remote
-from spectralearth_build.store.commit import FOLDER as COMMITS
 from spectralearth_build.store.commit import decode
-from spectralearth_build.store.labels import PREFIX, decode_record, label_of
-from spectralearth_build.store.manifest import MANIFEST
-from spectralearth_build.store.planned import PLAN
-from spectralearth_build.store.schema import CHUNK_PREFIX, REFLECTANCE, ROOT, STORE
-from spectralearth_build.store.scratch import SCRATCH
+from spectralearth_build.store.labels import decode_record
 from spectralearth_build.tables import TILES
 
 RULES = Rules(
-    bulk=(f"{STORE}/{REFLECTANCE}/{CHUNK_PREFIX}*", f"{STORE}/{PREFIX}*/{CHUNK_PREFIX}*"),
+    bulk=(f"{STORE}/{REFLECTANCE}/{CHUNK_PREFIX}*", f"{STORE}/{LABEL_PREFIX}*/{CHUNK_PREFIX}*"),
     once=(f"{COMMITS}/", ROOT),
     own=(LOCK, PROBE, f"{SCRATCH}/"),
 )
@@ -79,7 +89,7 @@ def tidy(dataset: Path) -> None:
             whole = False
         if not whole:
             remove(path)
-    if not (dataset / PENDING / LIST).is_file():
+    if not (dataset / PENDING_LIST).is_file():
         for path in sorted((dataset / PENDING).glob("*")):
             remove(path)
 
@@ -93,7 +103,7 @@ def _owner(base: Path) -> str:
 
 
 def _refuse_others(names: Collection[str], remote: Remote) -> None:
-    known = (TILES.file, PLAN, MANIFEST, "work/")
+    known = (TILES.file, PLAN, MANIFEST, f"{WORK}/")
     if names and not any(name.startswith(known) for name in names):
         raise UsageError(
             f"There are {len(names)} objects and no dataset, {min(names)!a} among them.",

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from spectralearth_build import errors
-from spectralearth_build.store.schema import REFLECTANCE
+from spectralearth_build.layout import shard_files
 from spectralearth_build.tables import STATUSES
 
 SHOWN = 12
@@ -141,7 +141,7 @@ def deepest(patches: pd.DataFrame) -> str:
 
 def stored_bytes(store: Path) -> tuple[int, int]:
     """Bytes of the pixels as stored, and the number of shard files."""
-    sizes = [path.stat().st_size for path in (store / REFLECTANCE).glob("c.*")]
+    sizes = [path.stat().st_size for path in shard_files(store.parent)]
     return sum(sizes), len(sizes)
 
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import pandas as pd
 
 from spectralearth_build.dataset.access import Dataset
-from spectralearth_build.store.labels import PREFIX, Definition, decode_definition
+from spectralearth_build.layout import LABEL_PREFIX
+from spectralearth_build.store.labels import Definition, decode_definition
 from spectralearth_build.tables import LABELS
 
 
@@ -44,7 +45,9 @@ def labels(dataset: Dataset) -> list[LabelGroup]:
     if not (dataset.path / LABELS.file).is_file():
         return []
     table = LABELS.read(dataset.path)
-    arrays = (dataset.store[key] for key in sorted(dataset.store.array_keys()) if key.startswith(PREFIX))
+    arrays = (
+        dataset.store[key] for key in sorted(dataset.store.array_keys()) if key.startswith(LABEL_PREFIX)
+    )
     made = [decode_definition(f"{array.attrs['definition']}\n".encode()) for array in arrays]
     return [_group(definition, table[table["label"] == definition.label]) for definition in made]
 

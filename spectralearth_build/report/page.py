@@ -15,15 +15,13 @@ from spectralearth_build.cluster import raise_if_stopped
 from spectralearth_build.dataset.access import Dataset, open_dataset
 from spectralearth_build.errors import printable
 from spectralearth_build.files import write_bytes
+from spectralearth_build.layout import MANIFEST, REPORT, STORE
 from spectralearth_build.report import figures, labels, maps, pictures
 from spectralearth_build.report import key_figures as summary
 from spectralearth_build.store.codec import PATCH_BYTES
-from spectralearth_build.store.manifest import MANIFEST
-from spectralearth_build.store.schema import STORE
 from spectralearth_build.store.seal import sealed_page
 from spectralearth_build.tables import TUPLES
 
-REPORT = "report.html"
 SAMPLES, DATES = 6, 12
 """Patches shown as samples, and dates shown of one location."""
 WORST = 40

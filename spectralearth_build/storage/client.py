@@ -20,6 +20,7 @@ from obstore import exceptions as refused
 from obstore.store import AzureStore, GCSStore, ObjectStore, S3Store
 
 from spectralearth_build.errors import StorageError
+from spectralearth_build.layout import PROBE
 from spectralearth_build.storage.entity_tag import PART, Agreement, pieces, proves
 from spectralearth_build.storage.retry import ABSENT, ANSWERS, UNMET, Patience, insist
 from spectralearth_build.storage.trouble import ENDPOINT, SpoiltError, trouble_of
@@ -141,7 +142,7 @@ class Client:
             StorageError: it has an object of a name that nobody has given.
         """
         try:
-            there = self.head(f"work/probe-{os.urandom(16).hex()}") is not None
+            there = self.head(f"{PROBE}{os.urandom(16).hex()}") is not None
         except StorageError:  # who refuses does not say the same to all
             return
         if there:

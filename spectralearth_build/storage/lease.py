@@ -16,12 +16,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from spectralearth_build.errors import StorageError, UsageError
+from spectralearth_build.layout import LOCK, PROBE
 from spectralearth_build.storage.client import Client
 from spectralearth_build.storage.process_identity import has_ended, presence
 from spectralearth_build.storage.retry import Patience
 
-LOCK = "work/lock.json"
-PROBE = "work/probe-"
 EXPIRY = timedelta(minutes=5)
 RENEW = 60.0
 """Seconds between two signs of life."""

@@ -10,10 +10,8 @@ from typing import Any
 
 from spectralearth_build.errors import PlanChangedError
 from spectralearth_build.files import write_bytes
-from spectralearth_build.store.schema import shard_path
+from spectralearth_build.layout import commit_files, commit_name, shard_path
 from spectralearth_build.store.statistics import BandStatistics
-
-FOLDER = "commits"
 
 
 @dataclass(frozen=True)
@@ -79,11 +77,6 @@ class Commit:
         return path.is_file() and path.stat().st_size == self.size
 
 
-def commit_name(shard: int) -> str:
-    """Path of a shard's record below the dataset."""
-    return f"{FOLDER}/shard-{shard:08d}.json"
-
-
 def decode(data: bytes) -> Commit:
     """Read a record.
 
@@ -121,7 +114,7 @@ def read_all(dataset: Path, plan_of: Callable[[int], str]) -> dict[int, Commit]:
         PlanChangedError: a record belongs to another plan.
     """
     commits = {}
-    for path in sorted((dataset / FOLDER).glob("shard-*.json")):
+    for path in commit_files(dataset):
         try:
             commit = decode(path.read_bytes())
         except ValueError:

@@ -15,9 +15,8 @@ from spectralearth_build.archive.on_object_store import INSIDE
 from spectralearth_build.archive.record import FORMAT
 from spectralearth_build.errors import is_lasting
 from spectralearth_build.files import write_bytes
+from spectralearth_build.layout import FAILED, failed_note
 from spectralearth_build.store.commit import json_bytes
-
-FOLDER = "work/failed"
 
 
 @dataclass(frozen=True)
@@ -49,13 +48,13 @@ class FailedTile:
 
 def failed_path(dataset: Path, tile_id: str) -> Path:
     """The note of a tile; deleting it makes cut try the tile again."""
-    return dataset / FOLDER / f"{tile_id}.json"
+    return dataset / failed_note(tile_id)
 
 
 def read_failed(dataset: Path, plan: str) -> dict[str, FailedTile]:
     """The tiles that failed in this plan, by name."""
     notes = {}
-    for path in sorted((dataset / FOLDER).glob("*.json")):
+    for path in sorted((dataset / FAILED).glob("*.json")):
         try:
             note = FailedTile(**json.loads(path.read_bytes()))
         except (ValueError, TypeError):

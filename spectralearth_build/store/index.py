@@ -20,13 +20,12 @@ from shapely.geometry.base import BaseGeometry
 
 from spectralearth_build.errors import DamagedError, UsageError
 from spectralearth_build.faults import unwritten
-from spectralearth_build.store.manifest import MANIFEST, entry_of_file, listed
+from spectralearth_build.layout import INDEX, INDEX_NAME, MANIFEST
+from spectralearth_build.store.manifest import entry_of_file, listed
 
 Bounds = tuple[float, float, float, float]
 """West, south, east, north in degrees; west > east means across the antimeridian."""
 
-NAME = "locations"
-FILES = (f"{NAME}.idx", f"{NAME}.dat")
 _WORLD = (-180.0, -90.0, 180.0, 90.0)
 
 
@@ -54,12 +53,12 @@ def encode_index(items: list[tuple[int, Bounds]], scratch: Path | None = None) -
         ArchiveError: the index does not hold what was put into it.
     """
     with TemporaryDirectory(dir=scratch) as folder:
-        base = str(Path(folder) / NAME)
+        base = str(Path(folder) / INDEX_NAME)
         stream = ((row, bounds, None) for row, bounds in items)
         try:
             # An empty stream is refused, an empty index is not.
             rtree.index.Index(base, stream).close() if items else rtree.index.Index(base).close()
-            files = {name: (Path(folder) / name).read_bytes() for name in FILES}
+            files = {name: (Path(folder) / name).read_bytes() for name in INDEX}
             whole = _held(base) == sorted(items)
         except (RTreeError, FileNotFoundError) as error:
             raise unwritten(Path(folder)) from error
@@ -95,15 +94,15 @@ def opened_index(folder: Path, scratch: Path | None = None) -> Iterator[rtree.in
         DamagedError: it is not what the manifest says; libspatialindex would crash on some of such.
         OSError: there is no room for the copy.
     """
-    missing = [name for name in FILES if not (folder / name).is_file()]
+    missing = [name for name in INDEX if not (folder / name).is_file()]
     if missing:
         raise UsageError(f"There is no {missing[0]}.", folder, "Run `cut`, or `build`, first.")
     with TemporaryDirectory(dir=scratch) as copy:
-        for name in FILES:
+        for name in INDEX:
             shutil.copyfile(folder / name, Path(copy) / name)
             if listed(folder, name) not in (None, entry_of_file(Path(copy) / name)):
                 raise DamagedError(f"It is not what {MANIFEST} says.", folder / name)
-        index = rtree.index.Index(str(Path(copy) / NAME))
+        index = rtree.index.Index(str(Path(copy) / INDEX_NAME))
         try:
             yield index
         finally:

@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy.typing as npt
 
+from spectralearth_build.layout import label_shard
 from spectralearth_build.overlap.lattice import WINDOW
 from spectralearth_build.storage import attach
 from spectralearth_build.store import schema
-from spectralearth_build.store.labels import Definition, LabelRecord, shard_name
+from spectralearth_build.store.labels import Definition, LabelRecord
 from spectralearth_build.store.manifest import entry_of_file
 from spectralearth_build.store.shard import ShardReader, Written, write_shard
 
@@ -57,7 +58,7 @@ def write_label_shard(
         OutOfSpaceError: no space left; nothing remains of the shard.
     """
     encoded = ((row, schema.encode_plain(values)) for row, values in maps)
-    return write_shard(dataset / shard_name(label, shard), rows, encoded)
+    return write_shard(dataset / label_shard(label, shard), rows, encoded)
 
 
 def read_label(reader: ShardReader, row: int, dtype: str) -> LabelMap | None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
@@ -20,24 +19,20 @@ import pandas as pd
 
 from spectralearth_build.errors import DamagedError
 from spectralearth_build.files import write_bytes
-from spectralearth_build.store.commit import FOLDER as COMMITS
+from spectralearth_build.layout import LABELS as LABELS_FOLDER
+from spectralearth_build.layout import (
+    label_array,
+    label_definition,
+    label_record,
+    label_record_files,
+    label_shard,
+)
 from spectralearth_build.store.commit import json_bytes
-from spectralearth_build.store.schema import CHUNK_PREFIX, STORE
 from spectralearth_build.store.seal import KEY, is_sealed, sealed
 from spectralearth_build.tables import LABELS
 from spectralearth_build.texts import changes
 
-FOLDER = "labels"
-PREFIX = "label_"
-"""Of the names of arrays and records."""
-NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
-"""What a label may be called."""
 MEND = "Run `pair` again with the same rasters and options."
-_FILE = re.compile(
-    rf"{FOLDER}/({NAME.pattern})\.json"
-    rf"|{COMMITS}/{PREFIX}({NAME.pattern})-\d{{8}}\.json"
-    rf"|{STORE}/{PREFIX}({NAME.pattern})/c\.\d+\.0\.0"
-)
 
 
 @dataclass(frozen=True)
@@ -94,7 +89,7 @@ class Definition:
     @property
     def array(self) -> str:
         """Name of the array in the store."""
-        return f"{PREFIX}{self.label}"
+        return label_array(self.label)
 
     def differences(self, before: Definition) -> list[str]:
         """What is not as in another one, each in a few words."""
@@ -146,12 +141,12 @@ class LabelRecord:
     @property
     def name(self) -> str:
         """Path of the record below the dataset."""
-        return record_name(self.label, self.shard)
+        return label_record(self.label, self.shard)
 
     @property
     def shard_name(self) -> str:
         """Path of its shard below the dataset."""
-        return shard_name(self.label, self.shard)
+        return label_shard(self.label, self.shard)
 
     @property
     def written(self) -> list[int]:
@@ -181,33 +176,7 @@ class StoredLabel:
     def names(self) -> set[str]:
         """Definition, records and shards, as paths below the dataset."""
         parts = {name for record in self.records.values() for name in (record.name, record.shard_name)}
-        return {definition_name(self.definition.label), *parts}
-
-
-def definition_name(label: str) -> str:
-    """Path of a definition below the dataset."""
-    return f"{FOLDER}/{label}.json"
-
-
-def record_name(label: str, shard: int) -> str:
-    """Path of a record below the dataset."""
-    return f"{COMMITS}/{PREFIX}{label}-{shard:08d}.json"
-
-
-def shard_name(label: str, shard: int) -> str:
-    """Path of a shard of labels below the dataset."""
-    return f"{STORE}/{PREFIX}{label}/{CHUNK_PREFIX}{shard}.0.0"
-
-
-def label_of(name: str) -> str:
-    """The label that a definition, record or shard belongs to, by its path below the dataset; empty for others."""
-    found = _FILE.fullmatch(name)
-    return next(filter(None, found.groups())) if found else ""
-
-
-def is_shard(name: str) -> bool:
-    """Whether a path below the dataset is that of a shard of labels."""
-    return bool(label_of(name)) and name.startswith(f"{STORE}/")
+        return {label_definition(self.definition.label), *parts}
 
 
 def decode_definition(data: bytes) -> Definition:
@@ -256,14 +225,14 @@ def read_labels(dataset: Path, plan_of: Callable[[int], str], lenient: bool = Fa
         DamagedError: a definition is not as it was written.
     """
     found = []
-    for path in sorted((dataset / FOLDER).glob("*.json")):
+    for path in sorted((dataset / LABELS_FOLDER).glob("*.json")):
         try:
             definition = decode_definition(path.read_bytes())
         except ValueError as error:
             if lenient:
                 continue
             raise DamagedError(f"It is {error}.", path, MEND) from error
-        if path.name == Path(definition_name(definition.label)).name:
+        if path.name == Path(label_definition(definition.label)).name:
             records = records_of(dataset, definition, plan_of)
             found.append(
                 StoredLabel(definition, {r.shard: r for r in records if lenient or r.holds(dataset)})
@@ -313,6 +282,6 @@ def made_of(dataset: Path, label: str) -> set[str]:
 
 
 def _readable(dataset: Path, label: str) -> Iterator[tuple[Path, LabelRecord]]:
-    for path in sorted((dataset / COMMITS).glob(f"{PREFIX}{label}-*.json")):
+    for path in label_record_files(dataset, label):
         with suppress(ValueError):
             yield path, decode_record(path.read_bytes())

@@ -19,14 +19,13 @@ import pyproj
 import rasterio
 import shapely
 
+from spectralearth_build.layout import MANIFEST, shard_name
 from spectralearth_build.store.commit import Commit
 from spectralearth_build.store.labels import StoredLabel
 from spectralearth_build.store.planned import Planned
-from spectralearth_build.store.schema import shard_name
 from spectralearth_build.tables import LOCATIONS, PATCHES, STATUSES, TILES
 from spectralearth_build.version import __version__
 
-MANIFEST = "manifest.json"
 FORMAT = 1
 """Version of the dataset's layout."""
 _PACKAGES = (

@@ -17,10 +17,9 @@ import pandas as pd
 
 from spectralearth_build.errors import UsageError
 from spectralearth_build.journal import newest
+from spectralearth_build.layout import PLAN
 from spectralearth_build.overlap.lattice import Box, window
 from spectralearth_build.tables import LOCATIONS, PATCHES, TILES
-
-PLAN = "plan.json"
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numcodecs
@@ -20,15 +19,10 @@ import numpy.typing as npt
 from spectralearth_build.archive.bands import BANDS
 from spectralearth_build.archive.correction import QUANTITY
 from spectralearth_build.errors import DamagedError
+from spectralearth_build.layout import CHUNK_PREFIX, STORE, array_metadata
 from spectralearth_build.overlap.lattice import PIXEL, WINDOW
 from spectralearth_build.store.codec import NODATA, PATCH_SHAPE, checksum, described, documents, verified
 
-STORE = "store.zarr"
-ROOT = f"{STORE}/zarr.json"
-"""Published last: without it nothing can be opened."""
-REFLECTANCE = "reflectance"
-CHUNK_PREFIX = "c."
-"""How the file names of shards begin."""
 SCALE = 1e-4
 """Reflectance per unit, from the products' GainOfBand."""
 NO_TIME = -(2**63)
@@ -57,16 +51,6 @@ class Coordinate:
     def is_text(self) -> bool:
         """Whether the values are text."""
         return self.values.dtype.kind == "O"
-
-
-def shard_name(shard: int) -> str:
-    """Path of a shard's file below the dataset; all shards lie in one folder."""
-    return f"{STORE}/{REFLECTANCE}/{CHUNK_PREFIX}{shard}.0.0.0"
-
-
-def shard_path(dataset: Path, shard: int) -> Path:
-    """The file of a shard."""
-    return dataset / shard_name(shard)
 
 
 def reflectance_document(shards: int, shard_rows: int, codec: str, quantity: str = "land") -> Document:
@@ -161,9 +145,9 @@ def coordinate_files(name: str, coordinate: Coordinate) -> tuple[Document, dict[
     document = _array_document(
         values.shape, chunk, data_type, fill, codecs, coordinate.dims, dict(coordinate.attributes)
     )
-    files = {f"{STORE}/{name}/zarr.json": metadata_bytes(document)}
+    files = {array_metadata(name): metadata_bytes(document)}
     if values.size:
-        files[f"{STORE}/{name}/c.{'.'.join('0' * values.ndim)}"] = _compressed(plain)
+        files[f"{STORE}/{name}/{CHUNK_PREFIX}{'.'.join('0' * values.ndim)}"] = _compressed(plain)
     return document, files
 
 

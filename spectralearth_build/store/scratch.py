@@ -9,9 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from spectralearth_build.files import make_folder
-
-SCRATCH = "work/scratch"
-"""Where they lie, below the dataset; it may be deleted when no run is under way."""
+from spectralearth_build.layout import SCRATCH
 
 
 @contextmanager

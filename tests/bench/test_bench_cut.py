@@ -10,9 +10,9 @@ from spectralearth_build.bench.cutting import cut_cases, cut_report
 from spectralearth_build.bench.cutting.cut_cases import Tile, cases, image_case
 from spectralearth_build.cutting.cut import cut_tile
 from spectralearth_build.errors import UsageError
+from spectralearth_build.layout import shard_path
 from spectralearth_build.overlap.lattice import Box
 from spectralearth_build.store.codec import decode_patch
-from spectralearth_build.store.schema import shard_path
 from spectralearth_build.store.shard import ShardReader
 from spectralearth_build.synthetic.spec import ProductSpec
 

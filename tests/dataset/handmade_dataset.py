@@ -10,6 +10,7 @@ import pyproj
 import shapely
 import zarr
 
+from spectralearth_build.layout import ROOT, STORE, array_metadata
 from spectralearth_build.store import index, schema
 from spectralearth_build.tables import LOCATIONS, OVERLAPS, PATCHES, TILES, TUPLES
 
@@ -135,13 +136,13 @@ def write_store(made: Handmade) -> None:
     for name, coordinate in coordinates.items():
         documents[name], more = schema.coordinate_files(name, coordinate)
         files |= more
-    files[f"{schema.STORE}/reflectance/zarr.json"] = schema.metadata_bytes(documents["reflectance"])
+    files[array_metadata("reflectance")] = schema.metadata_bytes(documents["reflectance"])
     root = schema.root_document(schema.root_attributes("p1", "spectral", {}, list(coordinates)), documents)
-    files[schema.ROOT] = schema.metadata_bytes(root)
+    files[ROOT] = schema.metadata_bytes(root)
     for name, content in files.items():
         (made.folder / name).parent.mkdir(parents=True, exist_ok=True)
         (made.folder / name).write_bytes(content)
-    array = zarr.open_array(made.folder / schema.STORE / "reflectance", mode="r+")
+    array = zarr.open_array(made.folder / STORE / "reflectance", mode="r+")
     for row, (place, take, _, status) in zip(rows, PATCH_ROWS, strict=True):
         if status == "written":
             made.pixels[row["patch_id"]] = pixels_of(place, take)

@@ -13,8 +13,9 @@ from spectralearth_build.checking.verify import verify
 from spectralearth_build.errors import DamagedError, UsageError
 from spectralearth_build.labels.pair import pair
 from spectralearth_build.labels.read import open_labels
+from spectralearth_build.layout import label_of, label_record, label_shard
 from spectralearth_build.pipeline import Run
-from spectralearth_build.store.labels import decode_record, label_of, record_name, shard_name
+from spectralearth_build.store.labels import decode_record
 from spectralearth_build.store.shard import ShardReader
 from spectralearth_build.tables import LABELS, PATCHES
 
@@ -78,7 +79,7 @@ def test_pair_mends_every_file(dataset, corine):
 
 def test_damage_names_the_patches_and_only_their_shard_is_made_again(dataset, corine):
     kept = {path: path.stat().st_ino for path in dataset.rglob("c.*.0.0")}
-    path = dataset / shard_name("corine", 1)
+    path = dataset / label_shard("corine", 1)
     flip(path, 8 * int(ShardReader(path, 2).index[0, 0]) + 80)
     patches = PATCHES.read(dataset)
     hit = patches.loc[patches["shard"] == 1, "patch_id"].tolist()
@@ -87,7 +88,7 @@ def test_damage_names_the_patches_and_only_their_shard_is_made_again(dataset, co
     assert [p for p, inode in kept.items() if p.stat().st_ino != inode] == [path]
     path.unlink()
     missing = [damage for damage in verify(dataset) if damage.kind == "FileMissing"]
-    assert [(damage.path, damage.patches) for damage in missing] == [(shard_name("corine", 1), tuple(hit))]
+    assert [(damage.path, damage.patches) for damage in missing] == [(label_shard("corine", 1), tuple(hit))]
     label = open_labels(dataset, "corine")
     with pytest.raises(DamagedError, match="Run `pair` again"):
         label.maps(label.table["store_row"])
@@ -98,10 +99,10 @@ def test_files_of_other_labels_or_too_many(dataset, site, corine, tmp_path):
     other = shutil.copytree(site / "d", tmp_path / "other")
     raster = write_raster(tmp_path / "x.tif", 3035, 100, CORINE, seed=9)
     pair(other, [request("corine", raster)], inline())
-    stale = [shard_name("corine", 2), record_name("corine", 3), LABELS.file]
+    stale = [label_shard("corine", 2), label_record("corine", 3), LABELS.file]
     for name in stale:
         shutil.copy(other / name, dataset / name)
-    extra = [shard_name("corine", 77), record_name("corine", 77), record_name("strange", 1)]
+    extra = [label_shard("corine", 77), label_record("corine", 77), label_record("strange", 1)]
     for name in extra:
         (dataset / name).write_bytes(b"extra")
     assert found_in(dataset) >= {*stale, *extra}
@@ -112,7 +113,7 @@ def test_files_of_other_labels_or_too_many(dataset, site, corine, tmp_path):
 def test_a_shard_that_got_more_patches_since_is_made_again(dataset, corine):
     """As happens where a patch was skipped first and could be cut later."""
     before = tree(dataset)
-    path = dataset / record_name("corine", 0)
+    path = dataset / label_record("corine", 0)
     record = decode_record(path.read_bytes())
     replace(record, patches=record.patches[:1]).write(dataset)
     assert pair(dataset, [request("corine", corine)], inline()).shards == {"corine": 1}
@@ -126,16 +127,16 @@ def test_repair_says_what_labels_need_and_mends_what_follows_from_them(dataset, 
         (dataset / name).unlink()
     assert run.repair(site / "archive") == []
     assert tree(dataset) == before
-    flip(dataset / shard_name("corine", 0), 80)
+    flip(dataset / label_shard("corine", 0), 80)
     left = run.repair(site / "archive")
-    assert {damage.path for damage in left} == {shard_name("corine", 0)}
+    assert {damage.path for damage in left} == {label_shard("corine", 0)}
 
 
 def test_repair_tells_to_run_pair(dataset, site, capsys):
-    (dataset / record_name("corine", 0)).unlink()
+    (dataset / label_record("corine", 0)).unlink()
     Run(dataset, CONFIG, inline()).repair(site / "archive")
     assert "labels of corine: their rasters are not here. Run `pair` again" in capsys.readouterr().out
-    assert (dataset / shard_name("corine", 0)).is_file()
+    assert (dataset / label_shard("corine", 0)).is_file()
 
 
 def test_a_damaged_definition_lets_nobody_publish_nor_mix(dataset, site, corine):
@@ -152,7 +153,7 @@ def test_a_damaged_definition_lets_nobody_publish_nor_mix(dataset, site, corine)
 
 def test_what_is_lost_when_a_dataset_is_published_again_is_said_and_comes_back(dataset, site, corine, capsys):
     before = tree(dataset)
-    (dataset / shard_name("corine", 0)).unlink()
+    (dataset / label_shard("corine", 0)).unlink()
     Run(dataset, CONFIG, inline()).cut(site / "archive")
     assert "cut: 2 patches lack labels of corine: run `pair` again" in capsys.readouterr().out
     assert verify(dataset) == []
@@ -165,7 +166,7 @@ def test_readers_refuse_shards_of_labels_that_were_swapped(dataset):
     labels = open_labels(dataset, "corine")
     rows = labels.table["store_row"].tolist()
     assert len(labels.maps(rows)) == len(rows)
-    names = sorted({shard_name("corine", row // 2) for row in rows})
+    names = sorted({label_shard("corine", row // 2) for row in rows})
     one, other = ((dataset / name).read_bytes() for name in names[:2])
     (dataset / names[0]).write_bytes(other)
     (dataset / names[1]).write_bytes(one)

@@ -12,8 +12,7 @@ from spectralearth_build.errors import DamagedError
 from spectralearth_build.export.recode import recode
 from spectralearth_build.labels.pair import pair
 from spectralearth_build.labels.read import open_labels
-from spectralearth_build.store.labels import record_name, shard_name
-from spectralearth_build.store.schema import ROOT
+from spectralearth_build.layout import ROOT, label_record, label_shard
 from spectralearth_build.tables import LABELS
 
 
@@ -43,7 +42,7 @@ def flipped(path):
 
 
 @pytest.mark.parametrize("harm", [cut_short, flipped, Path.unlink])
-@pytest.mark.parametrize("name", [shard_name("corine", 1), record_name("corine", 1)])
+@pytest.mark.parametrize("name", [label_shard("corine", 1), label_record("corine", 1)])
 def test_damaged_labels_are_not_passed_on(name, harm, bare, corine, tmp_path):
     pair(bare, [request("corine", corine)], inline())
     harm(bare / name)

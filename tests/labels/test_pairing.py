@@ -31,9 +31,8 @@ from spectralearth_build.config import RunConfig
 from spectralearth_build.errors import DamagedError, UsageError
 from spectralearth_build.labels import patch as patch_module
 from spectralearth_build.labels.pair import drop, pair
-from spectralearth_build.store.labels import shard_name
+from spectralearth_build.layout import ROOT, label_shard
 from spectralearth_build.store.planned import load_plan
-from spectralearth_build.store.schema import ROOT
 from spectralearth_build.tables import LABELS, PATCHES
 
 
@@ -327,7 +326,7 @@ def test_a_patch_that_a_newer_version_replaces_is_labelled_again(tmp_path, corin
     assert set(done.table["store_row"]) == set(patches.loc[patches["status"] == "written", "store_row"])
     assert verify(dataset) == []
     before = tree(dataset)
-    (dataset / shard_name("corine", retired // 2)).unlink()  # that of the retired patch comes back too
+    (dataset / label_shard("corine", retired // 2)).unlink()  # that of the retired patch comes back too
     assert pair(dataset, [request("corine", corine)], inline()).shards == {"corine": 1}
     assert tree(dataset) == before
 

@@ -8,7 +8,7 @@ import shapely
 
 from spectralearth_build import config
 from spectralearth_build.cluster.inline import InlineExecutor
-from spectralearth_build.journal import NEXT
+from spectralearth_build.layout import NEXT
 from spectralearth_build.overlap.geography import to_lonlat
 from spectralearth_build.overlap.lattice import Box
 from spectralearth_build.plan.planner import plan

@@ -142,20 +142,19 @@ def read_everything(folder: Path, archive: Path) -> str:
 def read_product(folder: Path, archive: Path, path: str, item: Found | None = None) -> list[dict[str, Any]]:
     """Read a product and make of it rows of the tile table; of a sound one, read all pixels too."""
     item = item or Found(path, "folder", parse_name(path), "")
-    work = folder / "work"
     try:
         with open_product(archive, path, folder / "scratch") as product:
             name = item.name or identify(product)
             row, coded = inspect_product(product, name, ScanConfig())
             pixels = read_image(product.image_path, np.array(row["band_index"]))
             assert pixels.shape[1:] == coded.shape == (row["height"], row["width"])
-        save(mask_path(work, name.product_id), coded)
+        save(mask_path(folder, name.product_id), coded)
         record = Record(row=row)
     except ProductError as error:
         record = Record.of_error(error, archive)
     assert record.reason.isprintable()
-    save_record(work, item, "", record)
-    known = load_record(work, item, "")
+    save_record(folder, item, "", record)
+    known = load_record(folder, item, "")
     assert known is not None
     rows = rows_of_tile([item], [known])
     if known.sound:  # of others it holds texts only

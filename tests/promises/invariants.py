@@ -7,10 +7,9 @@ from collections.abc import Iterator, Mapping
 
 from disk import State, passing
 
-from spectralearth_build.store.commit import FOLDER, decode
-from spectralearth_build.store.labels import decode_record, label_of
-from spectralearth_build.store.manifest import MANIFEST
-from spectralearth_build.store.schema import ROOT, shard_name
+from spectralearth_build.layout import COMMITS, MANIFEST, ROOT, label_of, shard_name
+from spectralearth_build.store.commit import decode
+from spectralearth_build.store.labels import decode_record
 
 
 def violations(state: State, content: Mapping[str, bytes]) -> Iterator[str]:
@@ -24,7 +23,7 @@ def violations(state: State, content: Mapping[str, bytes]) -> Iterator[str]:
         if not passing(path):
             yield f"{path} bears its name and is not whole"
     for path in state.files:
-        if path.startswith(f"{FOLDER}/") and path.endswith(".json") and path not in state.torn:
+        if path.startswith(f"{COMMITS}/") and path.endswith(".json") and path not in state.torn:
             yield from _record(path, state, content)
     if ROOT in state.files:
         yield from _published(state, content)

@@ -23,8 +23,8 @@ from spectralearth_build.checking.verify import verify
 from spectralearth_build.cluster.inline import InlineExecutor
 from spectralearth_build.errors import ArchiveError, PlanChangedError
 from spectralearth_build.journal import plan_in_use
+from spectralearth_build.layout import ROOT
 from spectralearth_build.pipeline import Run
-from spectralearth_build.store.schema import ROOT
 from spectralearth_build.tables import LOCATIONS, PATCHES, TILES
 
 NUMBERS = range(1, 6)

@@ -19,8 +19,9 @@ from spectralearth_build.cli.codes import code_of
 from spectralearth_build.cluster import connect
 from spectralearth_build.cluster.inline import InlineExecutor
 from spectralearth_build.errors import ArchiveError
+from spectralearth_build.layout import FAILED
 from spectralearth_build.pipeline import Run
-from spectralearth_build.store.failed_tiles import FOLDER, FailedTile, failed_path, stamp
+from spectralearth_build.store.failed_tiles import FailedTile, failed_path, stamp
 from spectralearth_build.tables import QUARANTINE
 
 TILES_HERE = (1, 2, 3)
@@ -81,7 +82,7 @@ def test_an_archive_that_is_unmounted_stops_the_run_and_convicts_nobody(
         run_stages(archive, dataset, Unmounting(stage, archive, empty))
     assert code_of(caught.value) == 69
     assert "run the same command again" in str(caught.value)
-    assert not list((dataset / FOLDER).glob("*"))
+    assert not list((dataset / FAILED).glob("*"))
     assert all(not json.loads(p.read_bytes())["error_class"] for p in (dataset / "work/scan").glob("*.json"))
     if empty:
         archive.rmdir()

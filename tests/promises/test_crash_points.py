@@ -16,9 +16,9 @@ from invariants import violations
 from small_archive import run_stages, tree, write_tile
 
 from spectralearth_build import files
+from spectralearth_build.layout import REFLECTANCE, ROOT, shard_path
 from spectralearth_build.publishing import publish
 from spectralearth_build.store import commit, shard
-from spectralearth_build.store.schema import REFLECTANCE, ROOT, shard_path
 
 GROWING_STEP = 6
 """Of the states of a growing dataset, every how many is resumed where not all are asked for."""

@@ -13,12 +13,12 @@ from small_archive import CONFIG, run_stages, tree, write_tile
 
 from spectralearth_build.checking.verify import verify
 from spectralearth_build.cluster.inline import InlineExecutor
+from spectralearth_build.layout import shard_name, shard_path
 from spectralearth_build.pipeline import Run
 from spectralearth_build.publishing.publish import publish
 from spectralearth_build.report.page import write_report
 from spectralearth_build.store.commit import json_bytes
 from spectralearth_build.store.manifest import entry_of_file
-from spectralearth_build.store.schema import shard_name, shard_path
 from spectralearth_build.store.seal import is_sealed, is_sealed_page, sealed
 from spectralearth_build.store.shard import ShardReader
 from spectralearth_build.tables import LOCATIONS, OVERLAPS, PATCHES, QUARANTINE, TILES, TUPLES

@@ -15,9 +15,9 @@ from small_archive import run_stages, tree, write_tile
 from spectralearth_build.cluster.inline import InlineExecutor
 from spectralearth_build.labels.define import Given, Request
 from spectralearth_build.labels.pair import pair
+from spectralearth_build.layout import ROOT
 from spectralearth_build.progress import set_quiet
 from spectralearth_build.store import labels, shard
-from spectralearth_build.store.schema import ROOT
 
 STEP = 3
 """Of the states, every how many is resumed where not all are asked for."""

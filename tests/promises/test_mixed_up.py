@@ -14,12 +14,12 @@ from spectralearth_build.checking.verify import verify
 from spectralearth_build.cluster.inline import InlineExecutor
 from spectralearth_build.errors import DamagedError
 from spectralearth_build.export.pixels import Pixels
+from spectralearth_build.layout import shard_name, shard_path
 from spectralearth_build.loader import GeoPatches, Loader, PatchDataset
 from spectralearth_build.pipeline import Run
 from spectralearth_build.store.codec import checksum_of
 from spectralearth_build.store.commit import decode, json_bytes
 from spectralearth_build.store.manifest import entry
-from spectralearth_build.store.schema import shard_name, shard_path
 from spectralearth_build.store.seal import KEY, sealed
 from spectralearth_build.tables import LOCATIONS, PATCHES, TILES
 

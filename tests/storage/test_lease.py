@@ -8,9 +8,10 @@ from datetime import timedelta
 import pytest
 
 from spectralearth_build.errors import StorageError, UsageError
+from spectralearth_build.layout import LOCK
 from spectralearth_build.storage import lease
 from spectralearth_build.storage.client import Client
-from spectralearth_build.storage.lease import LOCK, break_lock, holder, leased, require
+from spectralearth_build.storage.lease import break_lock, holder, leased, require
 from spectralearth_build.storage.process_identity import has_ended, presence
 
 

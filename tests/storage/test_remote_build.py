@@ -15,11 +15,12 @@ from spectralearth_build.cluster.attached import AttachedExecutor
 from spectralearth_build.cluster.task import attempt
 from spectralearth_build.errors import StorageError, UsageError
 from spectralearth_build.files import write_bytes
+from spectralearth_build.layout import LOCK
 from spectralearth_build.places import at_work, both
 from spectralearth_build.storage import client
 from spectralearth_build.storage.attach import attached, current
 from spectralearth_build.storage.client import Client
-from spectralearth_build.storage.lease import LOCK, leased
+from spectralearth_build.storage.lease import leased
 
 
 def test_the_tree_is_the_same(local_tree, cloud_set, s3_environment):

@@ -16,9 +16,9 @@ from spectralearth_build.config import RunConfig
 from spectralearth_build.labels.define import Given, Request
 from spectralearth_build.labels.pair import pair
 from spectralearth_build.labels.read import open_labels
+from spectralearth_build.layout import label_record, label_shard
 from spectralearth_build.places import at_work
 from spectralearth_build.storage.client import Client
-from spectralearth_build.store.labels import record_name, shard_name
 from spectralearth_build.tables import LOCATIONS
 
 
@@ -55,12 +55,12 @@ def test_the_tree_is_the_same_and_is_mended_there(finished, made, expected, tmp_
     assert tree(finished) == tree(expected)
     assert run(finished, staging, made).shards == {"corine": 0}
     client = Client(finished)
-    client.put(shard_name("corine", 0), b"x" * len(client.read(shard_name("corine", 0))))
-    client.delete(record_name("corine", 1))
+    client.put(label_shard("corine", 0), b"x" * len(client.read(label_shard("corine", 0))))
+    client.delete(label_record("corine", 1))
     with at_work(finished, staging, write=False) as folder:
         assert {damage.path for damage in verify(folder)} >= {
-            shard_name("corine", 0),
-            record_name("corine", 1),
+            label_shard("corine", 0),
+            label_record("corine", 1),
         }
     assert run(finished, staging, made).shards == {"corine": 2}
     assert tree(finished) == tree(expected)

@@ -25,11 +25,10 @@ from spectralearth_build.archive.raster import open_raster
 from spectralearth_build.cluster.inline import InlineExecutor
 from spectralearth_build.config import Config
 from spectralearth_build.cutting.cut import CutResult, cut
+from spectralearth_build.layout import commit_name, shard_path
 from spectralearth_build.overlap.geography import to_lonlat
 from spectralearth_build.overlap.lattice import Box, window
 from spectralearth_build.overlap.resample import source_grid, support
-from spectralearth_build.store.commit import commit_name
-from spectralearth_build.store.schema import shard_path
 from spectralearth_build.synthetic.product import ProductSpec
 
 ZONE = 32632

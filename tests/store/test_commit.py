@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from spectralearth_build.errors import PlanChangedError
+from spectralearth_build.layout import shard_path
 from spectralearth_build.store.commit import Commit, Skipped, decode, read_all
-from spectralearth_build.store.schema import shard_path
 from spectralearth_build.store.statistics import of_patch
 
 STATISTICS = of_patch(np.arange(202 * 4, dtype=np.int16).reshape(202, 2, 2))

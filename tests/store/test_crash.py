@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from store_study import hashes
 
-from spectralearth_build.store.schema import ROOT
+from spectralearth_build.layout import ROOT
 
 POINTS = 8
 

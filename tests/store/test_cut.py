@@ -23,11 +23,10 @@ from spectralearth_build.cutting.cut import cut_tile
 from spectralearth_build.cutting.sources import Decoded
 from spectralearth_build.cutting.task import Tasks
 from spectralearth_build.errors import PlanChangedError, StoppedError, UsageError
+from spectralearth_build.layout import ROOT, SCRATCH, shard_path
 from spectralearth_build.overlap.resample import source_grid
 from spectralearth_build.store.failed_tiles import failed_path
 from spectralearth_build.store.planned import load_plan
-from spectralearth_build.store.schema import ROOT, shard_path
-from spectralearth_build.store.scratch import SCRATCH
 from spectralearth_build.synthetic.pack import pack, pack_order
 from spectralearth_build.tables import LOCATIONS, PATCHES, TILES
 

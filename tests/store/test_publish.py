@@ -12,10 +12,10 @@ from store_study import A1, A2, A3, B1, PLAN_ID, ROWS, ZONE, hashes, location_id
 
 from spectralearth_build.archive.bands import nominal
 from spectralearth_build.errors import UsageError
+from spectralearth_build.layout import ROOT
 from spectralearth_build.publishing import publish as module
 from spectralearth_build.publishing.publish import publish
 from spectralearth_build.store.index import query_index
-from spectralearth_build.store.schema import ROOT
 from spectralearth_build.tables import LOCATIONS, PATCHES
 
 WRITTEN = [row for row, *_ in ROWS]

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays, from_dtype
 
+from spectralearth_build.layout import shard_name
 from spectralearth_build.store.schema import (
     Coordinate,
     coordinate_files,
@@ -17,7 +18,6 @@ from spectralearth_build.store.schema import (
     root_attributes,
     root_document,
     row_coordinates,
-    shard_name,
 )
 
 NUMBERS = st.sampled_from(["int32", "int64", "float64"]).flatmap(

@@ -9,22 +9,19 @@ import pytest
 import zarr
 
 from spectralearth_build.errors import DamagedError
+from spectralearth_build.layout import LABEL_NAME, label_of, label_record, label_shard, shard_name
 from spectralearth_build.store import schema
 from spectralearth_build.store.label_arrays import is_whole, label_document, read_label, write_label_shard
 from spectralearth_build.store.labels import (
-    NAME,
     Definition,
     Labelled,
     LabelRecord,
     LabelSource,
     decode_definition,
     decode_record,
-    label_of,
     made_of,
     read_labels,
-    record_name,
     records_of,
-    shard_name,
 )
 from spectralearth_build.store.shard import ShardReader
 
@@ -73,12 +70,12 @@ def test_damaged_records_are_none(data):
 
 
 def test_names_tell_labels():
-    assert label_of("labels/corine.json") == label_of(shard_name("corine", 3)) == "corine"
-    assert label_of(record_name("a_b", 12)) == "a_b"
-    for other in ("labels/x.txt", "commits/shard-00000001.json", schema.shard_name(1), "labels.parquet",
+    assert label_of("labels/corine.json") == label_of(label_shard("corine", 3)) == "corine"
+    assert label_of(label_record("a_b", 12)) == "a_b"
+    for other in ("labels/x.txt", "commits/shard-00000001.json", shard_name(1), "labels.parquet",
                   "labels/A.json", "store.zarr/label_corine/zarr.json", "commits/label_corine-1.json"):  # fmt: skip
         assert label_of(other) == ""
-    assert not any(NAME.fullmatch(name) for name in ("", "1a", "a-b", "a/b", "A", "x" * 33, "ä"))
+    assert not any(LABEL_NAME.fullmatch(name) for name in ("", "1a", "a-b", "a/b", "A", "x" * 33, "ä"))
 
 
 def test_what_zarr_reads_is_what_was_written(tmp_path):
@@ -100,8 +97,8 @@ def test_only_records_with_their_shard_count(tmp_path):
         record_of(tmp_path, shard)[0].write(tmp_path)
     replace(record_of(tmp_path, 3)[0], plan="other").write(tmp_path)
     replace(record_of(tmp_path, 4)[0], definition="other").write(tmp_path)
-    (tmp_path / shard_name("corine", 1)).unlink()
-    (tmp_path / record_name("corine", 2)).write_bytes(b"{}")
+    (tmp_path / label_shard("corine", 1)).unlink()
+    (tmp_path / label_record("corine", 2)).write_bytes(b"{}")
     (label,) = read_labels(tmp_path, lambda _: "p")
     assert list(label.records) == [0]
     (label,) = read_labels(tmp_path, lambda _: "p", lenient=True)

@@ -11,10 +11,10 @@ from store_study import A1, A2, B1, Study, hashes, replace_file, replace_pixels
 
 from spectralearth_build.checking.verify import verify
 from spectralearth_build.errors import UsageError
+from spectralearth_build.layout import ROOT, shard_name, shard_path
 from spectralearth_build.store.codec import encode_patch
 from spectralearth_build.store.commit import json_bytes
 from spectralearth_build.store.index import encode_index
-from spectralearth_build.store.schema import ROOT, shard_name, shard_path
 from spectralearth_build.store.seal import sealed, sealed_page
 from spectralearth_build.store.shard import ShardReader, write_shard
 from spectralearth_build.tables import LOCATIONS, PATCHES, TILES

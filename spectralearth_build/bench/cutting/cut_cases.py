@@ -15,6 +15,7 @@ from spectralearth_build.archive.bands import BANDS, select_bands
 from spectralearth_build.archive.raster import NODATA, open_raster
 from spectralearth_build.cutting.task import SourceTile, TileTask
 from spectralearth_build.errors import UsageError
+from spectralearth_build.layout import mask_name
 from spectralearth_build.overlap.lattice import WINDOW, Box, window
 from spectralearth_build.store.planned import PlannedPatch
 from spectralearth_build.synthetic.archive import ArchiveOptions, plan_archive
@@ -133,7 +134,7 @@ def _case(
     for band in index:
         valid &= cube[band] != NODATA
     none, zero = np.zeros_like(valid), np.zeros(valid.shape, np.uint8)
-    mask, dataset = f"work/{spec.product_id}.mask", folder / "dataset"
+    mask, dataset = mask_name(spec.product_id), folder / "dataset"
     masks.save(dataset / mask, masks.encode(valid, none, none, none, zero, none, none))
     bands = tuple(int(band) for band in index)
     source = SourceTile(spec.tile_id, spec.product_id, mask, spec.epsg, spec.box, bands)

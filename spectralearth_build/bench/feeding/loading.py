@@ -27,6 +27,7 @@ from spectralearth_build.bench.feeding.loading_data import PLAIN, Forms, drop, s
 from spectralearth_build.bench.feeding.rivals import BATCH
 from spectralearth_build.bench.measure import timed
 from spectralearth_build.errors import UsageError
+from spectralearth_build.layout import CHUNK_PREFIX
 from spectralearth_build.loader.loader import Loader
 from spectralearth_build.loader.reader import ShardedReader, open_reader
 from spectralearth_build.progress import track
@@ -107,7 +108,7 @@ def contest(forms: Forms, cores: int, rounds: int, seed: int) -> pd.DataFrame:
 def about(forms: Forms, cores: int) -> str:
     """What is read, and where."""
     raw = len(forms.rows) * PATCH_BYTES
-    stored = sum(path.stat().st_size for path in forms.array.glob("c.*"))
+    stored = sum(path.stat().st_size for path in forms.array.glob(f"{CHUNK_PREFIX}*"))
     codec = _reader(forms).layout.codec
     return (
         f"{len(forms.rows)} patches, codec {codec}, {raw / stored:.2f} times smaller than raw; {cores} cores"

@@ -14,14 +14,13 @@ from spectralearth_build.config import load
 from spectralearth_build.dataset.access import open_dataset
 from spectralearth_build.export.driver import export
 from spectralearth_build.files import replacing, write_bytes
+from spectralearth_build.layout import MANIFEST, PATCHES, ROOT, STORE, ZARR, shard_name
 from spectralearth_build.loader.reader import open_reader
 from spectralearth_build.loader.samples import array_of
 from spectralearth_build.pipeline import build
 from spectralearth_build.progress import say, track
 from spectralearth_build.store import schema
 from spectralearth_build.store.codec import encode_patch
-from spectralearth_build.store.manifest import MANIFEST
-from spectralearth_build.store.schema import ROOT, STORE
 from spectralearth_build.store.shard import write_shard
 from spectralearth_build.synthetic.archive import ArchiveOptions, synthesize
 
@@ -71,7 +70,7 @@ def prepare(work: Path, dataset: Path | None, tiles: int, seed: int) -> Forms:
     for name, folder in exports.items():
         export(dataset, folder, name)
     plain = work / f"{dataset.name}-plain"
-    if not (plain / "zarr.json").is_file():
+    if not (plain / ZARR).is_file():
         _write_plain(dataset, rows, plain)
     return Forms(dataset, rows, plain, exports)
 
@@ -91,7 +90,7 @@ def simulate(forms: Forms, rows: int, folder: Path) -> Path:
         "status": "written",
         "cloud_fraction": (place % 50) / 1000,
     })  # fmt: skip
-    with replacing(folder / "patches.parquet") as temporary:
+    with replacing(folder / PATCHES) as temporary:
         table.sample(frac=1, random_state=0).to_parquet(temporary, index=False, compression="zstd")
     return folder
 
@@ -117,7 +116,7 @@ def _write_plain(dataset: Path, rows: tuple[int, ...], folder: Path) -> None:
         for place, row in enumerate(rows[start : start + SHARD_ROWS]):
             reader.read_into(row, patch)
             encoded.append((place, encode_patch(patch, PLAIN)))
-        write_shard(folder / f"{schema.CHUNK_PREFIX}{shard}.0.0.0", SHARD_ROWS, encoded)
+        write_shard(folder / Path(shard_name(shard)).name, SHARD_ROWS, encoded)
     document = schema.reflectance_document(len(starts), SHARD_ROWS, PLAIN)
-    write_bytes(folder / "zarr.json", schema.metadata_bytes(document))
+    write_bytes(folder / ZARR, schema.metadata_bytes(document))
     say(f"bench: {len(rows)} patches in {folder}")

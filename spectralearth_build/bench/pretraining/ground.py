@@ -14,13 +14,13 @@ from torch.nn.functional import avg_pool2d
 
 from spectralearth_build.config import load
 from spectralearth_build.dataset.access import open_dataset
+from spectralearth_build.layout import ROOT
 from spectralearth_build.loader import Loader
 from spectralearth_build.overlap.lattice import WINDOW, Box
 from spectralearth_build.pipeline import build
 from spectralearth_build.pretrain.prefetch import place_number
 from spectralearth_build.pretrain.setup import spectra_of
 from spectralearth_build.pretrain.spectra import Standardise
-from spectralearth_build.store.schema import ROOT
 from spectralearth_build.synthetic.archive import ArchiveOptions, synthesize
 from spectralearth_build.synthetic.render import lonlat
 from spectralearth_build.synthetic.scene import Scene
