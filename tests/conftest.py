@@ -5,6 +5,15 @@ from hypothesis import settings
 
 from spectralearth_build.progress import set_quiet
 
+pytest.register_assert_rewrite("tests.support")
+pytest_plugins = [
+    "tests.support.handmade_dataset",
+    "tests.support.labelled_dataset",
+    "tests.support.pairing_site",
+    "tests.support.store_study",
+]
+"""Modules of tests/support whose fixtures more than one folder uses."""
+
 # Kernels compile on their first call, which no deadline should judge.
 settings.register_profile("default", deadline=None)
 settings.load_profile("default")

@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from placements import overlapping
 
 from spectralearth_build.bench.planning.optimum import SIZE, Gap, best_value, gaps, line, plane
 from spectralearth_build.overlap.cover import cover
@@ -18,6 +17,7 @@ from spectralearth_build.plan.bound import upper_bound
 from spectralearth_build.plan.problem import Problem
 from spectralearth_build.plan.shelves import shelves
 from spectralearth_build.worth import worth_of
+from tests.support.placements import overlapping
 
 BOX = Box(0, 0, 4, 5)
 MASKS = st.lists(hnp.arrays(np.bool_, (4, 5)), min_size=1, max_size=3)

@@ -5,7 +5,6 @@ from itertools import combinations
 import numpy as np
 import pytest
 import shapely
-from placements import overlapping
 
 from spectralearth_build.bench.planning.polygons import footprints_of, grow, laid_out
 from spectralearth_build.config import QualityConfig
@@ -13,6 +12,7 @@ from spectralearth_build.overlap.graph import components
 from spectralearth_build.plan.component import grounds
 from spectralearth_build.plan.tasks import tiles_of
 from spectralearth_build.worth import worth_of
+from tests.support.placements import overlapping
 
 SIZE = 128
 

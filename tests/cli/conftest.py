@@ -1,10 +1,10 @@
 """A tiny archive, a dataset built from it, and a way to call the command line."""
 
 import pytest
-from tiny_archive import write_tile
 from typer.testing import CliRunner
 
 from spectralearth_build.cli.app import app
+from tests.support.small_archive import write_noise_tile
 
 
 @pytest.fixture(scope="session")
@@ -12,7 +12,7 @@ def archive(tmp_path_factory):
     """Two dates of one place; not to be written to."""
     folder = tmp_path_factory.mktemp("cli") / "archive"
     for number, shift in enumerate([(0, 0), (3, 5)], 1):
-        write_tile(folder, number, shift)
+        write_noise_tile(folder, number, shift)
     return folder
 
 

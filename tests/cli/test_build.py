@@ -7,12 +7,13 @@ import sys
 from contextlib import contextmanager
 
 import pytest
-from tiny_archive import tree, write_tile
 
 from spectralearth_build import pipeline
 from spectralearth_build.cluster.inline import InlineExecutor
 from spectralearth_build.lock import alone
 from spectralearth_build.tables import PATCHES, TILES
+from tests.support.files import tree
+from tests.support.small_archive import write_noise_tile
 
 INLINE = ("--scheduler", "inline")
 
@@ -72,7 +73,7 @@ def test_the_stages_one_by_one_make_the_same_dataset(call, archive, built, tmp_p
 
 def test_a_damaged_product_is_4_and_leaves_the_other_patches_as_they_are(call, archive, built, tmp_path):
     shutil.copytree(archive, tmp_path / "a")
-    image = next(write_tile(tmp_path / "a", 4).glob("*SPECTRAL_IMAGE.TIF"))
+    image = next(write_noise_tile(tmp_path / "a", 4).glob("*SPECTRAL_IMAGE.TIF"))
     image.write_bytes(b"")
     done = call("build", tmp_path / "a", tmp_path / "d", *INLINE)
     assert done.exit_code == 4, done.output

@@ -6,13 +6,14 @@ import sys
 
 import pytest
 from distributed.protocol import pickle
-from tiny_archive import tree, write_tile
 
 from spectralearth_build import open_dataset
 from spectralearth_build.archive.discover import Found
 from spectralearth_build.archive.scan import scan_product
 from spectralearth_build.config import ScanConfig
 from spectralearth_build.errors import UsageError
+from tests.support.files import tree
+from tests.support.small_archive import write_noise_tile
 
 LATIN = os.fsdecode("Bänder".encode("latin-1"))
 SHOWN = r"B\xe4nder"
@@ -28,7 +29,7 @@ def test_an_archive_and_products_of_such_names_are_built(tmp_path):
     """Products are linked, and everything is said in ASCII."""
     archive, dataset = tmp_path / LATIN, tmp_path / "dataset"
     for number in (1, 2):
-        product = write_tile(tmp_path / "plain", number)
+        product = write_noise_tile(tmp_path / "plain", number)
         product.rename(product.with_name(f"{LATIN} {number}"))
     (tmp_path / "plain").rename(archive)
     done = run("build", archive, dataset, "--compare", "--scheduler", "inline")
@@ -47,7 +48,7 @@ def test_tasks_carry_such_paths_to_workers(tmp_path):
 
 @pytest.mark.parametrize("encoding", ["ascii", "utf-8"])
 def test_a_dataset_of_such_a_path_is_refused_before_anything_is_written(tmp_path, encoding):
-    write_tile(tmp_path / "archive", 1)
+    write_noise_tile(tmp_path / "archive", 1)
     place = tmp_path / LATIN
     place.mkdir()
     before = tree(tmp_path)

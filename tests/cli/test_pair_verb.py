@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import rasterio
 from affine import Affine
-from tiny_archive import tree, write_tile
 from typer.testing import CliRunner
 
 from spectralearth_build.cli.app import app
 from spectralearth_build.labels.read import open_labels
+from tests.support.files import tree
+from tests.support.small_archive import write_noise_tile
 
 INLINE = ["--scheduler", "inline", "--quiet"]
 
@@ -23,7 +24,7 @@ def call(*arguments):
 def ground(tmp_path_factory):
     """A dataset, and rasters of two years and of quantities."""
     folder = tmp_path_factory.mktemp("pair")
-    write_tile(folder / "archive", 1)
+    write_noise_tile(folder / "archive", 1)
     space = ("--set", "run.check_space=false")
     for stage in (("scan", folder / "archive"), ("plan",), ("cut", folder / "archive")):
         assert call(*stage, folder / "d", *INLINE, *space).exit_code == 0

@@ -5,11 +5,12 @@ import shutil
 
 import dask
 import pytest
-from tiny_archive import tree, write_tile
 
 from spectralearth_build import open_dataset
 from spectralearth_build.checking.verify import verify
 from spectralearth_build.cutting import space
+from tests.support.files import tree
+from tests.support.small_archive import write_noise_tile
 
 INLINE = ("--scheduler", "inline")
 FAR = {
@@ -30,7 +31,7 @@ def published(built, tmp_path_factory):
 def grown(archive, tmp_path_factory):
     """The archive, and a tile more."""
     folder = shutil.copytree(archive, tmp_path_factory.mktemp("grown") / "a")
-    write_tile(folder, 3, (6, 2))
+    write_noise_tile(folder, 3, (6, 2))
     return folder
 
 
@@ -63,7 +64,7 @@ def test_a_refused_build_changes_nothing(call, archive, published, tmp_path, giv
     if given == "texts":
         (place / "readme.txt").write_text("nothing here")
     if given == "new":
-        write_tile(place, 3)
+        write_noise_tile(place, 3)
     if given == "whole":
         place = archive
     (tmp_path / "other.csv").write_text("tile_id\nDT0000000077_001\n")
@@ -126,7 +127,7 @@ def test_nothing_found_is_2_with_what_was_found_and_why(call, archive, tmp_path)
     shutil.copytree(archive, broken)
     for image in broken.rglob("*SPECTRAL_IMAGE.TIF"):
         image.write_bytes(b"")
-    write_tile(level, 1)
+    write_noise_tile(level, 1)
     for path in sorted(level.rglob("*"), key=lambda path: -len(path.parts)):
         path.rename(path.with_name(path.name.replace("L2A", "L1B")))
     region, listed = tmp_path / "far.geojson", tmp_path / "list.csv"
@@ -177,7 +178,7 @@ def test_when_every_tile_fails_in_cut_nothing_is_published(call, archive, tmp_pa
 
 def test_a_quarantined_product_can_be_accepted_and_faults_of_the_disk_cannot(call, archive, tmp_path):
     own, dataset = shutil.copytree(archive, tmp_path / "a"), tmp_path / "d"
-    next(write_tile(own, 4).glob("*SPECTRAL_IMAGE.TIF")).write_bytes(b"")
+    next(write_noise_tile(own, 4).glob("*SPECTRAL_IMAGE.TIF")).write_bytes(b"")
     build = ("build", own, dataset, *INLINE)
     assert call(*build).exit_code == 4
     done = call(*build, "--accept-quarantined")

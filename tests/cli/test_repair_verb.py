@@ -2,7 +2,8 @@
 
 import shutil
 
-from tiny_archive import tree, write_tile
+from tests.support.files import tree
+from tests.support.small_archive import write_noise_tile
 
 INLINE = ("--scheduler", "inline")
 
@@ -33,7 +34,7 @@ def test_repair_is_1_where_the_product_is_gone(call, archive, built, tmp_path):
 
 def test_what_was_quarantined_is_tried_again_when_asked_to(call, archive, tmp_path):
     own = shutil.copytree(archive, tmp_path / "archive")
-    image = next(write_tile(own, 4).glob("*SPECTRAL_IMAGE.TIF"))
+    image = next(write_noise_tile(own, 4).glob("*SPECTRAL_IMAGE.TIF"))
     image.write_bytes(b"")
     assert call("build", own, tmp_path / "d", *INLINE).exit_code == 4
     done = call("build", own, tmp_path / "d", *INLINE, "--retry-quarantined")

@@ -1,11 +1,11 @@
 import shutil
 
 import pytest
-from tiny_archive import tree
 
 from spectralearth_build.errors import StoppedError
 from spectralearth_build.synthetic import archive as synthetic
 from spectralearth_build.tables import TILES
+from tests.support.files import tree
 
 INLINE = ("--scheduler", "inline")
 

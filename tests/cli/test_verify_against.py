@@ -3,7 +3,9 @@
 import shutil
 
 import pytest
-from tiny_archive import tree, write_tile
+
+from tests.support.files import tree
+from tests.support.small_archive import write_noise_tile
 
 INLINE = ("--scheduler", "inline")
 
@@ -14,7 +16,7 @@ def copies(archive, built, tmp_path):
 
 
 def test_another_archive_is_named_as_such(call, built, tmp_path):
-    write_tile(tmp_path / "other", 9)
+    write_noise_tile(tmp_path / "other", 9)
     done = call("verify", built, "--archive", tmp_path / "other", *INLINE)
     assert done.exit_code == 2
     assert "It holds none of the 2 products of the dataset, such as ENMAP01" in done.output

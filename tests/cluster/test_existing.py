@@ -1,5 +1,4 @@
 import pytest
-import worker_tasks as tasks
 from distributed import LocalCluster
 
 from spectralearth_build import version
@@ -7,6 +6,7 @@ from spectralearth_build.cluster import connect
 from spectralearth_build.cluster.existing import _check_version, existing_cluster
 from spectralearth_build.config import RunConfig
 from spectralearth_build.errors import ConfigError, StoppedError, UsageError
+from tests.support import worker_tasks as tasks
 
 
 @pytest.fixture

@@ -2,11 +2,11 @@ import os
 import signal
 
 import pytest
-import worker_tasks as tasks
 
 from spectralearth_build.cluster import Failure, connect, stop_on_signals
 from spectralearth_build.config import RunConfig
 from spectralearth_build.errors import OutOfSpaceError, StoppedError
+from tests.support import worker_tasks as tasks
 
 
 @pytest.fixture

@@ -4,13 +4,13 @@ import threading
 import time
 
 import pytest
-import worker_tasks as tasks
 
 from spectralearth_build.cluster import isolate
 from spectralearth_build.cluster.isolate import run_alone
 from spectralearth_build.cluster.task import Failure
 from spectralearth_build.errors import OutOfSpaceError, StoppedError
 from spectralearth_build.signals import stop_on_signals
+from tests.support import worker_tasks as tasks
 
 
 def test_it_runs_in_another_process_with_the_workers_environment():

@@ -9,7 +9,6 @@ from contextlib import ExitStack, contextmanager, suppress
 import dask
 import psutil
 import pytest
-import worker_tasks as tasks
 from dask.utils import key_split
 
 from spectralearth_build.cluster import Failure, connect, stop_on_signals
@@ -17,6 +16,7 @@ from spectralearth_build.cluster.dask_executor import _Work
 from spectralearth_build.cluster.local import Size, free_address, size_of
 from spectralearth_build.config import RunConfig
 from spectralearth_build.errors import ConfigError, OutOfSpaceError, StoppedError
+from tests.support import worker_tasks as tasks
 
 GIB = 2**30
 

@@ -1,8 +1,8 @@
 import pytest
-import worker_tasks as tasks
 
 from spectralearth_build.cluster.task import Failure, attempt
 from spectralearth_build.errors import OutOfSpaceError, UsageError
+from tests.support import worker_tasks as tasks
 
 
 def test_a_result_is_passed_on():

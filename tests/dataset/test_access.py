@@ -7,7 +7,6 @@ import pytest
 import rasterio.transform
 import shapely
 import zarr
-from handmade_dataset import NOMINAL, PATCH_ROWS, PLACES, TAKES
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -15,6 +14,7 @@ from spectralearth_build.dataset import access
 from spectralearth_build.dataset.access import open_dataset
 from spectralearth_build.errors import DamagedError, UsageError
 from spectralearth_build.tables import SPLITS
+from tests.support.handmade_dataset import NOMINAL, PATCH_ROWS, PLACES, TAKES
 
 DEEP, EDGE = "32632_20000_174000", "32660_27189_66673"
 

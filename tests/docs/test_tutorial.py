@@ -3,7 +3,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import spectralearth_build
+from tests.support.processes import environment
 
 PAGE = Path(__file__).parents[2] / "docs" / "tutorial.md"
 BLOCK = re.compile(r"^```(bash|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -13,7 +13,7 @@ def test_every_block_of_the_tutorial_runs(tmp_path, monkeypatch, capsys):
     blocks = BLOCK.findall(PAGE.read_text(encoding="utf-8"))
     assert len(blocks) == PAGE.read_text(encoding="utf-8").count("\n```\n")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("PYTHONPATH", str(Path(spectralearth_build.__file__).parents[1]))
+    monkeypatch.setenv("PYTHONPATH", environment()["PYTHONPATH"])
     command = f'spectralearth-build() {{ "{sys.executable}" -m spectralearth_build "$@"; }}\n'
     names = {}
     for language, block in blocks:

@@ -3,10 +3,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from made_results import TREE
 
 from spectralearth_build.downstream.grid_config import GridConfig
 from spectralearth_build.evaluate.task_config import CHOOSES, FIGURES
+from tests.support.downstream_results import TREE
 
 WORKFLOW = Path(__file__).parents[2] / "workflows" / "downstream.toml"
 

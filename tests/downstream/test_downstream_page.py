@@ -6,8 +6,6 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-from html_reader import Reader
-from made_results import CLASSES, TREE, made
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
@@ -17,6 +15,8 @@ from spectralearth_build.downstream.results import collect, curves, shown
 from spectralearth_build.downstream.run import CELLS
 from spectralearth_build.labels.classes import IGNORE
 from spectralearth_build.report.maps import Theme
+from tests.support.downstream_results import CLASSES, TREE, made
+from tests.support.html_reader import Reader
 
 PUBLISHED = [{"task": "NLCD", "encoder": "Theirs", "initialisation": "MoCo", "protocol": "frozen", "value": 0.123,
               "source": "A paper, table 9"}]  # fmt: skip

@@ -20,6 +20,7 @@ from spectralearth_build.downstream.run import CELLS, FAILED, planned, run, thre
 from spectralearth_build.errors import UsageError
 from spectralearth_build.evaluate.result import read_result
 from spectralearth_build.labels import classes
+from tests.support.downstream_files import RIDGE_AND_SLOW
 
 INSTANT = {"labels": "corine", "task": "single", "size": 16}
 TREE = {
@@ -28,31 +29,6 @@ TREE = {
     "grid": [{"protocols": ["frozen"], "seeds": [0]}],
     "run": {"scheduler": "inline", "threads": 1},
 }
-TOML = """\
-dataset = "{dataset}"
-[[grid]]
-protocols = ["frozen"]
-seeds = [0]
-[[tasks]]
-name = "ridge"
-head = "ridge"
-labels = "corine"
-task = "single"
-size = 16
-[[tasks]]
-name = "slow"
-labels = "corine"
-task = "single"
-size = 16
-epochs = 100000
-[[encoders]]
-name = "R"
-network = "resnet18"
-[run]
-workers = 1
-threads = 1
-dashboard = ""
-"""
 
 
 def config_of(dataset, **changes):
@@ -97,7 +73,7 @@ def test_a_note_of_failure_goes_when_the_cell_is_done(labelled, tmp_path):
 
 def test_a_killed_run_goes_on(labelled, tmp_path):
     path, out = tmp_path / "b.toml", tmp_path / "out"
-    path.write_text(TOML.format(dataset=labelled))
+    path.write_text(RIDGE_AND_SLOW.format(dataset=labelled))
     command = [sys.executable, "-m", "spectralearth_build", "downstream", str(path), str(out)]
     root = Path(__file__).parents[2]
     process = subprocess.Popen(command, cwd=root, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

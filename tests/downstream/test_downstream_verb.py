@@ -1,9 +1,9 @@
 import pytest
-from test_downstream_run import TOML
 from typer.testing import CliRunner
 
 from spectralearth_build.cli.app import app
 from spectralearth_build.lock import alone
+from tests.support.downstream_files import RIDGE_AND_SLOW
 
 
 @pytest.fixture
@@ -14,7 +14,7 @@ def call():
 @pytest.fixture
 def config(labelled, tmp_path):
     path = tmp_path / "b.toml"
-    path.write_text(TOML.format(dataset=labelled))
+    path.write_text(RIDGE_AND_SLOW.format(dataset=labelled))
     return path
 
 

@@ -3,10 +3,10 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from made_results import INPUTS, TREE
 
 from spectralearth_build.downstream.grid import Cell, jobs, percent, protocols_of, slug
 from spectralearth_build.downstream.grid_config import GridConfig
+from tests.support.downstream_results import INPUTS, TREE
 
 PROTOCOLS = ("frozen", "finetune", "adapter", "scratch")
 

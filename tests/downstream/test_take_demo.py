@@ -1,9 +1,8 @@
 import runpy
 from pathlib import Path
 
-from made_results import CLASSES, made
-
 from spectralearth_build.downstream.page import write
+from tests.support.downstream_results import CLASSES, made
 
 take = runpy.run_path(str(Path(__file__).parents[2] / "docs" / "take_demo.py"))
 

@@ -1,6 +1,5 @@
 """Settings small enough for two cores, a dataset with labels, and weights."""
 
-import labelled_dataset
 import pytest
 import torch
 
@@ -15,9 +14,9 @@ def _one_thread():
 
 
 @pytest.fixture(scope="session")
-def known(tmp_path_factory):
+def known(labelled_dataset):
     """A dataset with labels; not to be changed."""
-    return labelled_dataset.make(tmp_path_factory.mktemp("evaluate"))
+    return labelled_dataset
 
 
 @pytest.fixture(scope="session")

@@ -6,13 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from labelled_dataset import CODES
 
 from spectralearth_build.errors import UsageError
 from spectralearth_build.evaluate.crops import tiles
 from spectralearth_build.evaluate.data import labelled
 from spectralearth_build.evaluate.task_config import EvaluateConfig
 from spectralearth_build.labels.classes import nomenclature
+from tests.support.labelled_dataset import CODES
 
 CONFIG = EvaluateConfig(labels="corine", task="segmentation")
 INDEX = {

@@ -1,16 +1,15 @@
 """A small dataset, and what zarr-python reads from it."""
 
-import hashlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 import zarr
-from dataset.handmade_dataset import make
 
 from spectralearth_build.export.driver import export
 from spectralearth_build.export.format import Options
 from spectralearth_build.tables import PATCHES
+from tests.support.handmade_dataset import make
 
 
 @pytest.fixture(scope="session")
@@ -52,17 +51,3 @@ def exported(source, tmp_path_factory):
         return made[to]
 
     return once
-
-
-@pytest.fixture(scope="session")
-def tree():
-    """SHA-256 of every file below a folder, by path."""
-
-    def hashes(folder: Path) -> dict[str, str]:
-        return {
-            path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-            for path in sorted(folder.rglob("*"))
-            if path.is_file()
-        }
-
-    return hashes

@@ -20,6 +20,7 @@ from spectralearth_build.export.format import Options
 from spectralearth_build.export.pixels import Pixels
 from spectralearth_build.export.selection import Filters, select_patches
 from spectralearth_build.lock import alone
+from tests.support.files import tree
 
 SMALL = Options(bands="500-600", per_file=2)
 ROOT = Path(driver.__file__).parents[2]
@@ -50,7 +51,7 @@ def parts_of(source):
 
 
 @pytest.mark.parametrize("to", FORMATS)
-def test_what_crashed_goes_on_and_gives_the_same_bytes(source, tmp_path, tree, monkeypatch, to):
+def test_what_crashed_goes_on_and_gives_the_same_bytes(source, tmp_path, monkeypatch, to):
     assert export(source, tmp_path / "whole", to, options=SMALL, workers=2)
     for patches in (0, 5):
         with monkeypatch.context() as context:
@@ -66,11 +67,11 @@ def test_what_crashed_goes_on_and_gives_the_same_bytes(source, tmp_path, tree, m
         assert export(source, tmp_path / "t", to, options=SMALL, workers=1)
     assert 0 < durable < 9
     assert len(rows) == 9 - durable
-    assert tree(tmp_path / "t") == tree(tmp_path / "whole")
+    assert tree(tmp_path / "t", ()) == tree(tmp_path / "whole", ())
     assert sorted(path.name for path in tmp_path.iterdir()) == ["t", "whole"]
 
 
-def test_a_killed_process_leaves_no_target_and_is_taken_up_again(source, tmp_path, tree):
+def test_a_killed_process_leaves_no_target_and_is_taken_up_again(source, tmp_path):
     export(source, tmp_path / "whole", "numpy", options=Options(per_file=1))
     command = [sys.executable, "-m", "spectralearth_build", "export", str(source), str(tmp_path / "t")]
     command += ["--to", "numpy", "--per-file", "1", "--workers", "1"]
@@ -84,14 +85,14 @@ def test_a_killed_process_leaves_no_target_and_is_taken_up_again(source, tmp_pat
     if not (tmp_path / "t").exists():  # it may have been quicker
         assert 0 < len(list(records.glob("*.json"))) <= 9
     export(source, tmp_path / "t", "numpy", options=Options(per_file=1))
-    assert tree(tmp_path / "t") == tree(tmp_path / "whole")
+    assert tree(tmp_path / "t", ()) == tree(tmp_path / "whole", ())
 
 
 @pytest.mark.parametrize("to", FORMATS)
-def test_the_manifest_names_every_file(exported, tree, to):
+def test_the_manifest_names_every_file(exported, to):
     folder = exported(to)
     manifest = json.loads((folder / "manifest.json").read_bytes())
-    hashes = tree(folder)
+    hashes = tree(folder, ())
     del hashes["manifest.json"]
     assert {name: known["sha256"] for name, known in manifest["files"].items()} == hashes
     assert all(known["bytes"] == (folder / name).stat().st_size for name, known in manifest["files"].items())
@@ -102,7 +103,7 @@ def test_the_manifest_names_every_file(exported, tree, to):
     assert set(table["file"]) <= set(hashes)
 
 
-def test_a_finished_export_is_left_alone(source, tmp_path, tree, capsys):
+def test_a_finished_export_is_left_alone(source, tmp_path, capsys):
     assert export(source, tmp_path / "t", "numpy", options=SMALL)
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "t").rglob("*")}
     assert not export(source, tmp_path / "t", "numpy", options=SMALL)
@@ -123,9 +124,7 @@ def test_a_finished_export_is_left_alone(source, tmp_path, tree, capsys):
     ],
 )
 @pytest.mark.parametrize("state", ["finished", "unfinished"])
-def test_another_export_is_refused_by_name(
-    source, tmp_path, monkeypatch, tree, to, filters, options, named, state
-):
+def test_another_export_is_refused_by_name(source, tmp_path, monkeypatch, to, filters, options, named, state):
     with monkeypatch.context() as context:
         if state == "unfinished":
             crash_after(context, 3)
@@ -133,10 +132,10 @@ def test_another_export_is_refused_by_name(
             export(source, tmp_path / "t", "numpy", options=SMALL, workers=1)
         except CrashError:
             assert state == "unfinished"
-    before = tree(tmp_path)
+    before = tree(tmp_path, ())
     with pytest.raises(UsageError, match=named):
         export(source, tmp_path / "t", to, filters, options)
-    assert tree(tmp_path) == before
+    assert tree(tmp_path, ()) == before
 
 
 def test_foreign_folders_and_files_are_refused(source, tmp_path):
@@ -177,7 +176,7 @@ def test_an_empty_folder_is_taken(source, tmp_path):
     assert (tmp_path / "t" / "manifest.json").is_file()
 
 
-def test_a_crash_before_the_move_is_mended(source, tmp_path, monkeypatch, tree):
+def test_a_crash_before_the_move_is_mended(source, tmp_path, monkeypatch):
     export(source, tmp_path / "whole", "numpy", options=SMALL)
 
     def refuse(*_):
@@ -192,10 +191,10 @@ def test_a_crash_before_the_move_is_mended(source, tmp_path, monkeypatch, tree):
         rows = crash_after(context, 0)
         assert export(source, tmp_path / "t", "numpy", options=SMALL)
     assert rows == []
-    assert tree(tmp_path / "t") == tree(tmp_path / "whole")
+    assert tree(tmp_path / "t", ()) == tree(tmp_path / "whole", ())
 
 
-def test_a_lost_file_of_a_durable_part_is_written_again(source, tmp_path, monkeypatch, tree):
+def test_a_lost_file_of_a_durable_part_is_written_again(source, tmp_path, monkeypatch):
     export(source, tmp_path / "whole", "geotiff", options=SMALL)
     with monkeypatch.context() as context:
         crash_after(context, 7)
@@ -203,7 +202,7 @@ def test_a_lost_file_of_a_durable_part_is_written_again(source, tmp_path, monkey
             export(source, tmp_path / "t", "geotiff", options=SMALL, workers=1)
     next((tmp_path / "t.unfinished").rglob("*.tif")).unlink()
     export(source, tmp_path / "t", "geotiff", options=SMALL)
-    assert tree(tmp_path / "t") == tree(tmp_path / "whole")
+    assert tree(tmp_path / "t", ()) == tree(tmp_path / "whole", ())
 
 
 def test_too_little_space_is_told_before_anything_is_written(source, tmp_path, monkeypatch):
@@ -214,7 +213,7 @@ def test_too_little_space_is_told_before_anything_is_written(source, tmp_path, m
     assert not list(tmp_path.rglob("*.tar"))
 
 
-def test_a_full_disk_is_told_and_the_export_goes_on_later(source, tmp_path, monkeypatch, tree):
+def test_a_full_disk_is_told_and_the_export_goes_on_later(source, tmp_path, monkeypatch):
     export(source, tmp_path / "whole", "webdataset", options=SMALL)
     with monkeypatch.context() as context:
         fsync, count = os.fsync, []
@@ -230,7 +229,7 @@ def test_a_full_disk_is_told_and_the_export_goes_on_later(source, tmp_path, monk
             export(source, tmp_path / "t", "webdataset", options=SMALL)
     assert not (tmp_path / "t").exists()
     assert export(source, tmp_path / "t", "webdataset", options=SMALL)
-    assert tree(tmp_path / "t") == tree(tmp_path / "whole")
+    assert tree(tmp_path / "t", ()) == tree(tmp_path / "whole", ())
 
 
 def test_a_signal_stops_between_patches(source, tmp_path, monkeypatch):

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
-from pairing_site import CORINE, request, write_raster
 
 from spectralearth_build.errors import UsageError
 from spectralearth_build.labels.classes import nomenclature
 from spectralearth_build.labels.define import Given, Request, define, nomenclature_of, parse_rasters
 from spectralearth_build.store.labels import decode_definition
+from tests.support.pairing_site import CORINE, request, write_raster
 
 
 def test_rasters_are_named_with_and_without_years(tmp_path, monkeypatch):

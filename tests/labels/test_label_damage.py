@@ -7,9 +7,9 @@ import shutil
 from dataclasses import replace
 
 import pytest
-from pairing_site import CONFIG, CORINE, inline, request, tree, write_raster
 
 from spectralearth_build.checking.verify import verify
+from spectralearth_build.cluster.inline import InlineExecutor
 from spectralearth_build.errors import DamagedError, UsageError
 from spectralearth_build.labels.pair import pair
 from spectralearth_build.labels.read import open_labels
@@ -18,12 +18,14 @@ from spectralearth_build.pipeline import Run
 from spectralearth_build.store.labels import decode_record
 from spectralearth_build.store.shard import ShardReader
 from spectralearth_build.tables import LABELS, PATCHES
+from tests.support.files import flip_bit, tree
+from tests.support.pairing_site import CONFIG, CORINE, request, write_raster
 
 
 @pytest.fixture(scope="module")
 def labelled(site, tmp_path_factory):
     dataset = shutil.copytree(site / "d", tmp_path_factory.mktemp("labelled") / "d")
-    pair(dataset, [request("corine", site / "corine.tif")], inline())
+    pair(dataset, [request("corine", site / "corine.tif")], InlineExecutor())
     return dataset
 
 
@@ -37,12 +39,6 @@ def own(dataset):
     return [name for name in tree(dataset) if label_of(name) or name == LABELS.file or "label_" in name]
 
 
-def flip(path, bit):
-    data = bytearray(path.read_bytes())
-    data[bit // 8] ^= 1 << bit % 8
-    path.write_bytes(data)
-
-
 def found_in(dataset):
     return {damage.path for damage in verify(dataset)}
 
@@ -53,9 +49,9 @@ def test_every_flipped_bit_is_seen(dataset):
     assert len(names) == 2 * 4 + 3
     for name in names:
         bit = dice.randrange(8 * (dataset / name).stat().st_size)
-        flip(dataset / name, bit)
+        flip_bit(dataset / name, bit)
         assert name in found_in(dataset), (name, bit)
-        flip(dataset / name, bit)
+        flip_bit(dataset / name, bit)
     assert verify(dataset) == []
 
 
@@ -71,20 +67,20 @@ def test_pair_mends_every_file(dataset, corine):
                 (dataset / name).write_bytes(data[: len(data) // 2])
             if (number + turn) % 3 == 2:
                 (dataset / name).write_bytes(data)
-                flip(dataset / name, 4 * len(data))
+                flip_bit(dataset / name, 4 * len(data))
         assert found_in(dataset) >= set(some)
-        pair(dataset, [request("corine", corine)], inline())
+        pair(dataset, [request("corine", corine)], InlineExecutor())
         assert tree(dataset) == before
 
 
 def test_damage_names_the_patches_and_only_their_shard_is_made_again(dataset, corine):
     kept = {path: path.stat().st_ino for path in dataset.rglob("c.*.0.0")}
     path = dataset / label_shard("corine", 1)
-    flip(path, 8 * int(ShardReader(path, 2).index[0, 0]) + 80)
+    flip_bit(path, 8 * int(ShardReader(path, 2).index[0, 0]) + 80)
     patches = PATCHES.read(dataset)
     hit = patches.loc[patches["shard"] == 1, "patch_id"].tolist()
     assert {damage.patches for damage in verify(dataset) if damage.kind == "ChunkDamaged"} == {tuple(hit[:1])}
-    assert pair(dataset, [request("corine", corine)], inline()).shards == {"corine": 1}
+    assert pair(dataset, [request("corine", corine)], InlineExecutor()).shards == {"corine": 1}
     assert [p for p, inode in kept.items() if p.stat().st_ino != inode] == [path]
     path.unlink()
     missing = [damage for damage in verify(dataset) if damage.kind == "FileMissing"]
@@ -98,7 +94,7 @@ def test_files_of_other_labels_or_too_many(dataset, site, corine, tmp_path):
     before = tree(dataset)
     other = shutil.copytree(site / "d", tmp_path / "other")
     raster = write_raster(tmp_path / "x.tif", 3035, 100, CORINE, seed=9)
-    pair(other, [request("corine", raster)], inline())
+    pair(other, [request("corine", raster)], InlineExecutor())
     stale = [label_shard("corine", 2), label_record("corine", 3), LABELS.file]
     for name in stale:
         shutil.copy(other / name, dataset / name)
@@ -106,7 +102,7 @@ def test_files_of_other_labels_or_too_many(dataset, site, corine, tmp_path):
     for name in extra:
         (dataset / name).write_bytes(b"extra")
     assert found_in(dataset) >= {*stale, *extra}
-    pair(dataset, [request("corine", corine)], inline())
+    pair(dataset, [request("corine", corine)], InlineExecutor())
     assert tree(dataset) == before
 
 
@@ -116,49 +112,49 @@ def test_a_shard_that_got_more_patches_since_is_made_again(dataset, corine):
     path = dataset / label_record("corine", 0)
     record = decode_record(path.read_bytes())
     replace(record, patches=record.patches[:1]).write(dataset)
-    assert pair(dataset, [request("corine", corine)], inline()).shards == {"corine": 1}
+    assert pair(dataset, [request("corine", corine)], InlineExecutor()).shards == {"corine": 1}
     assert tree(dataset) == before
 
 
 def test_repair_says_what_labels_need_and_mends_what_follows_from_them(dataset, site):
     before = tree(dataset)
-    run = Run(dataset, CONFIG, inline())
+    run = Run(dataset, CONFIG, InlineExecutor())
     for name in (LABELS.file, "store.zarr/label_corine/zarr.json", "statistics.json"):
         (dataset / name).unlink()
     assert run.repair(site / "archive") == []
     assert tree(dataset) == before
-    flip(dataset / label_shard("corine", 0), 80)
+    flip_bit(dataset / label_shard("corine", 0), 80)
     left = run.repair(site / "archive")
     assert {damage.path for damage in left} == {label_shard("corine", 0)}
 
 
 def test_repair_tells_to_run_pair(dataset, site, capsys):
     (dataset / label_record("corine", 0)).unlink()
-    Run(dataset, CONFIG, inline()).repair(site / "archive")
+    Run(dataset, CONFIG, InlineExecutor()).repair(site / "archive")
     assert "labels of corine: their rasters are not here. Run `pair` again" in capsys.readouterr().out
     assert (dataset / label_shard("corine", 0)).is_file()
 
 
 def test_a_damaged_definition_lets_nobody_publish_nor_mix(dataset, site, corine):
     before = tree(dataset)
-    flip(dataset / "labels/corine.json", 800)
+    flip_bit(dataset / "labels/corine.json", 800)
     (dataset / "statistics.json").unlink()
     with pytest.raises(DamagedError, match="Run `pair` again with the same rasters"):
-        Run(dataset, CONFIG, inline()).cut(site / "archive")
+        Run(dataset, CONFIG, InlineExecutor()).cut(site / "archive")
     with pytest.raises(UsageError, match="its rasters or options were others"):
-        pair(dataset, [request("corine", corine, threshold=0.5)], inline())
-    pair(dataset, [request("corine", corine)], inline())
+        pair(dataset, [request("corine", corine, threshold=0.5)], InlineExecutor())
+    pair(dataset, [request("corine", corine)], InlineExecutor())
     assert tree(dataset) == before
 
 
 def test_what_is_lost_when_a_dataset_is_published_again_is_said_and_comes_back(dataset, site, corine, capsys):
     before = tree(dataset)
     (dataset / label_shard("corine", 0)).unlink()
-    Run(dataset, CONFIG, inline()).cut(site / "archive")
+    Run(dataset, CONFIG, InlineExecutor()).cut(site / "archive")
     assert "cut: 2 patches lack labels of corine: run `pair` again" in capsys.readouterr().out
     assert verify(dataset) == []
     assert len(LABELS.read(dataset)) == 3
-    pair(dataset, [request("corine", corine)], inline())
+    pair(dataset, [request("corine", corine)], InlineExecutor())
     assert tree(dataset) == before
 
 

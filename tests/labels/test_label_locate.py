@@ -7,10 +7,10 @@ import pytest
 from affine import Affine
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
-from label_rasters import Patch, pixels
 from pyproj import CRS
 
 from spectralearth_build.labels.locate import cells, centres, corners, places
+from tests.support.label_rasters import Patch, pixels
 
 NAMES = ("EPSG:3035", "EPSG:5070", "EPSG:4326", "EPSG:32733", "EPSG:3857")
 SYSTEMS = {name: CRS.from_user_input(name) for name in NAMES}

@@ -6,15 +6,16 @@ import shutil
 
 import numpy as np
 import pytest
-from pairing_site import CORINE, NODATA, inline, request, truth, write_raster
 
 import spectralearth_build
 from spectralearth_build import open_dataset
+from spectralearth_build.cluster.inline import InlineExecutor
 from spectralearth_build.errors import UsageError
 from spectralearth_build.labels import class_counts as summary
 from spectralearth_build.labels.classes import IGNORE, nomenclature
 from spectralearth_build.labels.pair import pair
 from spectralearth_build.tables import LABELS
+from tests.support.pairing_site import CORINE, NODATA, request, truth, write_raster
 
 open_labels = spectralearth_build.open_labels
 
@@ -28,7 +29,9 @@ def labelled(site, tmp_path_factory):
     half = write_raster(folder / "half.tif", 3035, 100, CORINE, seed=2, hole=0.4)
     whole = request("corine", site / "corine.tif")
     less = request("half", half, least_labelled=0.75)
-    pair(dataset, [whole, less, request("trees", trees, nomenclature="", least_labelled=0.1)], inline())
+    pair(
+        dataset, [whole, less, request("trees", trees, nomenclature="", least_labelled=0.1)], InlineExecutor()
+    )
     return dataset
 
 

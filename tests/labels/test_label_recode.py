@@ -5,19 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from pairing_site import inline, request, tree
 
 from spectralearth_build.checking.verify import verify
+from spectralearth_build.cluster.inline import InlineExecutor
 from spectralearth_build.errors import DamagedError
 from spectralearth_build.export.recode import recode
 from spectralearth_build.labels.pair import pair
 from spectralearth_build.labels.read import open_labels
 from spectralearth_build.layout import ROOT, label_record, label_shard
 from spectralearth_build.tables import LABELS
+from tests.support.files import tree
+from tests.support.pairing_site import request
 
 
 def test_labels_stay_as_they_are_with_another_codec(bare, corine, tmp_path):
-    pair(bare, [request("corine", corine)], inline())
+    pair(bare, [request("corine", corine)], InlineExecutor())
     recode(bare, tmp_path / "portable", "portable")
     assert verify(tmp_path / "portable") == []
     before, after = tree(bare), tree(tmp_path / "portable")
@@ -29,7 +31,7 @@ def test_labels_stay_as_they_are_with_another_codec(bare, corine, tmp_path):
     assert before.keys() == after.keys()
     maps = [open_labels(each, "corine").maps([0, 4]) for each in (bare, tmp_path / "portable")]
     assert (maps[0] == maps[1]).all()
-    assert pair(tmp_path / "portable", [request("corine", corine)], inline()).shards == {"corine": 0}
+    assert pair(tmp_path / "portable", [request("corine", corine)], InlineExecutor()).shards == {"corine": 0}
     assert tree(tmp_path / "portable") == after
 
 
@@ -44,7 +46,7 @@ def flipped(path):
 @pytest.mark.parametrize("harm", [cut_short, flipped, Path.unlink])
 @pytest.mark.parametrize("name", [label_shard("corine", 1), label_record("corine", 1)])
 def test_damaged_labels_are_not_passed_on(name, harm, bare, corine, tmp_path):
-    pair(bare, [request("corine", corine)], inline())
+    pair(bare, [request("corine", corine)], InlineExecutor())
     harm(bare / name)
     with pytest.raises(DamagedError, match="Run `pair` again"):
         recode(bare, tmp_path / "portable", "portable")

@@ -9,7 +9,6 @@ import pytest
 import rasterio
 import shapely
 from affine import Affine
-from label_rasters import Patch, Shape, noise, one_by_one, pixels, write
 from pyproj import CRS, Transformer
 from rasterio.enums import Resampling
 from rasterio.warp import reproject
@@ -18,6 +17,7 @@ from spectralearth_build.errors import UsageError
 from spectralearth_build.labels import resample
 from spectralearth_build.labels.resample import default_rule, on_patch
 from spectralearth_build.labels.source import open_source
+from tests.support.label_rasters import Patch, Shape, noise, one_by_one, pixels, write
 
 SHAPES = {
     "corine": Shape("EPSG:3035", 100),

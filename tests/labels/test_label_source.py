@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import rasterio
 from affine import Affine
-from label_rasters import Patch, Shape, noise, write
 from rasterio.errors import NotGeoreferencedWarning
 
 from spectralearth_build.errors import UsageError
 from spectralearth_build.labels.resample import on_patch
 from spectralearth_build.labels.source import open_source
+from tests.support.label_rasters import Patch, Shape, noise, write
 
 NORTH_UP = Affine(30, 0, 600_015, 0, -30, 5_300_025)
 

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 from affine import Affine
-from label_rasters import Patch, one_by_one, write
 from pyproj import Transformer
 
 from spectralearth_build.labels import resample
 from spectralearth_build.labels.resample import on_patch
 from spectralearth_build.labels.source import open_source
+from tests.support.label_rasters import Patch, one_by_one, write
 
 
 @pytest.fixture

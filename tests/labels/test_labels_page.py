@@ -6,16 +6,17 @@ import re
 from pathlib import Path
 
 import numpy as np
-from pairing_site import inline, request
 
+from spectralearth_build.cluster.inline import InlineExecutor
 from spectralearth_build.labels.pair import pair
+from tests.support.pairing_site import request
 
 PAGE = Path(__file__).parents[2] / "docs" / "labels.md"
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 def test_every_example_runs(bare, corine, monkeypatch):
-    pair(bare, [request("corine", corine)], inline())
+    pair(bare, [request("corine", corine)], InlineExecutor())
     bare.rename(bare.parent / "my-dataset")
     monkeypatch.chdir(bare.parent)
     names: dict[str, object] = {}

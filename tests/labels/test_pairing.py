@@ -11,21 +11,10 @@ import rasterio
 import xarray as xr
 import zarr
 from affine import Affine
-from pairing_site import (
-    CORINE,
-    NODATA,
-    REPLACING,
-    build,
-    inline,
-    request,
-    tree,
-    truth,
-    write_raster,
-    write_tile,
-)
 
 from spectralearth_build.checking.verify import verify
 from spectralearth_build.cluster import connect
+from spectralearth_build.cluster.inline import InlineExecutor
 from spectralearth_build.cluster.task import Failure
 from spectralearth_build.config import RunConfig
 from spectralearth_build.errors import DamagedError, UsageError
@@ -34,6 +23,9 @@ from spectralearth_build.labels.pair import drop, pair
 from spectralearth_build.layout import ROOT, label_shard
 from spectralearth_build.store.planned import load_plan
 from spectralearth_build.tables import LABELS, PATCHES
+from tests.support.files import tree
+from tests.support.pairing_site import CONFIG, CORINE, NODATA, REPLACING, SITE, request, truth, write_raster
+from tests.support.small_archive import run_stages, write_tile
 
 
 def maps_of(dataset, label):
@@ -48,7 +40,7 @@ def maps_of(dataset, label):
 def test_maps_are_what_lies_under_the_pixels(bare, tmp_path, epsg, pixel, dtype):
     raster = write_raster(tmp_path / "r.tif", epsg, pixel, CORINE.astype(dtype), seed=3)
     made = request("corine", raster, rule="nearest", least_labelled=0)
-    table = pair(bare, [made], inline()).table
+    table = pair(bare, [made], InlineExecutor()).table
     expected = truth(raster, bare)
     assert set(table["store_row"]) == set(expected)
     assert len(expected) == 5
@@ -60,7 +52,7 @@ def test_maps_are_what_lies_under_the_pixels(bare, tmp_path, epsg, pixel, dtype)
 
 
 def test_the_table_says_what_the_maps_hold(bare, corine):
-    table = pair(bare, [request("corine", corine, threshold=0.03)], inline()).table
+    table = pair(bare, [request("corine", corine, threshold=0.03)], InlineExecutor()).table
     patches = PATCHES.read(bare).set_index("store_row")
     assert (table["status"] == "written").all()
     for row in table.itertuples():
@@ -77,7 +69,7 @@ def test_the_table_says_what_the_maps_hold(bare, corine):
 
 
 def test_xarray_and_zarr_read_them_with_standard_codecs(bare, corine):
-    pair(bare, [request("corine", corine)], inline())
+    pair(bare, [request("corine", corine)], InlineExecutor())
     store = xr.open_zarr(bare / "store.zarr", chunks=None)
     label = store["label_corine"]
     assert label.dims == ("row", "y", "x")
@@ -108,7 +100,9 @@ def test_the_year_follows_the_rule_and_is_recorded(bare, tmp_path):
         ("same", {2025: 2025}),
     ):
         made = request(f"by_{rule}", *given, year_rule=rule, rule="nearest")
-        table = pair(bare, [made], inline()).table.query("label == @made.label").set_index("store_row")
+        table = (
+            pair(bare, [made], InlineExecutor()).table.query("label == @made.label").set_index("store_row")
+        )
         written = table[table["status"] == "written"]
         assert written["year"].to_dict() == {r: of[y] for r, y in acquired.items() if y in of}
         assert (written["source"] == "cdl_" + written["year"].astype(str) + ".tif").all()
@@ -120,7 +114,7 @@ def test_the_year_follows_the_rule_and_is_recorded(bare, tmp_path):
 
 def test_patches_with_too_little_are_left_out_with_a_reason(bare, tmp_path):
     raster = write_raster(tmp_path / "r.tif", 32633, 30, CORINE, seed=4, hole=0.4)
-    table = pair(bare, [request("corine", raster, least_labelled=0.75)], inline()).table.set_index(
+    table = pair(bare, [request("corine", raster, least_labelled=0.75)], InlineExecutor()).table.set_index(
         "store_row"
     )
     fractions = {row: float((values != NODATA).mean()) for row, values in truth(raster, bare).items()}
@@ -138,7 +132,7 @@ def test_where_no_raster_reaches(bare, tmp_path):
     raster = write_raster(tmp_path / "r.tif", 32633, 30, CORINE, seed=4)
     with rasterio.open(raster, "r+") as file:
         file.crs = "EPSG:32635"
-    table = pair(bare, [request("corine", raster)], inline()).table
+    table = pair(bare, [request("corine", raster)], InlineExecutor()).table
     assert set(table["reason"]) == {"no raster reaches it"}
     assert verify(bare) == []
 
@@ -151,7 +145,7 @@ def test_quantities(bare, tmp_path):
     shape = {"width": 1200, "height": 1200, "count": 1, "dtype": "float32", "crs": "EPSG:32633"}
     with rasterio.open(tmp_path / "trees.tif", "w", "GTiff", transform=place, nodata=np.nan, **shape) as file:
         file.write(values, 1)
-    table = pair(bare, [request("trees", tmp_path / "trees.tif", nomenclature="")], inline()).table
+    table = pair(bare, [request("trees", tmp_path / "trees.tif", nomenclature="")], InlineExecutor()).table
     array = maps_of(bare, "trees")
     assert array.dtype == np.float32
     assert np.isnan(array.fill_value)
@@ -182,7 +176,7 @@ def test_tiles_of_a_mosaic_complete_each_other(bare, tmp_path):
         cut[part] = values[part]
         with rasterio.open(tmp_path / f"{name}.tif", "w", **profile) as file:
             file.write(cut, 1)
-    pair(bare, [request("corine", tmp_path / "b.tif", tmp_path / "a.tif", rule="nearest")], inline())
+    pair(bare, [request("corine", tmp_path / "b.tif", tmp_path / "a.tif", rule="nearest")], InlineExecutor())
     for row, expected in truth(whole, bare).items():
         assert np.array_equal(maps_of(bare, "corine")[row], expected)
     assert set(LABELS.read(bare)["source"]) == {"a.tif b.tif"}
@@ -209,17 +203,17 @@ def test_tasks_open_only_the_tiles_that_may_reach_them(site, bare, tmp_path, mon
     monkeypatch.setattr(
         patch_module, "open_source", lambda path, kind: opened.append(path) or real(path, kind)
     )
-    pair(bare, [request("corine", *tiles, rule="nearest")], inline())
+    pair(bare, [request("corine", *tiles, rule="nearest")], InlineExecutor())
     assert {Path(path).name for path in opened} == {"t00.tif", "t01.tif", "t10.tif", "t11.tif"}
     for row, expected in truth(whole, bare).items():
         assert np.array_equal(maps_of(bare, "corine")[row], expected)
 
 
 def test_a_second_run_changes_nothing(bare, corine, tmp_path):
-    pair(bare, [request("corine", corine)], inline())
+    pair(bare, [request("corine", corine)], InlineExecutor())
     before, times = tree(bare), {p: p.stat().st_mtime_ns for p in bare.rglob("*") if p.is_file()}
     elsewhere = shutil.copy(corine, tmp_path / "corine.tif")
-    assert pair(bare, [request("corine", elsewhere)], inline()).shards == {"corine": 0}
+    assert pair(bare, [request("corine", elsewhere)], InlineExecutor()).shards == {"corine": 0}
     assert tree(bare) == before
     assert {p: p.stat().st_mtime_ns for p in bare.rglob("*") if p.is_file()} == times
     assert not [name for name in before if str(tmp_path).encode() in (bare / name).read_bytes()]
@@ -227,7 +221,7 @@ def test_a_second_run_changes_nothing(bare, corine, tmp_path):
 
 def test_one_worker_or_two_give_the_same_bytes(site, bare, corine, tmp_path):
     other = shutil.copytree(site / "d", tmp_path / "other")
-    pair(bare, [request("corine", corine)], inline())
+    pair(bare, [request("corine", corine)], InlineExecutor())
     with connect(RunConfig(workers=2)) as executor:
         pair(other, [request("corine", corine)], executor)
     assert tree(other) == tree(bare)
@@ -235,9 +229,9 @@ def test_one_worker_or_two_give_the_same_bytes(site, bare, corine, tmp_path):
 
 def test_several_labels_and_one_taken_out(bare, corine, tmp_path):
     nlcd = write_raster(tmp_path / "nlcd.tif", 5070, 30, np.array([11, 41, 82], np.uint8), seed=7)
-    pair(bare, [request("corine", corine)], inline())
+    pair(bare, [request("corine", corine)], InlineExecutor())
     alone = tree(bare)
-    pair(bare, [request("nlcd", nlcd, nomenclature="nlcd")], inline())
+    pair(bare, [request("nlcd", nlcd, nomenclature="nlcd")], InlineExecutor())
     assert set(LABELS.read(bare)["label"]) == {"corine", "nlcd"}
     assert verify(bare) == []
     drop(bare, "nlcd")
@@ -250,7 +244,7 @@ def test_several_labels_and_one_taken_out(bare, corine, tmp_path):
 
 
 def test_a_dropped_label_is_a_label_and_no_path(bare, corine):
-    pair(bare, [request("corine", corine)], inline())
+    pair(bare, [request("corine", corine)], InlineExecutor())
     before = tree(bare)
     with pytest.raises(UsageError, match="There is no label"):
         drop(bare, "../plan")
@@ -259,7 +253,7 @@ def test_a_dropped_label_is_a_label_and_no_path(bare, corine):
 
 def test_dropping_goes_on_after_a_stop(bare, corine):
     before = tree(bare)
-    pair(bare, [request("corine", corine)], inline())
+    pair(bare, [request("corine", corine)], InlineExecutor())
     for name in ("store.zarr/zarr.json", "labels/corine.json"):  # so far it came
         (bare / name).unlink()
     drop(bare, "corine")
@@ -268,7 +262,7 @@ def test_dropping_goes_on_after_a_stop(bare, corine):
 
 
 def test_other_rasters_or_options_are_refused_with_the_difference(bare, corine, tmp_path):
-    pair(bare, [request("corine", corine)], inline())
+    pair(bare, [request("corine", corine)], InlineExecutor())
     before = tree(bare)
     (tmp_path / "new").mkdir()
     changed = write_raster(tmp_path / "new" / "corine.tif", 3035, 100, CORINE, seed=2)
@@ -278,30 +272,30 @@ def test_other_rasters_or_options_are_refused_with_the_difference(bare, corine, 
         (request("corine", changed), "sources.0.sha256: was"),
     ):
         with pytest.raises(UsageError, match=what):
-            pair(bare, [made], inline())
+            pair(bare, [made], InlineExecutor())
         assert tree(bare) == before
-    pair(bare, [request("corine", changed)], inline(), anew=True)
+    pair(bare, [request("corine", changed)], InlineExecutor(), anew=True)
     assert np.array_equal(maps_of(bare, "corine")[0], truth(changed, bare)[0])
     assert verify(bare) == []
-    pair(bare, [request("corine", corine)], inline(), anew=True)
+    pair(bare, [request("corine", corine)], InlineExecutor(), anew=True)
     assert tree(bare) == before
 
 
 def test_a_dataset_that_grows_keeps_its_labels_and_gets_the_rest(site, corine, tmp_path):
     archive = shutil.copytree(site / "archive", tmp_path / "archive")
     dataset = shutil.copytree(site / "d", tmp_path / "d")
-    pair(dataset, [request("corine", corine)], inline())
+    pair(dataset, [request("corine", corine)], InlineExecutor())
     old = {
         name: digest for name, digest in tree(dataset).items() if "label_" in name and "zarr.json" not in name
     }
     write_tile(archive, 7)
-    build(archive, dataset)
+    run_stages(archive, dataset, config=CONFIG)
     assert verify(dataset) == []
     grown = tree(dataset)
     assert {name: grown[name] for name in old} == old
     before = LABELS.read(dataset)
     assert len(before) == 5
-    done = pair(dataset, [request("corine", corine)], inline())
+    done = pair(dataset, [request("corine", corine)], InlineExecutor())
     assert done.shards == {"corine": 1}
     assert len(done.table) == 6
     for row, expected in truth(corine, dataset).items():
@@ -312,22 +306,22 @@ def test_a_dataset_that_grows_keeps_its_labels_and_gets_the_rest(site, corine, t
 
 def test_a_patch_that_a_newer_version_replaces_is_labelled_again(tmp_path, corine):
     for number in (1, 2):
-        write_tile(tmp_path / "archive", number, version="V010402")
-    dataset = build(tmp_path / "archive", tmp_path / "d", REPLACING)
-    pair(dataset, [request("corine", corine)], inline())
+        write_tile(tmp_path / "archive", number, wide=SITE, version="V010402")
+    dataset = run_stages(tmp_path / "archive", tmp_path / "d", config=REPLACING)
+    pair(dataset, [request("corine", corine)], InlineExecutor())
     write_tile(tmp_path / "archive", 2, version="V010502")
-    build(tmp_path / "archive", dataset, REPLACING)
+    run_stages(tmp_path / "archive", dataset, config=REPLACING)
     patches = PATCHES.read(dataset)
     (retired,) = patches.loc[patches["status"] == "retired", "store_row"]
     assert verify(dataset) == []
     assert retired not in set(LABELS.read(dataset)["store_row"])
-    done = pair(dataset, [request("corine", corine)], inline())
+    done = pair(dataset, [request("corine", corine)], InlineExecutor())
     assert done.shards == {"corine": 1}
     assert set(done.table["store_row"]) == set(patches.loc[patches["status"] == "written", "store_row"])
     assert verify(dataset) == []
     before = tree(dataset)
     (dataset / label_shard("corine", retired // 2)).unlink()  # that of the retired patch comes back too
-    assert pair(dataset, [request("corine", corine)], inline()).shards == {"corine": 1}
+    assert pair(dataset, [request("corine", corine)], InlineExecutor()).shards == {"corine": 1}
     assert tree(dataset) == before
 
 
@@ -337,7 +331,7 @@ class Failing:
     workers, memory_limit, elsewhere = 1, None, False
 
     def run(self, stage, function, tasks):
-        for number, (key, outcome) in enumerate(inline().run(stage, function, tasks)):
+        for number, (key, outcome) in enumerate(InlineExecutor().run(stage, function, tasks)):
             if stage == "pair" and number == 0:
                 outcome = Failure(key, "OSError", "it broke")
             yield key, outcome
@@ -356,4 +350,4 @@ def test_what_fails_is_said_and_the_rest_is_published(bare, corine):
 def test_an_unfinished_dataset_is_refused(bare, corine):
     (bare / "manifest.json").unlink()
     with pytest.raises(UsageError, match=r"manifest\.json is missing"):
-        pair(bare, [request("corine", corine)], inline())
+        pair(bare, [request("corine", corine)], InlineExecutor())

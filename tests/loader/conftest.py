@@ -1,14 +1,11 @@
 """Datasets for the loader; shared ones must not be changed."""
 
 import shutil
-import sys
 import threading
-from pathlib import Path
 
-import loader_data
 import pytest
 
-sys.path.append(str(Path(__file__).parents[1] / "storage"))  # for its S3 server
+from tests.support import loader_data
 
 
 @pytest.fixture(scope="session")

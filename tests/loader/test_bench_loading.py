@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import zarr
-from loader_data import pixels_of
+
+from tests.support.loader_data import pixels_of
 
 pytest.importorskip("torch")
 from spectralearth_build.bench.feeding import loading, loading_data, loading_report, rivals

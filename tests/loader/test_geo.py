@@ -4,10 +4,10 @@ import pickle
 import numpy as np
 import pandas as pd
 import pytest
-from loader_data import EPSG, pixels_of
 
 from spectralearth_build.errors import DamagedError, UsageError
 from spectralearth_build.store.codec import NODATA
+from tests.support.loader_data import EPSG, pixels_of
 
 torch = pytest.importorskip("torch")
 from spectralearth_build.loader import GeoPatches, geo  # noqa: E402

@@ -4,7 +4,6 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from loader_data import DATES, flat, flip, made, pixels_of, rows_of, truth
 
 from spectralearth_build import open_dataset
 from spectralearth_build.errors import DamagedError, UsageError
@@ -12,6 +11,8 @@ from spectralearth_build.loader import Loader, loader
 from spectralearth_build.loader.reader import ShardedReader
 from spectralearth_build.loader.series import RULES
 from spectralearth_build.store.shard import ShardReader
+from tests.support.files import flip_bit
+from tests.support.loader_data import DATES, flat, made, pixels_of, rows_of, truth
 
 torch = pytest.importorskip("torch")
 ROWS = sum(DATES)
@@ -132,7 +133,7 @@ def damage(own, count=1):
     rows = own.written["store_row"].tolist()[:count]
     for row in rows:
         start, _ = ShardReader(own.shard(row), 4).index[row % 4].tolist()
-        flip(own.shard(row), start + 50)
+        flip_bit(own.shard(row), 8 * (start + 50))
     return rows
 
 

@@ -1,6 +1,5 @@
 """How loops over a loader begin, go on elsewhere, are shared, and end."""
 
-import os
 import pickle
 import signal
 import subprocess
@@ -12,9 +11,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from loader_data import flat, made, rows_of, truth
 
 from spectralearth_build.errors import UsageError
+from tests.support.loader_data import flat, made, rows_of, truth
+from tests.support.processes import environment
 
 torch = pytest.importorskip("torch")
 
@@ -157,10 +157,9 @@ if sys.argv[2] == "wait":
 
 
 def started(known, mode):
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
     return subprocess.Popen(
         [sys.executable, "-W", "error", "-c", SCRIPT, str(known.folder), mode],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(),
     )  # fmt: skip
 
 

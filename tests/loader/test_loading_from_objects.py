@@ -4,22 +4,22 @@ import logging
 
 import numpy as np
 import pytest
-from loader_data import flip, pixels_of
 
 from spectralearth_build.errors import DamagedError, StorageError, UsageError
 from spectralearth_build.loader import Loader, PatchDataset, open_reader
 from spectralearth_build.loader.reader import ShardedReader
 from spectralearth_build.store.codec import NODATA
 from spectralearth_build.store.shard import ShardReader
+from tests.support.files import flip_bit
+from tests.support.loader_data import pixels_of
 
 pytest.importorskip("obstore")
 pytest.importorskip("moto")
 pytest.importorskip("torch")
-from s3_server import started
-
 from spectralearth_build.storage import client, retry
 from spectralearth_build.storage.client import Client
 from spectralearth_build.storage.url import Remote
+from tests.support.s3_server import started
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +76,7 @@ def test_same_as_from_files(own, remote):
 def test_damage_is_named_with_its_url(own, bucket):
     row = int(own.written["store_row"].iloc[0])
     start, _ = ShardReader(own.shard(row), 4).index[row % 4].tolist()
-    flip(own.shard(row), start + 77)
+    flip_bit(own.shard(row), 8 * (start + 77))
     gone = next(int(r) for r in own.written["store_row"] if r // 4 != row // 4)
     own.shard(gone).unlink()
     upload(own, "pixels", "damaged")

@@ -3,11 +3,12 @@ import pickle
 
 import numpy as np
 import pytest
-from loader_data import flip, pixels_of
 
 from spectralearth_build import loader as package
 from spectralearth_build.errors import DamagedError
 from spectralearth_build.store.shard import ShardReader
+from tests.support.files import flip_bit
+from tests.support.loader_data import pixels_of
 
 torch = pytest.importorskip("torch")
 PatchDataset = package.PatchDataset
@@ -68,7 +69,7 @@ def test_series_vary_by_epoch_and_survive_pickling(known):
 def test_damage_names_the_patch(own):
     row = int(own.written["store_row"].iloc[4])
     start, _ = ShardReader(own.shard(row), 4).index[row % 4].tolist()
-    flip(own.shard(row), start + 9)
+    flip_bit(own.shard(row), 8 * (start + 9))
     dataset = PatchDataset(own.folder)
     with pytest.raises(DamagedError, match=f"Patch {own.written['patch_id'].iloc[4]}: Row {row}"):
         dataset[4]

@@ -8,13 +8,14 @@ import pytest
 import zarr
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from loader_data import flip, pixels_of, write_array
 
 from spectralearth_build.errors import DamagedError
 from spectralearth_build.loader import open_reader
 from spectralearth_build.loader.reader import ShardedReader, ZarrReader
 from spectralearth_build.store.codec import NODATA, PATCH_SHAPE, PRESETS
 from spectralearth_build.store.shard import ShardReader
+from tests.support.files import flip_bit
+from tests.support.loader_data import pixels_of, write_array
 
 stores = st.tuples(
     st.sampled_from(list(PRESETS)),
@@ -84,7 +85,7 @@ def test_a_patch_sized_store_of_another_codec_is_foreign(tmp_path):
     reader = open_reader(tmp_path / "a")
     assert isinstance(reader, ZarrReader)
     assert np.array_equal(read(reader, 1)[1], pixels_of(3))
-    flip(tmp_path / "a/c/0/0/0/0", 5000)
+    flip_bit(tmp_path / "a/c/0/0/0/0", 8 * (5000))
     with pytest.raises(DamagedError, match="Row 1: zarr-python cannot read it"):
         read(reader, 1)
 
@@ -122,7 +123,7 @@ def test_many_threads(known):
 def test_a_damaged_patch_is_named(own):
     row = int(own.written["store_row"].iloc[0])
     start, _ = ShardReader(own.shard(row), 4).index[row % 4].tolist()
-    flip(own.shard(row), start + 100)
+    flip_bit(own.shard(row), 8 * (start + 100))
     reader = open_reader(own.array)
     with pytest.raises(DamagedError, match=rf"{own.shard(row).name}: Row {row}: A checksum") as caught:
         read(reader, row)
@@ -134,7 +135,7 @@ def test_a_damaged_patch_is_named(own):
 def test_damaged_indices_are_named(own):
     rows = own.written["store_row"]
     first, second, third = sorted({int(row) // 4 for row in rows})[:3]
-    flip(own.shard(4 * first), -3)
+    flip_bit(own.shard(4 * first), 8 * (-3))
     own.shard(4 * second).write_bytes(own.shard(4 * second).read_bytes()[:20])
     own.shard(4 * third).write_bytes(own.shard(4 * third).read_bytes()[1000:])
     reader = open_reader(own.array)

@@ -7,9 +7,10 @@ from pathlib import Path
 from queue import SimpleQueue
 
 import pytest
-from calling import Server
-from playing import Player
-from prepared import INLINE, Prepared
+
+from tests.support.matrix.calling import Server
+from tests.support.matrix.playing import Player
+from tests.support.matrix.prepared import INLINE, Prepared
 
 SIDE_BY_SIDE = 2
 

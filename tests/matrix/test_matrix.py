@@ -1,9 +1,10 @@
 """Every verb under every condition: the exit code of the docs, words that help, no bit of a dataset changed."""
 
 import pytest
-from conditions import CONDITIONS
-from outcomes import OWED, by_default, cells, why_not
-from verbs import VERBS, commands
+
+from tests.support.matrix.conditions import CONDITIONS
+from tests.support.matrix.outcomes import OWED, by_default, cells, why_not
+from tests.support.matrix.verbs import VERBS, commands
 
 EVERY = list(cells())
 MINE = [key for key in EVERY if not why_not(key)]

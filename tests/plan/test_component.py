@@ -6,10 +6,8 @@ from itertools import combinations
 
 import numpy as np
 import shapely
-from component_rows import as_rows
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from placements import overlapping
 
 from spectralearth_build.config import PlanConfig, QualityConfig
 from spectralearth_build.mask import CLOUD, SHADOW, VALID, WATER
@@ -17,6 +15,8 @@ from spectralearth_build.overlap.geography import to_lonlat
 from spectralearth_build.overlap.lattice import Box
 from spectralearth_build.overlap.view import Tile
 from spectralearth_build.plan.component import plan_component
+from tests.support.component_rows import as_rows
+from tests.support.placements import overlapping
 
 SIZE = 3
 EPSG = 32632

@@ -7,7 +7,6 @@ from typing import get_args
 import numpy as np
 import pytest
 import shapely
-from growing import STAYS, Folder, series, tile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyproj import Transformer
@@ -17,6 +16,7 @@ from spectralearth_build.overlap.geography import to_lonlat
 from spectralearth_build.overlap.lattice import WINDOW, Box
 from spectralearth_build.plan import tasks
 from spectralearth_build.tables import LOCATIONS, OVERLAPS, PATCHES, TILES, TUPLES
+from tests.support.growing_plan import STAYS, Folder, series, tile
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import shapely
-from growing import COL, EPSG, LINE, STAYS, Folder, tile
 
 from spectralearth_build import config
 from spectralearth_build import mask as masks
@@ -17,6 +16,7 @@ from spectralearth_build.mask import VALID
 from spectralearth_build.overlap.geography import to_lonlat
 from spectralearth_build.overlap.lattice import Box
 from spectralearth_build.plan.planner import plan
+from tests.support.growing_plan import COL, EPSG, LINE, STAYS, Folder, tile
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from test_zone_edges import EDGES, tile_at
 
 from spectralearth_build.config import QualityConfig
 from spectralearth_build.plan.component import grounds
@@ -11,6 +10,7 @@ from spectralearth_build.plan.greedy import greedy
 from spectralearth_build.plan.lattices import blocked_by, place, value_of
 from spectralearth_build.plan.shelves import shelves
 from spectralearth_build.worth import worth_of
+from tests.plan.test_zone_edges import EDGES, tile_at
 
 SIZE = 64
 

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from placements import overlapping
 
 from spectralearth_build.overlap.cover import cover
 from spectralearth_build.overlap.lattice import Box
@@ -15,6 +14,7 @@ from spectralearth_build.plan.greedy import greedy
 from spectralearth_build.plan.problem import Problem, conflicts
 from spectralearth_build.plan.shelves import best_shelves, pieces, shelves
 from spectralearth_build.worth import worth_of
+from tests.support.placements import overlapping
 
 SHAPE = (9, 10)
 BOX = Box(-4, 6, *SHAPE)

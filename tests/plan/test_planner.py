@@ -14,35 +14,9 @@ from spectralearth_build import mask as masks
 from spectralearth_build.cluster.inline import InlineExecutor
 from spectralearth_build.errors import ConfigError, PlanChangedError
 from spectralearth_build.overlap.geography import to_lonlat
-from spectralearth_build.overlap.lattice import Box
 from spectralearth_build.plan.planner import plan
 from spectralearth_build.tables import LOCATIONS, OVERLAPS, PATCHES, TILES, TUPLES
-
-EPSG, LINE, COL = 32632, -170_000, 16_600
-
-
-def tile(number, line, col, shape=(300, 300), **fields):
-    box = Box(LINE + line, COL + col, *shape)
-    return {
-        "product_id": f"ENMAP01-____L2A-DT{number:010d}_20230101T000000Z_001_V010402_20230102T000000Z",
-        "tile_id": f"DT{number:010d}_001",
-        "datatake": f"DT{number:010d}",
-        "tile": 1,
-        "acquired": pd.Timestamp("2023-01-01", tz="UTC") + pd.Timedelta(days=number),
-        "epsg": EPSG,
-        "lattice_col": box.col,
-        "lattice_row": -box.line,
-        "height": box.height,
-        "width": box.width,
-        "status": "unused",
-        "eligible": True,
-        "fingerprint": f"f{number}",
-        "mask": "",
-        "sun_elevation": 40.0,
-        "overall_quality": 0,
-        "geometry": to_lonlat(shapely.box(*box.bounds), EPSG),
-        **fields,
-    }
+from tests.support.growing_plan import COL, EPSG, LINE, tile
 
 
 def written(folder, rows):
@@ -113,17 +87,17 @@ def test_locations_are_where_their_geometry_is(dataset):
         assert shapely.symmetric_difference(row.geometry, expected).area < 1e-12
 
 
-def tree(folder):
+def state(folder):
     return {p.name: (p.stat().st_mtime_ns, p.read_bytes()) for p in folder.iterdir() if p.is_file()}
 
 
 def test_again_does_nothing(dataset):
     first = plan(dataset, settings.load(), InlineExecutor())
-    before = tree(dataset)
+    before = state(dataset)
     second = plan(dataset, settings.load(), InlineExecutor())
     assert not second.fresh
     assert (second.id, second.counts) == (first.id, first.counts)
-    assert tree(dataset) == before
+    assert state(dataset) == before
 
 
 def test_the_same_inputs_in_another_order_give_the_same_bytes(dataset, tmp_path):
@@ -144,10 +118,10 @@ def test_new_settings_make_a_new_plan_until_something_was_cut(dataset):
     assert (LOCATIONS.read(dataset)["n"] >= 2).all()
     (dataset / "commits").mkdir()
     (dataset / "commits" / "shard-00000000.json").write_text(json.dumps({}))
-    before = tree(dataset)
+    before = state(dataset)
     with pytest.raises(PlanChangedError, match=r"plan\.min_dates: was 2, is 1"):
         plan(dataset, settings.load(), InlineExecutor())
-    assert tree(dataset) == before
+    assert state(dataset) == before
 
 
 def test_a_changed_tile_is_named(dataset):

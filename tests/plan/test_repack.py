@@ -5,12 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from placements import overlapping
 
 from spectralearth_build.overlap.cover import cover
 from spectralearth_build.overlap.lattice import Box
 from spectralearth_build.overlap.region import Region
 from spectralearth_build.plan.repack import planes_of, repacked
+from tests.support.placements import overlapping
 
 LINE, COL = -4, 6
 WORTH = np.array([0, 1, 3, 4, 9])

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import shapely
-from component_rows import as_rows
 from pyproj import Geod, Transformer
 
 from spectralearth_build.config import PlanConfig, QualityConfig
@@ -12,6 +11,7 @@ from spectralearth_build.overlap.geography import to_lonlat
 from spectralearth_build.overlap.lattice import Box, window
 from spectralearth_build.overlap.view import Tile
 from spectralearth_build.plan.component import plan_component
+from tests.support.component_rows import as_rows
 
 HEIGHT, WIDTH = 420, 560
 

@@ -5,7 +5,6 @@ import json
 import numpy as np
 import pytest
 import torch
-from dataset.handmade_dataset import NOMINAL, make
 
 from spectralearth_build.pretrain.augment import Augmentation
 from spectralearth_build.pretrain.encoders.vit import SIZES
@@ -19,6 +18,7 @@ from spectralearth_build.pretrain.training_config import (
     PretrainConfig,
     TrainConfig,
 )
+from tests.support.handmade_dataset import NOMINAL, make
 
 VIEW = Augmentation(scale=(0.05, 0.2), size=16, blur=0.5)
 SMALL = {

@@ -1,15 +1,13 @@
 """Two processes of torchrun give what one gives with the doubled batch."""
 
-import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import torch
-from one_step import build, step
 
-HERE = Path(__file__).parent
+from tests.support.one_step import build, step
+from tests.support.processes import environment
 
 
 @pytest.mark.parametrize("name", ["moco", "dino", "simclr"])
@@ -23,10 +21,10 @@ def test_two_processes_equal_one_with_the_doubled_batch(name, tmp_path):
     loss = step(objective, objective, series[order], places[order])
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     subprocess.run(
-        [*torchrun, HERE / "two_processes.py", name, given, result],
+        [*torchrun, "-m", "tests.support.two_processes", name, given, result],
         check=True,
         timeout=240,
-        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join([*sys.path, str(HERE)])},
+        env=environment(OMP_NUM_THREADS="1"),
     )
     found = torch.load(result, weights_only=True)
     torch.testing.assert_close(found["loss"], loss, rtol=1e-4, atol=1e-5)

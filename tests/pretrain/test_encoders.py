@@ -1,12 +1,12 @@
 import pytest
 import torch
-from reference_blocks import block
 from torch import nn
 
 from spectralearth_build.pretrain.encoders import NAMES, make
 from spectralearth_build.pretrain.encoders.attention import Attention, pick, to_patches
 from spectralearth_build.pretrain.encoders.resnet import SpectralResNet
 from spectralearth_build.pretrain.encoders.vit import SpectralViT
+from tests.support.reference_blocks import block
 
 MILLIONS = {"resnet50": 24.2, "vit_s": 22.5, "vit_b": 87.5, "vit_l": 305.5, "vit_h": 633.7, "vit_g": 1138.0}
 

@@ -2,11 +2,11 @@
 
 import pytest
 import torch
-from neighbours_by_loops import nearest_by_loops
 from torch.nn.functional import one_hot
 
 from spectralearth_build.pretrain import neighbours
 from spectralearth_build.pretrain.neighbours import Neighbours, k_nearest
+from tests.support.neighbours_by_loops import nearest_by_loops
 
 
 @pytest.mark.parametrize("at_once", [4, 4096])

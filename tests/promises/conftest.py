@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 import pytest
-from watched import Baits
+
+from tests.support.watched import Baits
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,6 @@ import zarr
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
-from small_archive import CONFIG, cube_of, run_stages, spec_of, tree, write_tile
 
 from spectralearth_build.checking.verify import verify
 from spectralearth_build.cluster.inline import InlineExecutor
@@ -26,6 +25,8 @@ from spectralearth_build.journal import plan_in_use
 from spectralearth_build.layout import ROOT
 from spectralearth_build.pipeline import Run
 from spectralearth_build.tables import LOCATIONS, PATCHES, TILES
+from tests.support.files import tree
+from tests.support.small_archive import CONFIG, cube_of, run_stages, spec_of, write_tile
 
 NUMBERS = range(1, 6)
 OF_TILE = {spec_of(number).tile_id: number for number in NUMBERS}

@@ -7,11 +7,9 @@ import os
 import subprocess
 import sys
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 from distributed import Client
-from small_archive import CONFIG, run_stages, spec_of, tree, write_tile
 
 from spectralearth_build.archive.record import FORMAT
 from spectralearth_build.checking.verify import verify
@@ -23,6 +21,9 @@ from spectralearth_build.layout import FAILED
 from spectralearth_build.pipeline import Run
 from spectralearth_build.store.failed_tiles import FailedTile, failed_path, stamp
 from spectralearth_build.tables import QUARANTINE
+from tests.support.files import tree
+from tests.support.processes import environment
+from tests.support.small_archive import CONFIG, run_stages, spec_of, write_tile
 
 TILES_HERE = (1, 2, 3)
 
@@ -136,7 +137,8 @@ def test_a_verdict_that_an_earlier_version_passed_on_a_failing_disk_is_asked_aga
 IN_A_NAMESPACE = """
 import os, shutil, subprocess, sys
 from pathlib import Path
-from small_archive import image_of, run_stages, spec_of, tree
+from tests.support.small_archive import image_of, run_stages, spec_of
+from tests.support.files import tree
 from spectralearth_build.errors import ArchiveError
 from spectralearth_build.tables import QUARANTINE
 
@@ -200,7 +202,7 @@ def test_a_bad_sector_convicts_one_product_until_it_is_mended_and_a_bad_disk_non
             check=False,
             capture_output=True,
             text=True,
-            env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)},
+            env=environment(),
         )
     if done.returncode == 77:
         pytest.skip("no loop device can be mounted here")

@@ -9,7 +9,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from small_archive import BASE
 
 from spectralearth_build import pipeline
 from spectralearth_build.cluster.inline import InlineExecutor
@@ -19,6 +18,7 @@ from spectralearth_build.overlap.lattice import Box
 from spectralearth_build.plan.estimates import projected_memory
 from spectralearth_build.synthetic.product import write_product
 from spectralearth_build.synthetic.spec import Layers, Layout
+from tests.support.small_archive import BASE
 
 EDGE = 390
 TILES = 20

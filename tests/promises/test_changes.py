@@ -10,7 +10,6 @@ import threading
 import time
 
 import pytest
-from small_archive import CONFIG, image_of, run_stages, spec_of, tree, write_tile
 
 from spectralearth_build.checking.verify import verify
 from spectralearth_build.cluster import Failure
@@ -19,6 +18,8 @@ from spectralearth_build.config import load
 from spectralearth_build.errors import PlanChangedError, UsageError
 from spectralearth_build.lock import alone
 from spectralearth_build.pipeline import Run
+from tests.support.files import tree
+from tests.support.small_archive import CONFIG, image_of, run_stages, spec_of, write_tile
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,6 @@ import struct
 import numpy as np
 import pytest
 import rasterio
-from small_archive import BASE, CONFIG, cube_of, image_of, run_stages, spec_of, tree, write_tile
-from straddling import straddling_archive
 
 from spectralearth_build import open_dataset
 from spectralearth_build.archive.bands import nominal
@@ -29,6 +27,9 @@ from spectralearth_build.progress import set_quiet
 from spectralearth_build.synthetic.product import write_product
 from spectralearth_build.synthetic.spec import Layers, Layout
 from spectralearth_build.tables import PATCHES, TILES
+from tests.support.files import tree
+from tests.support.small_archive import BASE, CONFIG, cube_of, image_of, run_stages, spec_of, write_tile
+from tests.support.straddling_archive import straddling_archive
 
 SHIFT = 1000
 """Pixels to the east: 30 km."""

@@ -11,14 +11,15 @@ import stat
 from contextlib import contextmanager, suppress
 
 import pytest
-from disk import Disk
-from invariants import violations
-from small_archive import run_stages, tree, write_tile
 
 from spectralearth_build import files
 from spectralearth_build.layout import REFLECTANCE, ROOT, shard_path
 from spectralearth_build.publishing import publish
 from spectralearth_build.store import commit, shard
+from tests.support.files import tree
+from tests.support.invariants import violations
+from tests.support.recorded_disk import Disk
+from tests.support.small_archive import archive_of, run_stages, write_tile
 
 GROWING_STEP = 6
 """Of the states of a growing dataset, every how many is resumed where not all are asked for."""
@@ -26,10 +27,7 @@ GROWING_STEP = 6
 
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("crash") / "archive"
-    write_tile(folder, 1)
-    write_tile(folder, 2)
-    return folder
+    return archive_of(tmp_path_factory.mktemp("crash") / "archive", 1, 2)
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,6 @@ import shutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from small_archive import CONFIG, run_stages, tree, write_tile
 
 from spectralearth_build.checking.verify import verify
 from spectralearth_build.cluster.inline import InlineExecutor
@@ -22,14 +21,13 @@ from spectralearth_build.store.manifest import entry_of_file
 from spectralearth_build.store.seal import is_sealed, is_sealed_page, sealed
 from spectralearth_build.store.shard import ShardReader
 from spectralearth_build.tables import LOCATIONS, OVERLAPS, PATCHES, QUARANTINE, TILES, TUPLES
+from tests.support.files import flip_bit, tree
+from tests.support.small_archive import CONFIG, archive_of, run_stages
 
 
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("damage") / "archive"
-    write_tile(folder, 1)
-    write_tile(folder, 2)
-    return folder
+    return archive_of(tmp_path_factory.mktemp("damage") / "archive", 1, 2)
 
 
 @pytest.fixture(scope="module")
@@ -44,8 +42,7 @@ def finished(archive, tmp_path_factory):
 def other(tmp_path_factory):
     """A finished dataset of another archive: files of it are stale here."""
     folder = tmp_path_factory.mktemp("other")
-    write_tile(folder / "archive", 1)
-    write_tile(folder / "archive", 3)
+    archive_of(folder / "archive", 1, 3)
     run_stages(folder / "archive", folder / "d")
     return folder / "d"
 
@@ -58,12 +55,6 @@ def dataset(finished, tmp_path):
 def repaired(archive, dataset):
     """Repair; what is left."""
     return Run(dataset, CONFIG, InlineExecutor()).repair(archive)
-
-
-def flip(path, bit):
-    data = bytearray(path.read_bytes())
-    data[bit // 8] ^= 1 << bit % 8
-    path.write_bytes(data)
 
 
 def kinds(folder):
@@ -81,13 +72,13 @@ def test_every_flipped_bit_is_seen(dataset, every_point):
     for name in names * (5 if every_point else 1):
         path = dataset / name
         bit = dice.randrange(8 * path.stat().st_size)
-        flip(path, bit)
+        flip_bit(path, bit)
         try:
             found = {damage.path for damage in verify(dataset)}
         except ValueError as error:
             pytest.fail(f"bit {bit} of {name}: {error!r}")
         assert name in found, (name, bit)
-        flip(path, bit)
+        flip_bit(path, bit)
     assert verify(dataset) == []
 
 
@@ -132,7 +123,7 @@ def test_a_flipped_bit_in_a_patch_names_it_and_only_its_shard_is_cut_again(datas
     kept = {path: path.stat().st_ino for path in dataset.rglob("c.*.0.0.0")}
     patches = PATCHES.read(dataset)
     path = shard_path(dataset, 1)
-    flip(path, 8 * int(ShardReader(path, 1).index[0, 0]) + 800)
+    flip_bit(path, 8 * int(ShardReader(path, 1).index[0, 0]) + 800)
     expected = patches.loc[patches["shard"] == 1, "patch_id"].tolist()
     hit = {damage.patches for damage in verify(dataset) if damage.kind == "ChunkDamaged"}
     assert hit == {tuple(expected)}
@@ -199,7 +190,7 @@ def test_what_the_archive_does_not_have_is_said_and_left(dataset, archive, tmp_p
     shutil.rmtree(next(poor.iterdir()))
     before = tree(dataset)
     for number in range(3):
-        flip(shard_path(dataset, number), 80)
+        flip_bit(shard_path(dataset, number), 80)
     left = repaired(poor, dataset)
     assert left
     changed = {name for name, digest in tree(dataset).items() if digest != before[name]}

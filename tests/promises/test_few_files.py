@@ -8,7 +8,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
-from small_archive import run_stages, tree, write_tile
 
 from spectralearth_build.checking.verify import verify
 from spectralearth_build.dataset.access import open_dataset
@@ -16,6 +15,8 @@ from spectralearth_build.errors import MachineError
 from spectralearth_build.loader import open_reader
 from spectralearth_build.progress import set_quiet
 from spectralearth_build.tables import TILES
+from tests.support.files import tree
+from tests.support.small_archive import archive_of, run_stages
 
 ENOUGH = 64
 # What zarr leaves behind when its event loop cannot be made.
@@ -24,17 +25,12 @@ pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptio
 
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("few") / "archive"
-    for number in (1, 2):
-        write_tile(folder, number)
-    return folder
+    return archive_of(tmp_path_factory.mktemp("few") / "archive", 1, 2)
 
 
 @pytest.fixture(scope="module")
 def finished(archive, tmp_path_factory):
-    dataset = tmp_path_factory.mktemp("finished") / "d"
-    run_stages(archive, dataset)
-    return dataset
+    return run_stages(archive, tmp_path_factory.mktemp("finished") / "d")
 
 
 @pytest.fixture(autouse=True)

@@ -6,10 +6,11 @@ import tarfile
 import warnings
 import zipfile
 
-import fuzz_targets as targets
 import pytest
 from hypothesis import strategies as st
-from watched import Watched, attack
+
+from tests.support import fuzz_targets as targets
+from tests.support.watched import Watched, attack
 
 NAME = targets.SPEC.product_id
 KINDS = [tarfile.REGTYPE] * 6 + [

@@ -3,10 +3,11 @@
 import random
 from xml.etree import ElementTree
 
-import fuzz_targets as targets
 import pytest
 from hypothesis import strategies as st
-from watched import Watched, attack
+
+from tests.support import fuzz_targets as targets
+from tests.support.watched import Watched, attack
 
 NUMBERS = [
     "NaN", "inf", "-inf", "1e308", "1e309", "-1e308", "1e30", "9" * 5000, "0x10", "1_000", "١٢٣", "-1", "0", "",

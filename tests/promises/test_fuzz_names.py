@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-import fuzz_targets as targets
 import pytest
 from hypothesis import strategies as st
-from watched import Watched, attack
 
 from spectralearth_build.archive.names import layer_of, parse_name
 from spectralearth_build.archive.product import hostile
 from spectralearth_build.errors import printable
+from tests.support import fuzz_targets as targets
+from tests.support.watched import Watched, attack
 
 NAME = targets.SPEC.product_id
 PIECES = st.sampled_from(

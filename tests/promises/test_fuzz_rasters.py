@@ -2,10 +2,11 @@
 
 import struct
 
-import fuzz_targets as targets
 import pytest
 from hypothesis import strategies as st
-from watched import Watched, attack
+
+from tests.support import fuzz_targets as targets
+from tests.support.watched import Watched, attack
 
 PARTS = ("SPECTRAL_IMAGE", "QUALITY_CLASSES")
 INTERESTING = [

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
-from watched import Watched
+
+from tests.support.watched import Watched
 
 FAULTS = {
     "reads": "forbidden: open '/etc/hostname'",

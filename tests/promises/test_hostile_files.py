@@ -11,13 +11,13 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from small_archive import run_stages, write_tile
 
 from spectralearth_build.checking.verify import verify
 from spectralearth_build.dataset.access import open_dataset
 from spectralearth_build.errors import BuildError
 from spectralearth_build.progress import set_quiet
 from spectralearth_build.report.page import write_report
+from tests.support.small_archive import archive_of, run_stages
 
 DEEP = b"[" * 100_000
 LOCATION = "32633_15606_182995"
@@ -27,8 +27,7 @@ SHAPES = [b"null", b"[]", b"{}", b"7", b'"text"', b"NaN", DEEP, b"\xff\xfe", b"{
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("hostile")
-    write_tile(folder / "archive", 1)
-    write_tile(folder / "archive", 2)
+    archive_of(folder / "archive", 1, 2)
     run_stages(folder / "archive", folder / "d")
     write_report(folder / "d")
     return folder / "d"

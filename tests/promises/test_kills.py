@@ -7,10 +7,11 @@ import shutil
 import time
 
 import pytest
-from assassin import INLINE, TWO_WORKERS, finished, finished_among_kills, killed_at
-from small_archive import tree, write_tile
 
 from spectralearth_build.tables import TILES
+from tests.support.files import tree
+from tests.support.killing import INLINE, TWO_WORKERS, finished, finished_among_kills, killed_at
+from tests.support.small_archive import write_tile
 
 STOPPED = 75
 

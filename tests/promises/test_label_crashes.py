@@ -8,9 +8,6 @@ import numpy as np
 import pytest
 import rasterio
 from affine import Affine
-from disk import Disk
-from invariants import violations
-from small_archive import run_stages, tree, write_tile
 
 from spectralearth_build.cluster.inline import InlineExecutor
 from spectralearth_build.labels.define import Given, Request
@@ -18,6 +15,10 @@ from spectralearth_build.labels.pair import pair
 from spectralearth_build.layout import ROOT
 from spectralearth_build.progress import set_quiet
 from spectralearth_build.store import labels, shard
+from tests.support.files import tree
+from tests.support.invariants import violations
+from tests.support.recorded_disk import Disk
+from tests.support.small_archive import archive_of, run_stages
 
 STEP = 3
 """Of the states, every how many is resumed where not all are asked for."""
@@ -43,8 +44,7 @@ def run(dataset, *rasters, anew=False):
 def ground(tmp_path_factory):
     """A finished dataset without labels, and two rasters."""
     folder = tmp_path_factory.mktemp("labels")
-    write_tile(folder / "archive", 1)
-    write_tile(folder / "archive", 2)
+    archive_of(folder / "archive", 1, 2)
     run_stages(folder / "archive", folder / "d")
     return folder / "d", [write_raster(folder / f"{seed}.tif", seed) for seed in (1, 2)]
 

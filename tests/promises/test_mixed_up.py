@@ -7,7 +7,6 @@ import shutil
 
 import numpy as np
 import pytest
-from small_archive import CONFIG, cube_of, run_stages, spec_of, tree, write_tile
 
 from spectralearth_build import open_dataset
 from spectralearth_build.checking.verify import verify
@@ -22,6 +21,8 @@ from spectralearth_build.store.commit import decode, json_bytes
 from spectralearth_build.store.manifest import entry
 from spectralearth_build.store.seal import KEY, sealed
 from spectralearth_build.tables import LOCATIONS, PATCHES, TILES
+from tests.support.files import tree
+from tests.support.small_archive import CONFIG, cube_of, run_stages, spec_of, write_tile
 
 
 @pytest.fixture(scope="module")

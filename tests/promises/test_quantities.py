@@ -10,7 +10,6 @@ from datetime import timedelta
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from small_archive import CONFIG, SIZE, WIDE, cube_of, run_stages, spec_of, tree, write_tile
 
 from spectralearth_build.archive.bands import nominal
 from spectralearth_build.dataset.access import open_dataset
@@ -19,6 +18,8 @@ from spectralearth_build.synthetic.bands import band_set
 from spectralearth_build.synthetic.product import write_product
 from spectralearth_build.synthetic.spec import Layers, Layout
 from spectralearth_build.tables import PATCHES, TILES
+from tests.support.files import tree
+from tests.support.small_archive import CONFIG, SIZE, WIDE, cube_of, run_stages, spec_of, write_tile
 
 WATER = CONFIG.model_copy(update={"scan": CONFIG.scan.model_copy(update={"correction": "water"})})
 OFFSET = 7000

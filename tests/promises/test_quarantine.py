@@ -8,7 +8,6 @@ import signal
 from pathlib import Path
 
 import pytest
-from small_archive import CONFIG, image_of, run_stages, spec_of, tree, write_tile
 
 from spectralearth_build import pipeline
 from spectralearth_build.checking.verify import verify
@@ -18,6 +17,8 @@ from spectralearth_build.cluster.isolate import run_alone
 from spectralearth_build.cutting.cut import STAGE, cut_tile
 from spectralearth_build.errors import NothingFoundError
 from spectralearth_build.tables import PATCHES, QUARANTINE, TILES
+from tests.support.files import tree
+from tests.support.small_archive import CONFIG, archive_of, image_of, run_stages, spec_of, write_tile
 
 BAD = 2
 
@@ -54,18 +55,13 @@ class Poisoned(InlineExecutor):
 
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("poison") / "archive"
-    for number in (1, 2, 3):
-        write_tile(folder, number)
-    return folder
+    return archive_of(tmp_path_factory.mktemp("poison") / "archive", 1, 2, 3)
 
 
 @pytest.fixture(scope="module")
 def sound(archive, tmp_path_factory):
     """What a build leaves if nothing is wrong."""
-    dataset = tmp_path_factory.mktemp("sound") / "d"
-    run_stages(archive, dataset)
-    return tree(dataset)
+    return tree(run_stages(archive, tmp_path_factory.mktemp("sound") / "d"))
 
 
 @pytest.mark.parametrize(

@@ -6,12 +6,13 @@ import os
 import shutil
 
 import pytest
-from small_archive import CONFIG, run_stages, spec_of, tree, write_tile
 
 from spectralearth_build.checking.verify import verify
 from spectralearth_build.cluster import connect
 from spectralearth_build.synthetic.pack import pack, pack_order
 from spectralearth_build.tables import PATCHES, TILES
+from tests.support.files import tree
+from tests.support.small_archive import CONFIG, archive_of, run_stages, spec_of
 
 NUMBERS = (1, 2, 3, 4)
 WITH_PATHS = ("tiles.parquet", "manifest.json")
@@ -20,17 +21,12 @@ WITH_PATHS = ("tiles.parquet", "manifest.json")
 
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("same") / "archive"
-    for number in NUMBERS:
-        write_tile(folder, number)
-    return folder
+    return archive_of(tmp_path_factory.mktemp("same") / "archive", *NUMBERS)
 
 
 @pytest.fixture(scope="module")
 def expected(archive, tmp_path_factory):
-    dataset = tmp_path_factory.mktemp("once") / "d"
-    run_stages(archive, dataset)
-    return dataset
+    return run_stages(archive, tmp_path_factory.mktemp("once") / "d")
 
 
 def test_each_planned_patch_is_there_once(archive, expected):

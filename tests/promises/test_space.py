@@ -8,7 +8,6 @@ import tempfile
 from contextlib import contextmanager
 
 import pytest
-from small_archive import CONFIG, run_stages, tree, write_tile
 
 from spectralearth_build import pipeline
 from spectralearth_build.checking.verify import verify
@@ -18,21 +17,18 @@ from spectralearth_build.cutting.space import outstanding_bytes
 from spectralearth_build.dataset.access import open_dataset
 from spectralearth_build.errors import OutOfSpaceError
 from spectralearth_build.store.index import encode_index
+from tests.support.files import tree
+from tests.support.small_archive import CONFIG, archive_of, run_stages
 
 
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("space") / "archive"
-    for number in (1, 2):
-        write_tile(folder, number)
-    return folder
+    return archive_of(tmp_path_factory.mktemp("space") / "archive", 1, 2)
 
 
 @pytest.fixture(scope="module")
 def expected(archive, tmp_path_factory):
-    dataset = tmp_path_factory.mktemp("sound") / "d"
-    run_stages(archive, dataset)
-    return tree(dataset)
+    return tree(run_stages(archive, tmp_path_factory.mktemp("sound") / "d"))
 
 
 def command(*arguments):

@@ -16,7 +16,6 @@ import pyarrow as pa
 import pytest
 from distributed import Client
 from shapely.geometry.base import BaseGeometry
-from small_archive import CONFIG, run_stages, write_tile
 
 from spectralearth_build.checking.verify import verify
 from spectralearth_build.cluster import connect
@@ -24,6 +23,7 @@ from spectralearth_build.cluster.inline import InlineExecutor
 from spectralearth_build.cluster.security import FILES, security_of
 from spectralearth_build.config import RunConfig
 from spectralearth_build.errors import ConfigError
+from tests.support.small_archive import CONFIG, run_stages, write_tile
 
 PLAIN = (
     str,

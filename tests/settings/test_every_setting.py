@@ -3,11 +3,11 @@ import math
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from leaves import ALL, IDS, NEEDED, leaves, value_at
 
 from spectralearth_build.errors import ConfigError
 from spectralearth_build.settings import layered, template
 from spectralearth_build.settings.reading import read
+from tests.support.settings_leaves import ALL, IDS, NEEDED, leaves, value_at
 
 NUMBERS = ("integer", "number")
 UNBOUNDED: set[str] = set()

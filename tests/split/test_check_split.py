@@ -1,13 +1,13 @@
 import numpy as np
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
-from made_archives import archives, chain, leaking
 
 from spectralearth_build.split.check import ANY, leaks
 from spectralearth_build.split.links import KINDS, links_of
 from spectralearth_build.split.make import codes, split
 from spectralearth_build.split.recipe import Recipe
 from spectralearth_build.split.strata import strata
+from tests.support.split_archives import archives, chain, leaking
 
 PARTS = ("train", "val", "test")
 PROPERTY = settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow])

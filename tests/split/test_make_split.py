@@ -3,13 +3,22 @@ import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from made_archives import MIDDLES, archives, chain, footprint, islands, leaking, tables, window_at
 
 from spectralearth_build.errors import UsageError
 from spectralearth_build.split.links import links_of
 from spectralearth_build.split.make import split
 from spectralearth_build.split.recipe import FRACTIONS, Recipe
 from spectralearth_build.split.strata import strata
+from tests.support.split_archives import (
+    MIDDLES,
+    archives,
+    chain,
+    footprint,
+    islands,
+    leaking,
+    tables,
+    window_at,
+)
 
 PROPERTY = settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
 FEWER = settings(PROPERTY, max_examples=25)

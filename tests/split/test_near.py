@@ -5,9 +5,9 @@ import pytest
 import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_archives import MIDDLES, plane, window_at, window_on
 
 from spectralearth_build.split import near
+from tests.support.split_archives import MIDDLES, plane, window_at, window_on
 
 
 def frame(windows):

@@ -4,12 +4,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from made_archives import chain, islands, leaking
 from typer.testing import CliRunner
 
 from spectralearth_build.cli.app import app
 from spectralearth_build.split.recipe import read_recipe
 from spectralearth_build.tables import LOCATIONS, PATCHES, TILES
+from tests.support.split_archives import chain, islands, leaking
 
 
 @pytest.fixture

@@ -10,14 +10,14 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from cloud_archive import build, tree, upload, write_archive
-from fault_proxy import Proxy, between
-from s3_server import Server, started
 
 from spectralearth_build.storage import client, retry
 from spectralearth_build.storage.client import Client
 from spectralearth_build.storage.retry import Patience
 from spectralearth_build.storage.url import Remote
+from tests.support.cloud_archive import build, tree, upload, write_archive
+from tests.support.fault_proxy import Proxy, between
+from tests.support.s3_server import Server, started
 
 
 @pytest.fixture(scope="session")

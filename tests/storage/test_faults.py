@@ -1,13 +1,13 @@
 """Single operations with every kind of fault in between: they succeed, and what they leave is right."""
 
 import pytest
-from fault_proxy import FAULTS
 
 from spectralearth_build.errors import StorageError
 from spectralearth_build.storage import client, retry
 from spectralearth_build.storage.client import Client
 from spectralearth_build.storage.lease import leased, prove
 from spectralearth_build.storage.retry import Patience
+from tests.support.fault_proxy import FAULTS
 
 
 @pytest.mark.parametrize("fault", FAULTS)

@@ -8,8 +8,6 @@ import shutil
 from contextlib import suppress
 
 import pytest
-from cloud_archive import build, tree, write_tile
-from s3_server import PLANTED
 
 from spectralearth_build.cluster.attached import AttachedExecutor
 from spectralearth_build.cluster.task import attempt
@@ -21,6 +19,8 @@ from spectralearth_build.storage import client
 from spectralearth_build.storage.attach import attached, current
 from spectralearth_build.storage.client import Client
 from spectralearth_build.storage.lease import leased
+from tests.support.cloud_archive import build, tree, write_tile
+from tests.support.s3_server import PLANTED
 
 
 def test_the_tree_is_the_same(local_tree, cloud_set, s3_environment):

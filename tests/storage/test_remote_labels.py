@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import rasterio
 from affine import Affine
-from cloud_archive import tree
 
 from spectralearth_build.checking.verify import verify
 from spectralearth_build.cluster import connect
@@ -20,6 +19,7 @@ from spectralearth_build.layout import label_record, label_shard
 from spectralearth_build.places import at_work
 from spectralearth_build.storage.client import Client
 from spectralearth_build.tables import LOCATIONS
+from tests.support.cloud_archive import tree
 
 
 @pytest.fixture(scope="module")

@@ -10,12 +10,12 @@ import sys
 import traceback
 
 import pytest
-from cloud_archive import tree
-from s3_server import PLANTED
 from typer.testing import CliRunner
 
 from spectralearth_build.cli.app import app
 from spectralearth_build.storage.client import Client
+from tests.support.cloud_archive import tree
+from tests.support.s3_server import PLANTED
 
 OPTIONS = ("--scheduler", "inline", "--set", "store.shard_rows=1")
 KILLS = (60,)

@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from cloud_archive import build, upload, write_tile
+from tests.support.cloud_archive import build, upload, write_tile
 
 
 def requests_of(tiles, bucket, proxy, folder):

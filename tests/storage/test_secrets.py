@@ -7,9 +7,6 @@ import re
 import traceback
 
 import pytest
-from cloud_archive import upload
-from echo_server import PAGE, echoing
-from s3_server import PLANTED
 from typer.testing import CliRunner
 
 from spectralearth_build.cli.app import app
@@ -20,6 +17,9 @@ from spectralearth_build.storage import client, retry, trouble
 from spectralearth_build.storage.client import Client, store_of
 from spectralearth_build.storage.trouble import trouble_of
 from spectralearth_build.storage.url import Remote
+from tests.support.cloud_archive import upload
+from tests.support.echo_server import PAGE, echoing
+from tests.support.s3_server import PLANTED
 
 INLINE = ("--scheduler", "inline")
 SIGNED = re.compile(r"Signature=|Credential=|x-amz-|sig=|[0-9a-f]{64}|Please log in", re.IGNORECASE)

@@ -11,7 +11,6 @@ import zarr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from store_pixels import land, noise, pair
 from zarr.core.buffer import default_buffer_prototype
 from zarr.storage import MemoryStore
 
@@ -31,6 +30,7 @@ from spectralearth_build.store.codec import (
     documents,
     encode_patch,
 )
+from tests.support.store_pixels import land, noise, pair
 
 CUBES = arrays(np.int16, st.tuples(*[st.integers(1, 5)] * 4))
 REAL = {

@@ -11,10 +11,10 @@ import google_crc32c
 import numcodecs
 import numpy as np
 import pytest
-from store_pixels import land, noise, pair
 
 from spectralearth_build.store.codec import BAND_DELTA, BAND_PREDICTION, PRESETS, described, encode_patch
 from spectralearth_build.store.schema import root_attributes
+from tests.support.store_pixels import land, noise, pair
 
 
 def stranger(comment: str, chunk: bytes) -> np.ndarray:

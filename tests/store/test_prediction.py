@@ -8,7 +8,6 @@ import zarr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from store_pixels import land, pair
 from zarr.storage import MemoryStore
 
 from spectralearth_build.store.codec.band_prediction import (
@@ -20,6 +19,7 @@ from spectralearth_build.store.codec.band_prediction import (
     words_needed,
 )
 from spectralearth_build.store.codec.prediction import predict, restore
+from tests.support.store_pixels import land, pair
 
 CUBES = st.integers(1, 11).flatmap(
     lambda b: arrays(np.int16, st.tuples(st.just(b), st.integers(1, 6), st.just(128)))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 from contextlib import contextmanager, suppress
-from hashlib import sha256
 
 import numpy as np
 import pytest
@@ -15,6 +14,7 @@ from spectralearth_build.synthetic.archive import ArchiveOptions, synthesize
 from spectralearth_build.synthetic.land_cover import land_cover
 from spectralearth_build.synthetic.product import write_raster
 from spectralearth_build.synthetic.spec import Layout, ProductSpec
+from tests.support.files import tree
 
 SPEC = ProductSpec(box=Box(-183000, 15600, 64, 64))
 LAYOUTS = {
@@ -41,11 +41,6 @@ def tmpfs(folder, kilobytes):
         yield folder
     finally:
         subprocess.run(["umount", "-l", str(folder)], check=True)
-
-
-def tree(folder):
-    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
-    return {path.relative_to(folder).as_posix(): sha256(path.read_bytes()).hexdigest() for path in files}
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

@@ -36,7 +36,7 @@ def real():
 
 
 @pytest.fixture(scope="module")
-def tree(product):
+def document(product):
     return ElementTree.parse(next(product.glob("*METADATA.XML"))).getroot()
 
 
@@ -48,9 +48,9 @@ def walk(element, above=""):
         yield from walk(child, place)
 
 
-def test_every_path_in_order_as_often_and_with_its_attributes(tree, real, spec):
+def test_every_path_in_order_as_often_and_with_its_attributes(document, real, spec):
     found = {}
-    for place, element in walk(tree):
+    for place, element in walk(document):
         count, names = found.get(place, (0, set()))
         found[place] = count + 1, names | set(element.attrib)
     assert len(real) == 632
@@ -67,32 +67,34 @@ def test_every_path_in_order_as_often_and_with_its_attributes(tree, real, spec):
         assert count == times, place
 
 
-def test_every_leaf_has_a_text(tree):
-    empty = {place for place, element in walk(tree) if not len(element) and not (element.text or "").strip()}
+def test_every_leaf_has_a_text(document):
+    empty = {
+        place for place, element in walk(document) if not len(element) and not (element.text or "").strip()
+    }
     assert empty == {f"specific/{d}ProductQuality/missingChannelsList" for d in ("vnir", "swir")}
 
 
-def test_sizes_are_those_of_the_files(tree, product):
-    for file in tree.findall("product/productFileInformation/file"):
+def test_sizes_are_those_of_the_files(document, product):
+    for file in document.findall("product/productFileInformation/file"):
         path = product / file.findtext("name")
         written = path.stat().st_size if "METADATA" not in path.name else 0
         assert int(file.findtext("size")) == written
-    assert tree.findtext("product/image/merge/size") == str(
+    assert document.findtext("product/image/merge/size") == str(
         next(product.glob("*SPECTRAL_IMAGE.TIF")).stat().st_size
     )
 
 
-def test_quicklooks_are_of_the_bands_that_are_named(tree):
+def test_quicklooks_are_of_the_bands_that_are_named(document):
     for kind, expected in (("VNIR", products._VNIR_NM), ("SWIR", products._SWIR_NM)):
         for place in (f"image/merge/qlChannels{kind}", f"quicklook/{kind.lower()}/qlChannels"):
-            assert tuple(float(element.text) for element in tree.find(f"product/{place}")) == expected
+            assert tuple(float(element.text) for element in document.find(f"product/{place}")) == expected
 
 
 @pytest.mark.parametrize("corners", [None, ((179.8, 65.2), (179.7, 65.0), (-179.9, 64.98), (-179.8, 65.19))])
 def test_rpcs_lead_from_the_corners_to_the_corners_of_the_scene(spec, rendered, corners):
     own = replace(spec, corners=corners)
-    tree = ElementTree.fromstring(metadata_xml(own, *rendered, ["SPECTRAL_IMAGE.TIF"]))
-    bands = tree.findall("product/navigation/RPC/bandID")
+    document = ElementTree.fromstring(metadata_xml(own, *rendered, ["SPECTRAL_IMAGE.TIF"]))
+    bands = document.findall("product/navigation/RPC/bandID")
     assert [band.get("number") for band in bands] == [str(i) for i in range(1, 225)]
     rpc = {element.tag: float(element.text) for element in bands[10]}
     seen = {"upper_left": (0, 0), "lower_left": (spec.lines - 1, 0),
@@ -124,8 +126,8 @@ def _image_of(rpc, lon, lat):
     return found
 
 
-def test_the_orbit_passes_over_the_tile_in_its_direction(tree, spec):
-    vectors = tree.findall("product/calibration/orbit/stateVector")
+def test_the_orbit_passes_over_the_tile_in_its_direction(document, spec):
+    vectors = document.findall("product/calibration/orbit/stateVector")
     state = np.array(
         [
             [float(v.findtext(name)) for name in ("posX", "posY", "posZ", "velX", "velY", "velZ")]
@@ -143,7 +145,7 @@ def test_the_orbit_passes_over_the_tile_in_its_direction(tree, spec):
     assert ahead == pytest.approx(180 + spec.scene_azimuth, abs=0.1)
     turns = [
         [float(v.findtext(f"q{i}")) for i in range(4)]
-        for v in tree.findall("product/calibration/attitude/stateVector")
+        for v in document.findall("product/calibration/attitude/stateVector")
     ]
     np.testing.assert_allclose(np.linalg.norm(turns, axis=1), 1)
 

@@ -2,7 +2,6 @@
 
 import tarfile
 import zipfile
-from hashlib import sha256
 
 import pytest
 
@@ -13,6 +12,7 @@ from spectralearth_build.progress import set_quiet
 from spectralearth_build.synthetic.archive import MIXED, ArchiveOptions, plan_archive, synthesize
 from spectralearth_build.synthetic.dirty import CASES
 from spectralearth_build.synthetic.spec import PLAIN
+from tests.support.files import tree
 
 SMALL = ArchiveOptions(tiles=4, size=80, seed=3, dirty=("night", "cut_zip"))
 
@@ -28,14 +28,6 @@ def _quiet():
 def archive(tmp_path_factory):
     folder = tmp_path_factory.mktemp("archive")
     return folder, synthesize(folder, SMALL)
-
-
-def tree(folder):
-    return {
-        path.relative_to(folder).as_posix(): sha256(path.read_bytes()).hexdigest()
-        for path in folder.rglob("*")
-        if path.is_file()
-    }
 
 
 class Backwards:

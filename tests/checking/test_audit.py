@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+import shapely
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pyproj import Transformer
+
+from spectralearth_build.checking.audit import audit, overlapping_locations
+from spectralearth_build.overlap.geography import to_lonlat
+from spectralearth_build.tables import LOCATIONS, PATCHES, TILES
+from tests.support.store_study import A1, B1, ZONE, Study
+
+
+def location(epsg: int, line: int, col: int) -> dict:
+    west, north = 15 + 30 * col, 15 - 30 * line
+    square = shapely.box(west, north - 3840, west + 3840, north)
+    return {
+        "location_id": f"{epsg}_{col}_{-line}", "epsg": epsg, "lattice_col": col, "lattice_row": -line, "n": 1,
+        "component": 0, "geometry": to_lonlat(square, epsg),
+    }  # fmt: skip
+
+
+def frame(*windows: tuple[int, int, int]):
+    return LOCATIONS.frame([location(*each) for each in windows])
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 500), st.integers(0, 500)), min_size=2, max_size=8, unique=True))
+def test_overlap_on_one_lattice_is_that_of_the_pixels(anchors):
+    expected = {
+        (min(a, b), max(a, b))
+        for a in anchors
+        for b in anchors
+        if a != b and abs(a[0] - b[0]) < 128 and abs(a[1] - b[1]) < 128
+    }
+    found = overlapping_locations(frame(*((ZONE, line - 160000, col + 10000) for line, col in anchors)))
+    names = {f"{ZONE}_{col + 10000}_{160000 - line}": (line, col) for line, col in anchors}
+    assert {tuple(sorted(names[n] for n in pair)) for pair in found} == expected
+
+
+def across(offset: int) -> list[tuple[str, str]]:
+    """A window of zone 32 at its eastern edge, and one of zone 33 that begins ``offset`` pixels east of its side."""
+    east, north = Transformer.from_crs(32632, 32633, always_xy=True).transform(
+        15 + 30 * 24328, 15 + 30 * 166000 - 1920
+    )
+    col, line = round((east - 15) / 30) + offset, round((15 - north) / 30) - 64
+    return overlapping_locations(frame((32632, -166000, 24200), (32633, line, col)))
+
+
+@pytest.mark.parametrize(("offset", "overlap"), [(0, True), (-64, True), (3, True), (9, False), (200, False)])
+def test_overlap_across_lattices(offset, overlap):
+    """The lattices are turned by four degrees: windows that abut in the middle share a wedge of 4 pixels."""
+    assert bool(across(offset)) == overlap
+
+
+@pytest.fixture
+def tables(finished_study: Study):
+    return [table.read(finished_study.dataset) for table in (TILES, LOCATIONS, PATCHES)]
+
+
+def messages(tables) -> str:
+    return "\n".join(damage.message for damage in audit(*tables, shard_rows=2))
+
+
+def test_sound_tables(tables):
+    assert audit(*tables, shard_rows=2) == []
+
+
+def put(table: int, row: int, column: str, value: object):
+    def change(tables):
+        tables[table].loc[row, column] = value
+
+    return change
+
+
+def repeat(table: int, row: int, column: str):
+    def change(tables):
+        tables[table].loc[row, column] = tables[table].loc[0, column]
+
+    return change
+
+
+def drop(table: int, row: int):
+    def change(tables):
+        tables[table] = tables[table].drop(index=row).reset_index(drop=True)
+
+    return change
+
+
+def shift_geometry(tables):
+    tables[1].loc[0, "geometry"] = shapely.transform(tables[1].geometry[0], lambda p: p + np.array([1e-4, 0]))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (repeat(0, 1, "path"), "stands more than once in path"),
+        (put(0, 1, "tile_id", A1), "stands more than once in tile_id"),
+        (put(0, 0, "status", "lost"), "has no known status"),
+        (put(0, 0, "status", "unused"), f"{A1} gives pixels but is not marked as used"),
+        (put(1, 0, "location_id", "32632_1_2"), "is not named after its window"),
+        (put(1, 0, "lattice_col", 7), "has another outline than its window"),
+        (shift_geometry, "has another outline than its window"),
+        (put(1, 0, "n", 7), "has another number of dates"),
+        (put(2, 1, "patch_id", "p"), "is not named after its location and datatake"),
+        (put(2, 1, "store_row", 0), "stands more than once in store_row"),
+        (put(2, 1, "store_row", 3), "has a row outside of its shard"),
+        (put(2, 1, "status", "planned"), "is neither written nor skipped nor retired"),
+        (put(2, 1, "status", "skipped"), "is skipped or retired without a reason"),
+        (put(2, 1, "tile_id", B1), "has a tile of another datatake"),
+        (put(2, 1, "tile_id", B1), "shares its shard with another tile"),
+        (put(2, 1, "tile_id", B1), "does not name its tile among its sources"),
+        (put(2, 7, "acquired", None), "has another time than its tile"),
+        (drop(1, 0), "is at no known location"),
+        (drop(0, 0), "is of no known tile"),
+        (drop(2, 0), "has another number of dates"),
+    ],
+)
+def test_every_contradiction_is_named(tables, change, message):
+    change(tables)
+    assert message in messages(tables)
+
+
+def test_a_retired_row_may_share_its_name_and_counts_nowhere(tables):
+    patches = tables[2]
+    again = patches.iloc[[0]].assign(store_row=10, shard=5)
+    patches.loc[0, ["status", "reason"]] = ["retired", "a newer version"]
+    tables[2] = pd.concat([patches, again], ignore_index=True)
+    assert audit(*tables, shard_rows=2) == []
+    tables[2].loc[0, "reason"] = ""
+    assert "is skipped or retired without a reason" in messages(tables)
+    tables[2].loc[0, "status"] = "written"
+    assert "stands more than once in patch_id" in messages(tables)
+
+
+def test_a_used_tile_without_patches_is_named(tables):
+    tables[2] = tables[2][tables[2]["tile_id"] != B1].reset_index(drop=True)
+    assert "is marked as used but gives no pixels" in messages(tables)
+
+
+def test_long_lists_are_cut_short(tables):
+    tables[2]["status"] = "planned"
+    line = next(line for line in messages(tables).splitlines() if "neither written" in line)
+    assert line.endswith("and 5 more is neither written nor skipped nor retired.")
+
+
+def test_empty_tables(tables):
+    assert audit(*(table.iloc[:0] for table in tables), shard_rows=2) == []
