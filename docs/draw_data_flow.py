@@ -7,18 +7,18 @@ from pathlib import Path
 
 BOXES = (
     ("archive", ("folders", ".zip", ".tar.gz of .zip"), "products as delivered"),
-    ("tiles", ("tiles.parquet", "work/scan", "work/masks"), "one row a product"),
-    ("plan", ("overlaps, tuples", "locations, patches", "plan.json, plan.png"), "the row of every patch"),
+    ("tiles", ("tiles.parquet", "work/scan", "work/masks"), "one row per product"),
+    ("plan", ("overlaps, tuples", "locations, patches", "plan.json, plan.png"), "a row for every patch"),
     ("shards", ("store.zarr/reflectance", "commits/"), "one file, one record"),
     ("dataset", ("store.zarr/zarr.json", "index, statistics", "manifest.json"), "opens once complete"),
 )
 STAGES = (
-    ("scan", "a task a product"),
+    ("scan", "one task per product"),
     ("plan", "bundles of components"),
-    ("cut", "a task a tile"),
+    ("cut", "one task per tile"),
     ("publish", "root last"),
 )
-READERS = (("verify", "hashes all"), ("report", "report.html"), ("open_dataset", "query, patch, series"))
+READERS = (("verify", "checks all hashes"), ("report", "report.html"), ("open_dataset", "query, patch, series"))
 BOX, GAP, TOP, TALL = 168, 92, 64, 132
 
 STYLE = """
