@@ -18,7 +18,11 @@ STAGES = (
     ("cut", "one task per tile"),
     ("publish", "root last"),
 )
-READERS = (("verify", "checks all hashes"), ("report", "report.html"), ("open_dataset", "query, patch, series"))
+READERS = (
+    ("verify", "checks all hashes"),
+    ("report", "report.html"),
+    ("open_dataset", "query, patch, series"),
+)
 BOX, GAP, TOP, TALL = 168, 92, 64, 132
 
 STYLE = """
