@@ -64,6 +64,12 @@ def test_links_lead_somewhere(page):
             assert (page.parent / target).exists(), target
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_source_files_that_a_page_names_exist(page):
+    for name in re.findall(r"\b[\w/]+/\w+\.py\b", page.read_text(encoding="utf-8")):
+        assert (ROOT / name).is_file() or (PACKAGE / name).is_file(), name
+
+
 def layers():
     """Rank of each module, as the architecture page says."""
     section = (DOCS / "architecture.md").read_text().split("## Layers")[1]
