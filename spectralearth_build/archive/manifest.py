@@ -16,10 +16,11 @@ from pathlib import Path
 from spectralearth_build.archive.names import ProductName, datatake_of
 from spectralearth_build.errors import UsageError
 from spectralearth_build.files import write_bytes
+from spectralearth_build.shipped import shipped
 
 _TILE = re.compile(r"DT(\d{9,10})_(\d{3})", re.ASCII)
 _VERSION = re.compile(r"(?:V\d{6})?", re.ASCII)
-_REMEDY = "See data_manifests/README.md for the format."
+_REMEDY = f"See {shipped('data_manifests/README.md')} for the format."
 
 
 @dataclass(frozen=True, order=True)

@@ -23,9 +23,14 @@ from spectralearth_build.cli import (
 )
 from spectralearth_build.cli.codes import MEANING
 from spectralearth_build.cli.options import renamed, verb
+from spectralearth_build.shipped import FOLDER
 from spectralearth_build.version import __version__
 
-EPILOG = "Exit codes: " + "; ".join(f"{code} {meaning}" for code, meaning in MEANING.items()) + "."
+EPILOG = (
+    "Exit codes: "
+    + "; ".join(f"{code} {meaning}" for code, meaning in MEANING.items())
+    + f". Files that are named here, such as docs/ and workflows/, are in {FOLDER}."
+)
 
 app = typer.Typer(
     no_args_is_help=True,

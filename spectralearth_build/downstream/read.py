@@ -10,8 +10,12 @@ from spectralearth_build.downstream.grid_config import GridConfig
 from spectralearth_build.errors import ConfigError
 from spectralearth_build.evaluate.task_config import EvaluateConfig
 from spectralearth_build.settings import layered, read
+from spectralearth_build.shipped import shipped
 
-REMEDY = "See docs/downstream.md, which explains each key, and workflows/downstream.toml, a complete example."
+REMEDY = (
+    f"See {shipped('docs/downstream.md')}, which explains each key, "
+    f"and {shipped('workflows/downstream.toml')}, a complete example."
+)
 
 
 def load(path: Path, **run: object) -> GridConfig:

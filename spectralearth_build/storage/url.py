@@ -10,6 +10,7 @@ from typing import Literal
 from urllib.parse import unquote, urlsplit
 
 from spectralearth_build.errors import UsageError
+from spectralearth_build.shipped import shipped
 
 Scheme = Literal["s3", "gs", "az"]
 SCHEMES: tuple[Scheme, ...] = ("s3", "gs", "az")
@@ -74,7 +75,7 @@ def parse(text: str) -> Path | Remote:
     if any(mark in rest for mark in "@?#"):
         raise UsageError(
             "A URL may hold no user, password, query or fragment.",
-            remedy="Give credentials in the environment, see docs/object-stores.md.",
+            remedy=f"Give credentials in the environment, see {shipped('docs/object-stores.md')}.",
         )
     bucket, _, prefix = rest.partition("/")
     parts = [part for part in prefix.split("/") if part]
