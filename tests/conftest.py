@@ -1,5 +1,7 @@
 """Settings of the whole suite."""
 
+from pathlib import Path
+
 import pytest
 from hypothesis import settings
 
@@ -13,6 +15,10 @@ pytest_plugins = [
     "tests.support.store_study",
 ]
 """Modules of tests/support whose fixtures more than one folder uses."""
+
+SLOW = ("main_job", "matrix", "promises")
+"""Folders whose tests all count as slow: whole builds, again and again."""
+HERE = Path(__file__).parent
 
 # Kernels compile on their first call, which no deadline should judge.
 settings.register_profile("default", deadline=None)
@@ -33,3 +39,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--fuzz", type=int, default=0, metavar="N", help="so many hostile inputs for each attack"
     )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what is slow; each such test elsewhere is marked where it stands."""
+    for item in items:
+        if item.path.relative_to(HERE).parts[0] in SLOW:
+            item.add_marker(pytest.mark.slow)

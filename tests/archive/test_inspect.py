@@ -106,6 +106,7 @@ def test_outside_the_swath_nothing_counts(make):
         inspect(folder)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("validity", ["all-bands", "classes"])
 def test_folder_zip_order_and_layout_give_one_fingerprint(make, validity):
     folder = make()
@@ -129,6 +130,7 @@ def test_folder_zip_order_and_layout_give_one_fingerprint(make, validity):
         assert (coded == results[0][1]).all()
 
 
+@pytest.mark.slow
 def test_any_change_changes_the_fingerprint(make):
     prints = [inspect(make(into=make().parent / name, **facts))[0]["fingerprint"] for name, facts in {
         "same": {}, "again": {}, "seed": {"seed": 1}, "sun": {"sun_elevation": 50.0}, "set": {"band_set": "B"},

@@ -17,6 +17,8 @@ from spectralearth_build.overlap.lattice import Box
 from spectralearth_build.synthetic.dirty import CASES
 from spectralearth_build.synthetic.product import Layers, ProductSpec, write_product
 
+pytestmark = pytest.mark.slow
+
 SHAPE = (132, 130)
 
 

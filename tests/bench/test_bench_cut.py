@@ -16,6 +16,8 @@ from spectralearth_build.store.codec import decode_patch
 from spectralearth_build.store.shard import ShardReader
 from spectralearth_build.synthetic.spec import ProductSpec
 
+pytestmark = pytest.mark.slow
+
 CHOSEN = ("strips of 3 lines, none", "blocks of 512, zstd, predictor 2")
 
 

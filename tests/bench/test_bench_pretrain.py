@@ -47,6 +47,7 @@ def test_operations_are_counted_as_by_hand():
     )  # backward is twice forward, and attention is done again in it
 
 
+@pytest.mark.slow
 def test_a_case_is_measured(monkeypatch, tmp_path):
     monkeypatch.setitem(SIZES, "s", (24, 1, 3))
     row = training.measure(training.Case("mae", "vit_s", 32), CPU, 1, 1, precision="fp32")

@@ -1,10 +1,13 @@
 import numpy as np
 import pandas as pd
+import pytest
 from matplotlib.image import imread
 
 from spectralearth_build.bench.planning.comparison import totals
 from spectralearth_build.bench.planning.contest import KEPT, OURS, Contest
 from spectralearth_build.bench.planning.report import lines, write
+
+pytestmark = pytest.mark.slow
 
 MACHINE = {"cores": 2, "seed": 0, "peak_mb": 321.0}
 

@@ -49,6 +49,7 @@ def test_images_of_other_shapes_are_refused():
         image_patches(layer, 1)
 
 
+@pytest.mark.slow
 def test_every_coder_is_lossless_and_measured(land):
     chosen = [coder for coder in coders() if coder.kind != "other" or coder.name.startswith("band delta + ")]
     chosen = [coder for coder in chosen if "JPEG" not in coder.name]

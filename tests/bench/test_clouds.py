@@ -45,6 +45,7 @@ def test_clouds_are_those_of_the_sky_to_three_pixels(cloudy):
     assert (found >= ndimage.binary_erosion(expected, square)).all()
 
 
+@pytest.mark.slow
 def test_each_component_is_measured(tiles):
     measured = clouds.validity(tiles[tiles["datatake"].isin(tiles["datatake"].unique()[:3])], 0)
     assert measured["tiles"].sum() >= 3

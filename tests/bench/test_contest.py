@@ -108,6 +108,7 @@ def test_the_lattice_is_what_counting_pixels_finds(result, groups):
         assert about["valid_pixels"] == valid
 
 
+@pytest.mark.slow
 def test_algorithm1_counts_the_tuples_it_knows_of_and_then_all_dates(result, groups):
     own, full = runs_of(result, ONE_BY_ONE), runs_of(result, ONE_BY_ONE + IN_FULL)
     strips = 0

@@ -63,6 +63,7 @@ def test_planes_have_the_proportions_of_tiles():
     assert (1000 - 300) * scale * (1024 - 300) * scale < anchors.area < 1250 * scale * 1024 * scale
 
 
+@pytest.mark.slow
 def test_shelves_are_near_the_optimum_of_a_single_tile():
     gap = next(gaps({"ours": shelves}, time_limit=1800))  # proven in a minute where nothing else runs
     assert gap.proven

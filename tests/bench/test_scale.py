@@ -53,6 +53,7 @@ def test_the_tables_show_the_curve_and_the_presets(runs, tmp_path):
     assert imread(module.draw(runs[0], tmp_path / "curve.png")).shape[1] > 1000
 
 
+@pytest.mark.slow
 def test_a_child_that_fails_says_why(tmp_path):
     with pytest.raises(BuildError, match="There is no tiles"):
         module._in_child(tmp_path, 0, "patches")

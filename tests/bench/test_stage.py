@@ -8,6 +8,7 @@ from spectralearth_build.bench.measure import APART, counts
 from spectralearth_build.tables import LOCATIONS, TILES
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 2])
 def test_the_plan_stage_is_run_and_measured(tiles, tmp_path, workers):
     TILES.write(tiles, tmp_path)

@@ -4,6 +4,7 @@ import pytest
 from spectralearth_build.bench.planning import clouds, scale
 
 
+@pytest.mark.slow
 def test_bench_plan_is_one_command(call, tmp_path):
     out = tmp_path / "out"
     done = call("bench", "plan", "--tiles", 6, "--seed", 2, "--sample", 2, "--out", out)

@@ -15,6 +15,8 @@ from spectralearth_build.tables import PATCHES, TILES
 from tests.support.files import tree
 from tests.support.small_archive import write_noise_tile
 
+pytestmark = pytest.mark.slow
+
 INLINE = ("--scheduler", "inline")
 
 

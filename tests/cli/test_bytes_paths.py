@@ -25,6 +25,7 @@ def run(*arguments, encoding="ascii"):
     return subprocess.run(command, capture_output=True, env=environment, timeout=120, check=False)
 
 
+@pytest.mark.slow
 def test_an_archive_and_products_of_such_names_are_built(tmp_path):
     """Products are linked, and everything is said in ASCII."""
     archive, dataset = tmp_path / LATIN, tmp_path / "dataset"

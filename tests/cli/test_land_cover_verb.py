@@ -1,10 +1,12 @@
 import numpy as np
+import pytest
 
 from spectralearth_build.dataset.access import open_dataset
 from spectralearth_build.labels.resample import on_patch
 from spectralearth_build.labels.source import open_source
 
 
+@pytest.mark.slow
 def test_the_rasters_cover_every_location_of_a_dataset(call, built, tmp_path):
     folder = tmp_path / "cover"
     done = call("land-cover", built, folder, "--seed", 3)

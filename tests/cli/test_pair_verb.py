@@ -41,6 +41,7 @@ def ground(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_labels_are_made_said_refused_and_dropped(ground):
     dataset = ground / "d"
     before = tree(dataset, ("work", "report.html"))

@@ -1,7 +1,9 @@
 import numpy as np
+import pytest
 import zarr
 
 
+@pytest.mark.slow
 def test_a_dataset_with_another_codec_holds_the_same(call, built, tmp_path):
     done = call("export", built, tmp_path / "fast", "--codec", "fast", "--scheduler", "inline")
     assert done.exit_code == 0, done.output

@@ -2,12 +2,14 @@
 
 import json
 import shutil
+from functools import partial
 
 import dask
 import pytest
 
 from spectralearth_build import open_dataset
 from spectralearth_build.checking.verify import verify
+from spectralearth_build.cluster import existing
 from spectralearth_build.cutting import space
 from tests.support.files import tree
 from tests.support.small_archive import write_noise_tile
@@ -74,7 +76,9 @@ def test_a_refused_build_changes_nothing(call, archive, published, tmp_path, giv
     unchanged(published)
 
 
-def test_a_scheduler_that_does_not_answer_changes_nothing(call, grown, published):
+@pytest.mark.slow
+def test_a_scheduler_that_does_not_answer_changes_nothing(call, grown, published, monkeypatch):
+    monkeypatch.setattr(existing, "existing_cluster", partial(existing.existing_cluster, patience=3))
     with dask.config.set({"distributed.comm.timeouts.connect": "1s"}):
         done = call("build", grown, published[0], "--scheduler", "tcp://127.0.0.1:9")
     assert done.exit_code == 2
@@ -82,6 +86,7 @@ def test_a_scheduler_that_does_not_answer_changes_nothing(call, grown, published
     unchanged(published)
 
 
+@pytest.mark.slow
 def test_no_room_changes_nothing_and_the_stages_before_cut_neither(call, grown, published, monkeypatch):
     dataset = published[0]
     assert call("scan", grown, dataset, *INLINE).exit_code == 0
@@ -98,6 +103,7 @@ def test_no_room_changes_nothing_and_the_stages_before_cut_neither(call, grown, 
     unchanged(published)
 
 
+@pytest.mark.slow
 def test_what_waits_is_taken_back_when_the_new_tile_goes_and_published_when_it_stays(
     call, archive, grown, published, tmp_path
 ):
@@ -119,6 +125,7 @@ def test_what_waits_is_taken_back_when_the_new_tile_goes_and_published_when_it_s
     assert not (straight / "work" / "next").exists()
 
 
+@pytest.mark.slow
 def test_nothing_found_is_2_with_what_was_found_and_why(call, archive, tmp_path):
     empty, texts, broken, level = (tmp_path / name for name in ("empty", "texts", "broken", "level"))
     for folder in (empty, texts):
@@ -176,6 +183,7 @@ def test_when_every_tile_fails_in_cut_nothing_is_published(call, archive, tmp_pa
     assert not (dataset / "manifest.json").exists()
 
 
+@pytest.mark.slow
 def test_a_quarantined_product_can_be_accepted_and_faults_of_the_disk_cannot(call, archive, tmp_path):
     own, dataset = shutil.copytree(archive, tmp_path / "a"), tmp_path / "d"
     next(write_noise_tile(own, 4).glob("*SPECTRAL_IMAGE.TIF")).write_bytes(b"")

@@ -2,12 +2,15 @@
 
 import shutil
 
+import pytest
+
 from tests.support.files import tree
 from tests.support.small_archive import write_noise_tile
 
 INLINE = ("--scheduler", "inline")
 
 
+@pytest.mark.slow
 def test_repair_cuts_again_what_is_damaged(call, archive, built, tmp_path):
     dataset = shutil.copytree(built, tmp_path / "d")
     shard = dataset / "store.zarr/reflectance/c.1.0.0.0"
@@ -32,6 +35,7 @@ def test_repair_is_1_where_the_product_is_gone(call, archive, built, tmp_path):
     assert "cannot be repaired: DT0000000001_001" in done.output
 
 
+@pytest.mark.slow
 def test_what_was_quarantined_is_tried_again_when_asked_to(call, archive, tmp_path):
     own = shutil.copytree(archive, tmp_path / "archive")
     image = next(write_noise_tile(own, 4).glob("*SPECTRAL_IMAGE.TIF"))

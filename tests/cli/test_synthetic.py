@@ -24,6 +24,7 @@ def asked(archive, monkeypatch):
     return seen
 
 
+@pytest.mark.slow
 def test_demo_builds_compares_and_tells_where_the_report_is(call, asked, built, tmp_path):
     done = call("demo", tmp_path / "d", *INLINE)
     assert done.exit_code == 0, done.output
@@ -38,6 +39,7 @@ def test_demo_builds_compares_and_tells_where_the_report_is(call, asked, built, 
     assert sorted(path.name for path in tmp_path.iterdir()) == ["d", "d-archive"]
 
 
+@pytest.mark.slow
 def test_a_stopped_demo_goes_on_and_a_finished_one_does_nothing_and_says_so(
     call, asked, tmp_path, monkeypatch
 ):
@@ -76,6 +78,7 @@ def test_synthesize_refuses_unknown_faults_and_full_folders(call, tmp_path):
     assert call("synthesize", tmp_path / "b", *INLINE).exit_code == 2
 
 
+@pytest.mark.slow
 def test_footprints_alone_can_be_planned(call, tmp_path):
     done = call("synthesize", tmp_path, "--footprints-only", "--tiles", 40, "--seed", 1)
     assert done.exit_code == 0, done.output

@@ -7,6 +7,8 @@ from distributed import LocalCluster
 from spectralearth_build.config import Config, load
 from spectralearth_build.tables import LOCATIONS, PATCHES
 
+pytestmark = pytest.mark.slow
+
 FOLDER = Path(__file__).parents[2] / "workflows"
 COMPARES = "downstream.toml"  # no configuration of a build; tests/downstream reads it
 FILES = sorted(path for path in FOLDER.glob("*.toml") if path.name != COMPARES)

@@ -53,6 +53,7 @@ def test_a_worker_that_dies_when_asked_for_its_version_is_no_reason_to_end():
         _check_version(Answering(here, RuntimeError("of its own")))
 
 
+@pytest.mark.slow
 def test_a_cluster_that_goes_away_stops_the_run(cluster, tmp_path):
     with existing_cluster(RunConfig(scheduler=cluster.scheduler_address), patience=1) as executor:
         steps = executor.run("cut", tasks.note_and_sleep, {f"k{n}": (str(tmp_path), 1) for n in range(50)})

@@ -1,7 +1,6 @@
 import os
 import signal
 import threading
-import time
 
 import pytest
 
@@ -50,6 +49,7 @@ def test_ending_by_itself_twice_convicts(tmp_path):
     assert len(list(tmp_path.iterdir())) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", [64, 100_000])
 def test_memory_is_limited_whether_taken_in_steps_or_at_once(step):
     failure = run_alone("k", tasks.hoard, (step,), 60, 600 * 2**20)
@@ -61,13 +61,12 @@ def test_an_exception_that_does_not_come_twice_convicts_nobody(tmp_path):
     assert run_alone("k", tasks.raise_once, (str(tmp_path),), 60) == "done"
 
 
+@pytest.mark.slow
 def test_a_hang_ends_at_the_time_limit(tmp_path):
-    began = time.monotonic()
-    failure = run_alone("k", tasks.note_and_sleep, (str(tmp_path), 60), 2)
+    failure = run_alone("k", tasks.note_and_sleep, (str(tmp_path), 3600), 2)
     assert isinstance(failure, Failure)
     assert failure.error_class == "TimeLimitError"
     assert "did not come back in 2 seconds" in failure.message
-    assert time.monotonic() - began < 20
     process = int(next(tmp_path.iterdir()).name.split("-")[0])
     with pytest.raises(ProcessLookupError):
         os.kill(process, 0)
@@ -85,4 +84,4 @@ def test_a_signal_stops_the_wait(tmp_path):
     with stop_on_signals():
         threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGTERM)).start()
         with pytest.raises(StoppedError):
-            run_alone("k", tasks.note_and_sleep, (str(tmp_path), 60), 60)
+            run_alone("k", tasks.note_and_sleep, (str(tmp_path), 3600), 3600)

@@ -142,6 +142,7 @@ def test_splits_by_patch(handmade, tmp_path):
         open_dataset(tmp_path).query(split="")
 
 
+@pytest.mark.slow
 def test_patch_equals_what_was_written(dataset, handmade):
     for k, (place, take, cloud, status) in enumerate(PATCH_ROWS):
         if status != "written":
@@ -195,6 +196,7 @@ def test_skipped_patches_cannot_be_read(dataset):
         dataset.patch("32733_15000_250000", "DT0000000001")
 
 
+@pytest.mark.slow
 def test_series_is_in_order_of_time(dataset, handmade):
     series = dataset.series(DEEP)
     assert series.dims == ("date", "band", "y", "x")
@@ -233,6 +235,7 @@ def test_attributes_are_plain_values(dataset):
     assert json.loads(json.dumps(attributes)) == attributes
 
 
+@pytest.mark.slow
 def test_examples_in_the_documentation_run(dataset, handmade):
     names = {"folder": handmade.folder, "dataset": dataset}
     result = doctest.testmod(access, extraglobs=names)

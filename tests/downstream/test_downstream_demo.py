@@ -9,6 +9,8 @@ from spectralearth_build.downstream.run import planned
 from spectralearth_build.labels.read import open_labels
 from spectralearth_build.split.steps import check_dataset
 
+pytestmark = pytest.mark.slow
+
 SMALL = Sizes(tiles=5, edge=260, steps=1, batch=2)
 
 

@@ -64,6 +64,7 @@ def test_the_page_tells_all(bench, read):
         assert said in words
 
 
+@pytest.mark.slow
 def test_without_published_numbers_it_says_so(tmp_path):
     config, cells = made(tmp_path, grid=[{"seeds": [0], "protocols": ["frozen"]}])
     page.write(config, cells, tmp_path, CLASSES)
@@ -91,6 +92,7 @@ def test_all_files_are_there(bench):
     pd.testing.assert_frame_equal(pd.read_parquet(bench.out / page.RESULTS), bench.results)
 
 
+@pytest.mark.slow
 def test_pictures_of_an_earlier_configuration_go(tmp_path):
     config, cells = made(tmp_path)
     folder = tmp_path / page.PICTURES
@@ -106,6 +108,7 @@ def test_pictures_of_an_earlier_configuration_go(tmp_path):
     assert (folder / "kept" / "mine.png").is_file()
 
 
+@pytest.mark.slow
 def test_the_same_cells_give_the_same_bytes(bench, tmp_path):
     before = (bench.out / page.PAGE).read_bytes()
     page.write(bench.config, bench.cells, bench.out, CLASSES)

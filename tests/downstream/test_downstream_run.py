@@ -39,6 +39,7 @@ def stamps(out, cells):
     return [(out / CELLS / job.key / "result.json").stat().st_mtime_ns for job in cells]
 
 
+@pytest.mark.slow
 def test_cells_run_once_and_a_failing_one_costs_only_itself(labelled, tmp_path):
     wrong = {"name": "wrong", "labels": "corine", "task": "single", "head": "unet"}
     config = config_of(labelled, tasks=[TREE["tasks"][0], wrong, TREE["tasks"][1]])
@@ -58,6 +59,7 @@ def test_cells_run_once_and_a_failing_one_costs_only_itself(labelled, tmp_path):
     assert results["encoder_trainable"].dropna().eq(0).all()
 
 
+@pytest.mark.slow
 def test_a_note_of_failure_goes_when_the_cell_is_done(labelled, tmp_path):
     config = config_of(labelled, tasks=TREE["tasks"][:1])
     (job,) = planned(config)
@@ -71,6 +73,7 @@ def test_a_note_of_failure_goes_when_the_cell_is_done(labelled, tmp_path):
     assert not note.exists()
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on(labelled, tmp_path):
     path, out = tmp_path / "b.toml", tmp_path / "out"
     path.write_text(RIDGE_AND_SLOW.format(dataset=labelled))
@@ -172,6 +175,7 @@ def test_a_class_table_counts_by_what_is_in_it(labelled, own_classes):
     assert planned(config)[0].key != before.key
 
 
+@pytest.mark.slow
 def test_workers_find_a_class_table_from_another_place(own_classes, tmp_path, monkeypatch):
     config, _ = own_classes
     (tmp_path / "away").mkdir()
@@ -185,6 +189,7 @@ def test_workers_find_a_class_table_from_another_place(own_classes, tmp_path, mo
     assert collect(cells, tmp_path / "out")["status"].tolist() == ["done"]
 
 
+@pytest.mark.slow
 def test_a_worker_that_outlives_a_class_table_reads_it_anew(own_classes, labelled, tmp_path):
     config, table = own_classes
     (job,) = planned(config)
@@ -214,6 +219,7 @@ def test_an_unknown_class_table_is_told_before_anything_runs(labelled):
         planned(config_of(labelled, tasks=[TREE["tasks"][1] | {"nomenclature": "corine20"}]))
 
 
+@pytest.mark.slow
 def test_the_driver_needs_no_torch():
     modules = "spectralearth_build.downstream.page, spectralearth_build.downstream.run"
     command = [sys.executable, "-c", f"import sys, {modules}; print('torch' in sys.modules)"]

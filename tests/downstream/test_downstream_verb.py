@@ -34,6 +34,7 @@ def test_a_page_can_be_had_before_anything_is_done(call, config, tmp_path):
     assert (tmp_path / "out" / "downstream.html").is_file()
 
 
+@pytest.mark.slow
 def test_a_failed_cell_is_told_by_page_and_exit_code(call, config, tmp_path):
     weights = tmp_path / "torn.safetensors"
     weights.write_bytes(b"torn")

@@ -1,12 +1,15 @@
 import runpy
 from pathlib import Path
 
+import pytest
+
 from spectralearth_build.downstream.page import write
 from tests.support.downstream_results import CLASSES, made
 
 take = runpy.run_path(str(Path(__file__).parents[2] / "docs" / "take_demo.py"))
 
 
+@pytest.mark.slow
 def test_tables_and_pictures_take_the_place_of_what_was_there(tmp_path):
     config, cells = made(tmp_path, grid=[{"seeds": [0, 1], "protocols": ["frozen"]}])
     write(config, cells, tmp_path, CLASSES)

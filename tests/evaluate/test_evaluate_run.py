@@ -20,6 +20,8 @@ from spectralearth_build.pretrain.training_config import EncoderConfig
 from spectralearth_build.pretrain.weights import load_encoder, save_encoder
 from spectralearth_build.settings import layered
 
+pytestmark = pytest.mark.slow
+
 SIZE = 65
 """One whole crop of a patch, a quarter of its pixels."""
 CONFIG = EvaluateConfig(

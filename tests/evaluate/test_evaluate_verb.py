@@ -29,6 +29,7 @@ def run(*arguments):
     return CliRunner().invoke(app, ["evaluate", *map(str, arguments)])
 
 
+@pytest.mark.slow
 def test_several_seeds_give_a_table_and_a_result_each(known, tmp_path):
     asked = [known.folder, "--labels", "corine", "--task", "multilabel", *TINY, "--epochs", 2, "--seeds", 2]
     done = run(*asked, "--output", tmp_path)
@@ -46,6 +47,7 @@ def test_several_seeds_give_a_table_and_a_result_each(known, tmp_path):
     assert "features" not in again.output
 
 
+@pytest.mark.slow
 def test_an_instant_answer(known, weights, tmp_path):
     done = run(
         known.folder, "--labels", "corine", "--task", "segmentation", "--head", "ridge", "--encoder", weights,

@@ -69,6 +69,7 @@ def test_an_order_of_their_own_each_epoch_and_the_same_for_a_seed(part, reading)
     assert run(0, 5).sum() == run(1, 6).sum()
 
 
+@pytest.mark.slow
 def test_random_crops_keep_pixels_and_truth_together(part, reading, pixels):
     """Each is found in its patch, flipped or not, at the place where its map is."""
     stream = RandomCrops(part, reading)
@@ -108,6 +109,7 @@ def seer(weights):
     return Model(load_encoder(weights), None, "frozen", "features").eval()
 
 
+@pytest.mark.slow
 def test_kept_features_are_those_of_reading(part, reading, seer):
     maps = features(seer, part.patches, SIZE, reading, False, 1e9, None)
     kept = Kept(part, maps, reading.batch, 5)

@@ -71,6 +71,7 @@ def test_what_crashed_goes_on_and_gives_the_same_bytes(source, tmp_path, monkeyp
     assert sorted(path.name for path in tmp_path.iterdir()) == ["t", "whole"]
 
 
+@pytest.mark.slow
 def test_a_killed_process_leaves_no_target_and_is_taken_up_again(source, tmp_path):
     export(source, tmp_path / "whole", "numpy", options=Options(per_file=1))
     command = [sys.executable, "-m", "spectralearth_build", "export", str(source), str(tmp_path / "t")]
@@ -88,6 +89,7 @@ def test_a_killed_process_leaves_no_target_and_is_taken_up_again(source, tmp_pat
     assert tree(tmp_path / "t", ()) == tree(tmp_path / "whole", ())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("to", FORMATS)
 def test_the_manifest_names_every_file(exported, to):
     folder = exported(to)

@@ -11,6 +11,8 @@ from typer.testing import CliRunner
 from spectralearth_build.cli.app import app
 from tests.support.files import tree
 
+pytestmark = pytest.mark.slow
+
 FORMS = ("webdataset", "litdata", "geotiff", "numpy", "hf")
 
 

@@ -5,6 +5,7 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+import pytest
 from typer.testing import CliRunner
 
 from spectralearth_build.cli.app import app
@@ -13,6 +14,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "exporting.md"
 BLOCK = re.compile(r"^```(bash|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
+@pytest.mark.slow
 def test_every_block_of_the_page_runs(source, tmp_path, monkeypatch, truth):
     text = PAGE.read_text(encoding="utf-8")
     blocks = BLOCK.findall(text)

@@ -43,6 +43,7 @@ def found_in(dataset):
     return {damage.path for damage in verify(dataset)}
 
 
+@pytest.mark.slow
 def test_every_flipped_bit_is_seen(dataset):
     dice = random.Random(7)
     names = own(dataset)

@@ -32,6 +32,7 @@ def around(patch, system, pixel=0.001, size=4000):
     return Grid(system, Affine(step, 0, x - step * size / 2, 0, -step, y + step * size / 2), (size, size))
 
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @given(
     st.sampled_from(sorted(SYSTEMS)),

@@ -88,6 +88,7 @@ def test_xarray_and_zarr_read_them_with_standard_codecs(bare, corine):
     assert (label.isel(row=sorted(empty)) == NODATA).all()
 
 
+@pytest.mark.slow
 def test_the_year_follows_the_rule_and_is_recorded(bare, tmp_path):
     years = {y: write_raster(tmp_path / f"cdl_{y}.tif", 5070, 30, CORINE, seed=y) for y in (2022, 2025)}
     given = [(path, year) for year, path in years.items()]
@@ -219,6 +220,7 @@ def test_a_second_run_changes_nothing(bare, corine, tmp_path):
     assert not [name for name in before if str(tmp_path).encode() in (bare / name).read_bytes()]
 
 
+@pytest.mark.slow
 def test_one_worker_or_two_give_the_same_bytes(site, bare, corine, tmp_path):
     other = shutil.copytree(site / "d", tmp_path / "other")
     pair(bare, [request("corine", corine)], InlineExecutor())
@@ -261,6 +263,7 @@ def test_dropping_goes_on_after_a_stop(bare, corine):
     assert tree(bare) == before
 
 
+@pytest.mark.slow
 def test_other_rasters_or_options_are_refused_with_the_difference(bare, corine, tmp_path):
     pair(bare, [request("corine", corine)], InlineExecutor())
     before = tree(bare)
@@ -281,6 +284,7 @@ def test_other_rasters_or_options_are_refused_with_the_difference(bare, corine, 
     assert tree(bare) == before
 
 
+@pytest.mark.slow
 def test_a_dataset_that_grows_keeps_its_labels_and_gets_the_rest(site, corine, tmp_path):
     archive = shutil.copytree(site / "archive", tmp_path / "archive")
     dataset = shutil.copytree(site / "d", tmp_path / "d")
@@ -304,6 +308,7 @@ def test_a_dataset_that_grows_keeps_its_labels_and_gets_the_rest(site, corine, t
     assert {name: tree(dataset)[name] for name in old} == old
 
 
+@pytest.mark.slow
 def test_a_patch_that_a_newer_version_replaces_is_labelled_again(tmp_path, corine):
     for number in (1, 2):
         write_tile(tmp_path / "archive", number, wide=SITE, version="V010402")

@@ -26,6 +26,7 @@ def raster(crs, west, north, step, size, turn=0.0):
     return Raster(CRS(crs), Affine(step, turn * step, west, turn * step, -step, north), (size, size))
 
 
+@pytest.mark.slow
 @given(
     st.sampled_from([3035, 5070, 32601, 32760, 3031, 3413, "ESRI:54009", 4326]),
     st.floats(-170, 170), st.floats(-89, 89), st.sampled_from([0.0, 0.4]),

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from spectralearth_build.errors import UsageError
 from tests.support.loader_data import flat, made, rows_of, truth
-from tests.support.processes import environment
+from tests.support.processes import PATIENCE, started
 
 torch = pytest.importorskip("torch")
 
@@ -35,6 +35,7 @@ def test_in_order(known):
     assert flat(rows_of(made(known, shuffle=False))) == known.written["store_row"].tolist()
 
 
+@pytest.mark.slow
 @settings(max_examples=10)
 @given(st.integers(0, 3), st.integers(0, 4), st.sampled_from([None, 2]), st.booleans())
 def test_resumed_anywhere_it_goes_on_bit_by_bit(known, epochs, steps, dates, drop_last):
@@ -156,24 +157,25 @@ if sys.argv[2] == "wait":
 """
 
 
-def started(known, mode):
-    return subprocess.Popen(
-        [sys.executable, "-W", "error", "-c", SCRIPT, str(known.folder), mode],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(),
-    )  # fmt: skip
+def looping(known, mode):
+    """A process that loops over a loader, to its end or for ever."""
+    command = [sys.executable, "-W", "error", "-c", SCRIPT, known.folder, mode]
+    return started(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
+@pytest.mark.slow
 def test_a_process_ends_in_the_middle_of_a_loop_without_torch(known):
-    out, error = started(known, "end").communicate(timeout=60)
-    assert (out, error) == ("ready\n", "")
+    with looping(known, "end") as process:
+        assert process.communicate(timeout=PATIENCE) == ("ready\n", "")
 
 
+@pytest.mark.slow
 def test_ctrl_c(known):
-    process = started(known, "wait")
-    assert process.stdout.readline() == "ready\n"
-    time.sleep(0.1)
-    process.send_signal(signal.SIGINT)
-    _, error = process.communicate(timeout=20)
+    with looping(known, "wait") as process:
+        assert process.stdout.readline() == "ready\n"
+        time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        _, error = process.communicate(timeout=PATIENCE)
     assert process.returncode in (-signal.SIGINT, 130)
     assert "KeyboardInterrupt" in error
 

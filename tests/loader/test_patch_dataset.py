@@ -36,6 +36,7 @@ def test_samples(known):
     assert len(list(dataset)) == 15  # old-style iteration ends
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("start", ["none", "spawn", "fork"])
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_in_a_dataloader(known, start):

@@ -3,6 +3,7 @@
 from itertools import pairwise
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -65,6 +66,7 @@ def test_union_of_many(masks):
     assert np.array_equal(union([region(m) for m in masks]).to_mask(BOX), expected)
 
 
+@pytest.mark.slow
 @given(MASKS, SIZES)
 def test_anchors_are_windows_without_a_hole(mask, size):
     windows_inside = np.zeros(SHAPE, bool)
@@ -79,6 +81,7 @@ def test_limit_on_flags_in_a_window(anchors, flags, size, limit):
     assert np.array_equal(kept, anchors & (counts_by_brute_force(flags, size) <= limit))
 
 
+@pytest.mark.slow
 @given(MASKS, SIZES)
 def test_pixels_in_windows_and_points(mask, size):
     points = every_pixel()

@@ -5,6 +5,7 @@ from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
+import pytest
 import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -97,6 +98,7 @@ def anchor(location):
     return -location["lattice_row"] - LINE, location["lattice_col"] - COL
 
 
+@pytest.mark.slow
 @given(
     archives(),
     st.sampled_from(["shelves", "algorithm1", "lattice", "greedy"]),
@@ -118,12 +120,14 @@ def test_locations_have_all_their_dates_and_never_overlap(archive, strategy, val
         assert plan.locations
 
 
+@pytest.mark.slow
 @given(archives())
 def test_tuples_are_the_distinct_covers(archive):
     expected = Counter(tuple(datatakes) for datatakes in seen_by(*archive).values())
     assert {tuple(row["datatakes"]): row["windows"] for row in planned(*archive).tuples} == expected
 
 
+@pytest.mark.slow
 @given(archives())
 def test_tiles_of_a_tuple_are_those_that_give_pixels(archive):
     tiles, masks = archive

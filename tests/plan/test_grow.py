@@ -54,6 +54,7 @@ PIECES = st.builds(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy", get_args(PlanConfig.model_fields["strategy"].annotation))
 @settings(max_examples=8, deadline=None)
 @given(steps=st.lists(st.lists(PIECES, min_size=1, max_size=3), min_size=1, max_size=4))

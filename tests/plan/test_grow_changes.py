@@ -89,6 +89,7 @@ def test_windows_that_the_newer_version_does_not_have(folder):
     assert set(folder.locations["component"]) == {0}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("meanwhile", [False, True])
 def test_a_location_without_dates_keeps_its_place(folder, meanwhile):
     """A version without any window leaves locations on no tile; whatever comes there joins them, and places around."""

@@ -57,6 +57,7 @@ def best_by_exhaustion(depth, worth, size):
     return best([best_row(worth[line].tolist()) for line in depth])
 
 
+@pytest.mark.slow
 @given(problems())
 def test_shelves_are_the_best_rows_of_windows(case):
     problem, depth = case

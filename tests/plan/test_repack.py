@@ -55,6 +55,7 @@ def best_row(values, size):
     return best[-1]
 
 
+@pytest.mark.slow
 @given(placements(shape=(1, 14)))
 def test_one_line_is_solved_exactly_by_one_sweep(case):
     depth, size, anchors = case

@@ -5,6 +5,8 @@ import pytest
 from spectralearth_build.pretrain.monitors import Recent
 from spectralearth_build.pretrain.setup import prepare
 
+pytestmark = pytest.mark.slow
+
 HARM = {
     "no centring, sharp teacher": (
         "dino",

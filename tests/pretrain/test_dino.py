@@ -20,7 +20,8 @@ def dino(**config) -> Dino:
 
 @pytest.mark.parametrize("total", [10, 100, 997])
 def test_the_teacher_stops_only_at_the_last_step(total):
-    ours = [dino().momentum_at(step / total) for step in range(1, total + 1)]
+    made = dino()
+    ours = [made.momentum_at(step / total) for step in range(1, total + 1)]
     assert ours[-1] == 1.0
     assert max(ours[:-1]) < 1.0
     assert ours == sorted(ours)

@@ -9,6 +9,8 @@ import torch
 from tests.support.one_step import build, step
 from tests.support.processes import environment
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("name", ["moco", "dino", "simclr"])
 def test_two_processes_equal_one_with_the_doubled_batch(name, tmp_path):

@@ -27,6 +27,7 @@ def test_resnet_counts_follow_from_its_layers():
     assert found == 23_498_496 - usual_first + first + 56_192
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["resnet18", "resnet50", "vit_s", "swin_t"])
 def test_vectors_and_maps_have_the_promised_shapes(name):
     encoder = make(name, 80, patch=8, image=64).eval()
@@ -36,6 +37,7 @@ def test_vectors_and_maps_have_the_promised_shapes(name):
         assert encoder.features(x).shape == (2, encoder.dim, 64 // encoder.stride, 64 // encoder.stride)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("depth", [18, 50])
 def test_a_dense_resnet_has_the_same_weights_at_full_resolution(depth):
     plain, dense = SpectralResNet(80, depth), SpectralResNet(80, depth, dense=True).eval()
@@ -97,6 +99,7 @@ def test_positions_of_another_grid_are_interpolated():
     assert encoder.eval()(torch.randn(1, 80, 24, 32)).shape == (1, 24)
 
 
+@pytest.mark.slow
 def test_swin_equals_the_reference():
     """Transformers' Swin on 128 channels, with the adapter left out."""
     from transformers import SwinConfig, SwinModel

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from spectralearth_build.cluster.inline import InlineExecutor
 from spectralearth_build.dataset.access import open_dataset
@@ -12,6 +13,7 @@ from spectralearth_build.report.page import render
 from tests.support.pairing_site import CORINE, request, write_raster
 
 
+@pytest.mark.slow
 def test_classes_are_counted_and_reasons_told(bare, tmp_path):
     assert labels(open_dataset(bare)) == []
     raster = write_raster(tmp_path / "half.tif", 3035, 100, CORINE, seed=2, hole=0.4)

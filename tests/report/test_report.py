@@ -57,6 +57,7 @@ def test_hostile_names_are_text(page, words):
     assert "the tile <b>broke</b>" in words
 
 
+@pytest.mark.slow
 def test_the_same_dataset_gives_the_same_page(handmade, page):
     assert write_report(handmade.folder).read_bytes() == page.encode()
 
