@@ -17,7 +17,13 @@ from pydantic.fields import FieldInfo
 from spectralearth_build import columns, errors, tables
 from spectralearth_build.cli.codes import MEANING
 from spectralearth_build.config import Config
-from spectralearth_build.downstream.grid_config import Encoder, Grid, GridConfig, Published, Task
+from spectralearth_build.downstream.grid_config import (
+    EncoderEntry,
+    GridAxes,
+    GridConfig,
+    PublishedResult,
+    TaskEntry,
+)
 from spectralearth_build.evaluate.task_config import EvaluateConfig, Training
 from spectralearth_build.pretrain.recipes import Augmentation
 from spectralearth_build.pretrain.training_config import EncoderConfig, PretrainConfig
@@ -90,15 +96,15 @@ def downstream_settings() -> str:
     """Every table of a benchmark's configuration with its keys; [run] is that of every configuration."""
     kinds = {
         "": GridConfig,
-        "[[tasks]]": Task,
-        "[[encoders]]": Encoder,
-        "[[grid]]": Grid,
+        "[[tasks]]": TaskEntry,
+        "[[encoders]]": EncoderEntry,
+        "[[grid]]": GridAxes,
         "[evaluate], [evaluate.frozen], ... and [[tasks]]": Training,
-        "[[published]]": Published,
+        "[[published]]": PublishedResult,
     }
     parts = []
     for title, section in kinds.items():
-        inherited = tuple(Training.model_fields) if section is Task else ()
+        inherited = tuple(Training.model_fields) if section is TaskEntry else ()
         heading = f"**{title}** {_about(section)}" if title else "At the top:"
         parts.append(f"{heading}\n\n{_keys(section, without=inherited)}")
     return "\n\n".join(parts)
@@ -158,7 +164,7 @@ def product_errors() -> str:
         if issubclass(kind, errors.ProductError) and kind is not errors.ProductError
     ]
     return markdown(
-        ("class", "fate", "meaning", "what to do"),
+        ("class", "status", "meaning", "what to do"),
         [(f"`{kind.__name__}`", kind.status, _meaning(kind), kind.remedy) for kind in kinds],
     )
 

@@ -96,7 +96,7 @@ class DamagedError(BuildError):
 
 
 class ProductError(BuildError):
-    """A product cannot be used; it alone is left out. ``status`` says how tables call its fate."""
+    """A product cannot be used; it alone is left out. ``status`` is what tables say of it."""
 
     status = "quarantined"
     remedy = "Download the product again."

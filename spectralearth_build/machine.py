@@ -113,10 +113,17 @@ def _check_gtiff() -> None:
     from rasterio import Affine, MemoryFile
 
     pixels = np.arange(64, dtype=np.int16).reshape(1, 8, 8)
-    facts = {"driver": "GTiff", "dtype": "int16", "count": 1, "height": 8, "width": 8, "compress": "deflate"}
+    options = {
+        "driver": "GTiff",
+        "dtype": "int16",
+        "count": 1,
+        "height": 8,
+        "width": 8,
+        "compress": "deflate",
+    }
     place = {"crs": "EPSG:32632", "transform": Affine(30, 0, 500000, 0, -30, 5316300)}
     with MemoryFile() as memory:
-        with memory.open(**facts, **place) as file:
+        with memory.open(**options, **place) as file:
             file.write(pixels)
         with memory.open() as file:
             if file.crs.to_epsg() != 32632 or not np.array_equal(file.read(), pixels):

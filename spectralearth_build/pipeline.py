@@ -11,9 +11,9 @@ from typing import Any
 from dask.utils import format_bytes
 
 from spectralearth_build.archive.correction import remarks
-from spectralearth_build.archive.manifest import read_tile_list
-from spectralearth_build.archive.nothing import refuse_empty, refuse_unusable
+from spectralearth_build.archive.no_products import refuse_empty, refuse_unusable
 from spectralearth_build.archive.scan import scan
+from spectralearth_build.archive.tile_list import read_tile_list
 from spectralearth_build.archive.versions import waiting
 from spectralearth_build.checking.against import not_compared, require_sources
 from spectralearth_build.checking.damage import NOT_CHECKED, Damage
@@ -23,7 +23,7 @@ from spectralearth_build.cluster import Executor, connect, raise_if_stopped
 from spectralearth_build.config import Config
 from spectralearth_build.cutting.appeals import retry_quarantined
 from spectralearth_build.cutting.cut import cut
-from spectralearth_build.cutting.nothing import refuse_no_patches
+from spectralearth_build.cutting.no_patches import refuse_no_patches
 from spectralearth_build.cutting.space import check_space
 from spectralearth_build.files import write_bytes
 from spectralearth_build.journal import newest
@@ -222,13 +222,13 @@ def report(dataset: Path) -> None:
 def summary(dataset: Path) -> list[str]:
     """What a finished dataset holds, as aligned lines."""
     numbers = json.loads((dataset / MANIFEST).read_bytes())["counts"]
-    fates = ", ".join(f"{numbers['tiles'][s]} {s}" for s in STATUSES if numbers["tiles"][s])
+    statuses = ", ".join(f"{numbers['tiles'][s]} {s}" for s in STATUSES if numbers["tiles"][s])
     dates = numbers["locations"]["by_dates"].items()
     patches = numbers["patches"]
     retired = f", {patches['retired']} retired" if patches["retired"] else ""
     stored = sum(path.stat().st_size for path in (dataset / STORE).rglob("*") if path.is_file())
     rows = {
-        "products": f"{numbers['tiles']['found']} found: {fates}",
+        "products": f"{numbers['tiles']['found']} found: {statuses}",
         "patches": f"{patches['written']} written, {patches['skipped']} skipped{retired}",
         "locations": ", ".join(f"{n} with {k} date{'s' * (k != '1')}" for k, n in dates),
         "store": f"{dataset / STORE} ({format_bytes(stored)})",
@@ -241,7 +241,7 @@ def unlabelled(dataset: Path) -> dict[str, int]:
     """How many written patches of a finished dataset `pair` has not looked at yet, by label, where there are any."""
     numbers = json.loads((dataset / MANIFEST).read_bytes())["counts"]
     written = numbers["patches"]["written"]
-    left = {label: written - sum(fates.values()) for label, fates in numbers.get("labels", {}).items()}
+    left = {label: written - sum(statuses.values()) for label, statuses in numbers.get("labels", {}).items()}
     return {label: count for label, count in left.items() if count}
 
 

@@ -19,7 +19,7 @@ STATUSES = tuple(map(str, layout.TileStatus))
 
 TILES = Table(
     layout.TILES,
-    "Every product found, with its fate.",
+    "Every product found, with its status.",
     (
         Column(
             "product_id",

@@ -200,8 +200,8 @@ def _stamp(root: Path, paths: list[str]) -> str:
     digest = hashlib.sha256()
     for path in sorted(paths):
         try:
-            facts = below(root, path).stat()
-            digest.update(f"{facts.st_size} {facts.st_mtime_ns} ".encode() + os.fsencode(path) + b"\0")
+            state = below(root, path).stat()
+            digest.update(f"{state.st_size} {state.st_mtime_ns} ".encode() + os.fsencode(path) + b"\0")
         except OSError:
             digest.update(b"unknown" + os.urandom(8))
     return digest.hexdigest()

@@ -51,7 +51,7 @@ GROUP = 16
 
 
 @dataclass(frozen=True, eq=False)
-class Seen:
+class ImageEvidence:
     """What the one pass over an image gathers for `find`."""
 
     lit: Bools
@@ -68,7 +68,7 @@ class Seen:
     """Columns of a segment: those of a block."""
 
 
-def find(dataset: DatasetReader, index: Index, inside: Bools, near: Index, seen: Seen) -> Bools:
+def find(dataset: DatasetReader, index: Index, inside: Bools, near: Index, seen: ImageEvidence) -> Bools:
     """The pixels inside the swath that were never written in some kept band [line, col].
 
     Args:
@@ -135,7 +135,7 @@ def _without_light(dataset: DatasetReader, index: Index, black: Bools) -> Bools:
     return black
 
 
-def _joined(dataset: DatasetReader, index: Index, inside: Bools, near: Index, seen: Seen) -> Bools:
+def _joined(dataset: DatasetReader, index: Index, inside: Bools, near: Index, seen: ImageEvidence) -> Bools:
     """Zeros of a band that are joined to zeros which prove that it was not written there [line, col]."""
     lost, block = np.zeros_like(inside), dataset.block_shapes[0]
     fallen = between(seen.zero, seen.bright, near)
@@ -148,16 +148,16 @@ def _joined(dataset: DatasetReader, index: Index, inside: Bools, near: Index, se
     for first in range(0, len(bands), GROUP):
         group = bands[first : first + GROUP]
         for band, values in zip(group, dataset.read([int(i) + 1 for i in index[group]]), strict=True):
-            proof = np.repeat(fallen[band], seen.width, axis=1)[:, : dataset.width]
+            evidence = np.repeat(fallen[band], seen.width, axis=1)[:, : dataset.width]
             # A band that has data, and nothing but 0 around, says by 0 that there is nothing.
             if doubtful[band] and (not seen.data[band] or (values[deep] == NODATA).any()):
-                proof |= deep
-            lost |= _with_ends(_runs(values == 0, proof, block), block)
+                evidence |= deep
+            lost |= _with_ends(_runs(values == 0, evidence, block), block)
     return lost
 
 
-def _runs(zero: Bools, proof: Bools, block: tuple[int, int]) -> Bools:
-    """The runs of zeros with a proof in them [line, col], by lines and, where there are blocks, in the file's order."""
+def _runs(zero: Bools, evidence: Bools, block: tuple[int, int]) -> Bools:
+    """Runs of zeros with evidence in them [line, col]: by lines and, where there are blocks, in the file's order."""
     found = np.zeros(zero.size, np.bool_)
     orders = [np.arange(zero.size)]
     if block[1] < zero.shape[1]:
@@ -165,7 +165,7 @@ def _runs(zero: Bools, proof: Bools, block: tuple[int, int]) -> Bools:
     for order in orders:
         runs, count = ndimage.label(zero.ravel()[order])
         hit = np.zeros(count + 1, np.bool_)
-        hit[runs[proof.ravel()[order]]] = True
+        hit[runs[evidence.ravel()[order]]] = True
         hit[0] = False  # what is no zero
         found[order] |= hit[runs]
     return found.reshape(zero.shape)

@@ -44,7 +44,7 @@ Content = Mapping[str, str]
 """Digests by layer, `SIZE` of the image, and `MASK`."""
 
 
-class Witness:
+class ContentGuard:
     """The content of a product at the moment when it is opened, and whether it is still the same later.
 
     Args:
@@ -57,7 +57,7 @@ class Witness:
     def __init__(self, product: Product) -> None:
         self._product = product
         self._files = [product.layer(layer) for layer in (METADATA, IMAGE, *QUALITY)]
-        self._facts = self._ask()
+        self._state = self._ask()
         self.content = _content_of(product)
 
     def require_same(self) -> None:
@@ -66,7 +66,7 @@ class Witness:
         Raises:
             ContentChangedError: it is not; files that were only touched are looked at again.
         """
-        if self._ask() != self._facts:
+        if self._ask() != self._state:
             require_content(self.content, _content_of(self._product), self._product.path)
 
     def _ask(self) -> list[tuple[int, ...]]:

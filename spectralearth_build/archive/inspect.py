@@ -17,10 +17,10 @@ from spectralearth_build.archive.bands import BandSelection, nominal, select_ban
 from spectralearth_build.archive.checks import as_bytes, check_image, check_layer, check_metadata, check_scale
 from spectralearth_build.archive.correction import check_correction, correction_of, of_quantity
 from spectralearth_build.archive.footprint import footprint
-from spectralearth_build.archive.identity import Witness, encode, with_mask
+from spectralearth_build.archive.identity import ContentGuard, encode, with_mask
+from spectralearth_build.archive.image_summary import ImageSummary, inspect_image
 from spectralearth_build.archive.metadata import Metadata, read_metadata
 from spectralearth_build.archive.names import QUALITY, ProductName, parse_name
-from spectralearth_build.archive.pixels import PixelFacts, inspect_image
 from spectralearth_build.archive.product import Product
 from spectralearth_build.archive.raster import open_raster
 from spectralearth_build.config import WIDEST_NM, ScanConfig
@@ -52,7 +52,7 @@ def inspect_product(
     Raises:
         ProductError: the product cannot be used; the class says why.
     """
-    witness = Witness(product)
+    guard = ContentGuard(product)
     waived = accepted(settings.accept, name.tile_id)
     metadata = read_metadata(product.metadata_path)
     check_metadata(name, metadata, product.metadata_path, waived)
@@ -78,11 +78,11 @@ def inspect_product(
                 valid = _without_holes(pixels, name, product)
     valid = of_quantity(valid, layers["CLASSES"] == WATER, correction, settings.correction, paths["CLASSES"])
     coded = _mask(valid, layers)
-    facts = _facts(name, metadata, bands, epsg, box) | {"valid_fraction": float(valid.mean())}
+    columns = _columns(name, metadata, bands, epsg, box) | {"valid_fraction": float(valid.mean())}
     if waived:
-        facts["accepted"] = " ".join(waived)
-    told = json.dumps(facts | _identity(metadata, correction), sort_keys=True).encode()
-    witness.require_same()
+        columns["accepted"] = " ".join(waived)
+    told = json.dumps(columns | _identity(metadata, correction), sort_keys=True).encode()
+    guard.require_same()
     values = {
         "correction": correction,
         "correction_assumed": assumed,
@@ -90,10 +90,10 @@ def inspect_product(
         "cirrus_haze_removal": metadata.cirrus_haze_removal,
         "hole_fraction": hole,  # no part of the fingerprint: the mask says where, and earlier plans lack it
         "fingerprint": hashlib.sha256(told + coded.tobytes() + sums).hexdigest(),
-        "content": encode(with_mask(witness.content, coded)),
+        "content": encode(with_mask(guard.content, coded)),
         "geometry": shapely.to_wkb(footprint(inside, box, epsg), hex=True),
     }
-    return facts | values, coded
+    return columns | values, coded
 
 
 def identify(product: Product) -> ProductName:
@@ -111,7 +111,7 @@ def identify(product: Product) -> ProductName:
     return name
 
 
-def _without_holes(pixels: PixelFacts, name: ProductName, product: Product) -> npt.NDArray[np.bool_]:
+def _without_holes(pixels: ImageSummary, name: ProductName, product: Product) -> npt.NDArray[np.bool_]:
     """Which pixels are valid and in no hole.
 
     Raises:
@@ -154,7 +154,7 @@ def _mask(valid: npt.NDArray[np.bool_], layers: Layers) -> mask.Mask:
     )
 
 
-def _facts(
+def _columns(
     name: ProductName, metadata: Metadata, bands: BandSelection, epsg: int, box: Box
 ) -> dict[str, Any]:
     return {

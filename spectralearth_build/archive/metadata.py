@@ -11,7 +11,14 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from spectralearth_build.archive.metadata_elements import BAND, POINT, Facts, natural, read_facts, to_float
+from spectralearth_build.archive.metadata_elements import (
+    BAND,
+    POINT,
+    MetadataElements,
+    natural,
+    read_elements,
+    to_float,
+)
 from spectralearth_build.archive.names import datatake_of
 from spectralearth_build.errors import BandMismatchError, BrokenMetadataError
 
@@ -96,39 +103,39 @@ def read_metadata(path: Path) -> Metadata:
         BrokenMetadataError: it is not well-formed, too large, too deep, declares a DTD, or lacks something.
         EmptyFileError, MissingFileError, UnreadableFileError: it cannot be read at all.
     """
-    return _metadata(read_facts(path))
+    return _metadata(read_elements(path))
 
 
-def _metadata(facts: Facts) -> Metadata:
-    numbers = sorted(facts.bands)
+def _metadata(elements: MetadataElements) -> Metadata:
+    numbers = sorted(elements.bands)
     if numbers != list(range(1, len(numbers) + 1)) or not numbers:
-        raise BrokenMetadataError(f"The bands of {BAND} are not numbered from 1.", facts.path)
-    bands = [facts.bands[number] for number in numbers]
+        raise BrokenMetadataError(f"The bands of {BAND} are not numbered from 1.", elements.path)
+    bands = [elements.bands[number] for number in numbers]
 
     def column(name: str) -> Floats:
         return np.array([to_float(band.get(name, "")) for band in bands])
 
-    projection = facts.text("product/ortho/projection")
+    projection = elements.text("product/ortho/projection")
     return Metadata(
-        name=facts.texts.get("metadata/name", ""),
-        level=facts.texts.get("base/level", ""),
-        revision=facts.texts.get("base/revision", ""),
-        datatake=_datatake(facts),
-        tile=facts.whole("specific/tileID"),
-        started=facts.time("base/temporalCoverage/startTime"),
-        stopped=facts.time(stop) if (stop := "base/temporalCoverage/stopTime") in facts.texts else None,
-        corners=_corners(facts),
-        width=facts.whole("specific/widthOfOrthoScene"),
-        height=facts.whole("specific/heightOfOrthoScene"),
+        name=elements.texts.get("metadata/name", ""),
+        level=elements.texts.get("base/level", ""),
+        revision=elements.texts.get("base/revision", ""),
+        datatake=_datatake(elements),
+        tile=elements.whole("specific/tileID"),
+        started=elements.time("base/temporalCoverage/startTime"),
+        stopped=elements.time(stop) if (stop := "base/temporalCoverage/stopTime") in elements.texts else None,
+        corners=_corners(elements),
+        width=elements.whole("specific/widthOfOrthoScene"),
+        height=elements.whole("specific/heightOfOrthoScene"),
         epsg=epsg_of(projection),
         projection=projection,
-        correction=facts.texts.get("processing/correctionType", ""),
-        water_type=_said(facts, "processing/waterType"),
-        cirrus_haze_removal=_YES.get(facts.texts.get("processing/cirrusHazeRemoval", "").lower()),
-        numbers=_numbers(facts),
+        correction=elements.texts.get("processing/correctionType", ""),
+        water_type=_said(elements, "processing/waterType"),
+        cirrus_haze_removal=_YES.get(elements.texts.get("processing/cirrusHazeRemoval", "").lower()),
+        numbers=_numbers(elements),
         wavelength_nm=column("wavelengthCenterOfBand"),
         fwhm_nm=column("FWHMOfBand"),
-        detector=_detectors(facts, len(bands)),
+        detector=_detectors(elements, len(bands)),
         gain=column("GainOfBand"),
         offset=column("OffsetOfBand"),
     )
@@ -142,16 +149,16 @@ def epsg_of(projection: str) -> int | None:
     return {"LAEA-ETRS89": 3035, "GEOGRAPHIC": 4326}.get(projection.upper())
 
 
-def _numbers(facts: Facts) -> dict[str, float | None]:
-    quality = facts.maybe(f"{_QUALITY}overallQuality")
+def _numbers(elements: MetadataElements) -> dict[str, float | None]:
+    quality = elements.maybe(f"{_QUALITY}overallQuality")
     return {
         **{
-            f"{kind}_cover": facts.maybe(f"{_QUALITY}{kind}Cover")
+            f"{kind}_cover": elements.maybe(f"{_QUALITY}{kind}Cover")
             for kind in ("cloud", "haze", "cirrus", "snow", "water")
         },
-        "sun_elevation": facts.number("specific/sunElevationAngle/center"),
-        "sun_azimuth": facts.maybe("specific/sunAzimuthAngle/center"),
-        "off_nadir": facts.maybe("specific/acrossOffNadirAngle/center"),
+        "sun_elevation": elements.number("specific/sunElevationAngle/center"),
+        "sun_azimuth": elements.maybe("specific/sunAzimuthAngle/center"),
+        "off_nadir": elements.maybe("specific/acrossOffNadirAngle/center"),
         "overall_quality": None if quality is None else int(quality),
     }
 
@@ -161,42 +168,42 @@ def _possible(name: str, value: float | None) -> bool:
     return value is not None and low <= value <= high
 
 
-def _said(facts: Facts, place: str) -> str | None:
-    text = facts.texts.get(place, "")
+def _said(elements: MetadataElements, place: str) -> str | None:
+    text = elements.texts.get(place, "")
     return None if text.upper() in ("", "NA", "-999") else text
 
 
-def _datatake(facts: Facts) -> str:
-    digits = facts.text("specific/datatakeID").upper().removeprefix("DT")
+def _datatake(elements: MetadataElements) -> str:
+    digits = elements.text("specific/datatakeID").upper().removeprefix("DT")
     if natural(digits) is None:
-        raise BrokenMetadataError("The element specific/datatakeID is no number.", facts.path)
+        raise BrokenMetadataError("The element specific/datatakeID is no number.", elements.path)
     return datatake_of(digits)
 
 
-def _corners(facts: Facts) -> dict[str, tuple[float, float]]:
+def _corners(elements: MetadataElements) -> dict[str, tuple[float, float]]:
     corners: dict[str, tuple[float, float]] = {}
-    for point in facts.points:
+    for point in elements.points:
         lon, lat = to_float(point.get("longitude", "")), to_float(point.get("latitude", ""))
         if not point:
             continue
         if not (-180 <= lon <= 180 and -90 <= lat <= 90):  # also where one is NaN
-            raise BrokenMetadataError(f"A point of {POINT} lies nowhere on Earth.", facts.path)
+            raise BrokenMetadataError(f"A point of {POINT} lies nowhere on Earth.", elements.path)
         corners.setdefault(point.get("frame", ""), (lon, lat))
     if missing := [frame for frame in CORNERS if frame not in corners]:
-        raise BrokenMetadataError(f"{POINT} lacks {', '.join(missing)}.", facts.path)
+        raise BrokenMetadataError(f"{POINT} lacks {', '.join(missing)}.", elements.path)
     return corners
 
 
-def _detectors(facts: Facts, bands: int) -> tuple[str, ...]:
+def _detectors(elements: MetadataElements, bands: int) -> tuple[str, ...]:
     detectors = [""] * bands
     for detector in ("VNIR", "SWIR"):
         place = f"specific/{detector.lower()}ProductQuality/expectedChannelsList"
-        for item in facts.text(place).split(","):
+        for item in elements.text(place).split(","):
             band = natural(item.strip()) or 0
             if band > bands:
-                raise BandMismatchError(f"{place} names band {band}, but there are {bands}.", facts.path)
+                raise BandMismatchError(f"{place} names band {band}, but there are {bands}.", elements.path)
             if band < 1 or detectors[band - 1]:
                 what = f"{place} names '{item[:20]}', no band or one named before."
-                raise BrokenMetadataError(what, facts.path)
+                raise BrokenMetadataError(what, elements.path)
             detectors[band - 1] = detector
     return tuple(detectors)

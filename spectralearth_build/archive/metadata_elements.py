@@ -26,7 +26,7 @@ _PART = 1 << 16
 _KEPT = ("metadata/name", "base/", "specific/", "product/ortho/", "processing/")
 
 
-def read_facts(path: Path) -> Facts:
+def read_elements(path: Path) -> MetadataElements:
     """Read what matters of a METADATA.XML.
 
     Raises:
@@ -35,10 +35,10 @@ def read_facts(path: Path) -> Facts:
     """
     if (size := require_readable(path)) > MAX_BYTES:
         raise BrokenMetadataError(f"The file has {size} bytes, more than {MAX_BYTES}.", path)
-    facts = Facts(path)
+    elements = MetadataElements(path)
     try:
         with path.open("rb") as file:
-            parser = XMLParser(target=_Elements(facts.add), forbid_dtd=True)
+            parser = XMLParser(target=_Elements(elements.add), forbid_dtd=True)
             while part := file.read(_PART):
                 parser.feed(part)
             parser.close()
@@ -46,7 +46,7 @@ def read_facts(path: Path) -> Facts:
         raise BrokenMetadataError("The XML declares a DTD or entities.", path) from error
     except (ParseError, ValueError, LookupError) as error:  # LookupError: an unknown encoding
         raise BrokenMetadataError(f"The XML is not well-formed ({error}).", path) from error
-    return facts
+    return elements
 
 
 class _Elements:
@@ -97,7 +97,7 @@ class _Elements:
             self._add(place, "".join(texts).strip(), number)
 
 
-class Facts:
+class MetadataElements:
     """The few texts that matter, by path, by band and by point."""
 
     def __init__(self, path: Path) -> None:

@@ -30,7 +30,7 @@ HEAD = 4096
 
 
 @dataclass(frozen=True)
-class Seen:
+class FileSample:
     """A file as it was when it could be read."""
 
     path: Path
@@ -40,21 +40,21 @@ class Seen:
 
 
 @dataclass(frozen=True)
-class Ground:
+class FileSystem:
     """One file system that the work stands on."""
 
     root: Path
     """The folder that users know."""
     mount: Path
     """Where the file system was mounted."""
-    files: tuple[Seen, ...]
+    files: tuple[FileSample, ...]
 
     def fault(self) -> str:
         """Why none of its files can be read as they were; empty if one can."""
         why = ""
         for file in self.files:
             try:
-                if _seen(file.path) == file:
+                if _sample(file.path) == file:
                     return ""
                 why = "other files are there"
             except OSError as error:
@@ -63,20 +63,20 @@ class Ground:
 
 
 @dataclass(frozen=True)
-class Witness:
+class PresenceCheck:
     """What this process saw at the start; small, so that it can be sent to others. Call it to look again.
 
     Raises:
         ArchiveError: on one of its grounds nothing can be read any more.
     """
 
-    grounds: tuple[Ground, ...] = ()
+    file_systems: tuple[FileSystem, ...] = ()
 
     def __call__(self) -> None:
         """Look again."""
-        for ground in self.grounds:
-            if why := ground.fault():
-                raise away(ground.root, why, ground.mount)
+        for file_system in self.file_systems:
+            if why := file_system.fault():
+                raise away(file_system.root, why, file_system.mount)
 
 
 def require_archive(root: Path) -> None:
@@ -115,7 +115,7 @@ def mount_of(path: Path) -> Path:
     return place
 
 
-def witness(archive: Path, products: Iterable[str]) -> Witness:
+def presence_check(archive: Path, products: Iterable[str]) -> PresenceCheck:
     """Read some files of an archive, for comparison later.
 
     Args:
@@ -128,24 +128,24 @@ def witness(archive: Path, products: Iterable[str]) -> Witness:
     """
     paths = sorted(products)
     if not paths or attach.at(archive) is not None:
-        return Witness()
+        return PresenceCheck()
     require_archive(archive)
     step = max(1, len(paths) // LOOKS)
-    grounds: dict[int, list[Seen]] = {}
+    file_systems: dict[int, list[FileSample]] = {}
     for path in paths[::step]:
         with suppress(OSError):
             place = below(archive, path.split(INSIDE)[0])
-            known = grounds.setdefault(place.stat().st_dev, [])
+            known = file_systems.setdefault(place.stat().st_dev, [])
             if len(known) < EACH:
-                known.append(_seen_of(place))
-    found = [files for files in grounds.values() if files]
+                known.append(_sample_of(place))
+    found = [files for files in file_systems.values() if files]
     if not found:
         raise away(archive, f"none of {len(paths[::step])} products is there")
-    return Witness(tuple(Ground(archive, mount_of(files[0].path), tuple(files)) for files in found))
+    return PresenceCheck(tuple(FileSystem(archive, mount_of(files[0].path), tuple(files)) for files in found))
 
 
 @contextmanager
-def noted(dataset: Path) -> Iterator[Ground]:
+def noted(dataset: Path) -> Iterator[FileSystem]:
     """Write a note into a dataset's work folder: a process that can read it works on the same dataset. It is deleted.
 
     Where nothing may be written, a file of the dataset stands for the note.
@@ -154,37 +154,37 @@ def noted(dataset: Path) -> Iterator[Ground]:
     try:
         note.parent.mkdir(parents=True, exist_ok=True)
         note.write_bytes(secrets.token_bytes(32))
-        seen = _seen(note)
+        seen = _sample(note)
     except OSError:
-        seen = _seen_of(dataset)
+        seen = _sample_of(dataset)
     try:
-        yield Ground(dataset, mount_of(dataset), (seen,))
+        yield FileSystem(dataset, mount_of(dataset), (seen,))
     finally:
         with suppress(OSError):
             note.unlink(missing_ok=True)
 
 
-def ground_of(file: Path) -> Ground:
+def file_system_of(file: Path) -> FileSystem:
     """A single file that is needed."""
-    return Ground(file, mount_of(file), (_seen(file),))
+    return FileSystem(file, mount_of(file), (_sample(file),))
 
 
-def _seen(path: Path) -> Seen:
+def _sample(path: Path) -> FileSample:
     """Read the beginning of a file from where it lies, not from memory."""
     with path.open("rb", buffering=0) as file:
         if hasattr(os, "posix_fadvise"):
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
         head = file.read(HEAD)
-        return Seen(path, os.fstat(file.fileno()).st_size, hashlib.sha256(head).digest())
+        return FileSample(path, os.fstat(file.fileno()).st_size, hashlib.sha256(head).digest())
 
 
-def _seen_of(place: Path) -> Seen:
+def _sample_of(place: Path) -> FileSample:
     """A file of a product: the place itself, or the first one in its folder that can be read."""
     if not place.is_dir():
-        return _seen(place)
+        return _sample(place)
     with os.scandir(place) as entries:
         files = sorted(place / entry.name for entry in entries if entry.is_file())
     for file in files:
         with suppress(OSError):
-            return _seen(file)
+            return _sample(file)
     raise FileNotFoundError(place)

@@ -16,7 +16,7 @@ from spectralearth_build.archive.foreign import foreign
 from spectralearth_build.archive.group import Group, group_files
 from spectralearth_build.archive.names import IMAGE, METADATA, QUALITY, ProductName
 from spectralearth_build.archive.on_object_store import INSIDE, fetched
-from spectralearth_build.archive.unpack_cache import Shelf
+from spectralearth_build.archive.unpack_cache import UnpackCache
 from spectralearth_build.errors import HostileNameError, MissingFileError, ProductError
 from spectralearth_build.texts import as_text, is_utf8
 
@@ -88,7 +88,7 @@ def open_product(
     path: str,
     scratch: Path | None = None,
     layers: Collection[str] = WANTED,
-    shelf: Shelf | None = None,
+    unpack_cache: UnpackCache | None = None,
 ) -> Iterator[Product]:
     """Make the files of a product available.
 
@@ -98,7 +98,7 @@ def open_product(
             a product in a folder with several, or an archive, with members behind '!'.
         scratch: where to unpack archives to; None for the system's temporary folder. It is cleaned on leaving.
         layers: what to unpack; files in folders are all there.
-        shelf: what is unpacked for other tasks too.
+        unpack_cache: what is unpacked for other tasks too.
 
     Raises:
         MissingFileError: there is no product.
@@ -114,7 +114,7 @@ def open_product(
                 scratch.mkdir(parents=True, exist_ok=True)
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="product-", dir=scratch)))
             stack.enter_context(_named_as_known(folder, path))
-            yield _unpacked(path, place, members, folder, layers, shelf)
+            yield _unpacked(path, place, members, folder, layers, unpack_cache)
         else:
             with _openable(_in_folder(root, path, place), scratch) as product:
                 yield product
@@ -219,16 +219,21 @@ def _in_folder(root: Path, path: str, place: Path) -> Product:
 
 
 def _unpacked(
-    path: str, place: Path, members: list[str], folder: Path, layers: Collection[str], shelf: Shelf | None
+    path: str,
+    place: Path,
+    members: list[str],
+    folder: Path,
+    layers: Collection[str],
+    unpack_cache: UnpackCache | None,
 ) -> Product:
     context = place.name
     if is_tar(place.name) and members and is_zip(members[0]):
         context = members.pop(0)
-        if shelf is None:
+        if unpack_cache is None:
             inner = folder / "product.zip"
             unpack(place, {context: inner})
         else:
-            inner = shelf.inner(place, path.partition(f"{INSIDE}{context}")[0], context)
+            inner = unpack_cache.inner(place, path.partition(f"{INSIDE}{context}")[0], context)
         place = inner
     listing = list_members(place)
     if listing.problem is not None and not listing.members:
@@ -237,9 +242,9 @@ def _unpacked(
     group = _chosen(group_files(listing.members, context), members[0] if members else "", path)
     # Names of our own: nothing of what an archive says about places is followed.
     files = {layer: folder / layer for layer in layers if layer in group.files}
-    if shelf is not None and shelf.shared(path):
+    if unpack_cache is not None and unpack_cache.shared(path):
         for layer in files:
-            files[layer] = shelf.layer(path, layer, partial(_unpack_one, place, group.files[layer]))
+            files[layer] = unpack_cache.layer(path, layer, partial(_unpack_one, place, group.files[layer]))
     else:
         unpack(place, {group.files[layer]: target for layer, target in files.items()})
     return Product(path, group.name, files, group.foreign, group.pending)

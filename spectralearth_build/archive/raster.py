@@ -68,7 +68,7 @@ def open_raster(path: Path) -> Iterator[DatasetReader]:
 
 
 @dataclass(frozen=True)
-class Part:
+class RasterPart:
     """What one read gives: some of the bands that are wanted, in one window."""
 
     bands: slice
@@ -108,7 +108,11 @@ def read_image(path: Path, index: npt.NDArray[np.int32], lines: slice | None = N
 
 
 def read_part(
-    dataset: DatasetReader, index: npt.NDArray[np.int32], part: Part, out: Pixels, origin: tuple[int, int]
+    dataset: DatasetReader,
+    index: npt.NDArray[np.int32],
+    part: RasterPart,
+    out: Pixels,
+    origin: tuple[int, int],
 ) -> None:
     """Decode a part into its place.
 
@@ -126,7 +130,7 @@ def read_part(
 
 def chunks(
     dataset: DatasetReader, bands: int, lines: slice | None = None, cols: slice | None = None
-) -> Iterator[Part]:
+) -> Iterator[RasterPart]:
     """Parts of a raster such that reading them, in any order, decodes each stored block once.
 
     Args:
@@ -150,7 +154,7 @@ def chunks(
     for place in _borders(left, right, wide):
         for rows in _borders(top, bottom, high):
             for first in range(0, bands, together):
-                yield Part(slice(first, min(bands, first + together)), rows, place)
+                yield RasterPart(slice(first, min(bands, first + together)), rows, place)
 
 
 def _borders(start: int, stop: int, step: int) -> Iterator[slice]:
@@ -159,7 +163,7 @@ def _borders(start: int, stop: int, step: int) -> Iterator[slice]:
     yield from (slice(first, last) for first, last in pairwise(edges) if last > first)
 
 
-def decoded(dataset: DatasetReader, part: Part) -> int:
+def decoded(dataset: DatasetReader, part: RasterPart) -> int:
     """Bytes of the pixels in all blocks that reading a part decodes (what pads blocks beyond the raster apart)."""
     sides = []
     for wanted, block, whole in zip(

@@ -16,9 +16,8 @@ from spectralearth_build.archive.correction import OPPOSITE, check_correction
 from spectralearth_build.archive.discover import Found, find_products
 from spectralearth_build.archive.foreign import told
 from spectralearth_build.archive.inspect import identify, inspect_product
-from spectralearth_build.archive.manifest import Listed, missing, read_tile_list
 from spectralearth_build.archive.names import METADATA, ProductName
-from spectralearth_build.archive.nothing import (
+from spectralearth_build.archive.no_products import (
     refuse_gone,
     refuse_unlisted,
     refuse_unusable,
@@ -26,7 +25,8 @@ from spectralearth_build.archive.nothing import (
 from spectralearth_build.archive.presence import require_archive
 from spectralearth_build.archive.product import open_product
 from spectralearth_build.archive.record import Record, load_record, mask_path, save_record, stamp_of
-from spectralearth_build.archive.rows import merge, row_of_problem, rows_of_tile
+from spectralearth_build.archive.tile_list import Listed, missing, read_tile_list
+from spectralearth_build.archive.tile_rows import merge, row_of_problem, rows_of_tile
 from spectralearth_build.archive.versions import candidates, pinned
 from spectralearth_build.archive.watched import watched
 from spectralearth_build.cluster.task import Executor, Failure

@@ -1,7 +1,7 @@
 """Unpacked archives that tasks share, so that each archive is unpacked once however many products it holds.
 
 Whoever needs a file first makes it; the others wait for it. Locks are the system's: they end with their process,
-however it ends, and what it left half-done is made again. The run that owns the shelf clears it.
+however it ends, and what it left half-done is made again. The run that owns the cache clears it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ FREE = 0.1
 
 
 @dataclass(frozen=True)
-class Shelf:
+class UnpackCache:
     """A folder of unpacked files, and which of them are of use to other tasks."""
 
     folder: Path
@@ -39,10 +39,12 @@ class Shelf:
         """Whether several tasks need a product."""
         return self.wanted.get(path, 0) > 1
 
-    def only(self, paths: Collection[str]) -> Shelf:
+    def only(self, paths: Collection[str]) -> UnpackCache:
         """What concerns some products: themselves and those in the same archives."""
         archives = {path.split(INSIDE)[0] for path in paths}
-        return Shelf(self.folder, {p: n for p, n in self.wanted.items() if p.split(INSIDE)[0] in archives})
+        return UnpackCache(
+            self.folder, {p: n for p, n in self.wanted.items() if p.split(INSIDE)[0] in archives}
+        )
 
     def layer(self, path: str, name: str, make: Callable[[Path], None]) -> Path:
         """A layer of a product, made if it is not there.

@@ -53,7 +53,7 @@ def candidates(found: Iterable[Found], pins: Mapping[str, str] = NO_PINS) -> dic
     }
 
 
-def fate(item: Found, chosen: Found) -> tuple[str, str]:
+def status_of(item: Found, chosen: Found) -> tuple[str, str]:
     """What becomes of a product that was not chosen, and why.
 
     Returns:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from spectralearth_build.archive.presence import Witness, away, ground_of, noted, witness
+from spectralearth_build.archive.presence import PresenceCheck, away, file_system_of, noted, presence_check
 from spectralearth_build.cluster.task import Executor, Failure, Look
 from spectralearth_build.errors import ArchiveError, MediumError, TimeLimitError
 from spectralearth_build.storage import attach
@@ -37,17 +37,17 @@ def watched(executor: Executor, archive: Path, dataset: Path, products: Iterable
         executor: runs the tasks.
         archive: folder of the products.
         dataset: the dataset.
-        products: paths of the products that will be read; see `presence.witness`.
+        products: paths of the products that will be read; see `presence.presence_check`.
 
     Raises:
         ArchiveError: archive or dataset are away, now, for every worker, or when a task fails.
     """
-    seen = witness(archive, products)
+    seen = presence_check(archive, products)
     if not executor.elsewhere or attach.at(dataset) is not None:
         yield Watched(executor, archive, seen)
         return
     with noted(dataset) as note:
-        yield Watched(executor, archive, Witness((*seen.grounds, note)))
+        yield Watched(executor, archive, PresenceCheck((*seen.file_systems, note)))
 
 
 @contextmanager
@@ -62,12 +62,12 @@ def sharing(executor: Executor, dataset: Path, files: Iterable[Path] = ()) -> It
     if not executor.elsewhere:
         yield executor
         return
-    grounds = tuple(ground_of(file) for file in files if file.is_file())
+    file_systems = tuple(file_system_of(file) for file in files if file.is_file())
     if attach.at(dataset) is not None:
-        yield executor.seeing(Witness(grounds)) if grounds else executor
+        yield executor.seeing(PresenceCheck(file_systems)) if file_systems else executor
         return
     with noted(dataset) as note:
-        yield executor.seeing(Witness((*grounds, note)))
+        yield executor.seeing(PresenceCheck((*file_systems, note)))
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class Watched:
 
     inner: Executor
     archive: Path
-    look: Witness
+    look: PresenceCheck
 
     @property
     def workers(self) -> int:
@@ -101,7 +101,7 @@ class Watched:
         self, stage: str, function: Callable[..., T], tasks: Mapping[str, tuple[Any, ...]]
     ) -> Iterator[tuple[str, T | Failure]]:
         """See `Executor.run`."""
-        executor = self.inner.seeing(self.look) if self.look.grounds else self.inner
+        executor = self.inner.seeing(self.look) if self.look.file_systems else self.inner
         latest: deque[str] = deque(maxlen=OF)
         for key, outcome in executor.run(stage, function, tasks):
             failed = outcome.error_class if isinstance(outcome, Failure) else ""

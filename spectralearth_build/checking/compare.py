@@ -35,7 +35,7 @@ def compare_tile(archive: Path, dataset: Path, task: TileTask) -> list[Damage]:
 
 
 def _compare_shard(dataset: Path, task: TileTask, shard: int, sources: Sources) -> Iterator[Damage]:
-    name, proofs = shard_name(shard), _checksums(dataset, shard)
+    name, checksums = shard_name(shard), _checksums(dataset, shard)
     for patch in task.shards[shard]:
         try:
             reader = ShardReader(dataset / name, task.shard_rows)
@@ -44,7 +44,7 @@ def _compare_shard(dataset: Path, task: TileTask, shard: int, sources: Sources) 
             continue  # reported already, by the check of the shard
         pixels, reason = compose(patch, sources)
         if reason:
-            task.witness()
+            task.presence()
         hit = (patch.patch_id,)
         if (stored is None) != bool(reason):
             kind = kind_of(reason.rpartition(": ")[2], "SourceDiffers")
@@ -53,7 +53,7 @@ def _compare_shard(dataset: Path, task: TileTask, shard: int, sources: Sources) 
             count = int((stored != pixels).sum())
             what = f"{patch.patch_id}: {count} values are not those of its source."
             yield Damage("SourceDiffers", name, what, hit)
-        elif stored is not None and checksum_of(pixels) != proofs.get(patch.row, checksum_of(pixels)):
+        elif stored is not None and checksum_of(pixels) != checksums.get(patch.row, checksum_of(pixels)):
             what = (
                 f"{patch.patch_id}: its source has other pixels than when it was cut, and so has the store."
             )

@@ -85,7 +85,7 @@ def _check(
     name, first = record.shard_name, record.shard * rows
     everything = tuple(patches.values())
     reader = ShardReader(dataset / name, rows)
-    proofs = {patch.row: patch.checksum for patch in record.patches if patch.checksum is not None}
+    checksums = {patch.row: patch.checksum for patch in record.patches if patch.checksum is not None}
     found = []
     if [first + row for row in reader.rows()] != record.written:
         found.append(Damage("ShardDamaged", name, "It holds other rows than its record says.", everything))
@@ -93,7 +93,7 @@ def _check(
         named = (patches[first + row],) if first + row in patches else ()
         try:
             values = read_label(reader, row, dtype)
-            if values is not None and checksum_of(values) != proofs.get(first + row, checksum_of(values)):
+            if values is not None and checksum_of(values) != checksums.get(first + row, checksum_of(values)):
                 raise DamagedError("It does not decode to the map that was made.")
         except DamagedError as error:
             found.append(Damage("ChunkDamaged", name, f"Row {first + row}: {error.what}", named))

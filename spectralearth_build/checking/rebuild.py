@@ -10,8 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from spectralearth_build.archive.manifest import Listed, write_tile_list
 from spectralearth_build.archive.scan import scan
+from spectralearth_build.archive.tile_list import Listed, write_tile_list
 from spectralearth_build.archive.watched import watched
 from spectralearth_build.cluster import Executor, Failure
 from spectralearth_build.config import Config
@@ -81,7 +81,7 @@ def cut_again(
         _mask_again(archive, folder, planned, lost, config, executor)
     everything = planned.eligible["path"]  # of few products all may be gone, and the archive be there
     with watched(executor, archive, folder, everything) as watching:
-        tasks = replace(tasks, witness=watching.look)
+        tasks = replace(tasks, presence=watching.look)
         steps = track(watching.run("repair", cut_tile, tasks), "repair", len(tasks))
         return [outcome for _, outcome in steps if isinstance(outcome, Failure)]
 

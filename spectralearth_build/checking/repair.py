@@ -298,9 +298,9 @@ class _Job:
         forms = [data, *(table.of_before(data) for table in TABLES if table.file == name)]
         if name == PLAN:
             forms.append(of_before(data))
-        for form in forms:
-            if self.expected.get(name) == entry(form):
-                write_bytes(self.dataset / name, form)
+        for data in forms:
+            if self.expected.get(name) == entry(data):
+                write_bytes(self.dataset / name, data)
                 self.result.repaired.append(name)
                 return
         self.result.refused.append(f"{name}: made again, it is not what was published.")

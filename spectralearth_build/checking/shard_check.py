@@ -68,7 +68,7 @@ def _check(
     if [first + row for row in reader.rows()] != list(commit.rows):
         what = "It holds other rows than its commit record says."
         damages.append(Damage("ShardDamaged", name, what, everything))
-    proofs = commit.checksums
+    checksums = commit.checksums
     for row in reader.rows():
         try:
             patch = reader.patch(row, codec)
@@ -77,7 +77,7 @@ def _check(
             damages.append(Damage("ChunkDamaged", name, f"Row {first + row}: {error.what}", named))
         else:
             assert patch is not None
-            if checksum_of(patch) != proofs.get(first + row, checksum_of(patch)):
+            if checksum_of(patch) != checksums.get(first + row, checksum_of(patch)):
                 named = (patches[first + row],) if first + row in patches else ()
                 what = f"Row {first + row}: it does not decode to the pixels that were cut."
                 damages.append(Damage("ChunkDamaged", name, what, named))

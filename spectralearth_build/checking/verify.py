@@ -259,9 +259,9 @@ def _balance(
         yield Damage(
             "CountsWrong", PATCHES.file, "The rows marked as written are not those that were committed."
         )
-    proofs = {row: checksum for commit in commits for row, checksum in commit.checksums.items()}
-    told = planned.patches.set_index("store_row")["checksum"].reindex(list(proofs))
-    if told.tolist() != list(proofs.values()):
+    checksums = {row: checksum for commit in commits for row, checksum in commit.checksums.items()}
+    told = planned.patches.set_index("store_row")["checksum"].reindex(list(checksums))
+    if told.tolist() != list(checksums.values()):
         yield Damage("CountsWrong", PATCHES.file, "Its checksums are not those of the commit records.")
 
 
@@ -326,7 +326,7 @@ def _compare(
 ) -> Iterator[Damage]:
     """Every patch against its source pixels."""
     with watched(runner, archive, dataset, planned.paths(shards)) as watching:
-        tasks = Tasks(archive, dataset, planned, shards, witness=watching.look)
+        tasks = Tasks(archive, dataset, planned, shards, presence=watching.look)
         for tile_id, outcome in track(watching.run("compare", compare_tile, tasks), "compare", len(tasks)):
             yield from [of_failure(tile_id, outcome)] if isinstance(outcome, Failure) else outcome
 

@@ -149,15 +149,15 @@ def load(
 
     for folder in (work, out):
         require_writable(folder)
-    forms = loading_data.prepare(work.resolve(), dataset, tiles, seed)
-    grown = loading.memory(forms, batches, cores())
-    first = loading.first_batch(forms, rows, work.resolve() / f"simulated-{rows}", cores())
-    measured = loading.contest(forms, cores(), rounds, seed)
-    about = loading.about(forms, cores())
+    formats = loading_data.prepare(work.resolve(), dataset, tiles, seed)
+    grown = loading.memory(formats, batches, cores())
+    first = loading.first_batch(formats, rows, work.resolve() / f"simulated-{rows}", cores())
+    measured = loading.contest(formats, cores(), rounds, seed)
+    about = loading.about(formats, cores())
     table = save(loading_report.rates(measured).assign(cores=cores(), seed=seed), out / "bench-load.parquet")
     ratios = save(loading_report.ratios(measured), out / "bench-load-ratios.parquet")
     picture = loading_report.draw(measured, out / "bench-load.png", about)
-    lines = loading_report.lines(measured, loading.parts(forms, seed), first, grown, about)
+    lines = loading_report.lines(measured, loading.parts(formats, seed), first, grown, about)
     _say(lines, [table, ratios, picture])
 
 

@@ -39,7 +39,7 @@ def store(
     from spectralearth_build.bench.storing import store as bench
     from spectralearth_build.bench.storing import store_report
     from spectralearth_build.bench.storing.coders import coders
-    from spectralearth_build.bench.storing.pixels import image_patches, synthetic_land
+    from spectralearth_build.bench.storing.sample_patches import image_patches, synthetic_land
     from spectralearth_build.files import require_writable
     from spectralearth_build.progress import say
     from spectralearth_build.threads import cores

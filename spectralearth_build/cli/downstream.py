@@ -66,7 +66,7 @@ def downstream(
         )
     if demo and (dry_run or page):
         raise _not_with_demo(first, "--dry-run" if dry_run else "--page")
-    from spectralearth_build.downstream.read import load
+    from spectralearth_build.downstream.config_file import load
     from spectralearth_build.files import require_writable
 
     if out is None:
@@ -120,7 +120,7 @@ def _list(config: GridConfig, out: Path) -> int:
 def _show(config: GridConfig, results: pd.DataFrame) -> None:
     """Print the main tables, transposed so that they fit the terminal: one line for each task and protocol."""
     from spectralearth_build.bench.show import table
-    from spectralearth_build.downstream.tables import sheets
+    from spectralearth_build.downstream.result_tables import sheets
     from spectralearth_build.progress import say
 
     for sheet in sheets(config, results):

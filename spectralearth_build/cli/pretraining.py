@@ -139,17 +139,17 @@ def export_encoder(
     from spectralearth_build.pretrain.weights import load_encoder
     from spectralearth_build.signals import raise_if_stopped
 
-    forms = {".pt2": export_program, ".onnx": export_onnx}
-    if target.suffix not in forms:
+    exporters = {".pt2": export_program, ".onnx": export_onnx}
+    if target.suffix not in exporters:
         raise UsageError(
-            f"The file name must end in {' or '.join(forms)}.",
+            f"The file name must end in {' or '.join(exporters)}.",
             target,
             "Name the file, for example, encoder.onnx.",
         )
     require_writable(target)
     loaded = load_encoder(encoder)
     raise_if_stopped()  # the export takes long and cannot be interrupted
-    forms[target.suffix](loaded, target, edge)
+    exporters[target.suffix](loaded, target, edge)
 
 
 def line(figures: dict[str, float]) -> str:

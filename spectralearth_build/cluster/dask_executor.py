@@ -63,7 +63,7 @@ class DaskExecutor:
         self, stage: str, function: Callable[..., T], tasks: Mapping[str, tuple[Any, ...]]
     ) -> Iterator[tuple[str, T | Failure]]:
         """See `Executor.run`. Tasks whose workers died come last, each alone in a process."""
-        work = _Work(self, stage, function, tasks, f"{stage}-{{}}-{uuid.uuid4().hex[:8]}")
+        work = _StageRun(self, stage, function, tasks, f"{stage}-{{}}-{uuid.uuid4().hex[:8]}")
         try:
             if tasks and work.sight:
                 work.sight.begin()
@@ -89,7 +89,7 @@ class _Running:
 
 
 @dataclass
-class _Work:
+class _StageRun:
     """The tasks of one stage on their way through the cluster."""
 
     executor: DaskExecutor

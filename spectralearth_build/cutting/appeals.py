@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from spectralearth_build.cutting.retry import NEIGHBOUR
+from spectralearth_build.cutting.readable_now import NEIGHBOUR
 from spectralearth_build.files import remove, write_bytes
 from spectralearth_build.layout import APPEALS, COMMITS, FAILED, SCANNED
 from spectralearth_build.store.commit import decode
@@ -52,5 +52,5 @@ def _lacks_a_neighbour(record: Path) -> bool:
     try:
         skipped = decode(record.read_bytes()).skipped
     except ValueError:
-        return False  # no proof of anything: it is not used
+        return False  # not valid: it is not used
     return any(NEIGHBOUR.fullmatch(skip.reason) for skip in skipped)

@@ -19,7 +19,7 @@ Flags = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class Pixels:
+class TilePixels:
     """Part of a tile, read once."""
 
     epsg: int
@@ -37,7 +37,7 @@ class Pixels:
         return self.values[:, *where], self.valid[where]
 
 
-Sources = Callable[[str], Pixels]
+Sources = Callable[[str], TilePixels]
 """Gives the pixels of a tile by name, or raises a ProductError."""
 
 
@@ -78,7 +78,7 @@ def compose(patch: PlannedPatch, sources: Sources, out: Patch | None = None) -> 
     return out, ""
 
 
-def _copy(pixels: Pixels, patch: PlannedPatch, out: Patch, missing: Flags) -> None:
+def _copy(pixels: TilePixels, patch: PlannedPatch, out: Patch, missing: Flags) -> None:
     """Fill what is missing from a tile on the patch's own lattice."""
     shared = patch.window.intersection(pixels.box)
     if shared is None:
@@ -93,7 +93,7 @@ def _copy(pixels: Pixels, patch: PlannedPatch, out: Patch, missing: Flags) -> No
     missing[inside] &= ~take
 
 
-def _resample(pixels: Pixels, patch: PlannedPatch, out: Patch, missing: Flags) -> None:
+def _resample(pixels: TilePixels, patch: PlannedPatch, out: Patch, missing: Flags) -> None:
     """Fill what is missing from a tile on another lattice."""
     lines, cols = source_grid(patch.window, patch.epsg, pixels.epsg)
     shared = support(lines, cols).intersection(pixels.box)

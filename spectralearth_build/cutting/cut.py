@@ -19,14 +19,14 @@ import numpy as np
 
 from spectralearth_build.archive.product import is_packed
 from spectralearth_build.archive.record import FORMAT, forget_record
-from spectralearth_build.archive.unpack_cache import Shelf
+from spectralearth_build.archive.unpack_cache import UnpackCache
 from spectralearth_build.archive.watched import Watched, watched
 from spectralearth_build.cluster import Executor, Failure
 from spectralearth_build.config import Config, RunConfig
 from spectralearth_build.cutting.appeals import appeals, forget_appeals
 from spectralearth_build.cutting.compose import compose
-from spectralearth_build.cutting.nothing import any_written, refuse_no_patches, refuse_nothing_cut
-from spectralearth_build.cutting.retry import Readable
+from spectralearth_build.cutting.no_patches import any_written, refuse_no_patches, refuse_nothing_cut
+from spectralearth_build.cutting.readable_now import Readable
 from spectralearth_build.cutting.sources import Decoded, SourceCache
 from spectralearth_build.cutting.task import Tasks, TileTask
 from spectralearth_build.errors import ContentChangedError, PlanChangedError, ProductError
@@ -126,8 +126,8 @@ def _cut_all(
     """
     products = {tile_id: planned.products(tile_id, shards) for tile_id, shards in todo.items()}
     waiting = Counter(path for paths in products.values() for path in paths if is_packed(archive, path))
-    shelf = Shelf(dataset / SCRATCH / "shelf", dict(waiting))
-    tasks = Tasks(archive, dataset, planned, todo, threads, shelf, executor.look)
+    unpack_cache = UnpackCache(dataset / SCRATCH / "unpacked", dict(waiting))
+    tasks = Tasks(archive, dataset, planned, todo, threads, unpack_cache, executor.look)
     decoded, changed = Decoded(), []
     try:
         for tile_id, outcome in track(executor.run(STAGE, cut_tile, tasks), STAGE, len(tasks)):
@@ -145,7 +145,7 @@ def _cut_all(
             waiting.subtract(products[tile_id] & waiting.keys())
             for path in products[tile_id]:
                 if waiting[path] == 0:
-                    shelf.release(path)
+                    unpack_cache.release(path)
     finally:
         shutil.rmtree(dataset / SCRATCH, ignore_errors=True)
     return decoded, tuple(sorted(changed))
@@ -224,10 +224,10 @@ def _neighbour(sources: SourceCache, name: str) -> Iterator[Callable[[], None]]:
 def _make(planned: PlannedPatch, sources: SourceCache, task: TileTask) -> _Made:
     pixels, reason = compose(planned, sources, _own_patch())
     if reason:
-        task.witness()  # a neighbour that cannot be read is one thing, an archive that is away another
+        task.presence()  # a neighbour that cannot be read is one thing, an archive that is away another
         return _Made(planned, b"", BandStatistics(), 0, reason)
-    proof = checksum_of(pixels)  # first: nothing that encodes it has touched it
-    return _Made(planned, encode_patch(pixels, task.codec), statistics.of_patch(pixels), proof, "")
+    checksum = checksum_of(pixels)  # first: nothing that encodes it has touched it
+    return _Made(planned, encode_patch(pixels, task.codec), statistics.of_patch(pixels), checksum, "")
 
 
 _held = threading.local()
@@ -278,7 +278,7 @@ def _write(dataset: Path, task: TileTask, shard: int, made: Iterator[_Made]) -> 
     rows: list[int] = []
     skipped: list[Skipped] = []
     parts: list[BandStatistics] = []
-    proofs: list[int] = []
+    checksums: list[int] = []
 
     def encoded() -> Iterator[tuple[int, bytes]]:
         for patch in islice(made, len(task.shards[shard])):
@@ -287,14 +287,14 @@ def _write(dataset: Path, task: TileTask, shard: int, made: Iterator[_Made]) -> 
                 continue
             rows.append(patch.planned.row)
             parts.append(patch.statistics)
-            proofs.append(patch.checksum)
+            checksums.append(patch.checksum)
             yield patch.planned.row - shard * task.shard_rows, patch.data
 
     written = write_shard(shard_path(dataset, shard), task.shard_rows, encoded())
     total = statistics.total(parts)
     content = task.tile_id, tuple(rows), tuple(skipped)
     file = written.size, written.sha256
-    Commit(task.plans[shard], shard, *content, *file, total, tuple(proofs)).write(dataset)
+    Commit(task.plans[shard], shard, *content, *file, total, tuple(checksums)).write(dataset)
     return len(rows)
 
 

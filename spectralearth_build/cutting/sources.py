@@ -14,12 +14,18 @@ from rasterio.io import DatasetReader
 
 from spectralearth_build import mask as masks
 from spectralearth_build.archive.disk import read_ahead
-from spectralearth_build.archive.identity import Witness, decode, require_content, require_place, with_mask
+from spectralearth_build.archive.identity import (
+    ContentGuard,
+    decode,
+    require_content,
+    require_place,
+    with_mask,
+)
 from spectralearth_build.archive.names import IMAGE
 from spectralearth_build.archive.product import WANTED, open_product
-from spectralearth_build.archive.raster import Part, chunks, decoded, open_raster, read_part
-from spectralearth_build.archive.unpack_cache import Shelf
-from spectralearth_build.cutting.compose import Pixels
+from spectralearth_build.archive.raster import RasterPart, chunks, decoded, open_raster, read_part
+from spectralearth_build.archive.unpack_cache import UnpackCache
+from spectralearth_build.cutting.compose import TilePixels
 from spectralearth_build.cutting.task import SourceTile, TileTask
 from spectralearth_build.errors import ContentChangedError, MissingFileError, ProductError
 from spectralearth_build.layout import SCRATCH
@@ -54,7 +60,7 @@ class TileReader:
         dataset: the dataset, which has the masks.
         source: the tile.
         box: what to read of it.
-        shelf: unpacked archives that tasks share.
+        unpack_cache: unpacked archives that tasks share.
 
     Raises:
         ContentChangedError: the product is not what scan read.
@@ -62,12 +68,12 @@ class TileReader:
     """
 
     def __init__(
-        self, archive: Path, dataset: Path, source: SourceTile, box: Box, shelf: Shelf | None
+        self, archive: Path, dataset: Path, source: SourceTile, box: Box, unpack_cache: UnpackCache | None
     ) -> None:
         self._source = source
         self._open = ExitStack()
         self._index = np.array(source.band_index, np.int32)
-        self._witness: Witness | None = None
+        self._guard: ContentGuard | None = None
         self._origin = box.line - source.box.line, box.col - source.box.col
         self._errors: dict[int, ProductError] = {}
         self._unread: set[int] = set()
@@ -77,7 +83,7 @@ class TileReader:
             with self._own_path():
                 layers = WANTED if source.content else (IMAGE,)
                 product = self._open.enter_context(
-                    open_product(archive, source.path, dataset / SCRATCH, layers, shelf)
+                    open_product(archive, source.path, dataset / SCRATCH, layers, unpack_cache)
                 )
                 self._path = product.image_path
                 read_ahead(self._path)
@@ -85,15 +91,15 @@ class TileReader:
                     require_place(image, source.epsg, source.box, source.path)
                     self.parts, self.decoded, self.size = self._plan(image, box)
                 if source.content:
-                    self._witness = Witness(product)
-                    now = with_mask(self._witness.content, mask)
+                    self._guard = ContentGuard(product)
+                    now = with_mask(self._guard.content, mask)
                     require_content(decode(source.content), now, source.path)
             valid = np.asarray(mask & masks.VALID, dtype=bool)[box.slices(source.box)]
         except BaseException:
             self.close()
             raise
         values: Patch = np.empty((len(self._index), box.height, box.width), np.int16)
-        self._pixels = Pixels(source.epsg, box, values, valid)
+        self._pixels = TilePixels(source.epsg, box, values, valid)
         self._unread.update(range(len(self.parts)))
         self._undecoded = len(self.parts)
 
@@ -120,7 +126,7 @@ class TileReader:
                 if not self._unread:
                     self.close()
 
-    def pixels(self) -> Pixels:
+    def pixels(self) -> TilePixels:
         """All pixels; waits until every part was read.
 
         Raises:
@@ -136,7 +142,7 @@ class TileReader:
         self._finished.set()
         self._open.close()
 
-    def _plan(self, image: DatasetReader, box: Box) -> tuple[list[Part], int, int]:
+    def _plan(self, image: DatasetReader, box: Box) -> tuple[list[RasterPart], int, int]:
         """The parts that cover a box; bytes that reading them decodes, and bytes of the whole tile."""
         parts = list(chunks(image, len(self._index), *box.slices(self._source.box)))
         size = 2 * image.count * image.height * image.width
@@ -144,9 +150,9 @@ class TileReader:
 
     def _require_same(self) -> None:
         """Look at the product once more."""
-        if self._witness is not None:
+        if self._guard is not None:
             with self._own_path():
-                self._witness.require_same()
+                self._guard.require_same()
 
     def _cause(self, error: ProductError) -> ProductError:
         """Why a part cannot be decoded: what it says, or that the product was replaced meanwhile."""
@@ -221,7 +227,7 @@ class SourceCache:
     def __contains__(self, tile_id: str) -> bool:
         return tile_id in self._found
 
-    def __call__(self, tile_id: str) -> Pixels:
+    def __call__(self, tile_id: str) -> TilePixels:
         """The pixels of a tile.
 
         Raises:
@@ -249,7 +255,7 @@ class SourceCache:
             raise ValueError(
                 f"No patch of {self._task.tile_id} reaches into {tile_id}, although the plan says so."
             )
-        return TileReader(*self._where, source, box, self._task.shelf)
+        return TileReader(*self._where, source, box, self._task.unpack_cache)
 
 
 def needed(patch: PlannedPatch, source: SourceTile) -> Box | None:

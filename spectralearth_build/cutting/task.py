@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from spectralearth_build.archive.presence import Witness
-from spectralearth_build.archive.unpack_cache import Shelf
+from spectralearth_build.archive.presence import PresenceCheck
+from spectralearth_build.archive.unpack_cache import UnpackCache
 from spectralearth_build.overlap.lattice import Box
 from spectralearth_build.store.planned import Planned, PlannedPatch
 
@@ -50,9 +50,9 @@ class TileTask:
     """Patches by shard, in order of their rows."""
     threads: int = 1
     """Threads that decode and encode."""
-    shelf: Shelf | None = None
+    unpack_cache: UnpackCache | None = None
     """Unpacked archives that the tasks of a run share."""
-    witness: Witness = field(default_factory=Witness)
+    presence: PresenceCheck = field(default_factory=PresenceCheck)
     """What must be there before a patch is given up."""
 
 
@@ -70,18 +70,22 @@ class Tasks(Mapping[str, tuple[Path, Path, TileTask]]):
     """Shards to work on, by tile."""
     threads: int = 1
     """Threads of a task."""
-    shelf: Shelf | None = None
+    unpack_cache: UnpackCache | None = None
     """Unpacked archives that tasks share."""
-    witness: Witness = field(default_factory=Witness)
+    presence: PresenceCheck = field(default_factory=PresenceCheck)
     """What must be there before a patch is given up."""
 
     def __getitem__(self, tile_id: str) -> tuple[Path, Path, TileTask]:
         task = task_of(self.planned, tile_id, self.shards[tile_id])
-        shelf = self.shelf.only([source.path for source in task.sources.values()]) if self.shelf else None
+        unpack_cache = (
+            self.unpack_cache.only([source.path for source in task.sources.values()])
+            if self.unpack_cache
+            else None
+        )
         return (
             self.archive,
             self.dataset,
-            replace(task, threads=self.threads, shelf=shelf, witness=self.witness),
+            replace(task, threads=self.threads, unpack_cache=unpack_cache, presence=self.presence),
         )
 
     def __iter__(self) -> Iterator[str]:

@@ -23,8 +23,8 @@ from spectralearth_build.arguments import names, number, whole
 from spectralearth_build.columns import Table
 from spectralearth_build.dataset import select
 from spectralearth_build.dataset import tables_copy as remote
-from spectralearth_build.dataset.consistency import Proof
-from spectralearth_build.dataset.reading import told
+from spectralearth_build.dataset.consistency import ConsistencyCheck
+from spectralearth_build.dataset.read_errors import told
 from spectralearth_build.dataset.select import Date, TimeRange
 from spectralearth_build.errors import DamagedError, UsageError, require_utf8
 from spectralearth_build.layout import MANIFEST, REFLECTANCE, ROOT, STORE, shard_name
@@ -84,7 +84,7 @@ class Dataset:
 
     @cached_property
     def tiles(self) -> gpd.GeoDataFrame:
-        """Every product found, with its fate (columns: `spectralearth_build.tables.TILES`)."""
+        """Every product found, with its status (columns: `spectralearth_build.tables.TILES`)."""
         return self.read(TILES)
 
     @cached_property
@@ -106,7 +106,7 @@ class Dataset:
                 remote.zarr_store(place / STORE) if place else self.path / STORE, mode="r"
             )
         if place:
-            self.proof.require_table(PATCHES, str(group.attrs.get("plan", "")))
+            self.consistency.require_table(PATCHES, str(group.attrs.get("plan", "")))
         return group
 
     @property
@@ -260,7 +260,7 @@ class Dataset:
             DamagedError: it cannot be read, or is of another dataset.
         """
         if self._place is None:  # else the copies here were compared with the manifest, and the store is far
-            self.proof.require_table(table, str(self.store.attrs.get("plan", "")))
+            self.consistency.require_table(table, str(self.store.attrs.get("plan", "")))
         return table.read(self.path, columns)
 
     def require_row(self, row: int, pixels: npt.NDArray[np.int16]) -> None:
@@ -269,13 +269,13 @@ class Dataset:
         Raises:
             DamagedError: they are not: files of several datasets were mixed up.
         """
-        shard, checksum = self._proofs.loc[row]
-        self.proof.require(shard_name(int(shard)), row, checksum, pixels)
+        shard, checksum = self._checksums.loc[row]
+        self.consistency.require(shard_name(int(shard)), row, checksum, pixels)
 
     @cached_property
-    def proof(self) -> Proof:
+    def consistency(self) -> ConsistencyCheck:
         """What its files must be to belong together."""
-        return Proof(self.path, self._place)
+        return ConsistencyCheck(self.path, self._place)
 
     @property
     def _place(self) -> Remote | None:
@@ -303,7 +303,7 @@ class Dataset:
         return values
 
     @cached_property
-    def _proofs(self) -> pd.DataFrame:
+    def _checksums(self) -> pd.DataFrame:
         return self.patches.set_index("store_row")[["shard", "checksum"]]
 
 

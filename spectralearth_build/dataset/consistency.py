@@ -25,7 +25,7 @@ AGAIN = "Files were mixed up. Copy the dataset again, or run `repair DATASET --a
 
 
 @dataclass(frozen=True)
-class Proof:
+class ConsistencyCheck:
     """What a dataset's files must be to belong together."""
 
     folder: Path

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from spectralearth_build.downstream.grid_config import RANDOM, Encoder, GridConfig, Task
+from spectralearth_build.downstream.grid_config import RANDOM, EncoderEntry, GridConfig, TaskEntry
 from spectralearth_build.evaluate.task_config import Training
 
 FORMAT = 1
@@ -20,7 +20,7 @@ INDECISIVE = ("device", "memory_gb")
 
 
 @dataclass(frozen=True)
-class Cell:
+class GridCell:
     """One evaluation."""
 
     task: str
@@ -40,10 +40,10 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Job:
+class CellJob:
     """A cell with all that it takes to run it."""
 
-    cell: Cell
+    cell: GridCell
     weights: str
     """File of the encoder; empty: random."""
     settings: dict[str, Any] = field(hash=False)
@@ -80,7 +80,7 @@ class Inputs:
     """Of class tables, by the name or file that tasks give as nomenclature."""
 
 
-def jobs(config: GridConfig, inputs: Inputs) -> Iterator[Job]:
+def jobs(config: GridConfig, inputs: Inputs) -> Iterator[CellJob]:
     """All cells, those of one encoder and start together.
 
     Args:
@@ -92,10 +92,10 @@ def jobs(config: GridConfig, inputs: Inputs) -> Iterator[Job]:
         read = [inputs.dataset, inputs.labels[task.labels], inputs.weights[weights] if weights else RANDOM]
         if task.nomenclature:
             read.append(inputs.classes[task.nomenclature])
-        yield Job(cell, weights, settings_of(config, encoder, task, cell), " ".join(read))
+        yield CellJob(cell, weights, settings_of(config, encoder, task, cell), " ".join(read))
 
 
-def cells_of(config: GridConfig) -> dict[Cell, tuple[Encoder, Task]]:
+def cells_of(config: GridConfig) -> dict[GridCell, tuple[EncoderEntry, TaskEntry]]:
     """Every cell once, in the order of `jobs`, with its encoder and its task."""
     return {
         cell: (encoder, task)
@@ -106,7 +106,7 @@ def cells_of(config: GridConfig) -> dict[Cell, tuple[Encoder, Task]]:
     }
 
 
-def weights_of(encoder: Encoder, initialisation: str, seed: int) -> str:
+def weights_of(encoder: EncoderEntry, initialisation: str, seed: int) -> str:
     """File of weights; empty for random ones."""
     return "" if initialisation == RANDOM else encoder.pretrained[initialisation].format(seed=seed)
 
@@ -134,16 +134,18 @@ def percent(fraction: float) -> str:
     return f"{100 * fraction:.6g}"
 
 
-def _cells(config: GridConfig, encoder: Encoder, initialisation: str, task: Task) -> Iterator[Cell]:
+def _cells(
+    config: GridConfig, encoder: EncoderEntry, initialisation: str, task: TaskEntry
+) -> Iterator[GridCell]:
     """The cells of one start and one task, grid by grid; some may come twice."""
     for grid in config.grids(task, encoder):
         for protocol in protocols_of(grid.protocols, initialisation):
             for fraction in grid.fractions:
                 for seed in grid.seeds:
-                    yield Cell(task.name, encoder.name, initialisation, protocol, fraction, seed)
+                    yield GridCell(task.name, encoder.name, initialisation, protocol, fraction, seed)
 
 
-def settings_of(config: GridConfig, encoder: Encoder, task: Task, cell: Cell) -> dict[str, Any]:
+def settings_of(config: GridConfig, encoder: EncoderEntry, task: TaskEntry, cell: GridCell) -> dict[str, Any]:
     """What `evaluate` is told; the more particular goes before the more general."""
     own: Training = getattr(config.evaluate, cell.protocol)
     training = config.evaluate.overrides() | own.overrides() | task.overrides()

@@ -45,7 +45,7 @@ class Evaluate(Training):
     scratch: Training = Training()
 
 
-class Task(Training):
+class TaskEntry(Training):
     """Something to predict; its own settings go before those of [evaluate]."""
 
     name: str = Field(min_length=1, description="What tables call it.")
@@ -57,7 +57,7 @@ class Task(Training):
     metric: str = Field(default="", description="Figure to show, such as iou_micro.")
 
     @model_validator(mode="after")
-    def _check(self) -> Task:
+    def _check(self) -> TaskEntry:
         if self.shown not in FIGURES[self.task]:
             listed = ", ".join(FIGURES[self.task])
             raise ValueError(f"{self.task} has no metric '{self.metric}'; it has: {listed}")
@@ -69,7 +69,7 @@ class Task(Training):
         return self.metric or CHOOSES[self.task]
 
 
-class Encoder(Section):
+class EncoderEntry(Section):
     """A network, and the weights that it may start from."""
 
     name: str = Field(min_length=1, description="What tables call it.")
@@ -83,7 +83,7 @@ class Encoder(Section):
     )
 
     @model_validator(mode="after")
-    def _check(self) -> Encoder:
+    def _check(self) -> EncoderEntry:
         if RANDOM in self.pretrained:
             raise ValueError("'random' needs no file; set random = true")
         if not self.random and not self.pretrained:
@@ -96,7 +96,7 @@ class Encoder(Section):
         return (*self.pretrained, *((RANDOM,) if self.random else ()))
 
 
-class Published(Section):
+class PublishedResult(Section):
     """A number that others have published; shown beside ours and marked as theirs."""
 
     task: str = Field(description="Name of a task.")
@@ -108,7 +108,7 @@ class Published(Section):
     source: str = Field(min_length=1, description="Where it stands: paper, version, table.")
 
 
-class Grid(Section):
+class GridAxes(Section):
     """What is crossed with what; from random weights, fine-tuning is training from scratch, so there it is that."""
 
     tasks: tuple[str, ...] = Field(default=(), description="Names of tasks; absent: all.")
@@ -131,11 +131,11 @@ class GridConfig(Section):
 
     dataset: str = Field(min_length=1, description="Folder or URL of a dataset with splits and labels.")
     title: str = Field(default="Downstream benchmark", description="Heading of the page.")
-    tasks: tuple[Task, ...] = Field(min_length=1)
-    encoders: tuple[Encoder, ...] = Field(min_length=1)
-    grid: tuple[Grid, ...] = Field(default=(Grid(),), min_length=1)
+    tasks: tuple[TaskEntry, ...] = Field(min_length=1)
+    encoders: tuple[EncoderEntry, ...] = Field(min_length=1)
+    grid: tuple[GridAxes, ...] = Field(default=(GridAxes(),), min_length=1)
     evaluate: Evaluate = Evaluate()
-    published: tuple[Published, ...] = ()
+    published: tuple[PublishedResult, ...] = ()
     run: BenchmarkRun = BenchmarkRun()
 
     @model_validator(mode="after")
@@ -150,7 +150,7 @@ class GridConfig(Section):
         _known("grid: there is no encoder", [name for grid in self.grid for name in grid.encoders], encoders)
         return self
 
-    def grids(self, task: Task, encoder: Encoder) -> Iterator[Grid]:
+    def grids(self, task: TaskEntry, encoder: EncoderEntry) -> Iterator[GridAxes]:
         """The grids that hold a task and an encoder."""
         for grid in self.grid:
             if task.name in (grid.tasks or (task.name,)) and encoder.name in (

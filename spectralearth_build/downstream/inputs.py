@@ -12,7 +12,7 @@ from spectralearth_build.downstream.grid_config import GridConfig
 from spectralearth_build.errors import UsageError
 from spectralearth_build.labels.classes import nomenclature
 from spectralearth_build.layout import MANIFEST, REFLECTANCE, STATISTICS, STORE, label_of
-from spectralearth_build.loader.source import Source, source_of
+from spectralearth_build.loader.byte_source import ByteSource, source_of
 from spectralearth_build.tables import SPLITS
 
 _PIXELS = f"{STORE}/{REFLECTANCE}/"
@@ -46,7 +46,7 @@ def _of_classes(name: str) -> str:
     return _digest([asdict(each) for each in nomenclature(name).classes])
 
 
-def _whole(source: Source, name: str, remedy: str) -> bytes:
+def _whole(source: ByteSource, name: str, remedy: str) -> bytes:
     try:
         return source.whole(name)
     except FileNotFoundError as error:

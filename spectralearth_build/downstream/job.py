@@ -17,7 +17,7 @@ EVERYBODY = (OutOfSpaceError, StoppedError, StorageError)
 
 
 @dataclass(frozen=True)
-class Place:
+class RunContext:
     """What all cells of a run have in common."""
 
     dataset: str
@@ -37,13 +37,13 @@ class Refusal:
     message: str
 
 
-def run_cell(place: Place, weights: str, settings: dict[str, Any], folder: Path) -> Refusal | None:
+def run_cell(place: RunContext, weights: str, settings: dict[str, Any], folder: Path) -> Refusal | None:
     """Evaluate, and leave result.json in the cell's folder; nothing happens where there is one of the same settings.
 
     Args:
         place: dataset, cache, threads.
         weights: file of the encoder; empty: random.
-        settings: as in `grid.Job`.
+        settings: as in `grid.CellJob`.
         folder: of the cell.
 
     Returns:

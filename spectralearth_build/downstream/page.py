@@ -10,8 +10,8 @@ from typing import Any
 import pandas as pd
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
-from spectralearth_build.downstream import maps, pictures, tables
-from spectralearth_build.downstream.grid import Cell, Job, slug
+from spectralearth_build.downstream import pictures, prediction_maps, result_tables
+from spectralearth_build.downstream.grid import CellJob, GridCell, slug
 from spectralearth_build.downstream.grid_config import GridConfig
 from spectralearth_build.downstream.pictures import Data
 from spectralearth_build.downstream.results import collect, curves, shown
@@ -31,7 +31,7 @@ Classes = dict[str, tuple[LabelClass, ...]]
 
 
 def write(
-    config: GridConfig, cells: Sequence[Job], out: Path, classes: Classes
+    config: GridConfig, cells: Sequence[CellJob], out: Path, classes: Classes
 ) -> tuple[pd.DataFrame, list[Path]]:
     """Write results.parquet, curves.parquet, tables.md, pictures and downstream.html from the cells that are done.
 
@@ -49,21 +49,23 @@ def write(
     results, history = collect(cells, out), curves(cells, out)
     metrics = {task.name: task.shown for task in config.tasks}
     data = Data(config, shown(results, metrics), history)
-    panels = list(maps.panels(config, cells, out, classes))
+    panels = list(prediction_maps.panels(config, cells, out, classes))
     kinds = pictures.kinds(data)
     written = [_parquet(results, out / RESULTS), _parquet(history, out / CURVES)]
     written += [pictures.save(kind, config, out / PICTURES / f"{slug(kind.heading)}.png") for kind in kinds]
-    written += [maps.save(panel, out / PICTURES / f"maps-{slug(panel.title)}.png") for panel in panels]
+    written += [
+        prediction_maps.save(panel, out / PICTURES / f"maps-{slug(panel.title)}.png") for panel in panels
+    ]
     _forget(out / PICTURES, written)
-    sheets = tables.sheets(config, results)
-    details = [tables.details(results, task.name) for task in config.tasks]
+    sheets = result_tables.sheets(config, results)
+    details = [result_tables.details(results, task.name) for task in config.tasks]
     write_bytes(out / TABLES, _markdown(config, [*sheets, *details]).encode())
     settings = flat(config.model_dump(mode="json", exclude_defaults=True))
     parts = _head(config, results) | {
         "sheets": sheets,
         "details": details,
         "kinds": [(kind, [chart.svg() for chart in kind.charts]) for kind in kinds],
-        "maps": [maps.for_page(panel) for panel in panels],
+        "maps": [prediction_maps.for_page(panel) for panel in panels],
         "origin": [("Settings", settings), ("Versions", _versions())],
     }
     write_bytes(out / PAGE, render(parts).encode())
@@ -120,10 +122,10 @@ def _head(config: GridConfig, results: pd.DataFrame) -> dict[str, Any]:
 
 
 def _name(row: Any) -> str:  # noqa: ANN401
-    return Cell(row.task, row.encoder, row.initialisation, row.protocol, row.fraction, row.seed).name
+    return GridCell(row.task, row.encoder, row.initialisation, row.protocol, row.fraction, row.seed).name
 
 
-def _markdown(config: GridConfig, sheets: Sequence[tables.Sheet]) -> str:
+def _markdown(config: GridConfig, sheets: Sequence[result_tables.Sheet]) -> str:
     sources = "; ".join(dict.fromkeys(row.source for row in config.published))
     note = f"Published by others, for reference: {sources}." if sources else "No published numbers are named."
     about = f"Percent on test, mean ± standard deviation over seeds (their number). {note}"

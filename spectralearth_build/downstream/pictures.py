@@ -19,7 +19,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from spectralearth_build.downstream.grid import percent
 from spectralearth_build.downstream.grid_config import RANDOM, GridConfig
-from spectralearth_build.downstream.tables import COLUMNS, figure_title
+from spectralearth_build.downstream.result_tables import COLUMNS, figure_title
 from spectralearth_build.files import replacing
 from spectralearth_build.report.maps import Theme
 from spectralearth_build.report.svg import THEME, finish, inline

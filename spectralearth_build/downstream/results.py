@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from spectralearth_build.downstream.grid import Job
+from spectralearth_build.downstream.grid import CellJob
 from spectralearth_build.downstream.grid_config import RANDOM
 from spectralearth_build.downstream.job import is_done
 from spectralearth_build.downstream.run import CELLS, FAILED
@@ -24,7 +24,7 @@ RIVALS = {"frozen": ("frozen", "scratch"), "adapter": ("adapter",), "finetune": 
 """For each protocol of pretrained weights, those of random weights that it is compared with."""
 
 
-def collect(cells: Iterable[Job], out: Path) -> pd.DataFrame:
+def collect(cells: Iterable[CellJob], out: Path) -> pd.DataFrame:
     """One row a cell: what it is, how it ended (done, failed, missing), and what it found.
 
     Figures are the columns that begin with ``test_`` and ``val_``; NaN where there is none.
@@ -32,7 +32,7 @@ def collect(cells: Iterable[Job], out: Path) -> pd.DataFrame:
     return pd.DataFrame([_row(job, out / CELLS / job.key) for job in cells])
 
 
-def curves(cells: Iterable[Job], out: Path) -> pd.DataFrame:
+def curves(cells: Iterable[CellJob], out: Path) -> pd.DataFrame:
     """One row an epoch of each finished cell: the cell's columns, epoch, loss, rate and the figures on val."""
     rows = [
         asdict(job.cell) | {"key": job.key} | row
@@ -110,7 +110,7 @@ def _duels(results: pd.DataFrame, column: str) -> Iterator[dict[str, Any]]:
                              "n": len(pair)}  # fmt: skip
 
 
-def _row(job: Job, folder: Path) -> dict[str, Any]:
+def _row(job: CellJob, folder: Path) -> dict[str, Any]:
     row: dict[str, Any] = asdict(job.cell) | {
         "status": "missing",
         "error_class": "",

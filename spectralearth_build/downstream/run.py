@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from spectralearth_build.cluster import Executor, Failure, connect
-from spectralearth_build.downstream.grid import Job, jobs
+from spectralearth_build.downstream.grid import CellJob, jobs
 from spectralearth_build.downstream.grid_config import GridConfig
 from spectralearth_build.downstream.inputs import inputs_of
-from spectralearth_build.downstream.job import Place, Refusal, is_done, run_cell, share
+from spectralearth_build.downstream.job import Refusal, RunContext, is_done, run_cell, share
 from spectralearth_build.evaluate.result import FILE as RESULT
 from spectralearth_build.files import delete_partials, remove, write_bytes
 from spectralearth_build.labels.classes import NOMENCLATURES
@@ -23,7 +23,7 @@ CELLS, CACHE = "cells", "cache"
 FAILED = "failed.json"
 
 
-def planned(config: GridConfig) -> list[Job]:
+def planned(config: GridConfig) -> list[CellJob]:
     """All cells of a benchmark, with the digests of what they read.
 
     Raises:
@@ -32,7 +32,7 @@ def planned(config: GridConfig) -> list[Job]:
     return list(jobs(config, inputs_of(config)))
 
 
-def run(config: GridConfig, out: Path) -> list[Job]:
+def run(config: GridConfig, out: Path) -> list[CellJob]:
     """Run the cells that are not done.
 
     Args:
@@ -61,10 +61,12 @@ def run(config: GridConfig, out: Path) -> list[Job]:
     return every
 
 
-def _work(config: GridConfig, left: Sequence[Job], out: Path, executor: Executor) -> int:
+def _work(config: GridConfig, left: Sequence[CellJob], out: Path, executor: Executor) -> int:
     """Run cells; how many failed."""
     alone = config.run.scheduler == "inline"
-    place = Place(_place(config.dataset), out / CACHE, threads_of(config, executor.workers), quiet=not alone)
+    place = RunContext(
+        _place(config.dataset), out / CACHE, threads_of(config, executor.workers), quiet=not alone
+    )
     by_key = {job.key: job for job in left}
     tasks = {key: (place, *_for_workers(job), out / CELLS / key) for key, job in by_key.items()}
     failed = 0
@@ -94,7 +96,7 @@ def _place(dataset: str) -> str:
     return str(path.resolve()) if path.is_dir() else dataset
 
 
-def _for_workers(job: Job) -> tuple[str, dict[str, Any]]:
+def _for_workers(job: CellJob) -> tuple[str, dict[str, Any]]:
     """Weights and settings, with paths as workers with another working directory understand them."""
     weights = job.weights and str(Path(job.weights).resolve())
     classes = job.settings["nomenclature"]

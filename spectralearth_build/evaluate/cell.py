@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from spectralearth_build.errors import UsageError
 from spectralearth_build.evaluate.cache import features
-from spectralearth_build.evaluate.data import PARTS, Labelled
+from spectralearth_build.evaluate.data import PARTS, LabelledDataset
 from spectralearth_build.evaluate.examples import write_examples
 from spectralearth_build.evaluate.heads import Takes, make_head
 from spectralearth_build.evaluate.instant import THRESHOLD, solve
@@ -42,7 +42,7 @@ class Cell:
 
     def __init__(
         self,
-        data: Labelled,
+        data: LabelledDataset,
         dataset: str | Path,
         encoder: Path | None,
         config: EvaluateConfig,

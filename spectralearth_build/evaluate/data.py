@@ -32,7 +32,7 @@ Summary = Callable[[npt.NDArray[np.uint8]], npt.NDArray[Any]]
 
 
 @dataclass(frozen=True)
-class Part:
+class LabelledPart:
     """The labelled patches of a part of the dataset, and their truth."""
 
     patches: pd.DataFrame
@@ -89,21 +89,21 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Labelled:
+class LabelledDataset:
     """A dataset with labels, dealt out."""
 
     dataset: Dataset
     plan: str
     """Identity of its plan."""
     classes: tuple[LabelClass, ...]
-    parts: dict[str, Part]
+    parts: dict[str, LabelledPart]
     samples: dict[str, int]
     """See `Result.samples`."""
     notes: list[str]
     """See `Result.notes`."""
 
 
-def labelled(dataset: str | Path, config: EvaluateConfig) -> Labelled:
+def labelled(dataset: str | Path, config: EvaluateConfig) -> LabelledDataset:
     """Open a dataset and its labels, and take the share of those of train that is asked for.
 
     Raises:
@@ -139,7 +139,7 @@ def labelled(dataset: str | Path, config: EvaluateConfig) -> Labelled:
     refuse(found, config, opened.path)
     notes = lacking(found) + (missing(found, labels.classes) if config.task == "multilabel" else [])
     plan = str(json.loads((opened.path / MANIFEST).read_bytes())["plan"])
-    return Labelled(opened, plan, labels.classes, parts, samples, notes)
+    return LabelledDataset(opened, plan, labels.classes, parts, samples, notes)
 
 
 def share_of(patches: pd.DataFrame, labels: LabelSet, config: EvaluateConfig) -> pd.DataFrame:
@@ -157,13 +157,13 @@ def share_of(patches: pd.DataFrame, labels: LabelSet, config: EvaluateConfig) ->
     return patches[patches["location_id"].isin(chosen(classes, config.fraction, config.seed))]
 
 
-def _part(patches: pd.DataFrame, labels: LabelSet, config: EvaluateConfig) -> Part:
+def _part(patches: pd.DataFrame, labels: LabelSet, config: EvaluateConfig) -> LabelledPart:
     rows = patches["store_row"].tolist()
     if config.task == "segmentation" or config.size < WINDOW:
         maps = torch.from_numpy(labels.maps(rows))
-        return Part(patches, config.size, None, maps, _summary(labels, config.task))
+        return LabelledPart(patches, config.size, None, maps, _summary(labels, config.task))
     truth = labels.multi_hot(rows) if config.task == "multilabel" else labels.majority(rows)
-    return Part(patches, config.size, torch.from_numpy(truth), None, None)
+    return LabelledPart(patches, config.size, torch.from_numpy(truth), None, None)
 
 
 def _summary(labels: LabelSet, task: Task) -> Summary | None:

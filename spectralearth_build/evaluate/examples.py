@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from spectralearth_build.evaluate.crops import cut, tiles
-from spectralearth_build.evaluate.data import Part
+from spectralearth_build.evaluate.data import LabelledPart
 from spectralearth_build.evaluate.result import PREDICTIONS
 from spectralearth_build.evaluate.stream import Reading
 from spectralearth_build.evaluate.task_config import Task
@@ -26,7 +26,7 @@ RGB_NM = (640.0, 550.0, 460.0)
 
 def write_examples(
     folder: Path,
-    part: Part,
+    part: LabelledPart,
     reading: Reading,
     answer: Answer,
     nm: tuple[float, ...],
@@ -65,7 +65,7 @@ def write_examples(
         np.savez_compressed(file, **held)
 
 
-def picked(part: Part) -> Tensor:
+def picked(part: LabelledPart) -> Tensor:
     """Positions of the patches: those of most classes, one a location, ties by a hash of the name."""
     truth, _ = part.every(torch.arange(len(part)))
     truth = truth.view(len(part), -1)

@@ -15,7 +15,7 @@ import torch
 
 from spectralearth_build.errors import UsageError
 from spectralearth_build.evaluate.cell import Cell
-from spectralearth_build.evaluate.data import PARTS, Labelled, labelled
+from spectralearth_build.evaluate.data import PARTS, LabelledDataset, labelled
 from spectralearth_build.evaluate.result import Result, read_result
 from spectralearth_build.evaluate.task_config import EvaluateConfig
 from spectralearth_build.pretrain.memory import keep_memory
@@ -64,7 +64,7 @@ def evaluate(
     return result
 
 
-def settings_of(data: Labelled, encoder: Path | None, config: EvaluateConfig) -> dict[str, Any]:
+def settings_of(data: LabelledDataset, encoder: Path | None, config: EvaluateConfig) -> dict[str, Any]:
     """What decides a result: settings, weights, and which patches have which labels."""
     hashed = hashlib.sha256()
     for name in PARTS:

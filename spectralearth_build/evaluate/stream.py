@@ -12,7 +12,7 @@ from torch import Tensor
 
 from spectralearth_build.dataset.access import Dataset
 from spectralearth_build.evaluate.crops import all_of, at_random, cut, flip, tiles
-from spectralearth_build.evaluate.data import Part
+from spectralearth_build.evaluate.data import LabelledPart
 from spectralearth_build.loader import Loader, order
 
 Input = Tensor | list[Tensor]
@@ -42,7 +42,7 @@ class Reading:
     threads: int
     seed: int
 
-    def loader(self, part: Part, crops: int, shuffle: bool) -> Loader:
+    def loader(self, part: LabelledPart, crops: int, shuffle: bool) -> Loader:
         """Whole patches, as many as make a batch of crops."""
         size = min(len(part), patches_of(self.batch, crops))
         return self.of(part.patches, size, shuffle)
@@ -68,7 +68,7 @@ class WholeCrops:
         shuffle: another order of the patches in each epoch.
     """
 
-    def __init__(self, part: Part, reading: Reading, shuffle: bool = False) -> None:
+    def __init__(self, part: LabelledPart, reading: Reading, shuffle: bool = False) -> None:
         self.part, self.device = part, reading.device
         self.loader = reading.loader(part, len(tiles(part.size)), shuffle)
 
@@ -92,7 +92,7 @@ class RandomCrops:
         reading: how; its seed decides about all chance.
     """
 
-    def __init__(self, part: Part, reading: Reading) -> None:
+    def __init__(self, part: LabelledPart, reading: Reading) -> None:
         self.part, self.device, self.seed = part, reading.device, reading.seed
         self.loader = reading.loader(part, 1, shuffle=True)
 
@@ -124,7 +124,7 @@ class Kept:
         seed: of the order; None: that of the dataset, always.
     """
 
-    def __init__(self, part: Part, maps: list[Tensor], batch: int, seed: int | None = None) -> None:
+    def __init__(self, part: LabelledPart, maps: list[Tensor], batch: int, seed: int | None = None) -> None:
         self.maps, self.seed, self.patches = maps, seed, len(part)
         self.crops = maps[0].shape[1]
         truth, there = part.every(torch.arange(len(part)))

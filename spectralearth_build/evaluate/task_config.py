@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from spectralearth_build.errors import ConfigError
 from spectralearth_build.overlap.lattice import WINDOW
-from spectralearth_build.pretrain.training_config import EncoderConfig, Recipe
+from spectralearth_build.pretrain.training_config import EncoderConfig, ObjectiveRecipe
 from spectralearth_build.settings import Section
 from spectralearth_build.settings.bounds import Count, CountOrNone, NotNegative, Positive, Seed
 
@@ -121,9 +121,9 @@ class EvaluateConfig(Training):
         return self.head in INSTANT
 
     @property
-    def recipe(self) -> Recipe:
+    def recipe(self) -> ObjectiveRecipe:
         """How the head, and what else the protocol trains, is optimised."""
-        return Recipe(self.epochs, "adamw", self.rate, self.weight_decay, self.warmup)
+        return ObjectiveRecipe(self.epochs, "adamw", self.rate, self.weight_decay, self.warmup)
 
     def document(self) -> dict[str, Any]:
         """What decides the result, as JSON."""

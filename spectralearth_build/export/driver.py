@@ -15,14 +15,14 @@ import pyarrow.parquet as pq
 from spectralearth_build.arguments import whole
 from spectralearth_build.dataset.access import Dataset, open_dataset
 from spectralearth_build.errors import UsageError
-from spectralearth_build.export import bands
+from spectralearth_build.export import band_choice
 from spectralearth_build.export.format import Contents, Format, Options
 from spectralearth_build.export.geotiff import GeoTiff
 from spectralearth_build.export.huggingface import HuggingFace
 from spectralearth_build.export.litdata import LitData
 from spectralearth_build.export.npy import Npy
-from spectralearth_build.export.pixels import Pixels
-from spectralearth_build.export.selection import Filters, Part, Selection, select_patches
+from spectralearth_build.export.patch_reader import PatchReader
+from spectralearth_build.export.selection import ExportPart, Filters, Selection, select_patches
 from spectralearth_build.export.target import Entries, Target
 from spectralearth_build.export.webdataset import WebDataset
 from spectralearth_build.layout import MANIFEST, PATCHES, TILES
@@ -35,19 +35,19 @@ FORMATS = ("webdataset", "litdata", "geotiff", "numpy", "hf")
 
 
 @dataclass(frozen=True)
-class _Work:
+class _ExportWork:
     """What the threads share."""
 
-    form: Format
+    file_format: Format
     selection: Selection
-    pixels: Pixels
+    pixels: PatchReader
     target: Target
 
-    def write(self, part: Part) -> Entries:
+    def write(self, part: ExportPart) -> Entries:
         """Write a part and note that it is there."""
         rows = self.selection.frame["store_row"].to_numpy()[part.start : part.stop].tolist()
-        self.form.write(self.selection, part, map(self.pixels.read, rows), self.target.building)
-        return self.target.record(part, self.form.files(self.selection, part))
+        self.file_format.write(self.selection, part, map(self.pixels.read, rows), self.target.building)
+        return self.target.record(part, self.file_format.files(self.selection, part))
 
 
 def export(
@@ -81,30 +81,30 @@ def export(
         StoppedError: a signal came.
     """
     source, filters, options = open_dataset(dataset), filters or Filters(), options or Options()
-    form, path = format_of(to, options), Path(target).resolve()
+    file_format, path = format_of(to, options), Path(target).resolve()
     if path.is_relative_to(source.path.resolve()):
         raise UsageError("The target lies in the dataset.", path, "Choose a folder outside of it.")
     if path.is_mount():
         raise UsageError(
             "The target is a mount point, nothing can be moved there.", path, "Choose a folder in it."
         )
-    chosen = bands.choose(options.bands, source.nominal_nm)
+    chosen = band_choice.choose(options.bands, source.nominal_nm)
     selection = select_patches(source, filters, chosen)
-    per_file, workers = whole("per_file", options.per_file) or form.per_file, whole("workers", workers)
-    if per_file > form.most_per_file:
+    per_file, workers = whole("per_file", options.per_file) or file_format.per_file, whole("workers", workers)
+    if per_file > file_format.most_per_file:
         raise UsageError(
-            f"A file of {to} holds {form.most_per_file} patches at most, not {per_file}.",
+            f"A file of {to} holds {file_format.most_per_file} patches at most, not {per_file}.",
             remedy="Ask for fewer patches a file.",
         )
     settings = {
-        "layout": form.layout,
+        "layout": file_format.layout,
         "to": to,
         "per_file": per_file,
-        "compress": getattr(form, "compress", None),
+        "compress": getattr(file_format, "compress", None),
     }
     settings["bands"] = chosen.tolist() if options.bands else "all"
     identity = _identity(source, selection, filters, settings)
-    work = _Work(form, selection, Pixels(source, chosen), Target(path, identity))
+    work = _ExportWork(file_format, selection, PatchReader(source, chosen), Target(path, identity))
     if work.target.finished():
         say(f"{path}: complete already")
         return False
@@ -150,7 +150,7 @@ def _identity(
     }
 
 
-def _run(work: _Work, per_file: int, workers: int) -> None:
+def _run(work: _ExportWork, per_file: int, workers: int) -> None:
     """Write what is missing and publish."""
     target, selection = work.target, work.selection
     if target.finished():  # another run ended between the look and the lock
@@ -162,7 +162,7 @@ def _run(work: _Work, per_file: int, workers: int) -> None:
         return
     parts = selection.parts(per_file)
     todo = [part for part in parts if part.name not in target.done]
-    if work.form.raw:
+    if work.file_format.raw:
         bands_, height, width = work.pixels.shape
         target.require_space(2 * bands_ * height * width * sum(map(len, todo)))
     found = dict(target.done)
@@ -170,18 +170,18 @@ def _run(work: _Work, per_file: int, workers: int) -> None:
         found[part.name] = entries
     files = {name: known for part in parts for name, known in found[part.name].items()}
     contents = Contents(selection, parts, work.pixels.shape, files, str(target.identity["plan"]))
-    small = {**work.form.indices(contents), **_tables(work, parts)}
+    small = {**work.file_format.indices(contents), **_tables(work, parts)}
     target.finish(files, small, {"counts": _counts(selection, files), "versions": versions()})
 
 
-def _written(work: _Work, todo: list[Part], workers: int) -> Iterator[tuple[Part, Entries]]:
+def _written(work: _ExportWork, todo: list[ExportPart], workers: int) -> Iterator[tuple[ExportPart, Entries]]:
     """Write parts on threads; each as it becomes durable.
 
     When one fails, no other begins; when a signal comes, those under way end at their next patch too.
     """
     total = sum(map(len, todo))
     with ThreadPoolExecutor(workers, thread_name_prefix="export") as pool:
-        futures: dict[Future[Entries], Part] = {pool.submit(work.write, part): part for part in todo}
+        futures: dict[Future[Entries], ExportPart] = {pool.submit(work.write, part): part for part in todo}
         try:
             finished = (future for future in as_completed(futures) for _ in range(len(futures[future])))
             seen: set[Future[Entries]] = set()
@@ -193,9 +193,9 @@ def _written(work: _Work, todo: list[Part], workers: int) -> Iterator[tuple[Part
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _tables(work: _Work, parts: list[Part]) -> dict[str, bytes]:
+def _tables(work: _ExportWork, parts: list[ExportPart]) -> dict[str, bytes]:
     """patches.parquet: what is said of each patch, its file and its place there; tiles.parquet: wavelengths."""
-    files = [name for part in parts for name in work.form.files(work.selection, part)]
+    files = [name for part in parts for name in work.file_format.files(work.selection, part)]
     places: dict[str, int] = {}
     inside = []
     for name in files:

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from spectralearth_build.export.selection import Part, Selection
+from spectralearth_build.export.selection import ExportPart, Selection
 
 Cube = npt.NDArray[np.int16]
 """int16 [band, y, x] of one patch."""
@@ -35,7 +35,7 @@ class Contents:
 
     selection: Selection
     """The patches."""
-    parts: Sequence[Part]
+    parts: Sequence[ExportPart]
     """The parts."""
     shape: tuple[int, int, int]
     """Bands, lines and columns of a patch."""
@@ -44,9 +44,9 @@ class Contents:
     plan: str
     """Id of the plan behind the dataset."""
 
-    def splits(self) -> dict[str, list[Part]]:
+    def splits(self) -> dict[str, list[ExportPart]]:
         """The parts by split."""
-        found: dict[str, list[Part]] = {}
+        found: dict[str, list[ExportPart]] = {}
         for part in self.parts:
             found.setdefault(part.split, []).append(part)
         return found
@@ -64,11 +64,11 @@ class Format(Protocol):
     raw: bool
     """Whether files are as large as the raw pixels, so that the space they need is known beforehand."""
 
-    def files(self, selection: Selection, part: Part) -> list[str]:
+    def files(self, selection: Selection, part: ExportPart) -> list[str]:
         """For each patch of the part, in order, the file that holds it, by path below the target."""
         ...
 
-    def write(self, selection: Selection, part: Part, cubes: Iterator[Cube], folder: Path) -> None:
+    def write(self, selection: Selection, part: ExportPart, cubes: Iterator[Cube], folder: Path) -> None:
         """Write these files below ``folder``, each atomically."""
         ...
 
@@ -84,11 +84,11 @@ class OneFile:
     pattern: str
     """Path of the file below the target, with ``{part}`` for the part."""
 
-    def name(self, part: Part) -> str:
+    def name(self, part: ExportPart) -> str:
         """The file of a part."""
         return self.pattern.format(part=part)
 
-    def files(self, selection: Selection, part: Part) -> list[str]:
+    def files(self, selection: Selection, part: ExportPart) -> list[str]:
         """The same for each patch."""
         return [self.name(part)] * len(part)
 

@@ -17,7 +17,7 @@ from rasterio.io import MemoryFile
 
 from spectralearth_build.errors import UsageError
 from spectralearth_build.export.format import Contents, Cube
-from spectralearth_build.export.selection import Part, Row, Selection
+from spectralearth_build.export.selection import ExportPart, Row, Selection
 from spectralearth_build.files import write_bytes
 from spectralearth_build.overlap.lattice import PIXEL
 from spectralearth_build.store.codec import NODATA
@@ -43,13 +43,13 @@ class GeoTiff:
             )
         self.raw = self.compress == "none"
 
-    def files(self, selection: Selection, part: Part) -> list[str]:
+    def files(self, selection: Selection, part: ExportPart) -> list[str]:
         """One file a patch."""
         rows = selection.frame.iloc[part.start : part.stop]
         places, tiles = rows["location_id"], rows["tile_id"]
         return [f"{SENSOR}/{place}/{tile}.tif" for place, tile in zip(places, tiles, strict=True)]
 
-    def write(self, selection: Selection, part: Part, cubes: Iterator[Cube], folder: Path) -> None:
+    def write(self, selection: Selection, part: ExportPart, cubes: Iterator[Cube], folder: Path) -> None:
         """Write one file after the other."""
         names = self.files(selection, part)
         for index, name, cube in zip(range(part.start, part.stop), names, cubes, strict=True):

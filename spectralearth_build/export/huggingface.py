@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from spectralearth_build.export.format import Contents, Cube, OneFile, compact
-from spectralearth_build.export.selection import FRACTIONS, Part, Selection
+from spectralearth_build.export.selection import FRACTIONS, ExportPart, Selection
 from spectralearth_build.files import replacing
 
 GROUP = 8
@@ -46,7 +46,7 @@ class HuggingFace(OneFile):
     raw = False
     layout = 2
 
-    def write(self, selection: Selection, part: Part, cubes: Iterator[Cube], folder: Path) -> None:
+    def write(self, selection: Selection, part: ExportPart, cubes: Iterator[Cube], folder: Path) -> None:
         """Write one Parquet file, a few patches at a time."""
         indices = iter(range(part.start, part.stop))
         first = table(selection, [next(indices)], [next(cubes)])

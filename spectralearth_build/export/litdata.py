@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from spectralearth_build.export.format import Contents, Cube, OneFile, compact
-from spectralearth_build.export.selection import Part, Selection
+from spectralearth_build.export.selection import ExportPart, Selection
 from spectralearth_build.files import replacing
 
 _INT16 = 1
@@ -31,7 +31,7 @@ class LitData(OneFile):
     most_per_file = 512  # offsets inside a chunk are uint32
     raw = True
 
-    def write(self, selection: Selection, part: Part, cubes: Iterator[Cube], folder: Path) -> None:
+    def write(self, selection: Selection, part: ExportPart, cubes: Iterator[Cube], folder: Path) -> None:
         """Write one chunk, patch by patch."""
         texts = [compact(selection.plain(index)) for index in range(part.start, part.stop)]
         with replacing(folder / self.name(part)) as temporary, temporary.open("wb") as file:

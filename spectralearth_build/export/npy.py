@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from spectralearth_build.export.format import Contents, Cube, OneFile
-from spectralearth_build.export.selection import Part, Selection
+from spectralearth_build.export.selection import ExportPart, Selection
 from spectralearth_build.files import replacing
 
 
@@ -21,7 +21,7 @@ class Npy(OneFile):
     most_per_file = 1_000_000
     raw = True
 
-    def write(self, selection: Selection, part: Part, cubes: Iterator[Cube], folder: Path) -> None:
+    def write(self, selection: Selection, part: ExportPart, cubes: Iterator[Cube], folder: Path) -> None:
         """Write one array, patch by patch."""
         with replacing(folder / self.name(part)) as temporary, temporary.open("wb") as file:
             first = next(cubes)

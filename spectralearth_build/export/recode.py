@@ -124,13 +124,13 @@ def recode_shard(
     first = commit.shard * rows
     if [first + row for row in reader.rows()] != list(commit.rows):
         raise DamagedError("It holds other rows than its commit record says.", reader.path)
-    proofs = {row - first: checksum for row, checksum in commit.checksums.items()}
-    written = write_shard(shard_path(target, commit.shard), rows, _patches(reader, codecs, proofs))
+    checksums = {row - first: checksum for row, checksum in commit.checksums.items()}
+    written = write_shard(shard_path(target, commit.shard), rows, _patches(reader, codecs, checksums))
     replace(commit, plan=planned_as, size=written.size, sha256=written.sha256).write(target)
 
 
 def _patches(
-    reader: ShardReader, codecs: tuple[str, str], proofs: Mapping[int, int]
+    reader: ShardReader, codecs: tuple[str, str], checksums: Mapping[int, int]
 ) -> Iterator[tuple[int, bytes]]:
     again = np.empty(PATCH_SHAPE, np.int16)
     for row in reader.rows():
@@ -138,7 +138,7 @@ def _patches(
         assert patch is not None
         data = encode_patch(patch, codecs[1])
         decode_into(data, again, codecs[1])
-        if checksum_of(patch) != proofs.get(row, checksum_of(patch)):
+        if checksum_of(patch) != checksums.get(row, checksum_of(patch)):
             raise DamagedError(f"Row {row} of the shard does not hold the pixels that were cut.", reader.path)
         if not np.array_equal(again, patch):
             raise DamagedError(f"Row {row} of the shard does not come back as it was.", reader.path)

@@ -56,7 +56,7 @@ class Filters:
 
 
 @dataclass(frozen=True)
-class Part:
+class ExportPart:
     """A run of patches that are written together: the unit of resuming."""
 
     split: str
@@ -108,7 +108,7 @@ class Selection:
         """When a patch was acquired, microseconds since 1970 UTC."""
         return int(self.frame["acquired"].array[index].value // 1000)
 
-    def parts(self, patches: int) -> list[Part]:
+    def parts(self, patches: int) -> list[ExportPart]:
         """Cut the selection into parts of at most ``patches``; a location is cut only if it alone is longer."""
         splits, places = (self.frame[name].to_numpy(object) for name in ("split", "location_id"))
         new = (places[1:] != places[:-1]) | (splits[1:] != splits[:-1])
@@ -121,7 +121,7 @@ class Selection:
             else:
                 mine.extend((first, min(first + patches, stop)) for first in range(start, stop, patches))
         return [
-            Part(split, number, len(mine), *run)
+            ExportPart(split, number, len(mine), *run)
             for split, mine in runs.items()
             for number, run in enumerate(mine)
         ]

@@ -16,7 +16,7 @@ from typing import Any
 
 from spectralearth_build.errors import DamagedError, OutOfSpaceError, UsageError
 from spectralearth_build.export.format import readable
-from spectralearth_build.export.selection import Part
+from spectralearth_build.export.selection import ExportPart
 from spectralearth_build.files import delete_partials, move, write_bytes
 from spectralearth_build.layout import MANIFEST
 from spectralearth_build.store.manifest import entry, entry_of_file
@@ -89,7 +89,7 @@ class Target:
                 found[path.stem] = entries
         return found
 
-    def record(self, part: Part, names: Iterable[str]) -> Entries:
+    def record(self, part: ExportPart, names: Iterable[str]) -> Entries:
         """Note that the files of a part are durable."""
         entries: Entries = {name: dict(entry_of_file(self.building / name)) for name in dict.fromkeys(names)}
         write_bytes(self.building / _RECORDS / f"{part.name}.json", readable(entries))

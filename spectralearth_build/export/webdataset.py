@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from spectralearth_build.export.format import Contents, Cube, OneFile, compact, readable
-from spectralearth_build.export.selection import Part, Selection
+from spectralearth_build.export.selection import ExportPart, Selection
 from spectralearth_build.files import replacing
 
 
@@ -25,7 +25,7 @@ class WebDataset(OneFile):
     most_per_file = 1_000_000
     raw = True
 
-    def write(self, selection: Selection, part: Part, cubes: Iterator[Cube], folder: Path) -> None:
+    def write(self, selection: Selection, part: ExportPart, cubes: Iterator[Cube], folder: Path) -> None:
         """Write one tar file, patch by patch."""
         with (
             replacing(folder / self.name(part)) as temporary,

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from spectralearth_build.errors import UsageError
 from spectralearth_build.labels.classes import NOMENCLATURES, LabelClass, Nomenclature, nomenclature
+from spectralearth_build.labels.raster import Kind, LabelRaster, open_label_raster
 from spectralearth_build.labels.resample import RULES
-from spectralearth_build.labels.source import Kind, Source, open_source
 from spectralearth_build.labels.years import YEAR_RULES
 from spectralearth_build.layout import LABEL_NAME
 from spectralearth_build.progress import track
@@ -112,7 +112,7 @@ def define(request: Request) -> Definition:
     classes = nomenclature(request.nomenclature) if request.nomenclature else None
     sources, types = [], dict[tuple[Kind, str, int | None], str]()
     for given in track(request.ordered, "hash rasters", len(request.rasters)):
-        with open_source(given.path, kind) as source:
+        with open_label_raster(given.path, kind) as source:
             nodata = None if source.kind == "continuous" else int(source.nodata)
             types[source.kind, source.dtype.name, nodata] = source.name
             sources.append(LabelSource(source.name, given.year, *_fingerprint(given.path, source)))
@@ -182,7 +182,7 @@ def _check(
         )
 
 
-def _fingerprint(path: str, source: Source) -> tuple[int, str]:
+def _fingerprint(path: str, source: LabelRaster) -> tuple[int, str]:
     """Size and hash of a file; of what is no file here, 0 and the hash of its georeference, size and type."""
     if Path(path).is_file():
         found = entry_of_file(Path(path))

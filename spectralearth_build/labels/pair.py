@@ -23,9 +23,9 @@ from spectralearth_build.errors import DamagedError, UsageError
 from spectralearth_build.files import delete_partials, remove, write_bytes
 from spectralearth_build.journal import recover, refuse_half_grown
 from spectralearth_build.labels.define import Given, Request, define, kind_of
-from spectralearth_build.labels.patch import PairTask, Place, pair_shards
+from spectralearth_build.labels.pair_task import PairTask, PatchToLabel, pair_shards
+from spectralearth_build.labels.raster import Kind, open_label_raster
 from spectralearth_build.labels.reach import reach
-from spectralearth_build.labels.source import Kind, open_source
 from spectralearth_build.layout import LABEL_NAME, MANIFEST, ROOT, label_definition, label_record, label_shard
 from spectralearth_build.overlap.lattice import ORIGIN, PIXEL
 from spectralearth_build.progress import track
@@ -118,7 +118,7 @@ def drop(dataset: Path, label: str) -> None:
 
 
 @dataclass(frozen=True)
-class _Work:
+class _PairWork:
     """A dataset that gets labels."""
 
     dataset: Path
@@ -172,20 +172,20 @@ class _Work:
     def run(self, definition: Definition, rasters: tuple[Given, ...], todo: list[int]) -> list[Failure]:
         """Make shards; what failed."""
         reaches = _reaches(rasters, kind_of(definition)) if todo and len(rasters) > FEW else None
-        tasks = _Tasks(self, definition, rasters, self._by_tile(todo), reaches)
+        tasks = _PairTasks(self, definition, rasters, self._by_tile(todo), reaches)
         files = [Path(raster.path) for raster in rasters]
         with sharing(self.executor, self.dataset, files) as sharers:
             steps = track(sharers.run(STAGE, pair_shards, tasks), f"{STAGE} {definition.label}", len(tasks))
             return [outcome for _, outcome in steps if isinstance(outcome, Failure)]
 
-    def places(self, shard: int) -> tuple[Place, ...]:
+    def places(self, shard: int) -> tuple[PatchToLabel, ...]:
         """The patches of a shard, retired ones too, in order of their rows."""
         rows = list(self.commits[shard].rows)
         patches = self._patches.loc[rows]
         windows = self._windows.loc[patches["location_id"]]
         columns = windows["epsg"], windows["lattice_col"], windows["lattice_row"], patches["acquired"]
         return tuple(
-            Place(row, int(epsg), ORIGIN + PIXEL * float(col), ORIGIN + PIXEL * float(line), acquired)
+            PatchToLabel(row, int(epsg), ORIGIN + PIXEL * float(col), ORIGIN + PIXEL * float(line), acquired)
             for row, epsg, col, line, acquired in zip(rows, *columns, strict=True)
         )
 
@@ -217,10 +217,10 @@ class _Work:
 
 
 @dataclass(frozen=True)
-class _Tasks(Mapping[str, tuple[Path, PairTask]]):
+class _PairTasks(Mapping[str, tuple[Path, PairTask]]):
     """Arguments of `pair_shards` by tile; each made when it is asked for."""
 
-    work: _Work
+    work: _PairWork
     definition: Definition
     rasters: tuple[Given, ...]
     shards: Mapping[str, list[int]]
@@ -250,7 +250,7 @@ class _Tasks(Mapping[str, tuple[Path, PairTask]]):
 def _reaches(rasters: Sequence[Given], kind: Kind) -> npt.NDArray[np.object_]:
     found = np.empty(len(rasters), object)
     for number, raster in enumerate(rasters):
-        with open_source(raster.path, kind) as source:
+        with open_label_raster(raster.path, kind) as source:
             found[number] = reach(source)
     return found
 
@@ -260,7 +260,7 @@ def whole_shards(dataset: Path, records: Sequence[LabelRecord]) -> list[int]:
     return [record.shard for record in records if is_whole(dataset, record)]
 
 
-def _opened(dataset: Path, executor: Executor) -> _Work:
+def _opened(dataset: Path, executor: Executor) -> _PairWork:
     """A finished dataset, after what an interrupted run has left is cleared away."""
     delete_partials(dataset)
     recover(dataset)
@@ -272,7 +272,7 @@ def _opened(dataset: Path, executor: Executor) -> _Work:
     planned = load_plan(dataset)
     commits = read_all(dataset, planned.plan_of)
     given_up(planned, commits, read_failed(dataset, planned.first_id))  # refuses what is not wholly cut
-    return _Work(dataset, planned, commits, executor)
+    return _PairWork(dataset, planned, commits, executor)
 
 
 def _whole(dataset: Path, records: Sequence[LabelRecord], executor: Executor) -> set[int]:

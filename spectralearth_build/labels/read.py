@@ -120,10 +120,10 @@ class LabelSet:
                 f"Labels of rows are gone: {', '.join(map(str, lost))}.", self.dataset.path, MEND
             )
         together = (self.array.shards or self.array.chunks)[0]
-        proofs = self.table.set_index("store_row")["checksum"].reindex(wanted)
-        for row, checksum, each in zip(wanted.tolist(), proofs, values, strict=True):
+        checksums = self.table.set_index("store_row")["checksum"].reindex(wanted)
+        for row, checksum, each in zip(wanted.tolist(), checksums, values, strict=True):
             shard = label_shard(self.name, row // together)
-            self.dataset.proof.require(shard, row, checksum, each)
+            self.dataset.consistency.require(shard, row, checksum, each)
         return values if self.kind == "continuous" else self.nomenclature.indices(values)
 
     def multi_hot(self, rows: Sequence[int] | npt.ArrayLike) -> npt.NDArray[np.bool_]:

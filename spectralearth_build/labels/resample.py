@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from spectralearth_build.errors import UsageError
-from spectralearth_build.labels import area
+from spectralearth_build.labels import area_weights
 from spectralearth_build.labels.locate import Floats, Georeferenced, cells, centres, corners, places
-from spectralearth_build.labels.source import Kind
+from spectralearth_build.labels.raster import Kind
 from spectralearth_build.overlap.lattice import PIXEL, WINDOW
 
 Values = npt.NDArray[Any]
@@ -175,11 +175,11 @@ def _nearest(source: RasterWindowSource, window: Values, lines: Floats, cols: Fl
 
 def _majority(source: RasterWindowSource, window: Values, lines: Floats, cols: Floats) -> Values:
     codes = window.astype(np.int64)
-    return area.majority(codes, lines, cols, int(source.nodata), _most(source)).astype(source.dtype)
+    return area_weights.majority(codes, lines, cols, int(source.nodata), _most(source)).astype(source.dtype)
 
 
 def _mean(source: RasterWindowSource, window: Values, lines: Floats, cols: Floats) -> Values:
-    return area.mean(window.astype(np.float64), lines, cols, _most(source)).astype(source.dtype)
+    return area_weights.mean(window.astype(np.float64), lines, cols, _most(source)).astype(source.dtype)
 
 
 def _most(source: RasterWindowSource) -> int:

@@ -12,7 +12,7 @@ from spectralearth_build.store.codec import NODATA, PATCH_SHAPE, PRESETS, docume
 
 
 @dataclass(frozen=True)
-class Layout:
+class ArrayLayout:
     """An array [row, band, y, x] of patches."""
 
     rows: int
@@ -27,7 +27,7 @@ class Layout:
     """Name of a shard's file, with its number for ``{}``."""
 
 
-def layout_of(document: Mapping[str, Any], where: str) -> Layout:
+def layout_of(document: Mapping[str, Any], where: str) -> ArrayLayout:
     """Read an array's ``zarr.json``.
 
     Args:
@@ -47,10 +47,10 @@ def layout_of(document: Mapping[str, Any], where: str) -> Layout:
         raise DamagedError(f"Patches are int16, these are {kind}.", where)
     codec = _preset(document)
     if codec is None:
-        return Layout(rows, (bands, height, width), 0, None)
+        return ArrayLayout(rows, (bands, height, width), 0, None)
     keys = document["chunk_key_encoding"]
     separator = keys.get("configuration", {}).get("separator", "/")
-    return Layout(
+    return ArrayLayout(
         rows, (bands, height, width), int(chunk[0]), codec, separator.join(["c", "{}", "0", "0", "0"])
     )
 

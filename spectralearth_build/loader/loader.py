@@ -16,7 +16,7 @@ from spectralearth_build.arguments import whole
 from spectralearth_build.dataset.access import Dataset
 from spectralearth_build.errors import DamagedError, UsageError
 from spectralearth_build.loader import order
-from spectralearth_build.loader.memory import Ring
+from spectralearth_build.loader.buffers import Ring
 from spectralearth_build.loader.pipeline import Pipeline
 from spectralearth_build.loader.samples import Chosen, Query, Samples
 from spectralearth_build.loader.series import Rule

@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 @dataclass
-class Job(Generic[T]):
+class PendingBatch(Generic[T]):
     """A batch on its way."""
 
     slot: int
@@ -47,8 +47,8 @@ class Pipeline(Generic[T]):
         self._batches, self._fill = batches, fill
         self._changed = threading.Condition()
         self._free = deque(slots)
-        self._jobs: deque[Job[T]] = deque()
-        self._work: deque[tuple[Job[T], int]] = deque()
+        self._jobs: deque[PendingBatch[T]] = deque()
+        self._work: deque[tuple[PendingBatch[T], int]] = deque()
         self._ended = self._stopped = False
         self._error: BaseException | None = None
         self._threads = [
@@ -57,7 +57,7 @@ class Pipeline(Generic[T]):
         for thread in self._threads:
             thread.start()
 
-    def next(self) -> Job[T] | None:
+    def next(self) -> PendingBatch[T] | None:
         """Wait for the next batch; None after the last, or once closed.
 
         Raises:
@@ -107,7 +107,7 @@ class Pipeline(Generic[T]):
                 if job.left == 0:
                     self._changed.notify_all()
 
-    def _take(self) -> tuple[Job[T], int] | None:
+    def _take(self) -> tuple[PendingBatch[T], int] | None:
         """The next sample to read, once there is one; None if there is nothing left to do."""
         with self._changed:
             while not self._stopped:
@@ -130,7 +130,7 @@ class Pipeline(Generic[T]):
         if items is None:
             self._ended = True
         else:
-            job = Job(self._free.popleft(), items, len(items))
+            job = PendingBatch(self._free.popleft(), items, len(items))
             self._jobs.append(job)
             self._work.extend((job, place) for place in range(len(items)))
         self._changed.notify_all()

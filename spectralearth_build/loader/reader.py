@@ -13,8 +13,8 @@ import numpy.typing as npt
 from spectralearth_build.errors import BuildError, DamagedError, UsageError
 from spectralearth_build.faults import fault_of
 from spectralearth_build.layout import ZARR
-from spectralearth_build.loader.layout import Layout, layout_of
-from spectralearth_build.loader.source import FileSource, ObjectSource, Source, source_of
+from spectralearth_build.loader.byte_source import ByteSource, FileSource, ObjectSource, source_of
+from spectralearth_build.loader.layout import ArrayLayout, layout_of
 from spectralearth_build.store.codec import (
     CHECKSUM_BYTES,
     NODATA,
@@ -35,7 +35,7 @@ INDEX_BYTES = 64 << 20
 class Reader(Protocol):
     """Rows of an array [row, band, y, x] of patches. Threads may share it; it can be pickled."""
 
-    layout: Layout
+    layout: ArrayLayout
     remote: bool
     """Whether reading waits for a network."""
 
@@ -96,7 +96,7 @@ class ShardedReader:
     Files stay open and indices in memory, both within bounds. Each thread reads encoded bytes into a buffer of its own.
     """
 
-    def __init__(self, array: str | Path, source: Source, layout: Layout) -> None:
+    def __init__(self, array: str | Path, source: ByteSource, layout: ArrayLayout) -> None:
         assert layout.codec is not None
         self.array, self.layout, self.remote = array, layout, source.remote
         self._source, self._codec = source, layout.codec
@@ -154,7 +154,7 @@ class ShardedReader:
         return DamagedError(f"Row {row}: {error.what}", self.shard_of(row), error.remedy)
 
 
-def _read_index(source: Source, length: int, name: str) -> Index:
+def _read_index(source: ByteSource, length: int, name: str) -> Index:
     """Where the rows of a shard lie, from the ``length`` bytes at its end."""
     tail, size = source.tail(name, length)
     if len(tail) < length:
@@ -173,7 +173,7 @@ class ZarrReader:
     A row counts as absent if it holds nothing but nodata.
     """
 
-    def __init__(self, array: str | Path, source: Source, layout: Layout) -> None:
+    def __init__(self, array: str | Path, source: ByteSource, layout: ArrayLayout) -> None:
         self.array, self.layout, self.remote = array, layout, source.remote
         self._array = _opened(source)
 
@@ -207,7 +207,7 @@ class ZarrReader:
         return str(self.array)
 
 
-def _opened(source: Source) -> zarr.Array[Any]:
+def _opened(source: ByteSource) -> zarr.Array[Any]:
     import zarr
     from zarr.storage import ObjectStore
 

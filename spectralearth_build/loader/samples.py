@@ -88,7 +88,7 @@ class Samples:
         if dates is not None:
             self._members, self._begins = _by_location(self.patches["location_id"], self._acquired)
         self._checksum = self.patches["checksum"].to_numpy(np.float64)
-        self._proof, self._proven = opened.proof, set[int]()
+        self._consistency, self._checked = opened.consistency, set[int]()
         self._scratch = threading.local()
         self._keys = lru_cache(maxsize=2)(partial(keys, len(self._row), seed))
 
@@ -171,15 +171,15 @@ class Samples:
     def _prove(self, patch: int, row: int, pixels: Patch) -> None:
         """Make sure, once a shard, that it holds what the tables of this dataset speak of."""
         shard = row // (self.reader.layout.shard_rows or 1)
-        if shard in self._proven:
+        if shard in self._checked:
             return
         try:
-            self._proof.require(shard_name(shard), row, float(self._checksum[patch]), pixels)
+            self._consistency.require(shard_name(shard), row, float(self._checksum[patch]), pixels)
         except DamagedError as error:
             raise DamagedError(
                 f"Patch {self.patch_id(patch)}: {error.what}", error.path, error.remedy
             ) from error
-        self._proven.add(shard)
+        self._checked.add(shard)
 
     def _whole_patch(self) -> Patch:
         held: Patch | None = getattr(self._scratch, "patch", None)
@@ -204,15 +204,15 @@ def _by_location(location: pd.Series, acquired: Numbers) -> tuple[Numbers, Numbe
 
 def _given(patches: pd.DataFrame, opened: Dataset) -> pd.DataFrame:
     """A selection that the user made, as far as it is needed; it may lack checksums."""
-    *asked, proof = COLUMNS
+    *asked, checksum_column = COLUMNS
     if not isinstance(patches, pd.DataFrame) or not set(asked) <= set(patches.columns):
         raise UsageError(
             f"patches must be a table with the columns {', '.join(asked)}.",
             remedy="Pass what `Dataset.query` returned.",
         )
-    if proof in patches:
+    if checksum_column in patches:
         return patches[list(COLUMNS)]
-    known = opened.read(PATCHES, ["store_row", proof]).set_index("store_row")[proof]
+    known = opened.read(PATCHES, ["store_row", checksum_column]).set_index("store_row")[checksum_column]
     return patches[asked].assign(checksum=known.reindex(patches["store_row"]).to_numpy())
 
 

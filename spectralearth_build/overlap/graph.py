@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import shapely
 
-from spectralearth_build.overlap.cover import cover
+from spectralearth_build.overlap.coverage import cover
 from spectralearth_build.overlap.region import Region
 
 MARGIN_DEGREES = 0.001

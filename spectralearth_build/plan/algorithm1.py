@@ -18,7 +18,7 @@ from spectralearth_build.plan.problem import Problem, Strategy, conflicts
 
 
 @dataclass(frozen=True, eq=False)
-class Tuple:
+class TileTuple:
     """Tiles of different datatakes, and the anchors that all of them see."""
 
     tiles: tuple[int, ...]
@@ -30,9 +30,9 @@ def algorithm1(kept: int) -> Strategy:
     return partial(_place, kept=kept)
 
 
-def grow(problem: Problem, kept: int) -> list[list[Tuple]]:
+def grow(problem: Problem, kept: int) -> list[list[TileTuple]]:
     """For n = 1, 2, ...: the n-tuples with common windows, the ``kept`` largest by area (all for n = 1)."""
-    singles = [Tuple((i,), region) for i, region in enumerate(problem.tiles) if region]
+    singles = [TileTuple((i,), region) for i, region in enumerate(problem.tiles) if region]
     levels = []
     level = singles
     while level:
@@ -41,8 +41,8 @@ def grow(problem: Problem, kept: int) -> list[list[Tuple]]:
     return levels
 
 
-def _grown(level: list[Tuple], singles: list[Tuple], datatakes: tuple[str, ...]) -> list[Tuple]:
-    found: dict[tuple[int, ...], Tuple] = {}
+def _grown(level: list[TileTuple], singles: list[TileTuple], datatakes: tuple[str, ...]) -> list[TileTuple]:
+    found: dict[tuple[int, ...], TileTuple] = {}
     for each in level:
         taken = {datatakes[i] for i in each.tiles}
         for single in singles:
@@ -51,11 +51,11 @@ def _grown(level: list[Tuple], singles: list[Tuple], datatakes: tuple[str, ...])
                 continue
             common = each.anchors & single.anchors
             if common:
-                found[tiles] = Tuple(tiles, common)
+                found[tiles] = TileTuple(tiles, common)
     return list(found.values())
 
 
-def _largest(tuples: list[Tuple], kept: int) -> list[Tuple]:
+def _largest(tuples: list[TileTuple], kept: int) -> list[TileTuple]:
     return sorted(tuples, key=lambda t: (-t.anchors.area, t.tiles))[:kept]
 
 

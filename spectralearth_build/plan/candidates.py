@@ -7,7 +7,7 @@ import pandas as pd
 
 from spectralearth_build.config import PlanConfig, QualityConfig
 from spectralearth_build.errors import PoorQualityError
-from spectralearth_build.plan.area import read_region
+from spectralearth_build.plan.region_file import read_region
 
 
 def reject_poor(tiles: gpd.GeoDataFrame, quality: QualityConfig) -> gpd.GeoDataFrame:

@@ -14,7 +14,7 @@ from shapely.geometry.base import BaseGeometry
 
 from spectralearth_build.config import PlanConfig, QualityConfig
 from spectralearth_build.mask import Mask
-from spectralearth_build.overlap.cover import Cover, Face, cover, faces
+from spectralearth_build.overlap.coverage import Coverage, Face, cover, faces
 from spectralearth_build.overlap.datatake import Datatake, join
 from spectralearth_build.overlap.graph import shared_windows
 from spectralearth_build.overlap.lattice import WINDOW
@@ -28,8 +28,8 @@ from spectralearth_build.plan.fixed_lattice import fixed_lattice
 from spectralearth_build.plan.greedy import greedy
 from spectralearth_build.plan.lattices import place
 from spectralearth_build.plan.problem import Problem, Strategy
-from spectralearth_build.plan.series import Flags, Spacing, spacing
 from spectralearth_build.plan.shelves import shelves
+from spectralearth_build.plan.spacing import Flags, Spacing, spacing
 from spectralearth_build.worth import Worth, worth_of
 
 Rows = list[dict[str, Any]]
@@ -45,7 +45,7 @@ class Held:
     dates: tuple[frozenset[str], ...]
     """The datatakes that each of them has."""
 
-    def counted(self, depth: Cover, rule: Spacing | None, datatakes: Sequence[str]) -> Flags:
+    def counted(self, depth: Coverage, rule: Spacing | None, datatakes: Sequence[str]) -> Flags:
         """The datatakes that each window now has: all that cover it or, by a rule, those it has and what fits them.
 
         Returns:
@@ -106,8 +106,8 @@ def plan_component(
     """
     result = ComponentPlan()
     shared: dict[tuple[str, str], int] = defaultdict(int)
-    members: dict[int, tuple[Ground, Spacing | None]] = {}
-    for ground in grounds(tiles, mask_of, quality, size, region):
+    members: dict[int, tuple[ComponentOnLattice, Spacing | None]] = {}
+    for ground in on_each_lattice(tiles, mask_of, quality, size, region):
         for pair, windows in _shared(ground.inside).items():
             shared[pair] += windows
         result.tuples.extend(_tuples(ground.epsg, ground.depth, ground.datatakes, size))
@@ -131,12 +131,12 @@ def plan_component(
 
 
 @dataclass(frozen=True, eq=False)
-class Ground:
+class ComponentOnLattice:
     """A component on one lattice: what every strategy starts from."""
 
     epsg: int
     datatakes: list[Datatake]
-    depth: Cover
+    depth: Coverage
     """Their anchors added up."""
     inside: list[tuple[View, Region]]
     """For each tile, the anchors of the clear windows that lie wholly inside it."""
@@ -147,13 +147,13 @@ class Ground:
         return Problem(self.depth, worth, size, regions, tuple(v.tile.datatake for v, _ in self.inside))
 
 
-def grounds(
+def on_each_lattice(
     tiles: Sequence[Tile],
     mask_of: Callable[[Tile], Mask | None],
     quality: QualityConfig,
     size: int = WINDOW,
     region: BaseGeometry | None = None,
-) -> Iterator[Ground]:
+) -> Iterator[ComponentOnLattice]:
     """The lattices of a component that have windows, in order; arguments as of `plan_component`."""
     for epsg, views in sorted(_views(tiles, mask_of, quality, size).items()):
         lines = union([v.valid for v in views]).box
@@ -163,7 +163,7 @@ def grounds(
         datatakes = _joined(views, home, quality, size)
         if datatakes:
             depth = cover([d.anchors for d in datatakes], [d.name for d in datatakes])
-            yield Ground(epsg, datatakes, depth, _tile_anchors(datatakes, size))
+            yield ComponentOnLattice(epsg, datatakes, depth, _tile_anchors(datatakes, size))
 
 
 def _views(
@@ -205,7 +205,7 @@ def _shared(inside: Sequence[tuple[View, Region]]) -> dict[tuple[str, str], int]
     return {(min(pair), max(pair)): n for pair, n in named.items()}
 
 
-def _tuples(epsg: int, depth: Cover, datatakes: Sequence[Datatake], size: int) -> Rows:
+def _tuples(epsg: int, depth: Coverage, datatakes: Sequence[Datatake], size: int) -> Rows:
     found = faces(depth)
     shapes = outlines([face.runs for face in found], shift=size / 2, tolerance=1.0)
     parts = [list(zip(d.views, d.own, strict=True)) for d in datatakes]

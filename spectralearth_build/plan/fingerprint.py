@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from spectralearth_build.config import Config, ScanConfig
-from spectralearth_build.plan.area import fingerprint_of, read_region
+from spectralearth_build.plan.region_file import fingerprint_of, read_region
 from spectralearth_build.texts import changes
 
 MATTERS = ("quality", "plan", "store")

@@ -145,7 +145,7 @@ def _as_before(
     """Take back a plan that waits, of which nothing was cut: the tiles are again those of the plan in use."""
     forget_plan(dataset)
     judged = leave_out(reject_poor(tiles, config.quality), config.plan)
-    TILES.write(_with_fates(judged, before.tables), table_folder(dataset))
+    TILES.write(_with_final_status(judged, before.tables), table_folder(dataset))
     return _plan_of(record, fresh=False)
 
 
@@ -250,10 +250,10 @@ def _grown(
         "locations": len(new.locations),
         "series": pc.count_distinct(where.filter(pc.is_in(where, known.locations))).as_py(),
     }
-    return _with_fates(judged, tables), tables, generation
+    return _with_final_status(judged, tables), tables, generation
 
 
-def _with_fates(tiles: gpd.GeoDataFrame, tables: PlanTables) -> gpd.GeoDataFrame:
+def _with_final_status(tiles: gpd.GeoDataFrame, tables: PlanTables) -> gpd.GeoDataFrame:
     used = pc.unique(tables.patches["sources"].filter(is_live(tables.patches)).combine_chunks().flatten())
     open_ones = (tiles["status"] == "unused") & (tiles["reason"] == "")
     taken = open_ones & tiles["tile_id"].isin(used.to_pylist())

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from spectralearth_build.overlap.cover import Cover
+from spectralearth_build.overlap.coverage import Coverage
 from spectralearth_build.overlap.region import Points, Region, merged
 from spectralearth_build.worth import Worth
 
@@ -16,7 +16,7 @@ from spectralearth_build.worth import Worth
 class Problem:
     """Where windows may lie, how deep, and what depth is worth."""
 
-    cover: Cover
+    cover: Coverage
     """Anchors by depth."""
     worth: Worth
     size: int
@@ -30,7 +30,7 @@ class Problem:
         """The same with the anchors ``blocked`` taken away."""
         return replace(self, cover=self.cover.without(blocked), tiles=tuple(t - blocked for t in self.tiles))
 
-    def worthy(self) -> Cover:
+    def worthy(self) -> Coverage:
         """The anchors that are worth something."""
         return self.cover.where(self.worth[self.cover.depth] > 0)
 

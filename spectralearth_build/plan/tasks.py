@@ -17,10 +17,10 @@ from spectralearth_build.config import Config, PlanConfig, QualityConfig
 from spectralearth_build.errors import BuildError, UsageError
 from spectralearth_build.overlap.lattice import Box
 from spectralearth_build.overlap.view import Tile
-from spectralearth_build.plan.area import read_region
 from spectralearth_build.plan.assemble import PlanTables, described
 from spectralearth_build.plan.component import Held, plan_component
 from spectralearth_build.plan.grow import Touched
+from spectralearth_build.plan.region_file import read_region
 from spectralearth_build.progress import track
 from spectralearth_build.texts import counted
 
@@ -28,7 +28,7 @@ TILES_PER_TASK = 32
 
 
 @dataclass(frozen=True)
-class Job:
+class ComponentTask:
     """A component to plan."""
 
     number: int
@@ -64,7 +64,7 @@ def run_tasks(
     paths = [path or "" for path in needed["mask"]]
     members = dict(zip(needed.index, zip(tiles_of(needed), paths, strict=True), strict=True))
     jobs = [
-        Job(group.number, [members[i] for i in group.members], held)
+        ComponentTask(group.number, [members[i] for i in group.members], held)
         for group, held in zip(groups, windows, strict=True)
     ]
     region = read_region(config.plan.region)
@@ -82,9 +82,9 @@ def run_tasks(
     return planned
 
 
-def bundles(jobs: Sequence[Job]) -> list[list[Job]]:
+def bundles(jobs: Sequence[ComponentTask]) -> list[list[ComponentTask]]:
     """Jobs put together to tasks of some size, the largest first, so that none of them is waited for at the end."""
-    found: list[list[Job]] = [[]]
+    found: list[list[ComponentTask]] = [[]]
     for job in sorted(jobs, key=lambda job: (-len(job.members), job.number)):
         if sum(len(each.members) for each in found[-1]) >= TILES_PER_TASK:
             found.append([])
@@ -93,7 +93,11 @@ def bundles(jobs: Sequence[Job]) -> list[list[Job]]:
 
 
 def plan_bundle(
-    dataset: str, bundle: list[Job], config: PlanConfig, quality: QualityConfig, region: BaseGeometry | None
+    dataset: str,
+    bundle: list[ComponentTask],
+    config: PlanConfig,
+    quality: QualityConfig,
+    region: BaseGeometry | None,
 ) -> PlanTables:
     """The task: plan some components, and say what they hold."""
     done = []

@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from spectralearth_build.pretrain.schedule import cosine, stairs
-from spectralearth_build.pretrain.training_config import Recipe
+from spectralearth_build.pretrain.rate_schedule import cosine, stairs
+from spectralearth_build.pretrain.training_config import ObjectiveRecipe
 
 
-def optimiser_of(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+def optimiser_of(network: nn.Module, recipe: ObjectiveRecipe) -> torch.optim.Optimizer:
     """Make the optimiser; biases and norms are not decayed."""
     trained = [value for value in network.parameters() if value.requires_grad]
     groups = [
@@ -22,7 +22,7 @@ def optimiser_of(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     return torch.optim.AdamW(groups, recipe.rate, fused=fused)
 
 
-def set_rate(optimiser: torch.optim.Optimizer, recipe: Recipe, step: int, total: int) -> float:
+def set_rate(optimiser: torch.optim.Optimizer, recipe: ObjectiveRecipe, step: int, total: int) -> float:
     """Set the learning rate of a step; returns it."""
     if recipe.drops:
         rate = stairs(step, total, recipe.rate, recipe.drops)

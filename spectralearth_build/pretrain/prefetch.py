@@ -28,7 +28,7 @@ class Step:
     """On a GPU: the end of the copy."""
 
 
-class Feed:
+class Prefetcher:
     """Batches for ever, epoch after epoch, one ahead of what is asked for.
 
     Args:

@@ -13,7 +13,7 @@ from torch import nn
 from spectralearth_build.errors import UsageError
 from spectralearth_build.layout import STATISTICS
 from spectralearth_build.loader import Loader
-from spectralearth_build.loader.source import source_of
+from spectralearth_build.loader.byte_source import source_of
 from spectralearth_build.pretrain import checkpoint
 from spectralearth_build.pretrain.encoders import make
 from spectralearth_build.pretrain.memory import keep_memory
@@ -26,7 +26,7 @@ from spectralearth_build.pretrain.objectives.simclr import SimClr
 from spectralearth_build.pretrain.probe import Probe
 from spectralearth_build.pretrain.processes import device_of
 from spectralearth_build.pretrain.spectra import Spectra
-from spectralearth_build.pretrain.trainer import Run
+from spectralearth_build.pretrain.trainer import TrainingRun
 from spectralearth_build.pretrain.training_config import ObjectiveName, PretrainConfig
 from spectralearth_build.pretrain.weights import save_encoder
 
@@ -38,7 +38,7 @@ OBJECTIVES: dict[ObjectiveName, Callable[[nn.Module, Any], Objective]] = {
 }
 
 
-def prepare(dataset: str | Path, folder: Path, config: PretrainConfig) -> Run:
+def prepare(dataset: str | Path, folder: Path, config: PretrainConfig) -> TrainingRun:
     """Make a run, or the same run again, to go on with it; under torchrun inside `processes.together`.
 
     Args:
@@ -57,7 +57,7 @@ def prepare(dataset: str | Path, folder: Path, config: PretrainConfig) -> Run:
     loader = loader_of(dataset, config)
     spectra = spectra_of(dataset)
     objective = objective_of(config, len(spectra.mean))
-    run = Run(objective, loader, spectra, config, folder, device)
+    run = TrainingRun(objective, loader, spectra, config, folder, device)
     if config.data.labels and world()[0] == 0:
         run.probe = Probe(dataset, Path(config.data.labels), run.standardise, device)
     if world()[0] == 0:
@@ -127,7 +127,7 @@ def spectra_of(dataset: str | Path) -> Spectra:
     return Spectra(nm, mean, std, float(document["scale"]))
 
 
-def finish(run: Run) -> Path:
+def finish(run: TrainingRun) -> Path:
     """Write the encoder of a run; returns its file."""
     path = run.folder / "encoder.safetensors"
     options = encoder_options(run.config, len(run.spectra.mean))

@@ -22,9 +22,9 @@ from spectralearth_build.pretrain.monitors import Recent, diagnosis
 from spectralearth_build.pretrain.objectives.across import averaged, world
 from spectralearth_build.pretrain.objectives.base import Objective
 from spectralearth_build.pretrain.optimiser import optimiser_of, set_rate
-from spectralearth_build.pretrain.prefetch import Feed, Step
+from spectralearth_build.pretrain.prefetch import Prefetcher, Step
 from spectralearth_build.pretrain.spectra import Spectra, Standardise
-from spectralearth_build.pretrain.training_config import PretrainConfig, Recipe, recipe_of
+from spectralearth_build.pretrain.training_config import ObjectiveRecipe, PretrainConfig, recipe_of
 from spectralearth_build.progress import say
 
 Report = Callable[[int, int, dict[str, float]], None]
@@ -32,7 +32,7 @@ Report = Callable[[int, int, dict[str, float]], None]
 
 
 @dataclass
-class Run:
+class TrainingRun:
     """Everything that training changes.
 
     Args of the constructor are made by `spectralearth_build.pretrain.setup`.
@@ -48,7 +48,7 @@ class Run:
     """Accuracy of the encoder on held-out labels."""
 
     def __post_init__(self) -> None:
-        self.recipe: Recipe = recipe_of(self.config)
+        self.recipe: ObjectiveRecipe = recipe_of(self.config)
         train = self.config.train
         self.total = train.steps or self.recipe.epochs * (len(self.loader) // train.accumulate)
         if self.total < 1 or len(self.loader) < 1:
@@ -78,14 +78,14 @@ class Run:
         """
         self.resume()
         log = Log(self.folder, self.step) if world()[0] == 0 else None
-        feed = Feed(self.loader, self.device)
+        prefetcher = Prefetcher(self.loader, self.device)
         network = self._distributed()
         meter = Meter(self.config.train.batch * world()[1], self.config.train.accumulate)
         try:
             while self.step < self.total:
-                state = self._step(network, feed, meter)
+                state = self._step(network, prefetcher, meter)
                 if self.step % self.config.train.log_steps == 0 or self.step == self.total:
-                    figures = self._figures(meter, feed)
+                    figures = self._figures(meter, prefetcher)
                     if log is not None:
                         log.add(self.step, figures)
                         report(self.step, self.total, figures)
@@ -97,16 +97,16 @@ class Run:
                         f"Stopped after step {self.step} of {self.total}; a checkpoint was saved."
                     )
         finally:
-            feed.close()
+            prefetcher.close()
             if log is not None:
                 log.close()
 
-    def _step(self, network: nn.Module, feed: Feed, meter: Meter) -> dict[str, Any]:
+    def _step(self, network: nn.Module, prefetcher: Prefetcher, meter: Meter) -> dict[str, Any]:
         """One step of the optimiser; returns the state of the loader after it."""
         train = self.config.train
         set_rate(self.optimiser, self.recipe, self.step, self.total)
         for part in range(train.accumulate):
-            batch = next(feed)
+            batch = next(prefetcher)
             last = part == train.accumulate - 1
             quiet = (
                 network.no_sync()
@@ -134,8 +134,8 @@ class Run:
             loss: Tensor = network(series, batch.places, self.draw)
         return loss
 
-    def _figures(self, meter: Meter, feed: Feed) -> dict[str, float]:
-        figures = meter.read(feed) | {"rate": self.optimiser.param_groups[0]["lr"]}
+    def _figures(self, meter: Meter, prefetcher: Prefetcher) -> dict[str, float]:
+        figures = meter.read(prefetcher) | {"rate": self.optimiser.param_groups[0]["lr"]}
         figures |= {name: float(value) for name, value in self.objective.monitors().items()}
         figures |= self.recent.figures()
         last = self.step == self.total
@@ -221,13 +221,13 @@ class Meter:
         """Add the loss of a batch, divided by the batches of a step."""
         self._losses.append(loss.detach())
 
-    def read(self, feed: Feed) -> dict[str, float]:
+    def read(self, prefetcher: Prefetcher) -> dict[str, float]:
         """``loss``, ``samples_per_s`` and ``waiting``, the share of time spent waiting for input."""
         batches = len(self._losses)
         loss = float(averaged(torch.stack(self._losses).sum()))  # waits for the device: speeds are true
         now = time.perf_counter()
-        seconds, waited = now - self._begin, feed.waited - self._waited
-        self._losses, self._begin, self._waited = [], now, feed.waited
+        seconds, waited = now - self._begin, prefetcher.waited - self._waited
+        self._losses, self._begin, self._waited = [], now, prefetcher.waited
         speed = self.samples * batches / seconds
         return {"loss": loss * self.parts / batches, "samples_per_s": speed, "waiting": waited / seconds}
 
@@ -237,5 +237,8 @@ def compile_blocks(network: nn.Module) -> None:
     from spectralearth_build.pretrain.encoders import adapter, attention, resnet, swin
 
     for module in network.modules():
-        if isinstance(module, adapter.SpectralAdapter | attention.Block | resnet.Block | swin.SwinBlock):
+        if isinstance(
+            module,
+            adapter.SpectralAdapter | attention.TransformerBlock | resnet.ResidualBlock | swin.SwinBlock,
+        ):
             module.compile()

@@ -115,7 +115,7 @@ class PretrainConfig(Section):
 
 
 @dataclass(frozen=True)
-class Recipe:
+class ObjectiveRecipe:
     """What an objective is trained with unless the settings say otherwise."""
 
     epochs: int
@@ -129,19 +129,19 @@ class Recipe:
 
 
 RECIPES = {
-    "moco": Recipe(100, "sgd", 1e-3, 1e-4, 0.0, (0.6, 0.8)),
-    "dino": Recipe(100, "adamw", 1e-3, 1e-5, 0.2),
-    "mae": Recipe(200, "adamw", 1e-4, 0.05, 0.05),
-    "simclr": Recipe(100, "adamw", 1e-3, 1e-4, 0.1),
+    "moco": ObjectiveRecipe(100, "sgd", 1e-3, 1e-4, 0.0, (0.6, 0.8)),
+    "dino": ObjectiveRecipe(100, "adamw", 1e-3, 1e-5, 0.2),
+    "mae": ObjectiveRecipe(200, "adamw", 1e-4, 0.05, 0.05),
+    "simclr": ObjectiveRecipe(100, "adamw", 1e-3, 1e-4, 0.1),
 }
 
 
-def recipe_of(config: PretrainConfig) -> Recipe:
+def recipe_of(config: PretrainConfig) -> ObjectiveRecipe:
     """The recipe of the objective with the settings laid over it."""
     base, train = RECIPES[config.objective], config.train
     # Drops belong to the recipe's own optimiser.
     drops = base.drops if train.optimiser in ("", base.optimiser) else ()
-    return Recipe(
+    return ObjectiveRecipe(
         train.epochs or base.epochs,
         train.optimiser or base.optimiser,
         train.rate or base.rate,

@@ -44,9 +44,9 @@ def final_tables(
     patches.loc[written, ["status", "reason"]] = ["written", ""]
     patches.loc[skipped, "status"] = "skipped"
     patches.loc[skipped, "reason"] = _reasons(patches[skipped], commits, failed)
-    known = {row: proof for commit in commits.values() for row, proof in commit.checksums.items()}
-    proofs = patches["store_row"].map(known).astype(float)
-    patches["checksum"] = proofs.where(live, patches["checksum"].astype(float))  # below 2**32, so exact
+    known = {row: checksum for commit in commits.values() for row, checksum in commit.checksums.items()}
+    checksums = patches["store_row"].map(known).astype(float)
+    patches["checksum"] = checksums.where(live, patches["checksum"].astype(float))  # below 2**32, so exact
     patches = _with_values(patches, planned)
     locations = planned.locations.copy()
     dates = patches["location_id"][written].value_counts()

@@ -110,8 +110,8 @@ def publish(dataset: Path, waiting: bool = False) -> Published:
     changed = _replace(dataset, {**files, MANIFEST: manifest, ROOT: root}) or swept
     if waiting:
         forget_waiting(dataset)
-    fate = numbers["patches"]
-    return Published(changed, fate["written"], fate["skipped"], tuple(sorted(failed)))
+    patches = numbers["patches"]
+    return Published(changed, patches["written"], patches["skipped"], tuple(sorted(failed)))
 
 
 def statistics_document(whole: statistics.BandStatistics) -> dict[str, Any]:

@@ -36,14 +36,14 @@ class Spectrum:
     """90th percentile."""
 
 
-def overview(ground: maps.Ground) -> str:
+def overview(ground: maps.MapContent) -> str:
     """Where on earth the regions lie."""
     figure = Figure(figsize=(7.2, 3.5), layout="constrained")
     maps.draw_overview(figure.add_subplot(), ground, THEME)
     return inline(figure, "Overview map of all footprints")
 
 
-def region(ground: maps.Ground, number: int) -> str:
+def region(ground: maps.MapContent, number: int) -> str:
     """One region's footprints and windows."""
     figure = Figure(figsize=(3.8, 3.5), layout="constrained")
     letter = list(maps.letters())[number]
@@ -51,7 +51,7 @@ def region(ground: maps.Ground, number: int) -> str:
     return inline(figure, f"Map of region {letter}: footprints, and windows coloured by number of dates")
 
 
-def depth_key(ground: maps.Ground) -> str:
+def depth_key(ground: maps.MapContent) -> str:
     """The colours of the maps."""
     figure = Figure(figsize=(3.8, 0.55), layout="constrained")
     maps.depth_key(figure, ground, THEME, cax=figure.add_subplot())

@@ -20,7 +20,7 @@ SHOWN = 12
 
 
 @dataclass(frozen=True)
-class Group:
+class ProblemGroup:
     """Products left out for one reason."""
 
     status: str
@@ -34,7 +34,7 @@ class Group:
 
 
 @dataclass(frozen=True)
-class BandSet:
+class WavelengthGroup:
     """Tiles that share their 202 wavelengths (to 0.01 nm)."""
 
     wavelength_nm: npt.NDArray[np.float64]
@@ -56,13 +56,13 @@ _STATUS_MEANING = {
 
 
 def statuses(tiles: pd.DataFrame) -> list[tuple[str, int]]:
-    """How many products had each fate; the counts add up to all products found."""
+    """How many products have each status; the counts add up to all products found."""
     counts = tiles["status"].value_counts()
     return [(status, int(counts.get(status, 0))) for status in STATUSES]
 
 
-def left_out(tiles: pd.DataFrame) -> list[Group]:
-    """Products that were not used, grouped by fate and class of problem, worst fate first."""
+def left_out(tiles: pd.DataFrame) -> list[ProblemGroup]:
+    """Products that were not used, grouped by status and class of problem, worst status first."""
     rest = tiles[tiles["status"] != "used"].fillna({"error_class": "", "reason": "", "path": ""})
     order = {status: k for k, status in enumerate(reversed(STATUSES))}
     groups = [
@@ -90,7 +90,7 @@ def tuples_by_size(tuples: pd.DataFrame, locations: pd.DataFrame) -> list[dict[s
     ]
 
 
-def band_sets(tiles: pd.DataFrame, nominal: npt.NDArray[np.float64]) -> list[BandSet]:
+def band_sets(tiles: pd.DataFrame, nominal: npt.NDArray[np.float64]) -> list[WavelengthGroup]:
     """The distinct sets of wavelengths among tiles, the most frequent first.
 
     Args:
@@ -106,7 +106,9 @@ def band_sets(tiles: pd.DataFrame, nominal: npt.NDArray[np.float64]) -> list[Ban
         times = tiles.loc[member.reshape(-1) == k, "acquired"]
         off = np.abs(wavelength - nominal)
         sets.append(
-            BandSet(wavelength, len(times), times.min(), times.max(), float(off.max()), float(off.mean()))
+            WavelengthGroup(
+                wavelength, len(times), times.min(), times.max(), float(off.max()), float(off.mean())
+            )
         )
     return sorted(sets, key=lambda one: (-one.tiles, one.first))
 
@@ -158,7 +160,7 @@ def flat(tree: Any, prefix: str = "") -> list[tuple[str, str]]:  # noqa: ANN401
     return [(prefix, errors.printable(str(tree)))]
 
 
-def _group(status: str, name: str, rows: pd.DataFrame) -> Group:
+def _group(status: str, name: str, rows: pd.DataFrame) -> ProblemGroup:
     kind = getattr(errors, name, None)
     known = inspect.isclass(kind) and issubclass(kind, errors.BuildError)
     meaning = (inspect.getdoc(kind) or "").split("\n")[0] if known else _STATUS_MEANING.get(status, "")
@@ -166,4 +168,6 @@ def _group(status: str, name: str, rows: pd.DataFrame) -> Group:
         (errors.printable(row.path), errors.printable(row.reason, 600))
         for row in rows.head(SHOWN).itertuples(index=False)
     ]
-    return Group(status, name or status, meaning, kind.remedy if known and kind else "", len(rows), examples)
+    return ProblemGroup(
+        status, name or status, meaning, kind.remedy if known and kind else "", len(rows), examples
+    )

@@ -29,7 +29,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator, MultipleLocator
 
 from spectralearth_build.files import replacing
-from spectralearth_build.report.regions import Region, enclosing, middles, pieces, split
+from spectralearth_build.report.regions import MapRegion, enclosing, middles, pieces, split
 
 PANELS = 6
 """Regions that get a panel of their own, those with most windows first."""
@@ -57,18 +57,18 @@ class Theme:
 
 
 @dataclass(frozen=True)
-class Layer:
+class MapLayer:
     """Polygons ready to draw."""
 
     parts: npt.NDArray[np.object_]
     depth: npt.NDArray[np.int64]
     """Dates of each polygon; zeros for footprints."""
 
-    def among(self, chosen: npt.NDArray[Any]) -> Layer:
+    def among(self, chosen: npt.NDArray[Any]) -> MapLayer:
         """Some of the polygons."""
-        return Layer(self.parts[chosen], self.depth[chosen])
+        return MapLayer(self.parts[chosen], self.depth[chosen])
 
-    def within(self, region: Region) -> Layer:
+    def within(self, region: MapRegion) -> MapLayer:
         """The polygons whose middle lies in the region."""
         lon, lat = middles(self.parts)
         lon = lon + region.shift(lon)
@@ -77,12 +77,12 @@ class Layer:
 
 
 @dataclass(frozen=True)
-class Ground:
+class MapContent:
     """What a map shows, sorted into regions."""
 
-    footprints: Layer
-    windows: Layer
-    regions: tuple[Region, ...]
+    footprints: MapLayer
+    windows: MapLayer
+    regions: tuple[MapRegion, ...]
     """Regions with a panel."""
     others: int
     """Further regions, in the overview only."""
@@ -93,7 +93,7 @@ class Ground:
         return Normalize(1, max(2, int(self.windows.depth.max(initial=2))))
 
 
-def survey(tiles: gpd.GeoDataFrame, locations: gpd.GeoDataFrame) -> Ground:
+def survey(tiles: gpd.GeoDataFrame, locations: gpd.GeoDataFrame) -> MapContent:
     """Sort footprints and windows into regions.
 
     Args:
@@ -103,14 +103,14 @@ def survey(tiles: gpd.GeoDataFrame, locations: gpd.GeoDataFrame) -> Ground:
     footprints = _layer(tiles)
     windows = _layer(locations)
     if not len(footprints.parts):
-        return Ground(footprints, windows, (), 0)
+        return MapContent(footprints, windows, (), 0)
     found = [enclosing(footprints.parts[group]) for group in split(footprints.parts)]
     richest = np.argsort(-_held(found, windows), kind="stable")
     regions = tuple(found[k] for k in richest[:PANELS])
-    return Ground(footprints, windows, regions, len(found) - len(regions))
+    return MapContent(footprints, windows, regions, len(found) - len(regions))
 
 
-def draw_region(axes: Axes, ground: Ground, region: Region, theme: Theme, title: str = "") -> None:
+def draw_region(axes: Axes, ground: MapContent, region: MapRegion, theme: Theme, title: str = "") -> None:
     """One region: land, footprints faint, windows coloured by their number of dates."""
     shown = region.grown(0.04, 0.05).fitted(PANEL_RATIO)
     if shown.north - shown.south > COARSE:
@@ -123,7 +123,7 @@ def draw_region(axes: Axes, ground: Ground, region: Region, theme: Theme, title:
     _frame(axes, shown, theme, title)
 
 
-def draw_overview(axes: Axes, ground: Ground, theme: Theme) -> None:
+def draw_overview(axes: Axes, ground: MapContent, theme: Theme) -> None:
     """Where on earth the regions lie, each with its letter."""
     shown = _surroundings(ground)
     _draw_land(axes, shown, theme)
@@ -142,7 +142,7 @@ def draw_overview(axes: Axes, ground: Ground, theme: Theme) -> None:
     _frame(axes, shown, theme, "")
 
 
-def depth_key(figure: Figure, ground: Ground, theme: Theme, **place: Any) -> None:  # noqa: ANN401
+def depth_key(figure: Figure, ground: MapContent, theme: Theme, **place: Any) -> None:  # noqa: ANN401
     """A colour bar that says what the windows' colours mean; ``place`` is ``ax=`` or ``cax=`` of matplotlib."""
     mappable = ScalarMappable(ground.norm, depth_colours())
     bar = figure.colorbar(mappable, orientation="horizontal", ticks=MaxNLocator(8, integer=True), **place)
@@ -179,7 +179,7 @@ def plan_map(tiles: gpd.GeoDataFrame, locations: gpd.GeoDataFrame, path: Path) -
     return path
 
 
-def _plan_figure(ground: Ground, theme: Theme, title: str) -> Figure:
+def _plan_figure(ground: MapContent, theme: Theme, title: str) -> Figure:
     columns = min(3, max(1, len(ground.regions)))
     rows = 1 + -(-len(ground.regions) // columns)
     figure = Figure(figsize=(11, 3.6 * rows + 1), layout="constrained")
@@ -195,13 +195,13 @@ def _plan_figure(ground: Ground, theme: Theme, title: str) -> Figure:
     return figure
 
 
-def _layer(frame: gpd.GeoDataFrame) -> Layer:
+def _layer(frame: gpd.GeoDataFrame) -> MapLayer:
     parts, owner = pieces(frame.geometry.to_numpy())
     depth = frame["n"].to_numpy()[owner] if "n" in frame else np.zeros(len(parts))
-    return Layer(parts, depth.astype(np.int64))
+    return MapLayer(parts, depth.astype(np.int64))
 
 
-def _held(regions: list[Region], windows: Layer) -> npt.NDArray[np.int64]:
+def _held(regions: list[MapRegion], windows: MapLayer) -> npt.NDArray[np.int64]:
     """Number of windows in each region."""
     tree = shapely.STRtree(shapely.points(*middles(windows.parts)))
     held = np.zeros(len(regions), np.int64)
@@ -211,17 +211,17 @@ def _held(regions: list[Region], windows: Layer) -> npt.NDArray[np.int64]:
     return held
 
 
-def _surroundings(ground: Ground) -> Region:
+def _surroundings(ground: MapContent) -> MapRegion:
     """What the overview shows: all footprints with a wide margin, or the whole earth."""
     if len(ground.footprints.parts):
         around = enclosing(ground.footprints.parts)
         shown = around.grown(0.25, 14).fitted(OVERVIEW_RATIO)
         if shown.east - shown.west < 180:
             return shown
-    return Region(-180, -60, 180, 84)
+    return MapRegion(-180, -60, 180, 84)
 
 
-def _draw_polygons(axes: Axes, layer: Layer, shown: Region, **style: Any) -> None:  # noqa: ANN401
+def _draw_polygons(axes: Axes, layer: MapLayer, shown: MapRegion, **style: Any) -> None:  # noqa: ANN401
     turns = shown.shift(middles(layer.parts)[0])
     rings = [
         shapely.get_coordinates(shapely.get_exterior_ring(part)) + (turn, 0)
@@ -230,7 +230,7 @@ def _draw_polygons(axes: Axes, layer: Layer, shown: Region, **style: Any) -> Non
     axes.add_collection(PolyCollection(rings, rasterized=len(rings) > CROWD, **{"linewidths": 0, **style}))
 
 
-def _draw_land(axes: Axes, shown: Region, theme: Theme) -> None:
+def _draw_land(axes: Axes, shown: MapRegion, theme: Theme) -> None:
     area = shapely.box(shown.west, shown.south, shown.east, shown.north)
     rings = []
     for turn in (-360, 0, 360):
@@ -249,7 +249,7 @@ def _land() -> npt.NDArray[np.object_]:
     return np.asarray(shapely.make_valid(rings))
 
 
-def _frame(axes: Axes, shown: Region, theme: Theme, title: str) -> None:
+def _frame(axes: Axes, shown: MapRegion, theme: Theme, title: str) -> None:
     axes.set(xlim=(shown.west, shown.east), ylim=(shown.south, shown.north))
     axes.set_aspect(shown.aspect)
     axes.set_facecolor("none")

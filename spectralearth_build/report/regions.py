@@ -23,7 +23,7 @@ LARGEST = 4.0
 
 
 @dataclass(frozen=True)
-class Region:
+class MapRegion:
     """A rectangle in degrees; ``east`` may exceed 180."""
 
     west: float
@@ -41,18 +41,18 @@ class Region:
         """Length of a degree of latitude over one of longitude, in the middle."""
         return float(1 / max(np.cos(np.radians(self.center[1])), 0.1))
 
-    def grown(self, share: float, least: float) -> Region:
+    def grown(self, share: float, least: float) -> MapRegion:
         """The region with a margin on each side: a share of its size, and no less than ``least`` degrees."""
         dx = max(share * (self.east - self.west), least * self.aspect)
         dy = max(share * (self.north - self.south), least)
-        return Region(self.west - dx, max(self.south - dy, -90), self.east + dx, min(self.north + dy, 90))
+        return MapRegion(self.west - dx, max(self.south - dy, -90), self.east + dx, min(self.north + dy, 90))
 
-    def fitted(self, ratio: float) -> Region:
+    def fitted(self, ratio: float) -> MapRegion:
         """The region made wider or taller around its middle, until its width is ``ratio`` times its height."""
         (x, y), aspect = self.center, self.aspect
         half_height = max(self.north - self.south, (self.east - self.west) / aspect / ratio) / 2
         half_width = half_height * aspect * ratio
-        return Region(x - half_width, y - half_height, x + half_width, y + half_height)
+        return MapRegion(x - half_width, y - half_height, x + half_width, y + half_height)
 
     def shift(self, longitudes: Degrees) -> Degrees:
         """The turns (0, 360, -360 ...) that bring each longitude into the region, or nearest to it."""
@@ -66,7 +66,7 @@ def pieces(geometry: npt.NDArray[np.object_]) -> tuple[npt.NDArray[np.object_], 
     return parts[sound], owner[sound]
 
 
-def enclosing(parts: npt.NDArray[np.object_]) -> Region:
+def enclosing(parts: npt.NDArray[np.object_]) -> MapRegion:
     """The smallest region around some polygons: it begins after the widest gap of longitudes."""
     west, south, east, north = shapely.bounds(parts).T
     order = np.argsort(west)
@@ -77,7 +77,7 @@ def enclosing(parts: npt.NDArray[np.object_]) -> Region:
         start, stop = west[order][0], reach[-1]
     else:
         start, stop = west[order][widest + 1], reach[widest] + 360
-    return Region(float(start), float(south.min()), float(stop), float(north.max()))
+    return MapRegion(float(start), float(south.min()), float(stop), float(north.max()))
 
 
 def split(parts: npt.NDArray[np.object_]) -> list[npt.NDArray[np.int64]]:

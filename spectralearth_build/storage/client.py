@@ -1,7 +1,7 @@
 """Objects of one prefix: list, read, write, create, delete. Every byte is checked as far as the store allows.
 
-What was written and read is compared with the object's ETag, see `proof`; where that proves nothing, what was written
-is read back.
+What was written and read is compared with the object's ETag, see `entity_tag`; where that proves nothing, what was
+written is read back.
 """
 
 from __future__ import annotations

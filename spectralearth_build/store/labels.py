@@ -98,7 +98,7 @@ class Definition:
 
 
 @dataclass(frozen=True)
-class Labelled:
+class PatchLabel:
     """What became of one patch."""
 
     row: int
@@ -131,7 +131,7 @@ class LabelRecord:
     """Id of the generation that the shard came with."""
     shard: int
     """Number of the shard."""
-    patches: tuple[Labelled, ...]
+    patches: tuple[PatchLabel, ...]
     """What became of each patch, in order of rows."""
     size: int
     """Bytes of the shard file."""
@@ -204,7 +204,7 @@ def decode_record(data: bytes) -> LabelRecord:
     """
     try:
         document = json.loads(data)
-        patches = tuple(Labelled(**{**p, "classes": tuple(p["classes"])}) for p in document["patches"])
+        patches = tuple(PatchLabel(**{**p, "classes": tuple(p["classes"])}) for p in document["patches"])
         return LabelRecord(**{**document, "patches": patches})
     except (KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise ValueError(f"not a record of labels ({error!r})") from error
@@ -214,7 +214,7 @@ def read_labels(dataset: Path, plan_of: Callable[[int], str], lenient: bool = Fa
     """The labels of a dataset in order of their names.
 
     A record that cannot be read, is of another definition or plan, or whose shard is missing or of another size, is
-    no proof and left out.
+    not valid and left out.
 
     Args:
         dataset: the dataset.

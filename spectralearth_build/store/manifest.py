@@ -81,13 +81,13 @@ def counts(
     """
     tiles, locations, patches = (tables[table.file] for table in (TILES, LOCATIONS, PATCHES))
     status = tiles["status"].value_counts()
-    fate = patches["status"].value_counts()
+    statuses = patches["status"].value_counts()
     dates = locations["n"].value_counts().sort_index()
     found: dict[str, Any] = {
         "tiles": {"found": len(tiles), **{name: int(status.get(name, 0)) for name in STATUSES}},
         "patches": {
             "planned": len(patches),
-            **{name: int(fate.get(name, 0)) for name in ("written", "skipped", "retired")},
+            **{name: int(statuses.get(name, 0)) for name in ("written", "skipped", "retired")},
         },
         "locations": {"planned": len(locations), "by_dates": {str(int(n)): int(k) for n, k in dates.items()}},
         "store": {
@@ -198,8 +198,8 @@ def _labelled(labels: Collection[StoredLabel], rows: Collection[int]) -> dict[st
     """Of each label, for how many of the written patches there is a map, and how many were left out."""
     found = {}
     for label in labels:
-        fates = [not p.reason for r in label.records.values() for p in r.patches if p.row in rows]
-        found[label.definition.label] = {"written": sum(fates), "skipped": len(fates) - sum(fates)}
+        maps = [not p.reason for r in label.records.values() for p in r.patches if p.row in rows]
+        found[label.definition.label] = {"written": sum(maps), "skipped": len(maps) - sum(maps)}
     return found
 
 

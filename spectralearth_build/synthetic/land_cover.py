@@ -54,7 +54,7 @@ _STEP = 3
 
 
 @dataclass(frozen=True)
-class Layer:
+class RasterLayer:
     """One file."""
 
     name: str
@@ -64,13 +64,13 @@ class Layer:
 
 
 @dataclass(frozen=True)
-class Grid:
+class RasterGrid:
     """Files that share their pixels."""
 
     epsg: int
     pixel: float
     """Edge of a pixel in units of the projection."""
-    layers: tuple[Layer, ...]
+    layers: tuple[RasterLayer, ...]
     corner: tuple[float, float] = (0.0, 0.0)
     """x and y of a corner of the pixels, from which they are counted."""
     turn: int = 0
@@ -80,16 +80,18 @@ class Grid:
 
 
 GRIDS = (
-    Grid(3035, 100, (Layer("corine", corine, "uint8", 255),)),
-    Grid(
+    RasterGrid(3035, 100, (RasterLayer("corine", corine, "uint8", 255),)),
+    RasterGrid(
         5070,
         30,
         (
-            *(Layer(f"cdl_{year}", partial(cdl, year=year), "uint8", 0) for year in CDL_YEARS),
-            *(Layer(f"nlcd_{year}", partial(nlcd, year=year), "uint8", 0) for year in NLCD_YEARS),
+            *(RasterLayer(f"cdl_{year}", partial(cdl, year=year), "uint8", 0) for year in CDL_YEARS),
+            *(RasterLayer(f"nlcd_{year}", partial(nlcd, year=year), "uint8", 0) for year in NLCD_YEARS),
         ),
     ),
-    Grid(4326, 0.0001, (Layer("tree_cover", tree_cover, "float32", -1),), (-180.0, 90.0), 3_600_000, 2),
+    RasterGrid(
+        4326, 0.0001, (RasterLayer("tree_cover", tree_cover, "float32", -1),), (-180.0, 90.0), 3_600_000, 2
+    ),
 )
 """What is written."""
 
@@ -128,7 +130,7 @@ def areas_of_dataset(dataset: Path) -> list[Area]:
     return [(epsg, Box(-row, col, height, width)) for epsg, row, col, height, width in rows]
 
 
-def _write(folder: Path, grid: Grid, areas: list[Area], scene: Scene) -> list[Path]:
+def _write(folder: Path, grid: RasterGrid, areas: list[Area], scene: Scene) -> list[Path]:
     cells = _cells(grid, areas)
     of_block = cells // (BLOCK // _CELL)
     first, last = of_block.min(axis=0), of_block.max(axis=0) + 1
@@ -153,7 +155,7 @@ def _write(folder: Path, grid: Grid, areas: list[Area], scene: Scene) -> list[Pa
     return paths
 
 
-def _opened(path: Path, grid: Grid, layer: Layer, first: Cells, stop: Cells) -> DatasetWriter:
+def _opened(path: Path, grid: RasterGrid, layer: RasterLayer, first: Cells, stop: Cells) -> DatasetWriter:
     (line, col), pixel = first, grid.pixel
     height, width = (int(v) for v in stop - first)
     return rasterio.open(
@@ -177,7 +179,7 @@ def _opened(path: Path, grid: Grid, layer: Layer, first: Cells, stop: Cells) -> 
     )
 
 
-def _fill(targets: list[DatasetWriter], grid: Grid, box: Box, first: Cells, scene: Scene) -> list[Part]:
+def _fill(targets: list[DatasetWriter], grid: RasterGrid, box: Box, first: Cells, scene: Scene) -> list[Part]:
     """Write a box of the grid into all files; returns what each of them must hold."""
     parts = []
     cover = _interpolated(grid, box, scene) if grid.every > 1 else _cover(grid, box, 1, scene)
@@ -201,7 +203,7 @@ def _holds(path: Path, parts: Iterable[Part]) -> bool:
         return False
 
 
-def _cover(grid: Grid, box: Box, every: int, scene: Scene) -> Cover:
+def _cover(grid: RasterGrid, box: Box, every: int, scene: Scene) -> Cover:
     """The cover at the centres of pixels; of squares of every x every pixels, if ``box`` counts those."""
     step = grid.pixel * every
     x = grid.corner[0] + step * (np.arange(box.col, box.stop_col) + 0.5)
@@ -212,7 +214,7 @@ def _cover(grid: Grid, box: Box, every: int, scene: Scene) -> Cover:
     )
 
 
-def _interpolated(grid: Grid, box: Box, scene: Scene) -> Cover:
+def _interpolated(grid: RasterGrid, box: Box, scene: Scene) -> Cover:
     """The cover from squares of pixels, whose four neighbours along each axis make a cubic."""
     every = grid.every
     squares = Box(*(v // every for v in (box.line, box.col, box.height, box.width))).grown(2)
@@ -234,7 +236,7 @@ def _cubic(values: npt.NDArray[np.float32], every: int) -> npt.NDArray[np.float3
     return out.reshape(-1, *values.shape[1:])
 
 
-def _cells(grid: Grid, areas: list[Area]) -> Cells:
+def _cells(grid: RasterGrid, areas: list[Area]) -> Cells:
     """The squares of `_CELL` pixels that lie in areas or beside them: line and column [n, 2], sorted."""
     found = np.unique(np.concatenate([_touched(grid, area) for area in areas]), axis=0)
     around = np.stack(np.meshgrid((-1, 0, 1), (-1, 0, 1)), axis=-1).reshape(-1, 1, 2)
@@ -244,7 +246,7 @@ def _cells(grid: Grid, areas: list[Area]) -> Cells:
     return np.unique(wider, axis=0)
 
 
-def _touched(grid: Grid, area: Area) -> Cells:
+def _touched(grid: RasterGrid, area: Area) -> Cells:
     """The squares that points of an area lie in."""
     epsg, box = area
     wide = box.grown(_MARGIN)

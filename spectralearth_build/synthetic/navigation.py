@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import numpy.typing as npt
 
-from spectralearth_build.synthetic.bands import BANDS
+from spectralearth_build.synthetic.band_sets import BANDS
 from spectralearth_build.synthetic.spec import LINE_SECONDS, ProductSpec
 
 Floats = npt.NDArray[np.float64]

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spectralearth_build.synthetic import spectra
-from spectralearth_build.synthetic.bands import band_set
+from spectralearth_build.synthetic.band_sets import band_set
 from spectralearth_build.synthetic.scene import Scene, Weights
 from spectralearth_build.synthetic.spec import NODATA, Layers, ProductSpec
 from spectralearth_build.synthetic.xml import Cube

@@ -18,7 +18,7 @@ from rasterio.transform import Affine
 from spectralearth_build.faults import unwritten
 from spectralearth_build.files import replacing, write_bytes
 from spectralearth_build.overlap.lattice import PIXEL
-from spectralearth_build.synthetic.bands import BANDS, band_set
+from spectralearth_build.synthetic.band_sets import BANDS, band_set
 from spectralearth_build.synthetic.spec import BACKGROUND, NODATA, PLAIN, Layer, Layers, Layout, ProductSpec
 from spectralearth_build.synthetic.xml import Cube, history_xml, metadata_xml
 

@@ -11,7 +11,7 @@ from pyproj import Transformer
 from spectralearth_build.kernels import kernel
 from spectralearth_build.overlap.lattice import ORIGIN, PIXEL, Box
 from spectralearth_build.synthetic import spectra
-from spectralearth_build.synthetic.bands import BANDS, band_set, nodata_bands
+from spectralearth_build.synthetic.band_sets import BANDS, band_set, nodata_bands
 from spectralearth_build.synthetic.scene import Scene, Weights
 from spectralearth_build.synthetic.sky import Sky, Veil
 from spectralearth_build.synthetic.spec import BACKGROUND, NODATA, Layers, ProductSpec

@@ -10,7 +10,7 @@ from itertools import count
 import numpy as np
 
 from spectralearth_build.overlap.lattice import PIXEL
-from spectralearth_build.synthetic.bands import BandSetName
+from spectralearth_build.synthetic.band_sets import BandSetName
 from spectralearth_build.synthetic.geometry import OVERLAP, Pass, footprints_of, utm_epsg
 
 LAUNCH = datetime(2022, 6, 15, tzinfo=UTC)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from pyproj import Transformer
 
 from spectralearth_build.overlap.lattice import Box
-from spectralearth_build.synthetic.bands import BandSetName
+from spectralearth_build.synthetic.band_sets import BandSetName
 
 Layer = npt.NDArray[np.uint8]
 Corners = tuple[tuple[float, float], ...]

@@ -9,7 +9,7 @@ from xml.etree.ElementTree import Element, fromstring, tostring
 
 import numpy as np
 
-from spectralearth_build.synthetic.bands import band_set
+from spectralearth_build.synthetic.band_sets import band_set
 from spectralearth_build.synthetic.spec import ProductSpec
 from spectralearth_build.synthetic.spoil_raster import find, reorder
 

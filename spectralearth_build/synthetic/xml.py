@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spectralearth_build.synthetic import navigation
-from spectralearth_build.synthetic.bands import band_set
+from spectralearth_build.synthetic.band_sets import band_set
 from spectralearth_build.synthetic.navigation import utc
 from spectralearth_build.synthetic.spec import NODATA, Corners, Layers, ProductSpec, centre_of
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 import spectralearth_build.archive
 from spectralearth_build.archive.bands import nominal, select_bands
 from spectralearth_build.errors import BandMismatchError
-from spectralearth_build.synthetic.bands import band_set
+from spectralearth_build.synthetic.band_sets import band_set
 
 DROPPED_BY_NUMBER = [*range(126, 141), *range(160, 167)]
 KEPT_BY_NUMBER = np.delete(np.arange(224), DROPPED_BY_NUMBER)

@@ -35,7 +35,7 @@ def scanned(tmp_path):
     return run
 
 
-def fates(frame):
+def statuses(frame):
     return {row.path: (row.status, row.error_class) for row in frame.itertuples()}
 
 
@@ -65,7 +65,7 @@ def test_a_water_mode_product_does_not_take_the_place_of_the_land_mode_product(m
     land, other = make(), make(seed=1, **WATER, **water)
     found = scanned()
     newer = water is NEWER
-    assert fates(found) == {land.name: SOUND, other.name: OTHER if newer else ("superseded", "")}
+    assert statuses(found) == {land.name: SOUND, other.name: OTHER if newer else ("superseded", "")}
     if newer:
         reason = found.loc[found["error_class"] != "", "reason"].item()
         assert "water-mode" in reason
@@ -76,16 +76,16 @@ def test_a_water_mode_product_does_not_take_the_place_of_the_land_mode_product(m
 def test_water_by_choice(make, scanned):
     land, water = make(**NEWER), make(seed=1, **WATER)
     found = scanned(correction="water")
-    assert fates(found) == {land.name: OTHER, water.name: SOUND}
+    assert statuses(found) == {land.name: OTHER, water.name: SOUND}
     row = found[found["eligible"]].iloc[0]
     assert (row["correction"], row["correction_assumed"], row["water_type"]) == ("water", False, "Clear")
-    assert fates(scanned()) == {land.name: SOUND, water.name: OTHER}  # known from the scan before
+    assert statuses(scanned()) == {land.name: SOUND, water.name: OTHER}  # known from the scan before
 
 
 def test_the_image_of_another_quantity_is_not_decoded(make, scanned, monkeypatch):
     water = make(**WATER)
     monkeypatch.setattr(inspect, "open_raster", None)
-    assert fates(scanned()) == {water.name: OTHER}
+    assert statuses(scanned()) == {water.name: OTHER}
 
 
 def test_silent_products_are_taken_for_land_and_say_so(make, scanned):
@@ -104,7 +104,7 @@ def test_silent_products_are_taken_for_land_and_say_so(make, scanned):
 def test_an_unknown_word_is_neither(make, scanned, wanted):
     product = make(correction="Ice_Mode")
     found = scanned(correction=wanted)
-    assert fates(found) == {product.name: ("rejected", "UnknownCorrectionError")}
+    assert statuses(found) == {product.name: ("rejected", "UnknownCorrectionError")}
     assert "'Ice_Mode'" in found["reason"].item()
     assert "--set scan.accept=DT0000001849_001=correction" in found["reason"].item()
 
@@ -112,7 +112,7 @@ def test_an_unknown_word_is_neither(make, scanned, wanted):
 def test_an_unknown_word_may_be_waived_but_not_water(make, scanned):
     odd, water = make(correction="Ice_Mode"), make(tile=2, **WATER)
     found = scanned(accept=["DT0000001849_001=correction", "DT0000001849_002"])
-    assert fates(found) == {odd.name: SOUND, water.name: OTHER}
+    assert statuses(found) == {odd.name: SOUND, water.name: OTHER}
     row = found[found["eligible"]].iloc[0]
     assert (row["correction"], row["correction_assumed"], row["accepted"]) == ("land", True, "correction")
 
@@ -137,7 +137,7 @@ def test_a_combined_product_without_the_quantity_is_no_damage(make, scanned):
         classes = target.read(1)
         target.write(np.where(classes == 1, 2, classes).astype(np.uint8), 1)
     found = scanned()
-    assert fates(found) == {product.name: OTHER}
+    assert statuses(found) == {product.name: OTHER}
     assert "without land" in found["reason"].item()
 
 

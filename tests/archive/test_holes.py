@@ -11,7 +11,7 @@ from rasterio import Affine
 
 from spectralearth_build.archive.bands import nominal
 from spectralearth_build.archive.holes import BRIGHT, LEAST, between
-from spectralearth_build.archive.pixels import inspect_image
+from spectralearth_build.archive.image_summary import inspect_image
 from spectralearth_build.archive.raster import open_raster
 
 NODATA = -32768

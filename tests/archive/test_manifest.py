@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from spectralearth_build.archive.manifest import Listed, missing, read_tile_list, write_tile_list
 from spectralearth_build.archive.names import parse_name
+from spectralearth_build.archive.tile_list import Listed, missing, read_tile_list, write_tile_list
 from spectralearth_build.errors import UsageError
 from spectralearth_build.synthetic.archive import ArchiveOptions, plan_archive
 

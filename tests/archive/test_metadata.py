@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
-from spectralearth_build.archive import metadata_elements as facts
+from spectralearth_build.archive import metadata_elements
 from spectralearth_build.archive.metadata import epsg_of, read_metadata
 from spectralearth_build.errors import (
     BandMismatchError,
@@ -16,7 +16,7 @@ from spectralearth_build.errors import (
     MissingFileError,
     ProductError,
 )
-from spectralearth_build.synthetic.bands import band_set
+from spectralearth_build.synthetic.band_sets import band_set
 
 POINTS = {
     "upper_left": (14.6, 57.0), "lower_left": (14.5, 56.7), "lower_right": (15.0, 56.7), "upper_right": (15.1, 57.0),
@@ -264,7 +264,7 @@ def test_unusable_files(tmp_path, monkeypatch):
         read(tmp_path, "")
     with pytest.raises(MissingFileError):
         read_metadata(tmp_path / "none.xml")
-    monkeypatch.setattr(facts, "MAX_BYTES", 100)
+    monkeypatch.setattr(metadata_elements, "MAX_BYTES", 100)
     with pytest.raises(BrokenMetadataError, match="more than 100"):
         read(tmp_path, TEXT)
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rasterio import Affine
 
-from spectralearth_build.archive.pixels import inspect_image
+from spectralearth_build.archive.image_summary import inspect_image
 from spectralearth_build.archive.raster import open_raster
 from spectralearth_build.errors import NoValidPixelError
 

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from spectralearth_build.archive.discover import find_products
-from spectralearth_build.archive.presence import mount_of, noted, require_archive, witness
+from spectralearth_build.archive.presence import mount_of, noted, presence_check, require_archive
 from spectralearth_build.errors import ArchiveError
 
 
@@ -22,16 +22,16 @@ def archive(tmp_path):
 
 
 def test_what_was_seen_is_seen_again_also_elsewhere(archive):
-    seen = witness(archive, "abcdefgh")
+    seen = presence_check(archive, "abcdefgh")
     seen()
     assert len(pickle.dumps(seen)) < 4000
     pickle.loads(pickle.dumps(seen))()
-    (seen.grounds[0].files[0].path).unlink()  # one product goes: no fault of the archive
+    (seen.file_systems[0].files[0].path).unlink()  # one product goes: no fault of the archive
     seen()
 
 
 def test_an_archive_that_goes_away_is_missed_and_found_again(archive, tmp_path):
-    seen = witness(archive, "abcdefgh")
+    seen = presence_check(archive, "abcdefgh")
     archive.rename(tmp_path / "elsewhere")
     with pytest.raises(ArchiveError, match="No such file") as caught:
         seen()
@@ -48,7 +48,7 @@ def test_an_archive_that_goes_away_is_missed_and_found_again(archive, tmp_path):
 
 
 def test_another_folder_in_its_place_is_not_taken_for_it(archive):
-    seen = witness(archive, "abcdefgh")
+    seen = presence_check(archive, "abcdefgh")
     for file in archive.rglob("*.XML"):
         file.write_text("OF " + file.parent.name)
     with pytest.raises(ArchiveError, match="other files"):
@@ -57,10 +57,10 @@ def test_another_folder_in_its_place_is_not_taken_for_it(archive):
 
 def test_an_archive_of_which_no_product_is_there(archive):
     with pytest.raises(ArchiveError, match="none of 2 products is there"):
-        witness(archive, ["x", "y!z"])
+        presence_check(archive, ["x", "y!z"])
     with pytest.raises(ArchiveError, match="No such file"):
         require_archive(archive / "x")
-    assert witness(archive, ["x", "a"]).grounds
+    assert presence_check(archive, ["x", "a"]).file_systems
 
 
 def test_a_folder_that_cannot_be_listed_is_no_product(tmp_path):
@@ -89,7 +89,7 @@ def mount(*arguments): subprocess.run(["mount", *map(str, arguments)], check=Tru
 mount("-t", "tmpfs", "tmpfs", root / "a")
 (root / "a/METADATA.XML").write_text("on a disk of its own")
 seen = witness(root, "abcdefgh")
-assert {ground.mount for ground in seen.grounds} == {root / "a", mount_of(root)}, seen
+assert {each.mount for each in seen.file_systems} == {root / "a", mount_of(root)}, seen
 seen()
 subprocess.run(["umount", "-l", root / "a"], check=True)
 try:

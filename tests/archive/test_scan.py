@@ -38,7 +38,7 @@ class Place:
         config = Config(scan=settings)
         return scan(self.archive, self.dataset, config, executor or InlineExecutor())
 
-    def fates(self, **settings) -> dict[str, tuple[str, str]]:
+    def statuses(self, **settings) -> dict[str, tuple[str, str]]:
         frame = self.scan(**settings)
         return {row.path: (row.status, row.error_class) for row in frame.itertuples()}
 
@@ -158,7 +158,7 @@ def test_copies_and_versions_are_listed_and_not_read(place, make, reads):
     zipped = pack(new, keep=True)
     order = pack_order([zipped], place.archive / "order.tar.gz", keep=True)
     old_zip = pack(old, keep=True)
-    assert place.fates() == {
+    assert place.statuses() == {
         old.name: ("superseded", ""),
         old_zip.name: ("superseded", ""),
         new.name: SOUND,
@@ -178,7 +178,7 @@ def test_a_damaged_newer_version_takes_nothing_away(place, make):
     alone = place.scan().iloc[0]
     new = make(**NEWER)
     spoil(new)
-    assert place.fates() == {old.name: SOUND, new.name: ("quarantined", "EmptyFileError")}
+    assert place.statuses() == {old.name: SOUND, new.name: ("quarantined", "EmptyFileError")}
     row = TILES.read(place.dataset).set_index("path").loc[old.name]
     assert (
         row.drop(labels="geometry").to_dict().keys()
@@ -191,14 +191,14 @@ def test_a_damaged_copy_takes_nothing_away(place, make):
     folder = make()
     zipped = pack(folder, keep=True)
     spoil(folder)
-    assert place.fates() == {folder.name: ("quarantined", "EmptyFileError"), zipped.name: SOUND}
+    assert place.statuses() == {folder.name: ("quarantined", "EmptyFileError"), zipped.name: SOUND}
 
 
 def test_all_versions_damaged(place, make):
     old, new = make(), make(**NEWER)
     spoil(old)
     spoil(new)
-    assert set(place.fates().values()) == {("quarantined", "EmptyFileError")}
+    assert set(place.statuses().values()) == {("quarantined", "EmptyFileError")}
 
 
 def test_a_repaired_product_comes_back(place, make):
@@ -206,9 +206,9 @@ def test_a_repaired_product_comes_back(place, make):
     image = next(folder.glob("*SPECTRAL_IMAGE*"))
     content = image.read_bytes()
     spoil(folder)
-    assert place.fates() == {folder.name: ("quarantined", "EmptyFileError")}
+    assert place.statuses() == {folder.name: ("quarantined", "EmptyFileError")}
     image.write_bytes(content)
-    assert place.fates() == {folder.name: SOUND}
+    assert place.statuses() == {folder.name: SOUND}
 
 
 def test_permissions_that_were_mended_count_without_a_new_date(place, make, reads, monkeypatch):
@@ -237,7 +237,7 @@ def test_a_fault_of_the_machine_is_tried_again(place, make, monkeypatch):
 def test_other_levels_are_rejected_and_hide_nothing(place, make, reads):
     sound = make()
     other = make(level="L1C", **NEWER)
-    assert place.fates() == {sound.name: SOUND, other.name: ("rejected", "WrongLevelError")}
+    assert place.statuses() == {sound.name: SOUND, other.name: ("rejected", "WrongLevelError")}
     assert reads == [sound.name]
 
 
@@ -361,7 +361,7 @@ def test_verdicts_of_earlier_versions_are_passed_again(place, make, reads):
     old = {"error_class": "HoleError", "status": "quarantined", "row": {}, "stamp": f"1 {stamp}"}
     record.write_text(json.dumps(old | {"reason": "Band 100 holds nothing but zeros in line 987."}))
     reads.clear()
-    assert place.fates() == {folder.name: SOUND}
+    assert place.statuses() == {folder.name: SOUND}
     assert reads == [folder.name]
 
 
@@ -370,11 +370,11 @@ def test_what_is_accepted_of_one_tile_touches_no_other(place, make, reads, capsy
     for folder in (one, two):
         path = next(folder.glob("*METADATA.XML"))
         path.write_text(re.sub(r"(<heightOfOrthoScene>)\d+", r"\g<1>41", path.read_text()))
-    assert place.fates() == dict.fromkeys((one.name, two.name), ("quarantined", "MetadataMismatchError"))
+    assert place.statuses() == dict.fromkeys((one.name, two.name), ("quarantined", "MetadataMismatchError"))
     reads.clear()
     accept = ("DT0000001849_001=size", "DT0000009999_001")
-    fates = place.fates(accept=accept)
-    assert fates == {one.name: SOUND, two.name: ("quarantined", "MetadataMismatchError")}
+    statuses = place.statuses(accept=accept)
+    assert statuses == {one.name: SOUND, two.name: ("quarantined", "MetadataMismatchError")}
     assert reads == [one.name]
     assert "scan.accept names tiles that are not in the archive: DT0000009999_001" in capsys.readouterr().out
     assert TILES.read(place.dataset).set_index("path")["accepted"].fillna("").to_dict() == {
@@ -382,6 +382,6 @@ def test_what_is_accepted_of_one_tile_touches_no_other(place, make, reads, capsy
         two.name: "",
     }
     reads.clear()
-    assert place.fates(accept=accept) == fates
+    assert place.statuses(accept=accept) == statuses
     assert reads == []
-    assert place.fates()[one.name] == ("quarantined", "MetadataMismatchError")
+    assert place.statuses()[one.name] == ("quarantined", "MetadataMismatchError")

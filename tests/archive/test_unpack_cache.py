@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from spectralearth_build.archive import unpack_cache as module
-from spectralearth_build.archive.unpack_cache import Shelf
+from spectralearth_build.archive.unpack_cache import UnpackCache
 from spectralearth_build.errors import BrokenArchiveError
 from spectralearth_build.synthetic.pack import pack_order
 
@@ -33,50 +33,50 @@ def order(tmp_path):
     return pack_order(zips, tmp_path / "order.tar.gz", keep=True)
 
 
-def shelf_of(order: Path, names: str = NAMES) -> Shelf:
-    return Shelf(order.parent / "shelf", {f"{order.name}!{name}.zip": 1 for name in names})
+def cache_of(order: Path, names: str = NAMES) -> UnpackCache:
+    return UnpackCache(order.parent / "cache", {f"{order.name}!{name}.zip": 1 for name in names})
 
 
-def inner(shelf: Shelf, order: Path, name: str) -> bytes:
-    return shelf.inner(order, order.name, f"{name}.zip").read_bytes()
+def inner(unpack_cache: UnpackCache, order: Path, name: str) -> bytes:
+    return unpack_cache.inner(order, order.name, f"{name}.zip").read_bytes()
 
 
 def test_one_pass_serves_all(order):
-    shelf = shelf_of(order)
-    found = {"b": inner(shelf, order, "b")}
+    unpack_cache = cache_of(order)
+    found = {"b": inner(unpack_cache, order, "b")}
     order.unlink()
-    found |= {name: inner(shelf, order, name) for name in NAMES}
+    found |= {name: inner(unpack_cache, order, name) for name in NAMES}
     assert found == {name: (order.parent / f"{name}.zip").read_bytes() for name in NAMES}
 
 
 def test_only_what_tasks_need_is_kept_and_it_goes_when_released(order):
-    shelf = shelf_of(order, "bd")
-    inner(shelf, order, "a")
-    assert len(list(shelf.folder.glob("*.zip"))) == 3
+    unpack_cache = cache_of(order, "bd")
+    inner(unpack_cache, order, "a")
+    assert len(list(unpack_cache.folder.glob("*.zip"))) == 3
     for name in "abd":
-        shelf.release(f"{order.name}!{name}.zip")
-    assert list(shelf.folder.glob("*.zip")) == []
-    assert list(shelf.folder.glob("*.partial")) == []
+        unpack_cache.release(f"{order.name}!{name}.zip")
+    assert list(unpack_cache.folder.glob("*.zip")) == []
+    assert list(unpack_cache.folder.glob("*.partial")) == []
 
 
 def test_nothing_is_kept_for_others_on_a_full_disk(order, monkeypatch):
     monkeypatch.setattr(module, "FREE", 1.0)
-    shelf = shelf_of(order)
-    assert inner(shelf, order, "c") == (order.parent / "c.zip").read_bytes()
-    assert len(list(shelf.folder.glob("*.zip"))) == 1
+    unpack_cache = cache_of(order)
+    assert inner(unpack_cache, order, "c") == (order.parent / "c.zip").read_bytes()
+    assert len(list(unpack_cache.folder.glob("*.zip"))) == 1
 
 
 def test_damage_behind_a_member_hurts_only_those_behind(order):
     data = order.read_bytes()
     order.write_bytes(data[: len(data) * 5 // 8])
-    shelf = shelf_of(order)
+    unpack_cache = cache_of(order)
     for name in "bac":
         if name != "c":
-            assert inner(shelf, order, name) == (order.parent / f"{name}.zip").read_bytes()
+            assert inner(unpack_cache, order, name) == (order.parent / f"{name}.zip").read_bytes()
     with pytest.raises(BrokenArchiveError):
-        inner(shelf, order, "d")
+        inner(unpack_cache, order, "d")
     with pytest.raises(BrokenArchiveError, match=r"e\.zip is absent"):
-        inner(shelf_of(order.parent / "whole.tar.gz"), pack_again(order), "e")
+        inner(cache_of(order.parent / "whole.tar.gz"), pack_again(order), "e")
 
 
 def pack_again(order: Path) -> Path:
@@ -86,9 +86,13 @@ def pack_again(order: Path) -> Path:
 
 
 def test_a_task_sees_only_the_archives_that_concern_it():
-    shelf = Shelf(Path("s"), {"o.tar!a.zip": 1, "o.tar!b.zip": 2, "p.tar!a.zip": 1, "c.zip": 2})
-    assert shelf.only(["o.tar!a.zip", "c.zip"]).wanted == {"o.tar!a.zip": 1, "o.tar!b.zip": 2, "c.zip": 2}
-    assert [path for path in shelf.wanted if shelf.shared(path)] == ["o.tar!b.zip", "c.zip"]
+    unpack_cache = UnpackCache(Path("s"), {"o.tar!a.zip": 1, "o.tar!b.zip": 2, "p.tar!a.zip": 1, "c.zip": 2})
+    assert unpack_cache.only(["o.tar!a.zip", "c.zip"]).wanted == {
+        "o.tar!a.zip": 1,
+        "o.tar!b.zip": 2,
+        "c.zip": 2,
+    }
+    assert [path for path in unpack_cache.wanted if unpack_cache.shared(path)] == ["o.tar!b.zip", "c.zip"]
 
 
 def _make_slowly(folder: Path, log: Path, stuck: bool) -> None:
@@ -99,7 +103,7 @@ def _make_slowly(folder: Path, log: Path, stuck: bool) -> None:
         time.sleep(60 if stuck else 0.2)
         target.write_bytes(b"whole")
 
-    path = Shelf(folder, {"c.zip": 2}).layer("c.zip", "IMAGE", make)
+    path = UnpackCache(folder, {"c.zip": 2}).layer("c.zip", "IMAGE", make)
     assert path.read_bytes() == b"whole"
 
 
@@ -111,7 +115,7 @@ def _started(*arguments: object) -> multiprocessing.Process:
 
 def test_several_processes_make_a_file_once(tmp_path):
     log = tmp_path / "log"
-    processes = [_started(tmp_path / "shelf", log, False) for _ in range(3)]
+    processes = [_started(tmp_path / "cache", log, False) for _ in range(3)]
     for process in processes:
         process.join(60)
     assert [process.exitcode for process in processes] == [0, 0, 0]
@@ -120,12 +124,12 @@ def test_several_processes_make_a_file_once(tmp_path):
 
 def test_who_waits_for_a_killed_process_makes_the_file_itself(tmp_path):
     log = tmp_path / "log"
-    stuck = _started(tmp_path / "shelf", log, True)
+    stuck = _started(tmp_path / "cache", log, True)
     for _ in range(600):
         if log.exists():
             break
         time.sleep(0.05)
-    waiting = _started(tmp_path / "shelf", log, False)
+    waiting = _started(tmp_path / "cache", log, False)
     time.sleep(0.5)
     assert waiting.is_alive()
     os.kill(stuck.pid, signal.SIGKILL)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from spectralearth_build.archive.discover import Found
 from spectralearth_build.archive.names import parse_name
-from spectralearth_build.archive.versions import candidates, fate, pinned
+from spectralearth_build.archive.versions import candidates, pinned, status_of
 
 
 def item(version="010110", processed="20221122T224132", tile=5, kind="folder", path=None):
@@ -18,7 +18,7 @@ def item(version="010110", processed="20221122T224132", tile=5, kind="folder", p
 def test_the_real_pair_of_versions():
     old, new = item("010110", "20221122T224132"), item("010111", "20221213T160335")
     assert candidates([old, new]) == {"DT0000001849_005": [new, old]}
-    assert fate(old, new) == ("superseded", f"{new.name.product_id} is newer.")
+    assert status_of(old, new) == ("superseded", f"{new.name.product_id} is newer.")
 
 
 def test_what_the_dataset_has_comes_first():
@@ -28,11 +28,11 @@ def test_what_the_dataset_has_comes_first():
         "DT0000001849_005": [old, new],
         "DT0000001849_006": [other],
     }
-    status, reason = fate(new, old)
+    status, reason = status_of(new, old)
     assert status == "unused"
     assert old.name.product_id in reason
     assert "plan.replace_versions = true" in reason
-    assert fate(item("010101"), old) == ("superseded", f"{old.name.product_id} is newer.")
+    assert status_of(item("010101"), old) == ("superseded", f"{old.name.product_id} is newer.")
 
 
 def test_pins_are_the_plans_products_once_something_was_cut(tmp_path):
@@ -62,7 +62,7 @@ def test_folder_before_zip_before_tar_then_path():
         item(kind="tar"),
     ]
     assert candidates(reversed(copies))["DT0000001849_005"] == copies
-    assert fate(copies[3], copies[0]) == ("duplicate", "The same product is used from z.")
+    assert status_of(copies[3], copies[0]) == ("duplicate", "The same product is used from z.")
 
 
 @given(

@@ -7,7 +7,7 @@ from matplotlib.image import imread
 
 from spectralearth_build.bench.cutting import cut as module
 from spectralearth_build.bench.cutting import cut_cases, cut_report
-from spectralearth_build.bench.cutting.cut_cases import Tile, cases, image_case
+from spectralearth_build.bench.cutting.cut_cases import TileData, cases, image_case
 from spectralearth_build.cutting.cut import cut_tile
 from spectralearth_build.errors import UsageError
 from spectralearth_build.layout import shard_path
@@ -28,7 +28,7 @@ def tile():
     noise = np.random.default_rng(0).integers(0, 60, (224, 140, 700), np.int16)
     cube = noise + (10 * np.arange(224, dtype=np.int16))[:, None, None]
     cube[:, :, :40] = -32768
-    return Tile(spec, cube, np.arange(5, 207, dtype=np.int32))
+    return TileData(spec, cube, np.arange(5, 207, dtype=np.int32))
 
 
 @pytest.fixture(scope="module")

@@ -50,7 +50,7 @@ def test_operations_are_counted_as_by_hand():
 @pytest.mark.slow
 def test_a_case_is_measured(monkeypatch, tmp_path):
     monkeypatch.setitem(SIZES, "s", (24, 1, 3))
-    row = training.measure(training.Case("mae", "vit_s", 32), CPU, 1, 1, precision="fp32")
+    row = training.measure(training.TrainingCase("mae", "vit_s", 32), CPU, 1, 1, precision="fp32")
     assert row["samples_per_s"] > 0
     assert row["gflop_per_sample"] > 0.1
     frame = training.table([row], 1e12, 1e9)

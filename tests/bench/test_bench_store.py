@@ -8,7 +8,7 @@ import pytest
 
 from spectralearth_build.bench.storing import store, store_report
 from spectralearth_build.bench.storing.coders import LIMIT, Coder, coders
-from spectralearth_build.bench.storing.pixels import image_patches, synthetic_land
+from spectralearth_build.bench.storing.sample_patches import image_patches, synthetic_land
 from spectralearth_build.errors import UsageError
 from spectralearth_build.store.codec import PATCH_BYTES, PRESETS, encode_patch
 

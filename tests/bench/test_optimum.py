@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from spectralearth_build.bench.planning.optimum import SIZE, Gap, best_value, gaps, line, plane
-from spectralearth_build.overlap.cover import cover
+from spectralearth_build.overlap.coverage import cover
 from spectralearth_build.overlap.lattice import Box
 from spectralearth_build.overlap.region import Region
 from spectralearth_build.plan.bound import upper_bound

@@ -9,7 +9,7 @@ import shapely
 from spectralearth_build.bench.planning.polygons import footprints_of, grow, laid_out
 from spectralearth_build.config import QualityConfig
 from spectralearth_build.overlap.graph import components
-from spectralearth_build.plan.component import grounds
+from spectralearth_build.plan.component import on_each_lattice
 from spectralearth_build.plan.tasks import tiles_of
 from spectralearth_build.worth import worth_of
 from tests.support.placements import overlapping
@@ -22,7 +22,7 @@ def ground(tiles):
     """The largest component on its lattice."""
     group = max(components(tiles.geometry.to_numpy()), key=len)
     every = tiles_of(tiles)
-    return next(grounds([every[i] for i in group], lambda _: None, QualityConfig()))
+    return next(on_each_lattice([every[i] for i in group], lambda _: None, QualityConfig()))
 
 
 def test_every_tuple_grows_when_all_are_kept(ground):

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from spectralearth_build.dataset.access import open_dataset
+from spectralearth_build.labels.raster import open_label_raster
 from spectralearth_build.labels.resample import on_patch
-from spectralearth_build.labels.source import open_source
 
 
 @pytest.mark.slow
@@ -17,7 +17,7 @@ def test_the_rasters_cover_every_location_of_a_dataset(call, built, tmp_path):
     locations = open_dataset(built).locations
     assert len(locations)
     for name, rule in (("corine", "nearest"), ("cdl_2023", "nearest"), ("tree_cover", "mean")):
-        with open_source(folder / f"{name}.tif") as source:
+        with open_label_raster(folder / f"{name}.tif") as source:
             for place in locations.itertuples():
                 west, north = 15 + 30 * place.lattice_col, 15 + 30 * place.lattice_row
                 found = on_patch(source, int(place.epsg), west, north, rule)

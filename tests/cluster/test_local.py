@@ -12,7 +12,7 @@ import pytest
 from dask.utils import key_split
 
 from spectralearth_build.cluster import Failure, connect, stop_on_signals
-from spectralearth_build.cluster.dask_executor import _Work
+from spectralearth_build.cluster.dask_executor import _StageRun
 from spectralearth_build.cluster.local import Size, free_address, size_of
 from spectralearth_build.config import RunConfig
 from spectralearth_build.errors import ConfigError, OutOfSpaceError, StoppedError
@@ -251,7 +251,7 @@ def test_a_worker_that_is_gone_need_not_be_restarted(executor):
     gone = "tcp://127.0.0.1:1"
     with pytest.raises(KeyError):
         executor.client.restart_workers([gone], raise_for_error=False)
-    _Work(executor, "cut", tasks.square, {}, "cut-{}")._restart([gone])
+    _StageRun(executor, "cut", tasks.square, {}, "cut-{}")._restart([gone])
     assert dict(executor.run("cut", tasks.square, {"k": (3,)})) == {"k": 9}
 
 

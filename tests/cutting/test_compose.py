@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spectralearth_build.cutting.compose import Pixels, compose
+from spectralearth_build.cutting.compose import TilePixels, compose
 from spectralearth_build.cutting.sources import area_needed, needed
 from spectralearth_build.cutting.task import SourceTile, task_of
 from spectralearth_build.errors import BrokenRasterError
@@ -18,16 +18,16 @@ WINDOW = window(1000, 2000)
 OFFSETS = st.integers(-140, 140)
 
 
-def pixels(line: int, col: int, value: int, holes: int = 0) -> Pixels:
+def pixels(line: int, col: int, value: int, holes: int = 0) -> TilePixels:
     """A tile of 150 x 170 whose values say band and place, with some invalid pixels."""
     box = Box(1000 + line, 2000 + col, 150, 170)
     band, i, j = np.ogrid[:202, :150, :170]
     valid = np.random.default_rng(value).random((150, 170)) >= holes / 10
     values = (value + band + (i + j) % 7).astype(np.int16)
-    return Pixels(ZONE, box, np.where(valid, values, np.int16(-32768)), valid)
+    return TilePixels(ZONE, box, np.where(valid, values, np.int16(-32768)), valid)
 
 
-def truth(tiles: list[Pixels]) -> np.ndarray:
+def truth(tiles: list[TilePixels]) -> np.ndarray:
     """Pixel by pixel, by the definition."""
     out = np.full((202, 128, 128), -32768, np.int16)
     for i in range(128):
@@ -66,7 +66,7 @@ def test_what_the_memory_held_before_does_not_count():
 
 
 def test_a_source_that_cannot_be_read():
-    def broken(name: str) -> Pixels:
+    def broken(name: str) -> TilePixels:
         raise BrokenRasterError("broken", name)
 
     _, reason = compose(PlannedPatch("p", 0, ZONE, WINDOW, ("t0",)), broken)
@@ -111,12 +111,12 @@ def test_reading_more_changes_nothing(planned_study):
     """A resampled patch is the same whether its source was read whole or only where needed."""
     study = planned_study
     tile = study.tiles[A3]
-    whole = Pixels(32633, tile.spec.box, tile.kept, tile.inside)
+    whole = TilePixels(32633, tile.spec.box, tile.kept, tile.inside)
     patch = PlannedPatch("p", 0, ZONE, window_of("across"), (A3,))
     source = task_of(load_plan(study.dataset), A3, [2]).sources[A3]
     box = area_needed([patch], source)
     where = box.slices(tile.spec.box)
-    part = Pixels(32633, box, tile.kept[:, *where], tile.inside[where])
+    part = TilePixels(32633, box, tile.kept[:, *where], tile.inside[where])
     assert part.box.height < whole.box.height
     first, second = compose(patch, lambda name: whole), compose(patch, lambda name: part)
     assert (first[1], second[1]) == ("", "")

@@ -13,7 +13,7 @@ from scipy.ndimage import map_coordinates
 
 from spectralearth_build import mask as masks
 from spectralearth_build.archive import container
-from spectralearth_build.archive import unpack_cache as shelf
+from spectralearth_build.archive import unpack_cache as unpack_cache
 from spectralearth_build.archive.raster import open_raster
 from spectralearth_build.cluster.inline import InlineExecutor
 from spectralearth_build.config import load
@@ -398,7 +398,7 @@ def test_an_archive_is_unpacked_once(finished_study, planned_study, tmp_path, mo
         return copies(source, target, limit)
 
     monkeypatch.setattr(container, "HARMLESS", 2**30)  # these pixels shrink as no real ones do
-    monkeypatch.setattr(shelf, "FREE", 0.0)  # however full the disk is
+    monkeypatch.setattr(unpack_cache, "FREE", 0.0)  # however full the disk is
     monkeypatch.setattr(container, "_opened_tar", count_open)
     monkeypatch.setattr(container, "_copy", count_copy)
     study.run()

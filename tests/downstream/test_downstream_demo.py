@@ -3,8 +3,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from spectralearth_build.downstream.config_file import load
 from spectralearth_build.downstream.demo import TEMPLATE, Sizes, prepare
-from spectralearth_build.downstream.read import load
 from spectralearth_build.downstream.run import planned
 from spectralearth_build.labels.read import open_labels
 from spectralearth_build.split.steps import check_dataset

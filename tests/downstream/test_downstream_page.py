@@ -9,7 +9,7 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
-from spectralearth_build.downstream import maps, page, pictures
+from spectralearth_build.downstream import page, pictures, prediction_maps
 from spectralearth_build.downstream.grid_config import GridConfig
 from spectralearth_build.downstream.results import collect, curves, shown
 from spectralearth_build.downstream.run import CELLS
@@ -116,14 +116,14 @@ def test_the_same_cells_give_the_same_bytes(bench, tmp_path):
 
 
 def test_maps_are_the_saved_ones_in_the_colours_of_their_classes(bench):
-    (panel,) = maps.panels(bench.config, bench.cells, bench.out, CLASSES)
+    (panel,) = prediction_maps.panels(bench.config, bench.cells, bench.out, CLASSES)
     assert panel.names[:3] == ("moco, frozen", "moco, full", "moco, adapter")
     assert [each.name for each in panel.present] == [
         "Water",
         "Forest",
         "Crops",
     ]  # no snow, no pixels without a class
-    shown_as = maps.for_page(panel)
+    shown_as = prediction_maps.for_page(panel)
     job = next(job for job in bench.cells if job.cell.task == "NLCD" and job.cell.fraction == 1)
     saved = np.load(bench.out / CELLS / job.key / "predictions.npz")
     image = pixels(shown_as["rows"][1]["pictures"][2])

@@ -1,6 +1,6 @@
 import pytest
 
-from spectralearth_build.downstream.read import load
+from spectralearth_build.downstream.config_file import load
 from spectralearth_build.errors import ConfigError
 from spectralearth_build.evaluate.task_config import CHOOSES
 

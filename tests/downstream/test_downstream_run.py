@@ -14,7 +14,7 @@ import torch
 from spectralearth_build.downstream.grid import jobs
 from spectralearth_build.downstream.grid_config import GridConfig
 from spectralearth_build.downstream.inputs import inputs_of
-from spectralearth_build.downstream.job import Place, Refusal, is_done, run_cell, share
+from spectralearth_build.downstream.job import Refusal, RunContext, is_done, run_cell, share
 from spectralearth_build.downstream.results import collect
 from spectralearth_build.downstream.run import CELLS, FAILED, planned, run, threads_of
 from spectralearth_build.errors import UsageError
@@ -103,7 +103,7 @@ def test_a_killed_run_goes_on(labelled, tmp_path):
 
 def test_a_cell_says_what_is_wrong_and_leaves_torch_as_it_was(labelled, tmp_path):
     (job,) = jobs(config_of(labelled, tasks=TREE["tasks"][:1]), inputs_of(config_of(labelled)))
-    place = Place(str(labelled), tmp_path / "cache", 2)
+    place = RunContext(str(labelled), tmp_path / "cache", 2)
     before = torch.get_num_threads()
     refused = run_cell(place, str(tmp_path / "none"), job.settings, tmp_path / "cell")
     assert isinstance(refused, Refusal)
@@ -196,7 +196,8 @@ def test_a_worker_that_outlives_a_class_table_reads_it_anew(own_classes, labelle
     for name in ("Pastures", "Meadows"):
         table.write_text(table.read_text().replace("Pastures", name))
         assert (
-            run_cell(Place(str(labelled), tmp_path / "cache", 1), "", job.settings, tmp_path / name) is None
+            run_cell(RunContext(str(labelled), tmp_path / "cache", 1), "", job.settings, tmp_path / name)
+            is None
         )
         assert name in read_result(tmp_path / name).settings["classes"]
 

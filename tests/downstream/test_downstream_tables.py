@@ -3,9 +3,9 @@ from shutil import copytree
 import pandas as pd
 import pytest
 
+from spectralearth_build.downstream.result_tables import details, duels, figure_title, number, sheets
 from spectralearth_build.downstream.results import against_random, collect, curves, figures_of, means, shown
 from spectralearth_build.downstream.run import CELLS, FAILED
-from spectralearth_build.downstream.tables import details, duels, figure_title, number, sheets
 from tests.support.downstream_results import LEVEL, finish, made, value
 
 METRICS = {"CORINE": "map_macro", "NLCD": "iou_micro"}

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spectralearth_build.downstream.grid import Cell, jobs, percent, protocols_of, slug
+from spectralearth_build.downstream.grid import GridCell, jobs, percent, protocols_of, slug
 from spectralearth_build.downstream.grid_config import GridConfig
 from tests.support.downstream_results import INPUTS, TREE
 
@@ -139,4 +139,4 @@ def test_percent(fraction, expected):
 
 
 def test_a_cell_has_a_name_without_separators_in_it():
-    assert Cell("A b", "C.d", "e", "frozen", 0.25, 1).name == "a-b.c-d-e.frozen.25pct.s1"
+    assert GridCell("A b", "C.d", "e", "frozen", 0.25, 1).name == "a-b.c-d-e.frozen.25pct.s1"

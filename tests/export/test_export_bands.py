@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from spectralearth_build.archive.bands import nominal
 from spectralearth_build.errors import UsageError
-from spectralearth_build.export.bands import NEAR_NM, choose
+from spectralearth_build.export.band_choice import NEAR_NM, choose
 
 NM = nominal().wavelength_nm
 

@@ -17,7 +17,7 @@ from spectralearth_build.errors import DamagedError, OutOfSpaceError, StoppedErr
 from spectralearth_build.export import driver
 from spectralearth_build.export.driver import FORMATS, export
 from spectralearth_build.export.format import Options
-from spectralearth_build.export.pixels import Pixels
+from spectralearth_build.export.patch_reader import PatchReader
 from spectralearth_build.export.selection import Filters, select_patches
 from spectralearth_build.lock import alone
 from tests.support.files import tree
@@ -32,7 +32,7 @@ class CrashError(Exception):
 
 def crash_after(monkeypatch, patches, error=CrashError):
     """Let reading fail after so many patches; returns the rows that were read."""
-    read, rows, lock = Pixels.read, [], threading.Lock()
+    read, rows, lock = PatchReader.read, [], threading.Lock()
 
     def limited(self, row):
         with lock:
@@ -41,7 +41,7 @@ def crash_after(monkeypatch, patches, error=CrashError):
             rows.append(row)
         return read(self, row)
 
-    monkeypatch.setattr(Pixels, "read", limited)
+    monkeypatch.setattr(PatchReader, "read", limited)
     return rows
 
 

@@ -6,7 +6,7 @@ import shapely
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from spectralearth_build.labels.area import majority, mean
+from spectralearth_build.labels.area_weights import majority, mean
 
 NONE = -1
 

@@ -15,8 +15,8 @@ from rasterio.warp import reproject
 
 from spectralearth_build.errors import UsageError
 from spectralearth_build.labels import resample
+from spectralearth_build.labels.raster import open_label_raster
 from spectralearth_build.labels.resample import default_rule, on_patch
-from spectralearth_build.labels.source import open_source
 from tests.support.label_rasters import Patch, Shape, noise, one_by_one, pixels, write
 
 SHAPES = {
@@ -52,7 +52,7 @@ def warped(path, patch, how):
 
 def test_nearest_is_what_one_pixel_at_a_time_gives(shape, tmp_path):
     path, values, transform = noise(tmp_path, shape)
-    with open_source(path) as source:
+    with open_label_raster(path) as source:
         found = on_patch(source, *shape.patch.place, "nearest")
     assert found.dtype == np.uint8
     np.testing.assert_array_equal(found, one_by_one(values, transform, shape.crs, shape.patch, 255))
@@ -63,7 +63,7 @@ def test_nearest_is_what_one_pixel_at_a_time_gives(shape, tmp_path):
 def test_nearest_is_what_gdal_gives(name, tmp_path):
     shape = SHAPES[name]
     path, _, transform = noise(tmp_path, shape)
-    with open_source(path) as source:
+    with open_label_raster(path) as source:
         found = on_patch(source, *shape.patch.place, "nearest")
     # The warper interpolates along lines, and may miss by an eighth of a pixel.
     line, col = pixels(transform, *shape.patch.projected(shape.crs))
@@ -78,7 +78,7 @@ def test_a_centre_on_an_edge_belongs_to_the_next_pixel_however_it_is_written(tmp
     patch = Patch(32632, 600_015.0, 5_300_025.0)
     for crs in ("EPSG:32632", "+proj=utm +zone=32 +datum=WGS84 +units=m"):
         path = write(tmp_path, values, Affine(30, 0, 599_400, 0, -30, 5_300_910), crs)
-        with open_source(path) as source:
+        with open_label_raster(path) as source:
             found = on_patch(source, *patch.place, "nearest")
         np.testing.assert_array_equal(found, values[30:158, 21:149])
 
@@ -87,7 +87,7 @@ def test_majority_is_the_mode_of_what_divides_a_pixel_evenly(tmp_path):
     values = np.random.default_rng(1).integers(0, 4, (3 * 128 + 20, 3 * 128 + 20)).astype(np.int16)
     patch = Patch()
     path = write(tmp_path, values, Affine(10, 0, patch.west - 100, 0, -10, patch.north + 100), "EPSG:32632")
-    with open_source(path) as source:
+    with open_label_raster(path) as source:
         assert default_rule(source) == "majority"
         found = on_patch(source, *patch.place, "majority")
     for i, j in np.ndindex(128, 128):
@@ -129,7 +129,7 @@ AREAS = [
 def test_majority_is_the_code_of_the_largest_area(name, tmp_path):
     shape = SHAPES[name]
     path, values, transform = noise(tmp_path, shape, codes=5)
-    with open_source(path) as source:
+    with open_label_raster(path) as source:
         found = on_patch(source, *shape.patch.place, "majority")
     for i, j in np.random.default_rng(2).integers(0, 128, (60, 2)):
         codes, areas = parts(values, transform, shape.crs, shape.patch, i, j)
@@ -142,7 +142,7 @@ def test_mean_is_the_mean_over_the_area(name, tmp_path):
     shape = SHAPES[name]
     transform, lines, cols = shape.transform()
     values = np.random.default_rng(3).uniform(0, 1, (lines, cols)).astype(np.float32)
-    with open_source(write(tmp_path, values, transform, shape.crs)) as source:
+    with open_label_raster(write(tmp_path, values, transform, shape.crs)) as source:
         assert default_rule(source) == "mean"
         found = on_patch(source, *shape.patch.place, "mean")
     for i, j in np.random.default_rng(4).integers(0, 128, (60, 2)):
@@ -153,7 +153,7 @@ def test_mean_is_the_mean_over_the_area(name, tmp_path):
 def test_area_is_what_dense_points_count(tmp_path):
     shape, dense = SHAPES["geographic"], 60
     path, values, transform = noise(tmp_path, shape, codes=3)
-    with open_source(path) as source:
+    with open_label_raster(path) as source:
         found = on_patch(source, *shape.patch.place, "majority")
     at, lost = (np.arange(dense) + 0.5) * 30 / dense, []
     for i, j in np.random.default_rng(9).integers(0, 128, (40, 2)):
@@ -172,7 +172,7 @@ def test_areas_are_gdals_where_the_grids_agree(kind, how, tmp_path):
     if kind == "majority":  # odd numbers of pixels and two codes: no ties
         values = random.integers(1, 3, (400, 400)).astype(np.uint8)
     path = write(tmp_path, values, Affine(10, 0, patch.west, 0, -10, patch.north), "EPSG:32632")
-    with open_source(path) as source:
+    with open_label_raster(path) as source:
         found = on_patch(source, *patch.place, kind)
     np.testing.assert_allclose(found, warped(path, patch, how), rtol=1e-5)
 
@@ -181,7 +181,7 @@ def test_pixels_outside_the_raster_have_no_data(tmp_path):
     shape = SHAPES["cdl"]
     path, values, transform = noise(tmp_path, shape, nodata=7)
     patch = Patch(west=shape.patch.west + 2_500, north=shape.patch.north - 1_000)
-    with open_source(path) as source:
+    with open_label_raster(path) as source:
         found = on_patch(source, *patch.place, "nearest")
     truth = one_by_one(values, transform, shape.crs, patch, 7)
     np.testing.assert_array_equal(found, truth)
@@ -191,7 +191,7 @@ def test_pixels_outside_the_raster_have_no_data(tmp_path):
 @pytest.mark.parametrize("rule", ["nearest", "majority"])
 def test_a_patch_far_away_has_no_data_and_reads_nothing(tmp_path, rule, monkeypatch):
     path, _, _ = noise(tmp_path, SHAPES["corine"])
-    with open_source(path) as source:
+    with open_label_raster(path) as source:
         monkeypatch.setattr(source, "read", None)
         for epsg, north in ((32632, 1_000_005.0), (32756, 5_300_025.0), (32601, 9_300_015.0)):
             assert (on_patch(source, epsg, 600_015.0, north, rule) == 255).all()
@@ -205,7 +205,7 @@ def test_no_data_inside_has_no_vote_and_rules_where_it_has_most_of_the_area(tmp_
     values[0, 3] = values[1, 4] = 5
     values[0, 6:9] = 5
     path = write(tmp_path, values, Affine(10, 0, patch.west, 0, -10, patch.north), "EPSG:32632", nodata=9)
-    with open_source(path) as source:
+    with open_label_raster(path) as source:
         found = on_patch(source, *patch.place, "majority")
     assert found[0, 0] == 3  # 4 of 9 have no data
     assert found[0, 1] == 9  # 7 of 9 have none
@@ -219,7 +219,7 @@ def test_quantities_without_data_do_not_count(tmp_path):
     values[0, 0], values[0, 1], values[0, 2] = -9999, 40, np.nan
     values[3:6, 0:2], values[3, 2] = -9999, np.inf
     path = write(tmp_path, values, Affine(10, 0, patch.west, 0, -10, patch.north), "EPSG:32632", nodata=-9999)
-    with open_source(path) as source:
+    with open_label_raster(path) as source:
         found = on_patch(source, *patch.place, "mean")
     assert found.dtype == np.float32
     assert found[0, 0] == pytest.approx((40 + 6 * 10) / 7)
@@ -230,7 +230,7 @@ def test_quantities_without_data_do_not_count(tmp_path):
 def test_large_windows_are_read_in_pieces(tmp_path, monkeypatch):
     path, values, transform = noise(tmp_path, SHAPES["cdl"])
     monkeypatch.setattr(resample, "LARGEST_WINDOW", 500)
-    with open_source(path) as source:
+    with open_label_raster(path) as source:
         read, plain = [], source.read
         monkeypatch.setattr(source, "read", lambda *window: read.append(window) or plain(*window))
         found = on_patch(source, *Patch().place, "nearest")
@@ -242,7 +242,7 @@ def test_large_windows_are_read_in_pieces(tmp_path, monkeypatch):
 def test_only_the_window_is_read(tmp_path, monkeypatch):
     shape = Shape("EPSG:5070", 30, margin=1500)
     path, _, _ = noise(tmp_path, shape, tiled=True, compress="zstd")
-    with open_source(path) as source:
+    with open_label_raster(path) as source:
         read, plain = [], source.read
         monkeypatch.setattr(source, "read", lambda *window: read.append(window) or plain(*window))
         on_patch(source, *Patch().place, "nearest")
@@ -263,7 +263,7 @@ def test_a_mosaic_fills_the_gaps_of_its_first(tmp_path):
         write(tmp_path, west, transform, "EPSG:32632", "west.tif", nodata=0),
         write(tmp_path, east, transform, "EPSG:32632", "east.tif", nodata=255),
     ]
-    with open_source(paths[0]) as first, open_source(paths[1]) as second:
+    with open_label_raster(paths[0]) as first, open_label_raster(paths[1]) as second:
         found = on_patch([first, second], *patch.place, "nearest")
         back = on_patch([second, first], *patch.place, "nearest")
     expected = values.copy()
@@ -322,7 +322,7 @@ def test_rules_and_sources_must_fit():
     ],
 )
 def test_the_default_rule_depends_on_the_pixel(shape, rule, tmp_path):
-    with open_source(noise(tmp_path, shape)[0]) as source:
+    with open_label_raster(noise(tmp_path, shape)[0]) as source:
         assert default_rule(source) == rule
 
 
@@ -331,6 +331,6 @@ def test_codes_may_be_negative_and_large(tmp_path):
     values = np.full((128, 128), -70_000, np.int32)
     values[:64] = 2**31 - 1
     path = write(tmp_path, values, Affine(30, 0, patch.west, 0, -30, patch.north), "EPSG:32632")
-    with open_source(path) as source:
+    with open_label_raster(path) as source:
         np.testing.assert_array_equal(on_patch(source, *patch.place, "nearest"), values)
         np.testing.assert_array_equal(on_patch(source, *patch.place, "majority"), values)

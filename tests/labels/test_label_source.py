@@ -11,19 +11,19 @@ from affine import Affine
 from rasterio.errors import NotGeoreferencedWarning
 
 from spectralearth_build.errors import UsageError
+from spectralearth_build.labels.raster import open_label_raster
 from spectralearth_build.labels.resample import on_patch
-from spectralearth_build.labels.source import open_source
 from tests.support.label_rasters import Patch, Shape, noise, write
 
 NORTH_UP = Affine(30, 0, 600_015, 0, -30, 5_300_025)
 
 
 def test_codes_and_quantities_are_told_apart_by_type(tmp_path):
-    with open_source(write(tmp_path, np.ones((4, 5), np.int16), NORTH_UP, "EPSG:32632")) as source:
+    with open_label_raster(write(tmp_path, np.ones((4, 5), np.int16), NORTH_UP, "EPSG:32632")) as source:
         assert (source.kind, source.dtype, source.nodata) == ("categorical", np.int16, -32768)
         assert (source.name, source.shape, source.transform) == ("labels.tif", (4, 5), NORTH_UP)
         assert source.crs.to_epsg() == 32632
-    with open_source(write(tmp_path, np.ones((4, 5), np.float64), NORTH_UP, "EPSG:32632")) as source:
+    with open_label_raster(write(tmp_path, np.ones((4, 5), np.float64), NORTH_UP, "EPSG:32632")) as source:
         assert (source.kind, source.dtype) == ("continuous", np.float32)
         assert np.isnan(source.nodata)
         assert source.read(slice(0, 4), slice(1, 3)).dtype == np.float32
@@ -37,7 +37,9 @@ def test_codes_and_quantities_are_told_apart_by_type(tmp_path):
     ],
 )  # fmt: skip
 def test_codes_that_stand_for_no_data(tmp_path, dtype, tag, nodata):
-    with open_source(write(tmp_path, np.ones((4, 5), dtype), NORTH_UP, "EPSG:32632", nodata=tag)) as source:
+    with open_label_raster(
+        write(tmp_path, np.ones((4, 5), dtype), NORTH_UP, "EPSG:32632", nodata=tag)
+    ) as source:
         assert source.nodata == nodata
 
 
@@ -53,7 +55,7 @@ def test_a_tag_that_is_no_code_counts_for_nothing(tmp_path, tag):
         <VRTRasterBand dataType="Byte" band="1"><NoDataValue>{tag}</NoDataValue>
         <SimpleSource><SourceFilename>{path}</SourceFilename><SourceBand>1</SourceBand></SimpleSource>
         </VRTRasterBand></VRTDataset>""")
-    with open_source(vrt) as source:
+    with open_label_raster(vrt) as source:
         assert source.nodata == 255
         assert (source.read(slice(0, 4), slice(0, 5)) == 1).all()
 
@@ -63,17 +65,17 @@ def test_integers_may_be_quantities_with_scale_and_offset(tmp_path):
     path = write(tmp_path, values, NORTH_UP, "EPSG:32632", nodata=255)
     with rasterio.open(path, "r+") as target:
         target.scales, target.offsets = (0.01,), (1.0,)
-    with open_source(path, "continuous") as source:
+    with open_label_raster(path, "continuous") as source:
         assert source.dtype == np.float32
         np.testing.assert_allclose(source.read(slice(0, 1), slice(0, 4)), [[1, 1.5, 2, np.nan]], rtol=1e-6)
-    with open_source(path) as source:
+    with open_label_raster(path) as source:
         np.testing.assert_array_equal(source.read(slice(0, 1), slice(0, 4)), values)
 
 
 def test_quantities_that_are_no_numbers_have_no_data(tmp_path):
     values = np.array([[-1.7e308, np.inf, np.nan, 1e200, 5]], np.float64)
     path = write(tmp_path, values, NORTH_UP, "EPSG:32632", nodata=-1.7e308)
-    with open_source(path) as source:
+    with open_label_raster(path) as source:
         np.testing.assert_array_equal(source.read(slice(0, 1), slice(0, 5)), [[np.nan] * 4 + [5]])
 
 
@@ -87,7 +89,7 @@ def test_a_mask_of_its_own_counts(tmp_path, dtype):
     ):
         target.write(np.full((1, 2, 2), 3, dtype))
         target.write_mask(np.array([[True, False], [True, True]]))
-    with open_source(path) as source:
+    with open_label_raster(path) as source:
         absent = 255 if dtype == np.uint8 else np.nan
         np.testing.assert_array_equal(source.read(slice(0, 2), slice(0, 2)), [[3, absent], [3, 3]])
 
@@ -96,7 +98,7 @@ def test_colour_tables_are_ignored(tmp_path):
     path = write(tmp_path, np.full((2, 2), 7, np.uint8), NORTH_UP, "EPSG:32632")
     with rasterio.open(path, "r+") as target:
         target.write_colormap(1, {7: (200, 100, 0, 255), 0: (0, 0, 0, 0)})
-    with open_source(path) as source:
+    with open_label_raster(path) as source:
         assert (source.read(slice(0, 2), slice(0, 2)) == 7).all()
 
 
@@ -110,13 +112,13 @@ def test_colour_tables_are_ignored(tmp_path):
     ],
 )
 def test_nominal_size_of_a_pixel(tmp_path, crs, pixel, metres):
-    with open_source(noise(tmp_path, Shape(crs, pixel, margin=0))[0]) as source:
+    with open_label_raster(noise(tmp_path, Shape(crs, pixel, margin=0))[0]) as source:
         assert source.metres == pytest.approx(metres, rel=1e-3)
 
 
 def test_covers(tmp_path):
     patch = Patch()
-    with open_source(noise(tmp_path, Shape("EPSG:3035", 50))[0]) as source:
+    with open_label_raster(noise(tmp_path, Shape("EPSG:3035", 50))[0]) as source:
         assert source.covers(*patch.place)
         assert source.covers(patch.epsg, patch.west + 3_000, patch.north)
         assert not source.covers(patch.epsg, patch.west + 9_000, patch.north)
@@ -146,17 +148,17 @@ def test_what_is_no_source_of_labels(tmp_path, values, change, problem):
     given = {"crs": "EPSG:32632", "transform": NORTH_UP} | change
     path = write(tmp_path, values, **given)
     with pytest.raises(UsageError, match=problem) as caught:
-        open_source(path, kind)
+        open_label_raster(path, kind)
     assert str(path) in str(caught.value)
 
 
 def test_files_that_cannot_be_read(tmp_path):
     with pytest.raises(UsageError, match=r"cannot be read.*No such file") as caught:
-        open_source(tmp_path / "gone.tif")
+        open_label_raster(tmp_path / "gone.tif")
     assert "gone.tif" in str(caught.value)
     (tmp_path / "text.tif").write_text("no raster")
     with pytest.raises(UsageError, match=r"text.tif: The raster cannot be read"):
-        open_source(tmp_path / "text.tif")
+        open_label_raster(tmp_path / "text.tif")
 
 
 def test_a_file_that_breaks_off_says_so_when_it_is_read(tmp_path):
@@ -166,7 +168,7 @@ def test_a_file_that_breaks_off_says_so_when_it_is_read(tmp_path):
     )
     path.write_bytes(path.read_bytes()[:40_000])
     with (
-        open_source(path) as source,
+        open_label_raster(path) as source,
         pytest.raises(UsageError, match=r"labels.tif: The raster cannot be read"),
     ):
         on_patch(source, 32632, 603_015, 5_297_025, "nearest")
@@ -196,11 +198,11 @@ def server(tmp_path):
 
 def test_a_url_is_read_and_its_query_never_shown(tmp_path, server):
     write(tmp_path, np.full((200, 200), 9, np.uint8), NORTH_UP, "EPSG:32632")
-    with open_source(f"{server}/labels.tif?signature=secret") as source:
+    with open_label_raster(f"{server}/labels.tif?signature=secret") as source:
         assert source.name == "labels.tif"
         assert (on_patch(source, 32632, 600_015, 5_300_025, "nearest") == 9).all()
     with pytest.raises(UsageError, match="cannot be read") as caught:
-        open_source(f"{server.replace('//', '//me:word@')}/gone.tif?signature=secret")
+        open_label_raster(f"{server.replace('//', '//me:word@')}/gone.tif?signature=secret")
     assert f"{server}/gone.tif" in str(caught.value)
     assert "secret" not in str(caught.value)
     assert "word" not in str(caught.value)
@@ -208,5 +210,5 @@ def test_a_url_is_read_and_its_query_never_shown(tmp_path, server):
 
 def test_rasters_are_opened_without_warnings(tmp_path, recwarn):
     write(tmp_path, np.ones((2, 2), np.uint8), NORTH_UP, "EPSG:32632")
-    open_source(tmp_path / "labels.tif").close()
+    open_label_raster(tmp_path / "labels.tif").close()
     assert not [w for w in recwarn if issubclass(w.category, NotGeoreferencedWarning)]

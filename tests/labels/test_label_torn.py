@@ -6,8 +6,8 @@ from affine import Affine
 from pyproj import Transformer
 
 from spectralearth_build.labels import resample
+from spectralearth_build.labels.raster import open_label_raster
 from spectralearth_build.labels.resample import on_patch
-from spectralearth_build.labels.source import open_source
 from tests.support.label_rasters import Patch, one_by_one, write
 
 
@@ -27,7 +27,7 @@ def test_a_patch_across_the_antimeridian_is_whole(tmp_path, first, rule, astride
     values = np.random.default_rng(6).integers(1, 250, (300, 36_010)).astype(np.uint8)
     transform = Affine(0.01, 0, first, 0, -0.01, 68)
     path = write(tmp_path, values, transform, "EPSG:4326", tiled=True)
-    with open_source(path) as source:
+    with open_label_raster(path) as source:
         read, plain = [], source.read
         monkeypatch.setattr(source, "read", lambda *window: read.append(window) or plain(*window))
         found = on_patch(source, *astride.place, rule)
@@ -53,7 +53,7 @@ def test_a_projection_torn_inside_a_patch_is_followed_exactly(tmp_path, rule, as
     values = np.random.default_rng(7).integers(1, 250, (40, 40_000)).astype(np.uint8)
     transform = Affine(half / 20_000, 0, -half, 0, -1000, y.max() + 5_000)
     path = write(tmp_path, values, transform, "EPSG:3857")
-    with open_source(path) as source:
+    with open_label_raster(path) as source:
         found = on_patch(source, *astride.place, rule)
     truth = one_by_one(values, transform, "EPSG:3857", astride, 255)
     assert (truth != 255).all()

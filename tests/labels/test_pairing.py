@@ -18,7 +18,7 @@ from spectralearth_build.cluster.inline import InlineExecutor
 from spectralearth_build.cluster.task import Failure
 from spectralearth_build.config import RunConfig
 from spectralearth_build.errors import DamagedError, UsageError
-from spectralearth_build.labels import patch as patch_module
+from spectralearth_build.labels import pair_task as patch_module
 from spectralearth_build.labels.pair import drop, pair
 from spectralearth_build.layout import ROOT, label_shard
 from spectralearth_build.store.planned import load_plan
@@ -200,9 +200,9 @@ def test_tasks_open_only_the_tiles_that_may_reach_them(site, bare, tmp_path, mon
         with rasterio.open(tiles[-1], "w", **shape) as file:
             file.write(part, 1)
     opened = []
-    real = patch_module.open_source
+    real = patch_module.open_label_raster
     monkeypatch.setattr(
-        patch_module, "open_source", lambda path, kind: opened.append(path) or real(path, kind)
+        patch_module, "open_label_raster", lambda path, kind: opened.append(path) or real(path, kind)
     )
     pair(bare, [request("corine", *tiles, rule="nearest")], InlineExecutor())
     assert {Path(path).name for path in opened} == {"t00.tif", "t01.tif", "t10.tif", "t11.tif"}

@@ -9,52 +9,52 @@ from tests.support.loader_data import pixels_of
 
 pytest.importorskip("torch")
 from spectralearth_build.bench.feeding import loading, loading_data, loading_report, rivals
-from spectralearth_build.bench.feeding.loading_data import Forms
+from spectralearth_build.bench.feeding.loading_data import StoredFormats
 from spectralearth_build.store.codec import PATCH_BYTES
 
 
 @pytest.fixture(scope="module")
-def forms(known, tmp_path_factory):
+def formats(known, tmp_path_factory):
     rows = tuple(known.written["store_row"].tolist())
     plain = tmp_path_factory.mktemp("plain") / "a"
     loading_data._write_plain(known.folder, rows, plain)
-    return Forms(known.folder, rows, plain, {})
+    return StoredFormats(known.folder, rows, plain, {})
 
 
-def test_the_plain_store_holds_the_same_patches(forms):
-    array = zarr.open_array(forms.plain, mode="r")
-    for place, row in enumerate(forms.rows):
+def test_the_plain_store_holds_the_same_patches(formats):
+    array = zarr.open_array(formats.plain, mode="r")
+    for place, row in enumerate(formats.rows):
         assert np.array_equal(array[place], pixels_of(row))
-    dataset = rivals.ZarrPatches(forms.plain, tuple(range(len(forms.rows))))
-    assert np.array_equal(dataset[3].numpy(), pixels_of(forms.rows[3]))
-    assert np.array_equal(rivals.Pixels(forms.dataset)[2].numpy(), pixels_of(forms.rows[2]))
+    dataset = rivals.ZarrPatches(formats.plain, tuple(range(len(formats.rows))))
+    assert np.array_equal(dataset[3].numpy(), pixels_of(formats.rows[3]))
+    assert np.array_equal(rivals.OurPatches(formats.dataset)[2].numpy(), pixels_of(formats.rows[2]))
 
 
-def test_limits_and_readers_get_every_patch(forms, monkeypatch):
+def test_limits_and_readers_get_every_patch(formats, monkeypatch):
     monkeypatch.setattr(loading, "BATCH", 4)
-    everyone = [*loading._limits(forms, 2, 0), *loading._readers(forms, 0)]
+    everyone = [*loading._limits(formats, 2, 0), *loading._readers(formats, 0)]
     assert [one.run() for one in everyone] == [15] * len(everyone)
     assert {(one.name, one.how) for one in everyone} >= {
         (loading.RAW, "1 thread"), (loading.RAW, "2 threads"), (loading.MEMCPY, "2 threads"),
         (loading.BLOSC, "1 thread"), (loading.READER, "1 thread"), (loading.ZARR, "1 thread"),
     }  # fmt: skip
-    loading_data.drop([forms.array])
-    steps = loading.parts(forms, 0)
+    loading_data.drop([formats.array])
+    steps = loading.parts(formats, 0)
     assert all(0 < milliseconds < 1000 for milliseconds in steps.values())
 
 
-def test_simulated_tables(forms, tmp_path, monkeypatch):
+def test_simulated_tables(formats, tmp_path, monkeypatch):
     monkeypatch.setattr(loading, "BATCH", 4)
-    found = loading.first_batch(forms, 1000, tmp_path / "many", 2)
+    found = loading.first_batch(formats, 1000, tmp_path / "many", 2)
     assert set(found) == {"patches", "two dates"}
     table = pd.read_parquet(tmp_path / "many/patches.parquet")
     assert len(table) == table["patch_id"].nunique() == 1000
-    assert set(table["store_row"]) == set(forms.rows)
+    assert set(table["store_row"]) == set(formats.rows)
     assert table.groupby("location_id").size().max() == 3
 
 
-def test_memory_is_watched(forms):
-    tenth, end = loading.memory(forms, 30, 2)
+def test_memory_is_watched(formats):
+    tenth, end = loading.memory(formats, 30, 2)
     assert 50 < tenth <= end + 50
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from spectralearth_build.errors import DamagedError, UsageError
-from spectralearth_build.loader import source
-from spectralearth_build.loader.source import FileSource, ObjectSource, source_of
+from spectralearth_build.loader import byte_source
+from spectralearth_build.loader.byte_source import FileSource, ObjectSource, source_of
 
 
 def open_files(folder):
@@ -76,7 +76,9 @@ def test_places():
 
 def test_a_forked_child_is_refused_an_object_store(monkeypatch):
     pytest.importorskip("obstore")
-    monkeypatch.setattr(source, "_process", os.getpid() + 1)  # as in a child of a process that used obstore
+    monkeypatch.setattr(
+        byte_source, "_process", os.getpid() + 1
+    )  # as in a child of a process that used obstore
     remote = source_of("s3://bucket/x")
     assert isinstance(remote, ObjectSource)
     with pytest.raises(UsageError, match="spawn"):

@@ -8,7 +8,7 @@ import pytest
 
 from spectralearth_build.archive.bands import nominal
 from spectralearth_build.overlap.lattice import Box
-from spectralearth_build.synthetic.bands import band_set
+from spectralearth_build.synthetic.band_sets import band_set
 from spectralearth_build.synthetic.product import write_product
 from spectralearth_build.synthetic.spec import Layers, ProductSpec
 

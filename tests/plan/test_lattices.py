@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from spectralearth_build.config import QualityConfig
-from spectralearth_build.plan.component import grounds
+from spectralearth_build.plan.component import on_each_lattice
 from spectralearth_build.plan.fixed_lattice import fixed_lattice
 from spectralearth_build.plan.greedy import greedy
 from spectralearth_build.plan.lattices import blocked_by, place, value_of
@@ -19,7 +19,7 @@ def problems_at(name, preset):
     lon, lat, zones = EDGES[name]
     aside = ((0.0, 0.0), (0.05, 0.03), (-0.06, 0.02), (0.03, -0.05))
     tiles = [tile_at(lon + x, lat + y, zones[k % 2], k + 1) for k, (x, y) in enumerate(aside)]
-    found = list(grounds(tiles, lambda _: None, QualityConfig(), SIZE))
+    found = list(on_each_lattice(tiles, lambda _: None, QualityConfig(), SIZE))
     return {g.epsg: g.problem(worth_of(preset, 1, len(g.datatakes)), SIZE) for g in found}
 
 

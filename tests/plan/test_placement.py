@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spectralearth_build.overlap.cover import cover
+from spectralearth_build.overlap.coverage import cover
 from spectralearth_build.overlap.lattice import Box
 from spectralearth_build.overlap.region import Region
 from spectralearth_build.plan.algorithm1 import algorithm1, grow

@@ -53,7 +53,7 @@ def test_tables_of_a_small_archive(dataset):
     assert (days == patches["datatake"].str[2:].astype(int)).all()
 
 
-def test_every_tile_has_its_fate(dataset):
+def test_every_tile_has_its_status(dataset):
     plan(dataset, settings.load(), InlineExecutor())
     tiles = TILES.read(dataset)
     assert tiles["status"].tolist() == ["used", "used", "used", "rejected", "superseded", "unused"]

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from spectralearth_build.overlap.cover import cover
+from spectralearth_build.overlap.coverage import cover
 from spectralearth_build.overlap.lattice import Box
 from spectralearth_build.overlap.region import Region
 from spectralearth_build.plan.repack import planes_of, repacked

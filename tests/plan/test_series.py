@@ -7,7 +7,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spectralearth_build.plan.series import season_of, spacing
+from spectralearth_build.plan.spacing import season_of, spacing
 
 DAYS = st.lists(st.integers(18_000, 18_900), min_size=1, max_size=8, unique=True)
 

@@ -3,12 +3,12 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spectralearth_build.plan.tasks import TILES_PER_TASK, Job, bundles
+from spectralearth_build.plan.tasks import TILES_PER_TASK, ComponentTask, bundles
 
 
 @given(st.lists(st.integers(1, 80), max_size=30))
 def test_bundles_hold_every_job_once_and_the_largest_first(sizes):
-    jobs = [Job(number, [None] * size, {}) for number, size in enumerate(sizes)]
+    jobs = [ComponentTask(number, [None] * size, {}) for number, size in enumerate(sizes)]
     found = bundles(jobs)
     assert sorted(job.number for bundle in found for job in bundle) == list(range(len(sizes)))
     counts = [[len(job.members) for job in bundle] for bundle in found]

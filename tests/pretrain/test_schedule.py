@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spectralearth_build.pretrain.schedule import cosine, stairs
+from spectralearth_build.pretrain.rate_schedule import cosine, stairs
 
 
 @given(st.integers(2, 5000), st.floats(0, 0.5))

@@ -165,8 +165,8 @@ class Histories(RuleBasedStateMachine):
         patches = PATCHES.read(self.dataset)
         assert set(patches["status"]) == {"written"}
         assert patches["patch_id"].is_unique
-        fates = TILES.read(self.dataset).set_index("tile_id")["status"]
-        assert {OF_TILE[tile] for tile in fates.index} == self.there
+        statuses = TILES.read(self.dataset).set_index("tile_id")["status"]
+        assert {OF_TILE[tile] for tile in statuses.index} == self.there
         places = LOCATIONS.read(self.dataset).set_index("location_id")
         stored = zarr.open_group(self.dataset / "store.zarr", mode="r")["reflectance"]
         now = {}

@@ -109,7 +109,7 @@ def clouds_replaced(own):
 
 
 def cut_only(own, config=CONFIG):
-    """Cut, without another scan; the fate of tile 2."""
+    """Cut, without another scan; the status of tile 2."""
     Run(own / "d", config, InlineExecutor()).cut(own / "archive")
     tiles = TILES.read(own / "d").set_index("tile_id")
     assert tiles.loc[spec_of(1).tile_id, "status"] == "used"

@@ -12,7 +12,7 @@ from spectralearth_build import open_dataset
 from spectralearth_build.checking.verify import verify
 from spectralearth_build.cluster.inline import InlineExecutor
 from spectralearth_build.errors import DamagedError
-from spectralearth_build.export.pixels import Pixels
+from spectralearth_build.export.patch_reader import PatchReader
 from spectralearth_build.layout import shard_name, shard_path
 from spectralearth_build.loader import GeoPatches, Loader, PatchDataset
 from spectralearth_build.pipeline import Run
@@ -85,7 +85,7 @@ def by_place(folder):
 
 def by_export(folder):
     dataset = open_dataset(folder)
-    pixels = Pixels(dataset, np.arange(202))
+    pixels = PatchReader(dataset, np.arange(202))
     for row in dataset.query()["store_row"]:
         pixels.read(row)
 

@@ -14,7 +14,7 @@ import pytest
 from spectralearth_build.archive.bands import nominal
 from spectralearth_build.dataset.access import open_dataset
 from spectralearth_build.errors import PlanChangedError
-from spectralearth_build.synthetic.bands import band_set
+from spectralearth_build.synthetic.band_sets import band_set
 from spectralearth_build.synthetic.product import write_product
 from spectralearth_build.synthetic.spec import Layers, Layout
 from spectralearth_build.tables import PATCHES, TILES

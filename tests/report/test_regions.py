@@ -4,7 +4,7 @@ import shapely
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spectralearth_build.report.regions import LARGEST, Region, enclosing, pieces, split
+from spectralearth_build.report.regions import LARGEST, MapRegion, enclosing, pieces, split
 
 spots = st.lists(
     st.tuples(st.floats(-179, 178), st.floats(-79, 78), st.floats(0.1, 1), st.floats(0.1, 1)),
@@ -37,7 +37,7 @@ def test_the_enclosing_region_holds_everything_and_leaves_the_widest_gap(corners
 
 def test_a_region_across_the_antimeridian_is_compact():
     region = enclosing(np.array([shapely.box(179, 0, 180, 1), shapely.box(-180, 0, -179.5, 1)]))
-    assert region == Region(179, 0, 180.5, 1)
+    assert region == MapRegion(179, 0, 180.5, 1)
     assert region.shift(np.array([179.5, -179.9])).tolist() == [0, 360]
 
 
@@ -67,7 +67,7 @@ def test_pieces_leave_out_what_has_no_shape():
 
 @given(st.floats(-60, 60), st.floats(0.1, 5), st.floats(0.1, 5), st.floats(0.5, 3))
 def test_fitting_only_grows(south, width, height, ratio):
-    before = Region(10, south, 10 + width, south + height)
+    before = MapRegion(10, south, 10 + width, south + height)
     after = before.fitted(ratio)
     assert after.west <= before.west + 1e-9
     assert after.south <= before.south + 1e-9

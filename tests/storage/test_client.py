@@ -5,8 +5,7 @@ import obstore.exceptions as refused
 import pytest
 
 from spectralearth_build.errors import StorageError
-from spectralearth_build.storage import client, retry
-from spectralearth_build.storage import entity_tag as proof
+from spectralearth_build.storage import client, entity_tag, retry
 from spectralearth_build.storage.client import Client, store_of
 from spectralearth_build.storage.entity_tag import proves
 from spectralearth_build.storage.url import Remote
@@ -91,7 +90,7 @@ def test_swap_replaces_what_it_knows(place):
 
 
 def test_etags_that_only_look_like_md5(place, tmp_path, monkeypatch):
-    monkeypatch.setattr(proof, "proves", lambda etag, data: False)
+    monkeypatch.setattr(entity_tag, "proves", lambda etag, data: False)
     meta = place.put("x", b"hello")
     assert place.read("x") == b"hello"
     place.download(meta, tmp_path / "copy")

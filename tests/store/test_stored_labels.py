@@ -14,9 +14,9 @@ from spectralearth_build.store import schema
 from spectralearth_build.store.label_arrays import is_whole, label_document, read_label, write_label_shard
 from spectralearth_build.store.labels import (
     Definition,
-    Labelled,
     LabelRecord,
     LabelSource,
+    PatchLabel,
     decode_definition,
     decode_record,
     made_of,
@@ -33,7 +33,7 @@ SOURCES = (LabelSource("clc.tif", 2018, 10, "ab"),)
 DEFINITION = Definition(
     "corine", "categorical", "int16", -1, "two", CLASSES, "auto", "nearest", 0.02, 0.5, SOURCES
 )
-PATCHES = (Labelled(0, 2018, "clc.tif", 0.75, (0, 1), 1), Labelled(1, reason="no raster reaches it"))
+PATCHES = (PatchLabel(0, 2018, "clc.tif", 0.75, (0, 1), 1), PatchLabel(1, reason="no raster reaches it"))
 
 
 def record_of(dataset, shard=0):

@@ -15,7 +15,7 @@ from spectralearth_build.archive.names import parse_name
 from spectralearth_build.archive.product import open_product
 from spectralearth_build.archive.raster import read_image
 from spectralearth_build.archive.record import Record, load_record, mask_path, save_record
-from spectralearth_build.archive.rows import row_of_problem, rows_of_tile
+from spectralearth_build.archive.tile_rows import row_of_problem, rows_of_tile
 from spectralearth_build.archive.versions import candidates
 from spectralearth_build.config import ScanConfig
 from spectralearth_build.errors import ProductError

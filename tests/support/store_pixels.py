@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import tifffile
 
-from spectralearth_build.bench.storing.pixels import synthetic_land
+from spectralearth_build.bench.storing.sample_patches import synthetic_land
 
 PAIR = Path(__file__).parents[1] / "data" / "hyspecnet_pair"
 KEPT = np.array([b for b in range(224) if not (126 <= b <= 140 or 160 <= b <= 166)])

@@ -9,8 +9,8 @@ import rasterio
 from pyproj import Transformer
 
 from spectralearth_build.errors import UsageError
+from spectralearth_build.labels.raster import open_label_raster
 from spectralearth_build.labels.resample import on_patch
-from spectralearth_build.labels.source import open_source
 from spectralearth_build.overlap.lattice import PIXEL, WINDOW, Box
 from spectralearth_build.synthetic.cover import cdl, corine, cover_at, nlcd, tree_cover
 from spectralearth_build.synthetic.land_cover import areas_of_dataset, land_cover
@@ -70,7 +70,7 @@ def test_the_files_are_like_those_of_the_services(written, name, epsg, pixel, dt
 @pytest.mark.parametrize("name", ["corine", "cdl_2022", "nlcd_2023"])
 def test_a_patch_has_the_codes_of_the_ground_at_the_centres_of_the_rasters_pixels(written, name, place):
     epsg, west, north = anchor(place)
-    with open_source(written / f"{name}.tif") as source:
+    with open_label_raster(written / f"{name}.tif") as source:
         assert source.covers(epsg, west, north)
         found = on_patch(source, epsg, west, north, "nearest")
         assert (found != source.nodata).all()
@@ -86,7 +86,7 @@ def test_a_patch_has_the_codes_of_the_ground_at_the_centres_of_the_rasters_pixel
 @pytest.mark.parametrize("place", PLACES)
 def test_tree_cover_is_that_of_the_ground(written, place):
     epsg, west, north = anchor(place)
-    with open_source(written / "tree_cover.tif") as source:
+    with open_label_raster(written / "tree_cover.tif") as source:
         found = on_patch(source, epsg, west, north, "mean")
     at = PIXEL * (np.arange(WINDOW * 4) + 0.5) / 4
     lon, lat = Transformer.from_crs(epsg, 4326, always_xy=True).transform(*np.meshgrid(west + at, north - at))
@@ -103,7 +103,7 @@ def test_tree_cover_is_that_of_the_ground(written, place):
 def test_years_differ_in_the_files(written):
     window = []
     for year in (2022, 2023, 2024):
-        with open_source(written / f"cdl_{year}.tif") as source:
+        with open_label_raster(written / f"cdl_{year}.tif") as source:
             window.append(on_patch(source, *anchor("europe"), "nearest"))
     assert 0.005 < (window[0] != window[1]).mean() < 0.2
     np.testing.assert_array_equal(window[0], window[2])
@@ -120,7 +120,7 @@ def test_a_pixel_has_one_value_whatever_the_archive_and_the_bytes_are_the_same(w
         }
         assert len(digests) == 1
         rule = "mean" if name == "tree_cover" else "nearest"
-        with open_source(first / f"{name}.tif") as a, open_source(written / f"{name}.tif") as b:
+        with open_label_raster(first / f"{name}.tif") as a, open_label_raster(written / f"{name}.tif") as b:
             np.testing.assert_allclose(
                 *(on_patch(source, *anchor("europe"), rule) for source in (a, b)), rtol=1e-6, atol=1e-4
             )
@@ -129,7 +129,7 @@ def test_a_pixel_has_one_value_whatever_the_archive_and_the_bytes_are_the_same(w
 
 def test_nothing_is_filled_far_from_tiles(written):
     epsg, west, north = anchor("europe")
-    with open_source(written / "cdl_2022.tif") as source:
+    with open_label_raster(written / "cdl_2022.tif") as source:
         assert (on_patch(source, epsg, west + 60_000, north, "nearest") == 0).all()
 
 

@@ -16,7 +16,7 @@ from rasterio.rpc import RPC
 from spectralearth_build.archive.metadata import read_metadata
 from spectralearth_build.overlap.lattice import Box
 from spectralearth_build.synthetic import product as products
-from spectralearth_build.synthetic.bands import band_set
+from spectralearth_build.synthetic.band_sets import band_set
 from spectralearth_build.synthetic.navigation import SCENE_COLUMNS
 from spectralearth_build.synthetic.product import write_product
 from spectralearth_build.synthetic.spec import Layers, ProductSpec

@@ -10,7 +10,7 @@ import rasterio
 from spectralearth_build.archive.bands import select_bands
 from spectralearth_build.overlap.lattice import Box
 from spectralearth_build.synthetic.archive import ArchiveOptions, make_product, plan_archive
-from spectralearth_build.synthetic.bands import band_set
+from spectralearth_build.synthetic.band_sets import band_set
 from spectralearth_build.synthetic.processor import INTERPOLATED, SATURATED, Coast, processed
 from spectralearth_build.synthetic.render import lonlat, render
 from spectralearth_build.synthetic.scene import Scene

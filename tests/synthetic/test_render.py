@@ -7,7 +7,7 @@ import pytest
 from pyproj import Transformer
 
 from spectralearth_build.overlap.lattice import Box
-from spectralearth_build.synthetic.bands import band_set
+from spectralearth_build.synthetic.band_sets import band_set
 from spectralearth_build.synthetic.render import lonlat, render
 from spectralearth_build.synthetic.scene import Scene
 from spectralearth_build.synthetic.sky import Sky

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from spectralearth_build.archive.bands import nominal
-from spectralearth_build.synthetic.bands import band_set, nodata_bands
+from spectralearth_build.synthetic.band_sets import band_set, nodata_bands
 
 
 @pytest.mark.parametrize("name", ["A", "B", "C"])

@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from spectralearth_build.synthetic.bands import band_set
+from spectralearth_build.synthetic.band_sets import band_set
 from spectralearth_build.synthetic.xml import history_xml, metadata_xml
 
 CORNERS = ("upper_left", "upper_right", "lower_left", "lower_right", "center")

@@ -7,7 +7,7 @@ from spectralearth_build.archive.scan import scan
 from spectralearth_build.cluster.inline import InlineExecutor
 from spectralearth_build.config import Config
 from spectralearth_build.synthetic.archive import CORRECTIONS, ArchiveOptions, synthesize
-from spectralearth_build.synthetic.bands import band_set
+from spectralearth_build.synthetic.band_sets import band_set
 from spectralearth_build.synthetic.spec import Layers, ProductSpec
 from spectralearth_build.synthetic.water_mode import corrected
 
@@ -44,5 +44,5 @@ def test_a_mixed_archive_ends_as_its_makers_say(tmp_path):
     assert set(frame.loc[frame["eligible"], "correction"]) == {"land", "combined"}
     assert frame.loc[frame["eligible"], "correction_assumed"].any()
     tile = next(product.tile_id for product in made if product.status == "superseded")
-    fates = [p.status for p in sorted(made, key=lambda p: p.product_id) if p.tile_id == tile]
-    assert fates == ["superseded", "used", "rejected"]
+    statuses = [p.status for p in sorted(made, key=lambda p: p.product_id) if p.tile_id == tile]
+    assert statuses == ["superseded", "used", "rejected"]

@@ -21,7 +21,7 @@ import pandas as pd
 import rasterio
 
 from spectralearth_build.archive.raster import CACHE
-from spectralearth_build.bench.cutting.cut_cases import LAYOUTS, Case, Tile, cases, image_case
+from spectralearth_build.bench.cutting.cut_cases import LAYOUTS, CutCase, TileData, cases, image_case
 from spectralearth_build.bench.measure import APART, timed
 from spectralearth_build.cutting.compose import compose
 from spectralearth_build.cutting.cut import cut_tile
@@ -40,7 +40,7 @@ SAMPLED = 16
 """Windows that are read one by one, the first ones in order; the time of the others is taken to be the same."""
 
 
-def measure(tile: Tile | None, images: list[Path], codec: str, threads: int, rounds: int) -> pd.DataFrame:
+def measure(tile: TileData | None, images: list[Path], codec: str, threads: int, rounds: int) -> pd.DataFrame:
     """Cut a tile in every layout, and images as they are.
 
     Args:
@@ -68,7 +68,7 @@ def measure(tile: Tile | None, images: list[Path], codec: str, threads: int, rou
     return pd.DataFrame(rows)
 
 
-def _row(case: Case, threads: int, rounds: int) -> dict[str, Any]:
+def _row(case: CutCase, threads: int, rounds: int) -> dict[str, Any]:
     case = replace(case, task=replace(case.task, threads=threads))
     patches = _patches(case)
     encoded = [encode_patch(patch, case.task.codec) for patch in patches]
@@ -115,12 +115,12 @@ def _row(case: Case, threads: int, rounds: int) -> dict[str, Any]:
     }
 
 
-def _patches(case: Case) -> list[Patch]:
+def _patches(case: CutCase) -> list[Patch]:
     with SourceCache(case.archive, case.dataset, case.task, case.patches) as sources:
         return [compose(patch, sources)[0] for patch in case.patches]
 
 
-def _decode(case: Case, threads: int) -> None:
+def _decode(case: CutCase, threads: int) -> None:
     with SourceCache(case.archive, case.dataset, case.task, case.patches) as sources:
         reader = sources.reader(case.task.tile_id)
         with ThreadPoolExecutor(threads) as pool:
@@ -133,17 +133,17 @@ def _encode(patches: list[Patch], codec: str, threads: int) -> None:
             pass
 
 
-def _write(case: Case, encoded: list[bytes]) -> None:
+def _write(case: CutCase, encoded: list[bytes]) -> None:
     rows = case.task.shard_rows
     for shard, first in enumerate(range(0, len(encoded), rows)):
         write_shard(case.dataset / f"written-{shard}", rows, enumerate(encoded[first : first + rows]))
 
 
-def _cut(case: Case) -> None:
+def _cut(case: CutCase) -> None:
     cut_tile(case.archive, case.dataset, case.task)
 
 
-def _windows(case: Case) -> None:
+def _windows(case: CutCase) -> None:
     """Read each window by itself, from a file that stays open, with a cache smaller than the tile."""
     bands, box = [band + 1 for band in case.source.band_index], case.source.box
     with rasterio.Env(GDAL_CACHEMAX=CACHE, GDAL_NUM_THREADS="1"), rasterio.open(case.image) as dataset:
@@ -163,13 +163,13 @@ def _drop(path: Path) -> None:
 def _bytes_read() -> float:
     """Bytes that this process has asked the system for so far; NaN where it does not say."""
     try:
-        facts = dict(line.split(": ") for line in Path("/proc/self/io").read_text().splitlines())
+        counters = dict(line.split(": ") for line in Path("/proc/self/io").read_text().splitlines())
     except OSError:
         return float("nan")
-    return float(facts["rchar"])
+    return float(counters["rchar"])
 
 
-def _peak_mb(case: Case) -> float:
+def _peak_mb(case: CutCase) -> float:
     """Peak memory of a process that cuts the tile."""
     job = case.dataset / "job"
     job.write_bytes(pickle.dumps((case.archive, case.dataset, case.task)))

@@ -19,7 +19,7 @@ from spectralearth_build.layout import mask_name
 from spectralearth_build.overlap.lattice import WINDOW, Box, window
 from spectralearth_build.store.planned import PlannedPatch
 from spectralearth_build.synthetic.archive import ArchiveOptions, plan_archive
-from spectralearth_build.synthetic.bands import band_set
+from spectralearth_build.synthetic.band_sets import band_set
 from spectralearth_build.synthetic.product import write_raster
 from spectralearth_build.synthetic.render import render
 from spectralearth_build.synthetic.scene import Scene
@@ -44,7 +44,7 @@ Cube = npt.NDArray[np.int16]
 
 
 @dataclass(frozen=True)
-class Tile:
+class TileData:
     """A tile before it is written."""
 
     spec: ProductSpec
@@ -55,7 +55,7 @@ class Tile:
 
 
 @dataclass(frozen=True)
-class Case:
+class CutCase:
     """A product that can be cut."""
 
     name: str
@@ -75,17 +75,17 @@ class Case:
         return self.task.sources[self.task.tile_id]
 
 
-def synthetic_tile(edge: int, seed: int) -> Tile:
+def synthetic_tile(edge: int, seed: int) -> TileData:
     """A cloudless synthetic tile of about ``edge`` lines and columns; 1240 is the size of real ones."""
     task = plan_archive(ArchiveOptions(tiles=1, size=edge, seed=seed))[0]
     spec, bands = task.spec, band_set(task.spec.band_set)
     sky = Sky((seed,), _CLOUDLESS, spec.sun_elevation, spec.sun_azimuth)
     cube, _ = render(Scene(seed), sky, spec, task.footprint.inside())
     index = select_bands(bands.wavelength_nm, bands.fwhm_nm, bands.detector.tolist(), 1.0).index
-    return Tile(spec, cube, index)
+    return TileData(spec, cube, index)
 
 
-def cases(tile: Tile, codec: str, folder: Path) -> Iterator[Case]:
+def cases(tile: TileData, codec: str, folder: Path) -> Iterator[CutCase]:
     """The tile in each of `LAYOUTS`, one after the other in the same place."""
     for name, profile in LAYOUTS.items():
         blocks = Layout(block=_BLOCK if "blocks" in name else 0, compress="none")
@@ -95,7 +95,7 @@ def cases(tile: Tile, codec: str, folder: Path) -> Iterator[Case]:
         shutil.rmtree(folder)
 
 
-def image_case(path: Path, codec: str, folder: Path) -> Case:
+def image_case(path: Path, codec: str, folder: Path) -> CutCase:
     """The tile of an image as it is: its first 202 bands that have data.
 
     Raises:
@@ -129,7 +129,7 @@ def _case(
     cube: Cube,
     index: npt.NDArray[np.int32],
     codec: str,
-) -> Case:
+) -> CutCase:
     valid = np.ones(cube.shape[1:], bool)
     for band in index:
         valid &= cube[band] != NODATA
@@ -150,7 +150,7 @@ def _case(
     groups = [tuple(patches[first : first + SHARD_ROWS]) for first in range(0, len(patches), SHARD_ROWS)]
     plans, shards = dict.fromkeys(range(len(groups)), "bench"), dict(enumerate(groups))
     task = TileTask(plans, codec, SHARD_ROWS, spec.tile_id, {spec.tile_id: source}, shards)
-    return Case(name, folder / "archive", dataset, task, image)
+    return CutCase(name, folder / "archive", dataset, task, image)
 
 
 def _windows(valid: npt.NDArray[np.bool_]) -> Iterator[tuple[int, int]]:

@@ -66,13 +66,13 @@ def lines(measured: pd.DataFrame, machine: dict[str, object]) -> Iterator[str]:
     names = ("layout", "decode MB/s", "encode MB/s", "decode MB/CPU s", "encode MB/CPU s",
              "write MB/s", "cut MB/s", "decoded / tile", "read / file",
             "peak MB", "projected MB")  # fmt: skip
-    facts = [
+    lines = [
         (r.layout, r.decode_mb_s, r.encode_mb_s, r.decode_mb_cpu_s, r.encode_mb_cpu_s,
          r.write_mb_s, r.cut_mb_s, r.decoded, r.file_bytes_read, r.peak_mb,
          r.projected_mb)
         for r in found.itertuples()
     ]  # fmt: skip
-    yield table("Rates, bytes and memory", names, facts)
+    yield table("Rates, bytes and memory", names, lines)
     yield "/limit: decoding and encoding alone, one after the other, over cutting end to end; CPU: in CPU seconds."
     yield "windows: rasterio reads each window by itself with a cache of 64 MB; nothing is encoded or written."
     yield "decoded / tile: bytes of decoded pixels over those of all bands; read / file: bytes the system gave."

@@ -23,7 +23,7 @@ import psutil
 import zarr
 
 from spectralearth_build.bench.feeding import rivals
-from spectralearth_build.bench.feeding.loading_data import PLAIN, Forms, drop, simulate
+from spectralearth_build.bench.feeding.loading_data import PLAIN, StoredFormats, drop, simulate
 from spectralearth_build.bench.feeding.rivals import BATCH
 from spectralearth_build.bench.measure import timed
 from spectralearth_build.errors import UsageError
@@ -70,11 +70,11 @@ class Contestant:
         return self.how.endswith("processes")
 
 
-def contest(forms: Forms, cores: int, rounds: int, seed: int) -> pd.DataFrame:
+def contest(formats: StoredFormats, cores: int, rounds: int, seed: int) -> pd.DataFrame:
     """Measure everything.
 
     Args:
-        forms: the patches.
+        formats: the patches.
         cores: threads and processes of what has several.
         rounds: how often each is measured warm; cold once.
         seed: of the orders.
@@ -83,7 +83,7 @@ def contest(forms: Forms, cores: int, rounds: int, seed: int) -> pd.DataFrame:
         kind, name, how, state (warm or cold), patches, seconds and cpu_seconds (each the least of all rounds; the
         latter of work in this process only), one row each.
     """
-    everyone = [*_limits(forms, cores, seed), *_readers(forms, seed), *_loaders(forms, cores, seed)]
+    everyone = [*_limits(formats, cores, seed), *_readers(formats, seed), *_loaders(formats, cores, seed)]
     for one in track(everyone, "warm up", len(everyone)):
         one.run()
     rows = []
@@ -105,19 +105,17 @@ def contest(forms: Forms, cores: int, rounds: int, seed: int) -> pd.DataFrame:
     )
 
 
-def about(forms: Forms, cores: int) -> str:
+def about(formats: StoredFormats, cores: int) -> str:
     """What is read, and where."""
-    raw = len(forms.rows) * PATCH_BYTES
-    stored = sum(path.stat().st_size for path in forms.array.glob(f"{CHUNK_PREFIX}*"))
-    codec = _reader(forms).layout.codec
-    return (
-        f"{len(forms.rows)} patches, codec {codec}, {raw / stored:.2f} times smaller than raw; {cores} cores"
-    )
+    raw = len(formats.rows) * PATCH_BYTES
+    stored = sum(path.stat().st_size for path in formats.array.glob(f"{CHUNK_PREFIX}*"))
+    codec = _reader(formats).layout.codec
+    return f"{len(formats.rows)} patches, codec {codec}, {raw / stored:.2f} times smaller than raw; {cores} cores"
 
 
-def _limits(forms: Forms, cores: int, seed: int) -> Iterator[Contestant]:
-    reader = _reader(forms)
-    encoded = [bytes(data) for row in forms.rows if (data := reader.encoded(row)) is not None]
+def _limits(formats: StoredFormats, cores: int, seed: int) -> Iterator[Contestant]:
+    reader = _reader(formats)
+    encoded = [bytes(data) for row in formats.rows if (data := reader.encoded(row)) is not None]
     codec, blosc, own = str(reader.layout.codec), numcodecs.Blosc(), threading.local()
     order = np.random.default_rng(seed).permutation(len(encoded)).tolist()
     source = np.random.default_rng(seed).integers(0, 9999, PATCH_SHAPE, np.int16)
@@ -146,47 +144,47 @@ def _limits(forms: Forms, cores: int, seed: int) -> Iterator[Contestant]:
             yield Contestant("limit", name, _threads(threads), _spread(action, order, out, threads))
 
 
-def _readers(forms: Forms, seed: int) -> Iterator[Contestant]:
-    order = np.random.default_rng(seed).permutation(len(forms.rows)).tolist()
-    reader, out = _reader(forms), np.ones(PATCH_SHAPE, np.int16)
-    ours, plain = zarr.open_array(forms.array, mode="r"), zarr.open_array(forms.plain, mode="r")
+def _readers(formats: StoredFormats, seed: int) -> Iterator[Contestant]:
+    order = np.random.default_rng(seed).permutation(len(formats.rows)).tolist()
+    reader, out = _reader(formats), np.ones(PATCH_SHAPE, np.int16)
+    ours, plain = zarr.open_array(formats.array, mode="r"), zarr.open_array(formats.plain, mode="r")
 
     def all_of(read: Callable[[int], object]) -> Callable[[], int]:
         return lambda: sum(1 for number in order if read(number) is not None)
 
     for name, read, files in (
-        (READER, lambda k: reader.read_into(forms.rows[k], out), forms.array),
-        (ZARR, lambda k: ours[forms.rows[k]], forms.array),
-        (ZARR_PLAIN, lambda k: plain[k], forms.plain),
+        (READER, lambda k: reader.read_into(formats.rows[k], out), formats.array),
+        (ZARR, lambda k: ours[formats.rows[k]], formats.array),
+        (ZARR_PLAIN, lambda k: plain[k], formats.plain),
     ):
         yield Contestant("reader", name, "1 thread", all_of(read), [files])
     if find_spec("tensorstore"):
-        opened = rivals.opened_with_tensorstore(forms.plain)
+        opened = rivals.opened_with_tensorstore(formats.plain)
         yield Contestant("reader", f"tensorstore, codec {PLAIN}", "its own threads",
-                         all_of(lambda k: opened[k].read().result()), [forms.plain])  # fmt: skip
+                         all_of(lambda k: opened[k].read().result()), [formats.plain])  # fmt: skip
 
 
-def _loaders(forms: Forms, cores: int, seed: int) -> Iterator[Contestant]:
-    loader = Loader(forms.dataset, BATCH, threads=cores, seed=seed)
-    yield Contestant("loader", LOADER, _threads(cores), _all(loader), [forms.array])
-    every = tuple(range(len(forms.rows)))
+def _loaders(formats: StoredFormats, cores: int, seed: int) -> Iterator[Contestant]:
+    loader = Loader(formats.dataset, BATCH, threads=cores, seed=seed)
+    yield Contestant("loader", LOADER, _threads(cores), _all(loader), [formats.array])
+    every = tuple(range(len(formats.rows)))
     sets = [
-        ("ours: PatchDataset in a DataLoader", rivals.Pixels(forms.dataset), forms.array),
-        (f"{ZARR}, DataLoader", rivals.ZarrPatches(forms.array, forms.rows), forms.array),
-        (f"{ZARR_PLAIN}, DataLoader", rivals.ZarrPatches(forms.plain, every), forms.plain),
+        ("ours: PatchDataset in a DataLoader", rivals.OurPatches(formats.dataset), formats.array),
+        (f"{ZARR}, DataLoader", rivals.ZarrPatches(formats.array, formats.rows), formats.array),
+        (f"{ZARR_PLAIN}, DataLoader", rivals.ZarrPatches(formats.plain, every), formats.plain),
         (
             f"{FORMS_OF['geotiff']}, DataLoader",
-            rivals.GeoTiffs(forms.exports["geotiff"]),
-            forms.exports["geotiff"],
+            rivals.GeoTiffs(formats.exports["geotiff"]),
+            formats.exports["geotiff"],
         ),
     ]
     if find_spec("tensorstore"):
-        patches = rivals.TensorStorePatches(forms.plain, every)
-        sets.append((f"tensorstore, codec {PLAIN}, DataLoader", patches, forms.plain))
+        patches = rivals.TensorStorePatches(formats.plain, every)
+        sets.append((f"tensorstore, codec {PLAIN}, DataLoader", patches, formats.plain))
     made = [(name, rivals.in_workers(patches, cores), files) for name, patches, files in sets]
     for name, start in (("webdataset", rivals.webdataset), ("litdata", rivals.litdata)):
         if find_spec(name):
-            made.append((FORMS_OF[name], start(forms.exports[name], cores), forms.exports[name]))
+            made.append((FORMS_OF[name], start(formats.exports[name], cores), formats.exports[name]))
     for name, batches, files in made:
         yield Contestant("loader", name, f"{cores} processes", _all(batches), [files])
 
@@ -220,10 +218,10 @@ def _spread(action: Action, order: list[int], out: Patches, threads: int) -> Cal
     return run
 
 
-def _reader(forms: Forms) -> ShardedReader:
-    reader = open_reader(forms.array)
+def _reader(formats: StoredFormats) -> ShardedReader:
+    reader = open_reader(formats.array)
     if not isinstance(reader, ShardedReader):
-        raise UsageError("This store has no codec of ours.", forms.array, "Give another dataset.")
+        raise UsageError("This store has no codec of ours.", formats.array, "Give another dataset.")
     return reader
 
 
@@ -236,11 +234,11 @@ def _threads(number: int) -> str:
     return "1 thread" if number == 1 else f"{number} threads"
 
 
-def parts(forms: Forms, seed: int) -> dict[str, float]:
+def parts(formats: StoredFormats, seed: int) -> dict[str, float]:
     """Milliseconds a patch that the parts of a read take, one after the other in one thread; best of five rounds."""
-    reader, out = _reader(forms), np.ones(PATCH_SHAPE, np.int16)
+    reader, out = _reader(formats), np.ones(PATCH_SHAPE, np.int16)
     codec = str(reader.layout.codec)
-    rows = np.random.default_rng(seed).permutation(forms.rows)[:64].tolist()
+    rows = np.random.default_rng(seed).permutation(formats.rows)[:64].tolist()
     encoded = [memoryview(bytes(data)) for row in rows if (data := reader.encoded(row)) is not None]
     steps: dict[str, Callable[[], object]] = {
         "find and read the bytes": lambda: [reader.encoded(row) for row in rows],
@@ -256,13 +254,13 @@ def parts(forms: Forms, seed: int) -> dict[str, float]:
     return best
 
 
-def first_batch(forms: Forms, rows: int, folder: Path, cores: int) -> dict[str, float]:
+def first_batch(formats: StoredFormats, rows: int, folder: Path, cores: int) -> dict[str, float]:
     """Seconds from nothing to the first batch, on tables of so many rows; best of three.
 
     Returns:
         Seconds by kind of sample: each patch, or two dates of each location.
     """
-    dataset, found = simulate(forms, rows, folder), {}
+    dataset, found = simulate(formats, rows, folder), {}
     for name, dates in (("patches", None), ("two dates", 2)):
         times = []
         for seed in range(3):
@@ -273,9 +271,9 @@ def first_batch(forms: Forms, rows: int, folder: Path, cores: int) -> dict[str, 
     return found
 
 
-def memory(forms: Forms, batches: int, cores: int) -> tuple[float, float]:
+def memory(formats: StoredFormats, batches: int, cores: int) -> tuple[float, float]:
     """Resident memory after a tenth of so many batches of one patch, and at their end, MB."""
-    loader, process, sizes = Loader(forms.dataset, 1, threads=cores), psutil.Process(), []
+    loader, process, sizes = Loader(formats.dataset, 1, threads=cores), psutil.Process(), []
     endless = itertools.chain.from_iterable(loader for _ in itertools.count())
     for number, _ in enumerate(track(itertools.islice(endless, batches), "memory", batches), 1):
         if number in (max(1, batches // 10), batches):

@@ -32,7 +32,7 @@ SHARD_ROWS = 64
 
 
 @dataclass(frozen=True)
-class Forms:
+class StoredFormats:
     """Where the patches are."""
 
     dataset: Path
@@ -50,7 +50,7 @@ class Forms:
         return Path(array_of(self.dataset))
 
 
-def prepare(work: Path, dataset: Path | None, tiles: int, seed: int) -> Forms:
+def prepare(work: Path, dataset: Path | None, tiles: int, seed: int) -> StoredFormats:
     """Make all forms below a folder; what is there already stays.
 
     Args:
@@ -72,21 +72,21 @@ def prepare(work: Path, dataset: Path | None, tiles: int, seed: int) -> Forms:
     plain = work / f"{dataset.name}-plain"
     if not (plain / ZARR).is_file():
         _write_plain(dataset, rows, plain)
-    return Forms(dataset, rows, plain, exports)
+    return StoredFormats(dataset, rows, plain, exports)
 
 
-def simulate(forms: Forms, rows: int, folder: Path) -> Path:
+def simulate(formats: StoredFormats, rows: int, folder: Path) -> Path:
     """A dataset whose table has ``rows`` patches, as many as needed at each row of the real store."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / STORE).unlink(missing_ok=True)
-    (folder / STORE).symlink_to((forms.dataset / STORE).resolve())
+    (folder / STORE).symlink_to((formats.dataset / STORE).resolve())
     write_bytes(folder / MANIFEST, b"{}")
     place, date = np.divmod(np.arange(rows), 3)
     table = pd.DataFrame({
         "patch_id": [f"326{32 + k % 3}_{k % 20_000}_{k}_DT{k % 9000:010d}" for k in range(rows)],
         "location_id": [f"326{32 + k % 3}_{k % 20_000}_{k}" for k in place.tolist()],
         "acquired": pd.Timestamp("2022-05-01", tz="UTC") + pd.to_timedelta(place % 777 + 300 * date, unit="D"),
-        "store_row": np.resize(forms.rows, rows),
+        "store_row": np.resize(formats.rows, rows),
         "status": "written",
         "cloud_fraction": (place % 50) / 1000,
     })  # fmt: skip

@@ -63,7 +63,7 @@ class TensorStorePatches(ZarrPatches):
         return torch.from_numpy(self._opened[self.rows[number]].read().result())
 
 
-class Pixels(Dataset[TENSOR]):
+class OurPatches(Dataset[TENSOR]):
     """Our `PatchDataset`, pixels only."""
 
     def __init__(self, dataset: Path) -> None:

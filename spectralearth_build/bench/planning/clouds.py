@@ -28,7 +28,7 @@ from spectralearth_build.overlap.lattice import ORIGIN, PIXEL
 from spectralearth_build.overlap.polygon import region_of_footprint
 from spectralearth_build.overlap.resample import transformer
 from spectralearth_build.overlap.view import Tile
-from spectralearth_build.plan.component import Ground, grounds
+from spectralearth_build.plan.component import ComponentOnLattice, on_each_lattice
 from spectralearth_build.plan.tasks import tiles_of
 from spectralearth_build.progress import track
 from spectralearth_build.synthetic.sky import Sky, Veil
@@ -94,9 +94,9 @@ def _component(tiles: list[Tile], seed: int) -> dict[str, Any]:
             loaded = {name: masks.load(path) for name, path in paths.items()}
         size = sum(path.stat().st_size for path in paths.values())
     with timed() as clouded:
-        under = list(grounds(tiles, lambda tile: loaded[tile.tile_id], QualityConfig()))
+        under = list(on_each_lattice(tiles, lambda tile: loaded[tile.tile_id], QualityConfig()))
     with timed() as bare:
-        clear = list(grounds(tiles, lambda _: None, QualityConfig()))
+        clear = list(on_each_lattice(tiles, lambda _: None, QualityConfig()))
     return {
         "tiles": len(tiles),
         "load_seconds": load.seconds,
@@ -108,7 +108,7 @@ def _component(tiles: list[Tile], seed: int) -> dict[str, Any]:
     }
 
 
-def _runs(found: list[Ground]) -> int:
+def _runs(found: list[ComponentOnLattice]) -> int:
     return sum(len(d.anchors.runs) for ground in found for d in ground.datatakes)
 
 

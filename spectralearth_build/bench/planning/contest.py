@@ -27,7 +27,7 @@ from spectralearth_build.overlap.view import Tile
 from spectralearth_build.overlap.zones import owned
 from spectralearth_build.plan.algorithm1 import laid_out
 from spectralearth_build.plan.bound import upper_bound
-from spectralearth_build.plan.component import Ground, grounds
+from spectralearth_build.plan.component import ComponentOnLattice, on_each_lattice
 from spectralearth_build.plan.fixed_lattice import fixed_lattice
 from spectralearth_build.plan.greedy import greedy
 from spectralearth_build.plan.lattices import Placed, place
@@ -101,7 +101,7 @@ def contest(tiles: gpd.GeoDataFrame, sample: int, limit: float, seed: int = 0) -
     found, runs = [], []
     for number, group in track(enumerate(groups), "bench", len(groups)):
         with timed() as shared:
-            members = list(grounds([every[i] for i in group], lambda _: None, QualityConfig()))
+            members = list(on_each_lattice([every[i] for i in group], lambda _: None, QualityConfig()))
         about = {"component": number, "tiles": len(group), "class": classes[number]}
         found.append(about | _common(members) | {"sampled": number in chosen, "seconds": shared.seconds})
         runs += [about | run for run in _runs(members, limit if number in chosen else None)]
@@ -135,12 +135,12 @@ def sampled(classes: npt.NDArray[np.int64], sample: int, seed: int) -> set[int]:
 
 def _warm_up(tiles: list[Tile]) -> None:
     """Load all compiled code."""
-    members = list(grounds(tiles, lambda _: None, QualityConfig()))
+    members = list(on_each_lattice(tiles, lambda _: None, QualityConfig()))
     _common(members)
     list(_runs(members, 60.0))
 
 
-def _common(members: Sequence[Ground]) -> dict[str, Any]:
+def _common(members: Sequence[ComponentOnLattice]) -> dict[str, Any]:
     with timed() as clock:
         bounds = {
             f"bound_{value}": sum(upper_bound(_problem(ground, value)) for ground in members)
@@ -156,11 +156,11 @@ def _common(members: Sequence[Ground]) -> dict[str, Any]:
     }
 
 
-def _problem(ground: Ground, value: str) -> Problem:
+def _problem(ground: ComponentOnLattice, value: str) -> Problem:
     return ground.problem(worth_of(value, 1, len(ground.datatakes)))
 
 
-def _valid_pixels(ground: Ground) -> int:
+def _valid_pixels(ground: ComponentOnLattice) -> int:
     """Valid pixels of all datatakes in this lattice's own zone, where its windows lie."""
     total = 0
     for datatake in ground.datatakes:
@@ -169,7 +169,7 @@ def _valid_pixels(ground: Ground) -> int:
     return total
 
 
-def _runs(members: Sequence[Ground], limit: float | None) -> Iterator[dict[str, Any]]:
+def _runs(members: Sequence[ComponentOnLattice], limit: float | None) -> Iterator[dict[str, Any]]:
     """All entrants on a component; the slow ones only if they have a time limit."""
     for entrant in ENTRANTS:
         seconds, placed = _placed(members, entrant.value, entrant.strategy)
@@ -179,7 +179,9 @@ def _runs(members: Sequence[Ground], limit: float | None) -> Iterator[dict[str, 
             yield from _algorithm1(name, kept, members, limit)
 
 
-def _algorithm1(name: str, kept: int, members: Sequence[Ground], limit: float) -> Iterator[dict[str, Any]]:
+def _algorithm1(
+    name: str, kept: int, members: Sequence[ComponentOnLattice], limit: float
+) -> Iterator[dict[str, Any]]:
     own = [_NONE]
     lattices = iter(members)  # placing takes them in this order
 
@@ -201,7 +203,7 @@ def _algorithm1(name: str, kept: int, members: Sequence[Ground], limit: float) -
         yield _row(name + IN_FULL, seconds, _all_dates(members, placed))
 
 
-def _placed(members: Sequence[Ground], value: str, strategy: Strategy) -> tuple[float, Placed]:
+def _placed(members: Sequence[ComponentOnLattice], value: str, strategy: Strategy) -> tuple[float, Placed]:
     """Place windows on all lattices, as planning does; with the seconds it took."""
     problems = {ground.epsg: _problem(ground, value) for ground in members}
     with timed() as clock:
@@ -209,7 +211,7 @@ def _placed(members: Sequence[Ground], value: str, strategy: Strategy) -> tuple[
     return clock.seconds, placed
 
 
-def _all_dates(members: Sequence[Ground], placed: Placed) -> Dates:
+def _all_dates(members: Sequence[ComponentOnLattice], placed: Placed) -> Dates:
     """All dates of each window."""
     found = [ground.depth.members(placed[ground.epsg]).sum(axis=1) for ground in members]
     return np.concatenate([_NONE, *found])

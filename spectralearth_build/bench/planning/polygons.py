@@ -20,14 +20,14 @@ from shapely.geometry.base import BaseGeometry
 from spectralearth_build.overlap.lattice import ORIGIN, PIXEL
 from spectralearth_build.overlap.region import Points
 from spectralearth_build.overlap.resample import transformer
-from spectralearth_build.plan.component import Ground
+from spectralearth_build.plan.component import ComponentOnLattice
 from spectralearth_build.plan.problem import Problem
 
 Geometries = npt.NDArray[np.object_]
 
 
 @dataclass(frozen=True, eq=False)
-class Tuple:
+class PolygonTuple:
     """Tiles of different datatakes, and the ground that all of them show, in pixels of a lattice."""
 
     tiles: tuple[int, ...]
@@ -53,9 +53,9 @@ def laid_out(problem: Problem, shapes: Geometries, kept: int) -> tuple[Points, n
     return placed, np.concatenate(dates)
 
 
-def grow(shapes: Geometries, datatakes: Sequence[str], kept: int, size: int) -> list[list[Tuple]]:
+def grow(shapes: Geometries, datatakes: Sequence[str], kept: int, size: int) -> list[list[PolygonTuple]]:
     """For n = 1, 2, ...: the n-tuples that share at least a window's area, the ``kept`` largest (all for n = 1)."""
-    level = [Tuple((i,), shape) for i, shape in enumerate(shapes)]
+    level = [PolygonTuple((i,), shape) for i, shape in enumerate(shapes)]
     levels = []
     while level:
         levels.append(level)
@@ -63,8 +63,10 @@ def grow(shapes: Geometries, datatakes: Sequence[str], kept: int, size: int) -> 
     return levels
 
 
-def _grown(level: list[Tuple], shapes: Geometries, datatakes: Sequence[str], size: int) -> list[Tuple]:
-    found: dict[tuple[int, ...], Tuple] = {}
+def _grown(
+    level: list[PolygonTuple], shapes: Geometries, datatakes: Sequence[str], size: int
+) -> list[PolygonTuple]:
+    found: dict[tuple[int, ...], PolygonTuple] = {}
     for each in level:
         taken = {datatakes[i] for i in each.tiles}
         others = [
@@ -76,15 +78,15 @@ def _grown(level: list[Tuple], shapes: Geometries, datatakes: Sequence[str], siz
         for i, shape in zip(others, common, strict=True):
             if shape.area >= size**2:
                 tiles = tuple(sorted((*each.tiles, i)))
-                found[tiles] = Tuple(tiles, shape)
+                found[tiles] = PolygonTuple(tiles, shape)
     return list(found.values())
 
 
-def _by_area(each: Tuple) -> tuple[float, tuple[int, ...]]:
+def _by_area(each: PolygonTuple) -> tuple[float, tuple[int, ...]]:
     return -each.shape.area, each.tiles
 
 
-def footprints_of(ground: Ground) -> Geometries:
+def footprints_of(ground: ComponentOnLattice) -> Geometries:
     """The footprints of the tiles on a lattice, x and y counted in its pixels, y down."""
 
     def project(points: npt.NDArray[np.float64]) -> npt.NDArray[Any]:

@@ -18,7 +18,7 @@ from spectralearth_build.pretrain.cost import step_flops
 from spectralearth_build.pretrain.encoders import NAMES
 from spectralearth_build.pretrain.objectives.base import Objective
 from spectralearth_build.pretrain.optimiser import optimiser_of
-from spectralearth_build.pretrain.prefetch import Feed
+from spectralearth_build.pretrain.prefetch import Prefetcher
 from spectralearth_build.pretrain.recipes import MoCoConfig
 from spectralearth_build.pretrain.setup import loader_of, objective_of, spectra_of
 from spectralearth_build.pretrain.spectra import Spectra, Standardise
@@ -35,7 +35,7 @@ BANDS = 202
 
 
 @dataclass(frozen=True)
-class Case:
+class TrainingCase:
     """What is trained."""
 
     objective: str
@@ -51,17 +51,17 @@ class Case:
 
 
 CASES = (
-    Case("moco", "resnet50"),
-    Case("moco", "vit_s"),
-    Case("dino", "vit_s"),
-    Case("mae", "vit_s"),
-    Case("mae", "vit_l"),
-    Case("simclr", "swin_t"),
+    TrainingCase("moco", "resnet50"),
+    TrainingCase("moco", "vit_s"),
+    TrainingCase("dino", "vit_s"),
+    TrainingCase("mae", "vit_s"),
+    TrainingCase("mae", "vit_l"),
+    TrainingCase("simclr", "swin_t"),
 )
 
 
-def case_of(text: str) -> Case:
-    """Undo `Case.name`.
+def case_of(text: str) -> TrainingCase:
+    """Undo `TrainingCase.name`.
 
     Raises:
         UsageError: no such form.
@@ -73,7 +73,7 @@ def case_of(text: str) -> Case:
         raise UsageError(
             f"'{text}' is not an objective and an encoder.", None, f"Such as 'mae vit_l/4'; {known}."
         )
-    return Case(objective, name, int(patch or 4))
+    return TrainingCase(objective, name, int(patch or 4))
 
 
 def matrix_rate(device: torch.device, seconds: float = 2.0) -> float:
@@ -104,7 +104,7 @@ def copy_rate(device: torch.device) -> float:
 
 
 def measure(
-    case: Case,
+    case: TrainingCase,
     device: torch.device,
     batch: int,
     steps: int,
@@ -173,10 +173,10 @@ def _source(
         counts = torch.randint(0, 6000, (batch, dates, BANDS, 128, 128), dtype=torch.int16, device=device)
         standardise, places = Standardise(flat).to(device), torch.arange(batch, device=device)
         return ((standardise(counts), places) for _ in iter(int, 1)), lambda: 0.0
-    feed = Feed(loader_of(dataset, config), device)
+    prefetcher = Prefetcher(loader_of(dataset, config), device)
     standardise = Standardise(spectra_of(dataset)).to(device)
-    steps = (next(feed) for _ in iter(int, 1))
-    return ((standardise(step.counts), step.places) for step in steps), lambda: feed.waited
+    steps = (next(prefetcher) for _ in iter(int, 1))
+    return ((standardise(step.counts), step.places) for step in steps), lambda: prefetcher.waited
 
 
 def _timed(

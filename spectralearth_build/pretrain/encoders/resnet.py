@@ -19,7 +19,7 @@ def _conv(inputs: int, outputs: int, kernel: int, stride: int = 1, dilation: int
     return nn.Conv2d(inputs, outputs, kernel, stride, padding, dilation, bias=False)
 
 
-class Block(nn.Module):
+class ResidualBlock(nn.Module):
     """A residual block: ReLU(body(x) + shortcut(x)).
 
     Args:
@@ -43,7 +43,7 @@ def _shortcut(inputs: int, outputs: int, stride: int) -> nn.Module:
     return nn.Sequential(_conv(inputs, outputs, 1, stride), nn.BatchNorm2d(outputs))
 
 
-def basic(inputs: int, width: int, stride: int, dilation: int) -> Block:
+def basic(inputs: int, width: int, stride: int, dilation: int) -> ResidualBlock:
     """Two 3x3 convolutions (ResNet-18)."""
     body = nn.Sequential(
         _conv(inputs, width, 3, stride, dilation),
@@ -52,10 +52,10 @@ def basic(inputs: int, width: int, stride: int, dilation: int) -> Block:
         _conv(width, width, 3, 1, dilation),
         nn.BatchNorm2d(width),
     )
-    return Block(body, _shortcut(inputs, width, stride))
+    return ResidualBlock(body, _shortcut(inputs, width, stride))
 
 
-def bottleneck(inputs: int, width: int, stride: int, dilation: int, outputs: int = 0) -> Block:
+def bottleneck(inputs: int, width: int, stride: int, dilation: int, outputs: int = 0) -> ResidualBlock:
     """1x1, 3x3, 1x1 convolutions (ResNet-50); ``outputs`` channels, four times the width if not given."""
     outputs = outputs or 4 * width
     body = nn.Sequential(
@@ -68,7 +68,7 @@ def bottleneck(inputs: int, width: int, stride: int, dilation: int, outputs: int
         _conv(width, outputs, 1),
         nn.BatchNorm2d(outputs),
     )
-    return Block(body, _shortcut(inputs, outputs, stride))
+    return ResidualBlock(body, _shortcut(inputs, outputs, stride))
 
 
 class SpectralResNet(nn.Module):

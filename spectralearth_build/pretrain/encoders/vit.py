@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from spectralearth_build.pretrain.encoders.adapter import CHANNELS, SpectralAdapter
-from spectralearth_build.pretrain.encoders.attention import Block, initialise, pick, to_patches
+from spectralearth_build.pretrain.encoders.attention import TransformerBlock, initialise, pick, to_patches
 
 SIZES = {"s": (384, 12, 6), "b": (768, 12, 12), "l": (1024, 24, 16), "h": (1280, 32, 16), "g": (1536, 40, 24)}
 """Width, depth, heads. With patches of 4 pixels: 22.5, 87.5, 305, 634 and 1,138 million parameters."""
@@ -51,7 +51,7 @@ class SpectralViT(nn.Module):
         self.embed = nn.Linear(CHANNELS * patch * patch, self.dim)
         self.token = nn.Parameter(torch.zeros(1, 1, self.dim))
         self.positions = nn.Parameter(torch.zeros(1, 1 + self.grid**2, self.dim))
-        self.blocks = nn.ModuleList(Block(self.dim, heads) for _ in range(depth))
+        self.blocks = nn.ModuleList(TransformerBlock(self.dim, heads) for _ in range(depth))
         self.norm = nn.LayerNorm(self.dim, eps=1e-6)
         initialise(self.embed)
         initialise(self.blocks)

@@ -12,8 +12,8 @@ from spectralearth_build.pretrain.objectives.base import Objective, two_views
 from spectralearth_build.pretrain.objectives.ema import follow, follower
 from spectralearth_build.pretrain.objectives.heads import DinoHead
 from spectralearth_build.pretrain.objectives.losses import dino
+from spectralearth_build.pretrain.rate_schedule import half_cosine
 from spectralearth_build.pretrain.recipes import DinoConfig
-from spectralearth_build.pretrain.schedule import half_cosine
 
 
 class Dino(Objective):

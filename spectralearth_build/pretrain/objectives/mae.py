@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from spectralearth_build.pretrain.augment import augment
-from spectralearth_build.pretrain.encoders.attention import Block, initialise, pick, to_patches
+from spectralearth_build.pretrain.encoders.attention import TransformerBlock, initialise, pick, to_patches
 from spectralearth_build.pretrain.encoders.vit import SpectralViT
 from spectralearth_build.pretrain.objectives.base import Objective
 from spectralearth_build.pretrain.objectives.losses import masked_error
@@ -34,7 +34,7 @@ class Mae(Objective):
         values = encoder.adapter.bands * encoder.patch**2
         self.bridge = nn.Linear(encoder.dim, config.dim)
         self.hidden = nn.Parameter(torch.zeros(1, 1, config.dim))
-        self.blocks = nn.ModuleList(Block(config.dim, config.heads) for _ in range(config.depth))
+        self.blocks = nn.ModuleList(TransformerBlock(config.dim, config.heads) for _ in range(config.depth))
         self.norm, self.predict = nn.LayerNorm(config.dim, eps=1e-6), nn.Linear(config.dim, values)
         for module in (self.bridge, self.blocks, self.predict):
             initialise(module)

@@ -14,7 +14,7 @@ from spectralearth_build.signals import raise_if_stopped
 from spectralearth_build.store.codec import PATCH_SHAPE
 
 
-class Pixels:
+class PatchReader:
     """Reads patches by row; may be used by several threads.
 
     Args:

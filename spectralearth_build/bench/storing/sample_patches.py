@@ -13,7 +13,7 @@ from spectralearth_build.archive.raster import open_raster
 from spectralearth_build.errors import UsageError
 from spectralearth_build.overlap.lattice import WINDOW, Box
 from spectralearth_build.store.codec import NODATA, Patch
-from spectralearth_build.synthetic.bands import band_set
+from spectralearth_build.synthetic.band_sets import band_set
 from spectralearth_build.synthetic.render import render
 from spectralearth_build.synthetic.scene import Scene
 from spectralearth_build.synthetic.sky import Sky

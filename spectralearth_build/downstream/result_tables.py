@@ -9,7 +9,7 @@ from itertools import accumulate
 import pandas as pd
 
 from spectralearth_build.downstream.grid import percent
-from spectralearth_build.downstream.grid_config import GridConfig, Published
+from spectralearth_build.downstream.grid_config import GridConfig, PublishedResult
 from spectralearth_build.downstream.results import GROUP, against_random, figures_of, means, shown
 
 COLUMNS = {"frozen": ("frozen",), "full": ("finetune", "scratch"), "adapter": ("adapter",)}
@@ -225,7 +225,9 @@ def _count(value: float) -> str:
     return "-" if value != value else f"{value:,.0f}"
 
 
-def _published(rows: Iterable[Published], held: Sequence[tuple[str, str]], fraction: float) -> Iterator[Line]:
+def _published(
+    rows: Iterable[PublishedResult], held: Sequence[tuple[str, str]], fraction: float
+) -> Iterator[Line]:
     """What others have published, one line for each encoder and start."""
     chosen = [row for row in rows if row.fraction == fraction]
     for encoder, start in dict.fromkeys((row.encoder, row.initialisation) for row in chosen):

@@ -18,7 +18,7 @@ Sums = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
-class PixelFacts:
+class ImageSummary:
     """What one pass over an image tells."""
 
     valid: Bools
@@ -31,7 +31,7 @@ class PixelFacts:
 
 def inspect_image(
     dataset: DatasetReader, index: npt.NDArray[np.int32], inside: Bools, near: npt.NDArray[np.int32]
-) -> PixelFacts:
+) -> ImageSummary:
     """Read the kept bands of an image once, in parts; a damaged one a little more often.
 
     Args:
@@ -50,7 +50,7 @@ def inspect_image(
     valid, lit = inside.copy(), ~inside
     width = dataset.block_shapes[0][1]
     shape = len(index), dataset.height, -(-dataset.width // width)
-    seen = holes.Seen(
+    seen = holes.ImageEvidence(
         lit,
         np.zeros((len(index), 2), np.int64),
         np.zeros(len(index), np.bool_),
@@ -81,7 +81,7 @@ def inspect_image(
     hole = holes.find(dataset, index, inside, near, seen)
     if not valid.any() and not hole.any():
         raise _nothing(dataset, index, seen.data)
-    return PixelFacts(valid, hole, sums)
+    return ImageSummary(valid, hole, sums)
 
 
 def _nothing(dataset: DatasetReader, index: npt.NDArray[np.int32], data: Bools) -> NoValidPixelError:
@@ -110,7 +110,7 @@ def _look(
     least: int,
     light: int,
 ) -> None:
-    """Update validity, sums, and what `holes.Seen` gathers; thresholds are arguments, for kernels are cached."""
+    """Update validity, sums and `holes.ImageEvidence`. Thresholds are arguments because kernels are cached."""
     bands, height, width = part.shape
     for band in range(bands):
         total, weighted = np.int64(0), np.int64(0)

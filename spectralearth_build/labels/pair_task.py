@@ -14,16 +14,16 @@ import numpy as np
 from spectralearth_build.labels import class_counts as summary
 from spectralearth_build.labels.classes import Nomenclature
 from spectralearth_build.labels.define import AUTO, Given, kind_of, nomenclature_of
+from spectralearth_build.labels.raster import LabelRaster, open_label_raster
 from spectralearth_build.labels.resample import Rule, default_rule, on_patch
-from spectralearth_build.labels.source import Source, open_source
 from spectralearth_build.labels.years import YearRule, year_for
 from spectralearth_build.store.codec import checksum_of
 from spectralearth_build.store.label_arrays import LabelMap, write_label_shard
-from spectralearth_build.store.labels import Definition, Labelled, LabelRecord
+from spectralearth_build.store.labels import Definition, LabelRecord, PatchLabel
 
 
 @dataclass(frozen=True)
-class Place:
+class PatchToLabel:
     """A patch that wants labels."""
 
     row: int
@@ -50,7 +50,7 @@ class PairTask:
     """Id of the generation of each shard."""
     shard_rows: int
     """Rows of a shard."""
-    shards: Mapping[int, tuple[Place, ...]]
+    shards: Mapping[int, tuple[PatchToLabel, ...]]
     """Patches by shard, in order of their rows."""
 
 
@@ -62,13 +62,16 @@ def pair_shards(dataset: Path, task: PairTask) -> int:
     """
     with ExitStack() as stack:
         kind = kind_of(task.definition)
-        sources = [(stack.enter_context(open_source(r.path, kind)), r.year) for r in task.rasters]
+        sources = [(stack.enter_context(open_label_raster(r.path, kind)), r.year) for r in task.rasters]
         return sum(_write(dataset, task, shard, sources) for shard in task.shards)
 
 
 def label_patch(
-    definition: Definition, sources: Sequence[tuple[Source, int]], place: Place, classes: Nomenclature
-) -> tuple[Labelled, LabelMap | None]:
+    definition: Definition,
+    sources: Sequence[tuple[LabelRaster, int]],
+    place: PatchToLabel,
+    classes: Nomenclature,
+) -> tuple[PatchLabel, LabelMap | None]:
     """What became of a patch, and its map unless it was left out.
 
     Args:
@@ -80,11 +83,11 @@ def label_patch(
     where = place.epsg, place.west, place.north
     reaching = [(source, year) for source, year in sources if source.covers(*where)]
     if not reaching:
-        return Labelled(place.row, reason="no raster reaches it"), None
+        return PatchLabel(place.row, reason="no raster reaches it"), None
     year = _year(definition, {year for _, year in reaching}, place.acquired)
     if year is None:
         tail = " or before" if definition.year_rule == "before" else ""
-        return Labelled(place.row, reason=f"no raster of {place.acquired.year}{tail} reaches it"), None
+        return PatchLabel(place.row, reason=f"no raster of {place.acquired.year}{tail} reaches it"), None
     used = [source for source, of in reaching if of == year]
     rule = default_rule(used[0]) if definition.rule == AUTO else cast("Rule", definition.rule)
     values = on_patch(used, *where, rule)
@@ -99,7 +102,7 @@ def _year(definition: Definition, years: set[int], acquired: datetime) -> int | 
 
 def _described(
     definition: Definition, classes: Nomenclature, found: tuple[int, int, str], values: LabelMap
-) -> tuple[Labelled, LabelMap | None]:
+) -> tuple[PatchLabel, LabelMap | None]:
     """What the pixels say of a patch."""
     present: tuple[int, ...] = ()
     best = -1
@@ -111,20 +114,20 @@ def _described(
     else:
         fraction = float(np.isfinite(values).mean())
     if fraction and fraction >= definition.least_labelled:
-        return Labelled(*found, fraction, present, best, checksum=checksum_of(values)), values
+        return PatchLabel(*found, fraction, present, best, checksum=checksum_of(values)), values
     wanted = f", {definition.least_labelled:.2%} is wanted" if fraction else ""
-    return Labelled(*found, fraction, present, best, f"{fraction:.2%} of it is labelled{wanted}"), None
+    return PatchLabel(*found, fraction, present, best, f"{fraction:.2%} of it is labelled{wanted}"), None
 
 
-def _write(dataset: Path, task: PairTask, shard: int, sources: Sequence[tuple[Source, int]]) -> int:
+def _write(dataset: Path, task: PairTask, shard: int, sources: Sequence[tuple[LabelRaster, int]]) -> int:
     """Write one shard and then its record; returns how many patches have a map."""
     label, classes = task.definition.label, nomenclature_of(task.definition)
-    done: list[Labelled] = []
+    done: list[PatchLabel] = []
 
     def maps() -> Iterator[tuple[int, LabelMap]]:
         for place in task.shards[shard]:
-            fate, values = label_patch(task.definition, sources, place, classes)
-            done.append(fate)
+            label, values = label_patch(task.definition, sources, place, classes)
+            done.append(label)
             if values is not None:
                 yield place.row - shard * task.shard_rows, values
 

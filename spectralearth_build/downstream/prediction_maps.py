@@ -16,8 +16,8 @@ from matplotlib.figure import Figure
 from matplotlib.image import imsave
 from matplotlib.patches import Patch
 
-from spectralearth_build.downstream.grid import Job
-from spectralearth_build.downstream.grid_config import GridConfig, Task
+from spectralearth_build.downstream.grid import CellJob
+from spectralearth_build.downstream.grid_config import GridConfig, TaskEntry
 from spectralearth_build.downstream.run import CELLS
 from spectralearth_build.evaluate.result import PREDICTIONS
 from spectralearth_build.files import replacing
@@ -59,7 +59,7 @@ class Panel:
 
 
 def panels(
-    config: GridConfig, cells: Sequence[Job], out: Path, classes: dict[str, tuple[LabelClass, ...]]
+    config: GridConfig, cells: Sequence[CellJob], out: Path, classes: dict[str, tuple[LabelClass, ...]]
 ) -> Iterator[Panel]:
     """The panels of all segmentation tasks, from cells with most labels and the first seed.
 
@@ -133,7 +133,7 @@ def save(panel: Panel, path: Path) -> Path:
 
 
 def _maps(
-    task: Task, encoder: str, cells: Sequence[Job], out: Path
+    task: TaskEntry, encoder: str, cells: Sequence[CellJob], out: Path
 ) -> Iterator[tuple[str, dict[str, npt.NDArray[np.generic]]]]:
     """Name and saved maps of the cells to show."""
     mine = [job for job in cells if job.cell.task == task.name and job.cell.encoder == encoder]

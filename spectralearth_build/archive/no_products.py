@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from spectralearth_build.archive.manifest import Listed
 from spectralearth_build.archive.names import ProductName
 from spectralearth_build.archive.presence import require_archive
+from spectralearth_build.archive.tile_list import Listed
 from spectralearth_build.errors import NothingFoundError, PlanChangedError, UsageError, printable
 from spectralearth_build.journal import plan_in_use
 from spectralearth_build.texts import counted

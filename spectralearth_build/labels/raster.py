@@ -48,7 +48,7 @@ _CODES = ("uint8", "int8", "uint16", "int16", "int32")
 """Types of categorical rasters."""
 
 
-class Source:
+class LabelRaster:
     """One open raster of labels. Not for several threads, nor for another process; opening is cheap."""
 
     kind: Kind
@@ -152,7 +152,7 @@ class Source:
             raise UsageError("The raster has no georeference.", path, "Write its transform into the file.")
 
 
-def open_source(path: str | Path, kind: Kind | None = None) -> Source:
+def open_label_raster(path: str | Path, kind: Kind | None = None) -> LabelRaster:
     """Open a raster of labels, a context manager.
 
     Args:
@@ -171,7 +171,7 @@ def open_source(path: str | Path, kind: Kind | None = None) -> Source:
     except RasterioError as error:
         raise _unreadable(text, error) from error
     try:
-        return Source(dataset, text, kind)
+        return LabelRaster(dataset, text, kind)
     except BaseException:
         dataset.close()
         raise

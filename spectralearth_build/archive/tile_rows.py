@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from spectralearth_build.archive.discover import Found
 from spectralearth_build.archive.record import Record, columns_of
-from spectralearth_build.archive.versions import fate
+from spectralearth_build.archive.versions import status_of
 from spectralearth_build.errors import DamagedError, UsageError, printable
 from spectralearth_build.journal import newest, table_folder
 from spectralearth_build.layout import mask_name
@@ -22,7 +22,7 @@ from spectralearth_build.tables import TILES
 UNPLANNED = ("unused", "Not planned yet.", "")
 """Status, reason and error class of a sound product until it is planned."""
 NOTHING_KNOWN: Mapping[Found, Record] = MappingProxyType({})
-FATE = ["status", "reason", "error_class"]
+STATUS_COLUMNS = ["status", "reason", "error_class"]
 """Columns that later stages change for eligible tiles."""
 
 
@@ -48,7 +48,7 @@ def rows_of_tile(
         mask = mask_name(columns["product_id"])
         rows.append(_row(chosen, *UNPLANNED) | columns | {"eligible": True, "mask": mask})
         rows += [
-            row_of_problem(item, known[item]) if item in known else _row(item, *fate(item, chosen))
+            row_of_problem(item, known[item]) if item in known else _row(item, *status_of(item, chosen))
             for item in items[len(records) :]
         ]
     return rows
@@ -76,7 +76,7 @@ def merge(dataset: Path, frame: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
         known = table[table["eligible"].astype(bool)].set_index(["path", "fingerprint"])
         keys = pd.MultiIndex.from_frame(frame[["path", "fingerprint"]])
         kept = frame["eligible"].to_numpy() & keys.isin(known.index)
-        merged.loc[kept, FATE] = known.loc[keys[kept], FATE].to_numpy()
+        merged.loc[kept, STATUS_COLUMNS] = known.loc[keys[kept], STATUS_COLUMNS].to_numpy()
     if not before or not _plain(merged).equals(_plain(before[0])):
         TILES.write(merged, table_folder(dataset))
     return merged

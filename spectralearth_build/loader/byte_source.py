@@ -22,7 +22,7 @@ OPEN_FILES = 256
 """Files kept open by one source; the one not read for longest is closed first."""
 
 
-class Source(Protocol):
+class ByteSource(Protocol):
     """Bytes by name. All methods raise `FileNotFoundError` where there is nothing of that name."""
 
     remote: bool
@@ -45,7 +45,7 @@ class Source(Protocol):
         """The full path or URL, for messages."""
 
 
-def source_of(place: str | Path) -> Source:
+def source_of(place: str | Path) -> ByteSource:
     """The source for a folder, or for a URL: s3://, gs://, az:// or file://.
 
     Raises:
@@ -85,7 +85,7 @@ class FileSource:
         self._buffers = threading.local()
 
     def fetch(self, name: str, start: int, length: int) -> memoryview:
-        """See `Source.fetch`."""
+        """See `ByteSource.fetch`."""
         file, into = self._opened(name), self._buffer(length)
         done = 0
         while done < length:
@@ -98,17 +98,17 @@ class FileSource:
         return into
 
     def tail(self, name: str, length: int) -> tuple[memoryview, int]:
-        """See `Source.tail`."""
+        """See `ByteSource.tail`."""
         size = os.fstat(self._opened(name).descriptor).st_size
         begin = max(0, size - length)
         return memoryview(bytes(self.fetch(name, begin, size - begin))), size
 
     def whole(self, name: str) -> bytes:
-        """See `Source.whole`."""
+        """See `ByteSource.whole`."""
         return (self.folder / name).read_bytes()
 
     def where(self, name: str) -> str:
-        """See `Source.where`."""
+        """See `ByteSource.where`."""
         return str(self.folder / name)
 
     def _opened(self, name: str) -> _File:
@@ -157,7 +157,7 @@ class ObjectSource:
         self.client = Client(remote)
 
     def fetch(self, name: str, start: int, length: int) -> memoryview:
-        """See `Source.fetch`; the bytes are obstore's own, not copied."""
+        """See `ByteSource.fetch`; the bytes are obstore's own, not copied."""
         import obstore
 
         from spectralearth_build.storage.retry import insist
@@ -170,7 +170,7 @@ class ObjectSource:
         return found
 
     def tail(self, name: str, length: int) -> tuple[memoryview, int]:
-        """See `Source.tail`."""
+        """See `ByteSource.tail`."""
         _refuse_fork(self.place)
         meta = self.client.head(name)
         if meta is None:
@@ -179,12 +179,12 @@ class ObjectSource:
         return self.fetch(name, meta.size - count, count), meta.size
 
     def whole(self, name: str) -> bytes:
-        """See `Source.whole`."""
+        """See `ByteSource.whole`."""
         _refuse_fork(self.place)
         return self.client.read(name)
 
     def where(self, name: str) -> str:
-        """See `Source.where`."""
+        """See `ByteSource.where`."""
         return str(self.place / name)
 
 

@@ -21,7 +21,7 @@ Flags = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
-class Cover:
+class Coverage:
     """How often, and by which of ``regions``, every pixel is covered."""
 
     segments: Runs
@@ -35,17 +35,17 @@ class Cover:
     choose: Callable[[Flags], Flags] | None = None
     """If given, which of the regions over a point count: bool [point, region] to the same."""
 
-    def where(self, wanted: npt.NDArray[np.bool_]) -> Cover:
+    def where(self, wanted: npt.NDArray[np.bool_]) -> Coverage:
         """Only the wanted segments (a mask over segments)."""
         return replace(self, segments=self.segments[wanted], depth=self.depth[wanted], key=self.key[wanted])
 
-    def choosing(self, choose: Callable[[Flags], Flags]) -> Cover:
+    def choosing(self, choose: Callable[[Flags], Flags]) -> Coverage:
         """The same plane where only some of the regions over a point count; ``depth`` is then their number."""
         _, first, which = np.unique(self.key, return_index=True, return_inverse=True)
         depth = choose(self.members(self.segments[first, :2])).sum(axis=1).astype(np.int32)
         return replace(self, depth=depth[which], choose=choose)
 
-    def without(self, blocked: Region) -> Cover:
+    def without(self, blocked: Region) -> Coverage:
         """The cover outside ``blocked``."""
         segments, parent = outside(self.segments, blocked.runs)
         return replace(self, segments=segments, depth=self.depth[parent], key=self.key[parent])
@@ -65,10 +65,10 @@ class Cover:
         return members if self.choose is None else self.choose(members)
 
 
-def cover(regions: Sequence[Region], names: Sequence[str]) -> Cover:
+def cover(regions: Sequence[Region], names: Sequence[str]) -> Coverage:
     """Add up regions; the names give the keys, so that the result does not depend on their order."""
     segments, depth, key = swept(regions, np.array([key_of(name) for name in names], np.uint64))
-    return Cover(segments, depth, key, tuple(regions))
+    return Coverage(segments, depth, key, tuple(regions))
 
 
 def key_of(name: str) -> int:
@@ -88,7 +88,7 @@ class Face:
     """Where they are."""
 
 
-def faces(covered: Cover) -> list[Face]:
+def faces(covered: Coverage) -> list[Face]:
     """The distinct sets of a cover, largest sets first, then by area, then by members."""
     if len(covered.segments) == 0:
         return []
