@@ -37,7 +37,7 @@ def test_the_template_names_and_describes_every_field():
     assert all(f"# {name} =" in settings.template(Config(), "build") for _, name in left_out)
     for _, _, field in FIELDS:
         assert field.description
-        assert field.description.rstrip(".") in settings.template(Config(), "build")
+        assert " ".join(field.description.split()).rstrip(".") in settings.template(Config(), "build")
 
 
 def test_a_file_and_then_overrides(tmp_path):

@@ -63,7 +63,7 @@ def find_products(
     found = [
         item
         for folder, folders, files in _walk(root, skipped)
-        for item in _look(root, folder, folders, files, listings, skipped)
+        for item in _look(root, folder, folders=folders, everything=files, listings=listings, skipped=skipped)
     ]
     return sorted(found, key=lambda item: item.path)
 

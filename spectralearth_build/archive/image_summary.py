@@ -53,10 +53,10 @@ def inspect_image(
     seen = holes.ImageEvidence(
         lit,
         np.zeros((len(index), 2), np.int64),
-        np.zeros(len(index), np.bool_),
-        np.zeros(shape, np.bool_),
-        np.zeros(shape, np.bool_),
-        width,
+        data=np.zeros(len(index), np.bool_),
+        zero=np.zeros(shape, np.bool_),
+        bright=np.zeros(shape, np.bool_),
+        width=width,
     )
     sums = np.zeros((len(index), 2), np.int64)
     for part in chunks(dataset, len(index)):

@@ -72,11 +72,11 @@ def parse_name(text: str) -> ProductName | None:
             return ProductName(
                 match["level"].upper(),
                 datatake_of(match["datatake"]),
-                _time(match["started"]),
-                int(match["tile"]),
-                f"V{match['version']}",
-                _time(match["processed"]),
-                match[0].upper(),
+                started=_time(match["started"]),
+                tile=int(match["tile"]),
+                version=f"V{match['version']}",
+                processed=_time(match["processed"]),
+                product_id=match[0].upper(),
             )
         except ValueError:  # digits that are no date
             continue

@@ -24,7 +24,7 @@ from spectralearth_build.archive.group import group_files
 from spectralearth_build.errors import OutOfSpaceError, ProductError, StorageError, UnreadableFileError
 from spectralearth_build.progress import say
 from spectralearth_build.storage import attach
-from spectralearth_build.storage.url import Remote
+from spectralearth_build.storage.attach import Attachment
 
 if TYPE_CHECKING:
     from spectralearth_build.storage.client import Client, Meta
@@ -38,11 +38,8 @@ INSIDE = "!"
 
 
 @dataclass(frozen=True)
-class StandIn:
-    """The two, attached to each other; see `attach.Attachment`. Archives are never written to."""
-
-    folder: Path
-    remote: Remote
+class StandIn(Attachment):
+    """An archive: products are fetched when they are opened, and nothing is ever written."""
 
     @property
     def client(self) -> Client:
@@ -55,12 +52,6 @@ class StandIn:
         """Make the folder, if need be; nothing else is needed to open products."""
         self.folder.mkdir(parents=True, exist_ok=True)
 
-    def release(self) -> None:
-        """Nothing is kept."""
-
-    def catch_up(self) -> None:
-        """Nobody writes to it."""
-
     def written(self, path: Path) -> None:
         """Never happens."""
         raise PermissionError(f"Archives are not written to: {path}")
@@ -69,8 +60,33 @@ class StandIn:
         """Never happens."""
         raise PermissionError(f"Archives are not written to: {path}")
 
-    def present(self, path: Path) -> None:
-        """Products are fetched by `fetched`."""
+    @contextmanager
+    def product(self, path: str, scratch: Path | None, layers: Collection[str]) -> Iterator[Path]:
+        """Fetch a product; see `fetched`."""
+        if scratch is not None:
+            scratch.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(prefix="fetched-", dir=scratch) as name:
+            folder = Path(name)
+            try:
+                _fetch(self.client, path.split(INSIDE), folder, layers)
+                yield folder
+            except ProductError as error:
+                here, there = str(folder), str(self.folder)
+                where = error.path and error.path.replace(here, there)
+                raise type(error)(error.what.replace(here, there), where, error.remedy) from error
+
+    @contextmanager
+    def archive(self, path: Path) -> Iterator[Path]:
+        """A zip has its table of contents here; a tar is fetched."""
+        if is_zip(path.name):
+            yield path
+            return
+        meta = self.client.head(path.relative_to(self.folder).as_posix())
+        with TemporaryDirectory(prefix="listing-", dir=self.folder.parent) as name:
+            copy = Path(name) / path.name
+            if meta is not None:
+                _download(self.client, meta, copy)
+            yield copy
 
     def refresh(self) -> None:
         """Make the folder say what the store has now."""
@@ -125,33 +141,20 @@ def fetched(root: Path, path: str, scratch: Path | None, layers: Collection[str]
         UnreadableFileError: the product changed while it was fetched.
         StorageError: the store refuses or does not answer.
     """
-    source = attach.at(root)
-    if not isinstance(source, StandIn):
+    attachment = attach.at(root)
+    if attachment is None:
         yield root
         return
-    if scratch is not None:
-        scratch.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix="fetched-", dir=scratch) as name:
-        folder = Path(name)
-        try:
-            _fetch(source.client, path.split(INSIDE), folder, layers)
-            yield folder
-        except ProductError as error:
-            here, there = str(folder), str(root)
-            where = error.path and error.path.replace(here, there)
-            raise type(error)(error.what.replace(here, there), where, error.remedy) from error
+    with attachment.product(path, scratch, layers) as folder:
+        yield folder
 
 
 def list_members(place: Path) -> Listing:
     """What an archive holds; see `container.list_members`. A tar on an object store is fetched for this."""
-    source = attach.at(place)
-    if not isinstance(source, StandIn) or is_zip(place.name):
+    attachment = attach.at(place)
+    if attachment is None:
         return container.list_members(place)
-    meta = source.client.head(place.relative_to(source.folder).as_posix())
-    with TemporaryDirectory(prefix="listing-", dir=source.folder.parent) as name:
-        copy = Path(name) / place.name
-        if meta is not None:
-            _download(source.client, meta, copy)
+    with attachment.archive(place) as copy:
         listing = container.list_members(copy)
     problem = listing.problem
     if problem is not None:
@@ -171,7 +174,9 @@ def _fetch(client: Client, parts: Sequence[str], folder: Path, layers: Collectio
         folders, objects = client.children(parent)
         if folders or objects:
             (folder / parent).mkdir(parents=True, exist_ok=True)
-            _fetch_product(client, {o.name: o for o in objects}, parent, folder, whole, layers)
+            _fetch_product(
+                client, {o.name: o for o in objects}, parent=parent, folder=folder, whole=whole, layers=layers
+            )
             return
 
 

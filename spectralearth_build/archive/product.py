@@ -114,7 +114,9 @@ def open_product(
                 scratch.mkdir(parents=True, exist_ok=True)
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="product-", dir=scratch)))
             stack.enter_context(_named_as_known(folder, path))
-            yield _unpacked(path, place, members, folder, layers, unpack_cache)
+            yield _unpacked(
+                path, place, members=members, folder=folder, layers=layers, unpack_cache=unpack_cache
+            )
         else:
             with _openable(_in_folder(root, path, place), scratch) as product:
                 yield product

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections import Counter
 from collections.abc import Collection, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,18 @@ from spectralearth_build.waive import tiles_of
 
 LEVEL = "L2A"
 Bad = dict[Found, Record]
+
+
+@dataclass(frozen=True)
+class _ScanRun:
+    """What all steps of a scan share."""
+
+    archive: Path
+    """Folder of the products."""
+    dataset: Path
+    """The dataset."""
+    settings: ScanConfig
+    executor: Executor
 
 
 def scan(
@@ -84,7 +96,8 @@ def scan(
         if skipped:
             say(f"scan: {told(skipped)}")
         with watched(executor, archive, dataset, _paths(there)) as watching:
-            found, bad = _named(archive, home, there, watching)
+            run = _ScanRun(archive, home, config.scan, watching)
+            found, bad = _named(run, there)
             if listed is not None:
                 names = [item.name for item in (*found, *bad) if item.name]
                 found, bad = _only(listed, found, bad)
@@ -93,7 +106,7 @@ def scan(
             tiles = {item.name.tile_id for item in (*found, *bad) if item.name}
             refuse_gone(needed, tiles, archive, listed is not None)
             rows = [row_of_problem(item, record) for item, record in bad.items()]
-            rows += _read(archive, home, candidates(found, pins), config.scan, watching)
+            rows += _read(run, candidates(found, pins))
     finally:
         shutil.rmtree(home / SCRATCH, ignore_errors=True)
     tiles = TILES.frame(sorted(rows, key=_row_order))
@@ -129,21 +142,21 @@ def _paths(found: list[Found]) -> list[str]:
     return [item.path for item in found if item.problem is None]
 
 
-def _named(archive: Path, dataset: Path, found: list[Found], executor: Executor) -> tuple[list[Found], Bad]:
+def _named(run: _ScanRun, found: list[Found]) -> tuple[list[Found], Bad]:
     """Products that have a name and may be read, and the others with what is wrong with them."""
     nameless = {item.path: item for item in found if item.name is None and item.problem is None}
     good = [item for item in found if item.name is not None and item.problem is None]
-    bad = {item: Record.of_error(item.problem, archive) for item in found if item.problem is not None}
-    tasks = {path: (archive, dataset, item) for path, item in nameless.items()}
-    for path, outcome in executor.run("identify", identify_product, tasks):
+    bad = {item: Record.of_error(item.problem, run.archive) for item in found if item.problem is not None}
+    tasks = {path: (run.archive, run.dataset, item) for path, item in nameless.items()}
+    for path, outcome in run.executor.run("identify", identify_product, tasks):
         if isinstance(outcome, Failure):
-            bad[nameless[path]] = Record.of_failure(outcome, archive)
+            bad[nameless[path]] = Record.of_failure(outcome, run.archive)
         else:
             good.append(replace(nameless[path], name=outcome))
     for item in good:
         if item.name is not None and item.name.level != LEVEL:
             error = WrongLevelError(f"This is an {item.name.level} product.", item.path)
-            bad[item] = Record.of_error(error, archive)
+            bad[item] = Record.of_error(error, run.archive)
     return [item for item in good if item not in bad], bad
 
 
@@ -172,9 +185,7 @@ def _say_unknown(accept: tuple[str, ...], found: list[Found]) -> None:
         say(f"scan: scan.accept names tiles that are not in the archive: {', '.join(unknown)}")
 
 
-def _read(
-    archive: Path, dataset: Path, tiles: Mapping[str, list[Found]], settings: ScanConfig, executor: Executor
-) -> list[dict[str, Any]]:
+def _read(run: _ScanRun, tiles: Mapping[str, list[Found]]) -> list[dict[str, Any]]:
     """Of each tile, read products in order of preference until one is sound."""
     records: dict[str, list[Record]] = {tile: [] for tile in tiles}
     for turn in range(max(map(len, tiles.values()), default=0)):
@@ -183,55 +194,45 @@ def _read(
             for tile, items in tiles.items()
             if turn < len(items) and not any(record.sound for record in records[tile])
         }
-        for tile, record in _read_all(archive, dataset, waiting, settings, executor, turn).items():
+        for tile, record in _read_all(run, waiting, turn).items():
             records[tile].append(record)
     return [
         row
         for tile, items in tiles.items()
-        for row in rows_of_tile(
-            items, records[tile], _of_other_quantity(archive, dataset, items[len(records[tile]) :], settings)
-        )
+        for row in rows_of_tile(items, records[tile], _of_other_quantity(run, items[len(records[tile]) :]))
     ]
 
 
-def _of_other_quantity(
-    archive: Path, dataset: Path, items: list[Found], settings: ScanConfig
-) -> dict[Found, Record]:
+def _of_other_quantity(run: _ScanRun, items: list[Found]) -> dict[Found, Record]:
     """The products that an earlier scan has read, whatever it asked for, and that hold another quantity."""
     known: dict[Found, Record] = {}
+    settings = run.settings
     opposite = settings.model_copy(update={"correction": OPPOSITE[settings.correction]})
     for item in items:
-        refused = load_record(dataset, item, stamp_of(item, settings))
-        taken = load_record(dataset, item, stamp_of(item, opposite))
+        refused = load_record(run.dataset, item, stamp_of(item, settings))
+        taken = load_record(run.dataset, item, stamp_of(item, opposite))
         if refused is not None and refused.error_class == OtherCorrectionError.__name__:
             known[item] = refused
         elif taken is not None and taken.sound:
             try:
                 check_correction(taken.row["correction"], settings.correction, item.path)
             except OtherCorrectionError as error:
-                known[item] = Record.of_error(error, archive)
+                known[item] = Record.of_error(error, run.archive)
     return known
 
 
-def _read_all(
-    archive: Path,
-    dataset: Path,
-    waiting: Mapping[str, Found],
-    settings: ScanConfig,
-    executor: Executor,
-    turn: int,
-) -> dict[str, Record]:
+def _read_all(run: _ScanRun, waiting: Mapping[str, Found], turn: int) -> dict[str, Record]:
     """Records of one product per tile, read now or before."""
-    stamps = {tile: stamp_of(item, settings) for tile, item in waiting.items()}
+    stamps = {tile: stamp_of(item, run.settings) for tile, item in waiting.items()}
     again = f" again {turn}" if turn else ""  # keys of tasks must differ from those of the turn before
-    known = {tile: load_record(dataset, item, stamps[tile]) for tile, item in waiting.items()}
+    known = {tile: load_record(run.dataset, item, stamps[tile]) for tile, item in waiting.items()}
     unread = {f"{tile}{again}": tile for tile, record in known.items() if record is None or not record.final}
-    tasks = {key: (archive, dataset, waiting[tile], settings) for key, tile in unread.items()}
-    for key, outcome in track(executor.run("scan", scan_product, tasks), "scan", len(tasks)):
+    tasks = {key: (run.archive, run.dataset, waiting[tile], run.settings) for key, tile in unread.items()}
+    for key, outcome in track(run.executor.run("scan", scan_product, tasks), "scan", len(tasks)):
         if isinstance(outcome, Failure):
             tile = unread[key]
-            save_record(dataset, waiting[tile], stamps[tile], Record.of_failure(outcome, archive))
-    return {tile: _written(dataset, item, stamps[tile]) for tile, item in waiting.items()}
+            save_record(run.dataset, waiting[tile], stamps[tile], Record.of_failure(outcome, run.archive))
+    return {tile: _written(run.dataset, item, stamps[tile]) for tile, item in waiting.items()}
 
 
 def _written(dataset: Path, item: Found, stamp: str) -> Record:

@@ -19,8 +19,8 @@ from spectralearth_build.journal import newest, table_folder
 from spectralearth_build.layout import mask_name
 from spectralearth_build.tables import TILES
 
-UNPLANNED = ("unused", "Not planned yet.", "")
-"""Status, reason and error class of a sound product until it is planned."""
+UNPLANNED = {"status": "unused", "reason": "Not planned yet."}
+"""What is said of a sound product until it is planned."""
 NOTHING_KNOWN: Mapping[Found, Record] = MappingProxyType({})
 STATUS_COLUMNS = ["status", "reason", "error_class"]
 """Columns that later stages change for eligible tiles."""
@@ -41,12 +41,14 @@ def rows_of_tile(
         records: what reading the first of them gave; only the last of these can be sound.
         known: what reading others gave in an earlier scan, where they hold another quantity.
     """
-    rows = [row_of_problem(*pair) for pair in zip(items, records, strict=False) if not pair[1].sound]
+    rows = [
+        row_of_problem(item, record) for item, record in zip(items, records, strict=False) if not record.sound
+    ]
     if len(rows) < len(records):
         chosen = items[len(rows)]
         columns = columns_of(records[-1])
         mask = mask_name(columns["product_id"])
-        rows.append(_row(chosen, *UNPLANNED) | columns | {"eligible": True, "mask": mask})
+        rows.append(_row(chosen, **UNPLANNED) | columns | {"eligible": True, "mask": mask})
         rows += [
             row_of_problem(item, known[item]) if item in known else _row(item, *status_of(item, chosen))
             for item in items[len(records) :]

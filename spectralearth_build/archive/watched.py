@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from spectralearth_build.archive.presence import PresenceCheck, away, file_system_of, noted, presence_check
-from spectralearth_build.cluster.task import Executor, Failure, Look
+from spectralearth_build.cluster.task import Executor, Failure, Look, WrappedExecutor
 from spectralearth_build.errors import ArchiveError, MediumError, TimeLimitError
 from spectralearth_build.storage import attach
 
@@ -71,27 +71,11 @@ def sharing(executor: Executor, dataset: Path, files: Iterable[Path] = ()) -> It
 
 
 @dataclass(frozen=True)
-class Watched:
+class Watched(WrappedExecutor):
     """See `watched` and `Executor`."""
 
-    inner: Executor
     archive: Path
     look: PresenceCheck
-
-    @property
-    def workers(self) -> int:
-        """How many tasks run at a time."""
-        return self.inner.workers
-
-    @property
-    def memory_limit(self) -> int | None:
-        """Bytes that each of them may use; None: not limited."""
-        return self.inner.memory_limit
-
-    @property
-    def elsewhere(self) -> bool:
-        """Whether they may run on other machines."""
-        return self.inner.elsewhere
 
     def seeing(self, look: Look) -> Watched:
         """See `Executor.seeing`."""

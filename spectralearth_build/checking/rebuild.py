@@ -15,7 +15,7 @@ from spectralearth_build.archive.tile_list import Listed, write_tile_list
 from spectralearth_build.archive.watched import watched
 from spectralearth_build.cluster import Executor, Failure
 from spectralearth_build.config import Config
-from spectralearth_build.cutting.cut import cut_tile
+from spectralearth_build.cutting.cut_tile import cut_tile
 from spectralearth_build.cutting.task import Tasks
 from spectralearth_build.errors import NothingFoundError
 from spectralearth_build.files import make_folder
@@ -78,7 +78,7 @@ def cut_again(
     sources = [source for tile in shards for source in tasks[tile][2].sources.values()]
     lost = {source.tile_id for source in sources if not (folder / source.mask).is_file()}
     if lost:
-        _mask_again(archive, folder, planned, lost, config, executor)
+        _mask_again(archive, folder, planned=planned, tiles=lost, config=config, executor=executor)
     everything = planned.eligible["path"]  # of few products all may be gone, and the archive be there
     with watched(executor, archive, folder, everything) as watching:
         tasks = replace(tasks, presence=watching.look)

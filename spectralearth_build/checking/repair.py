@@ -17,7 +17,7 @@ from spectralearth_build.archive.presence import require_archive
 from spectralearth_build.checking.damage import NOT_CHECKED, Damage
 from spectralearth_build.checking.rebuild import cut_again, planned_again, workshop
 from spectralearth_build.checking.verify import verify, without_manifest
-from spectralearth_build.cluster import Executor
+from spectralearth_build.cluster import Executor, Failure
 from spectralearth_build.config import Config
 from spectralearth_build.errors import ConfigError, PlanChangedError, UsageError
 from spectralearth_build.files import make_folder, move, remove, write_bytes
@@ -86,7 +86,15 @@ def repair(
     refuse_half_grown(dataset)
     manifest = _manifest(dataset)
     result = Repair(_found(dataset, manifest, executor))
-    job = _Job(archive, dataset, workshop(dataset), config, executor, manifest, result)
+    job = _Job(
+        archive,
+        dataset,
+        folder=workshop(dataset),
+        config=config,
+        executor=executor,
+        manifest=manifest,
+        result=result,
+    )
     try:
         planned = job.plan()
         if planned is not None:
@@ -176,8 +184,16 @@ class _Job:
             for tile, shards in planned.shards_by_tile.items()
             if (wanted := [shard for shard in shards if shard in hit])
         }
-        again = self.archive, self.folder, planned, todo, self.config, self.executor
-        failures = cut_again(*again) if todo else []
+        failures: list[Failure] = []
+        if todo:
+            failures = cut_again(
+                self.archive,
+                self.folder,
+                planned=planned,
+                shards=todo,
+                config=self.config,
+                executor=self.executor,
+            )
         self.result.refused += [f"{failure.key}: {failure.message}" for failure in failures]
         failed = {failure.key for failure in failures}
         for shard in (shard for tile, shards in todo.items() if tile not in failed for shard in shards):

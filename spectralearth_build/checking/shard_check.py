@@ -45,7 +45,7 @@ def check_shard(
     name = shard_name(commit.shard)
     everything = tuple(patches.values())
     try:
-        return _check(dataset, name, commit, codec, rows, retired, patches)
+        return _check(dataset, name, commit=commit, codec=codec, rows=rows, retired=retired, patches=patches)
     except (DamagedError, OSError) as error:
         whole = finding("ShardDamaged", name, error, patches=everything)
         return ShardReport((whole,), statistics.BandStatistics())

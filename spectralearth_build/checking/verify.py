@@ -56,7 +56,7 @@ from spectralearth_build.layout import (
 from spectralearth_build.progress import track
 from spectralearth_build.publishing.coordinates import coordinates_of
 from spectralearth_build.publishing.publish import statistics_document
-from spectralearth_build.store import schema, statistics
+from spectralearth_build.store import statistics
 from spectralearth_build.store.commit import Commit, decode
 from spectralearth_build.store.index import boxes, contents, opened_index
 from spectralearth_build.store.labels import MEND, StoredLabel, read_labels
@@ -128,19 +128,21 @@ def _verified(dataset: Path, archive: Path | None, executor: Executor | None) ->
         return sorted([*found, finding("TableWrong", PATCHES.file, error, bool(changed & _OF_PLAN))])
     found += [*wrong, *balance]
 
-    def check(kind: str, path: str, *arguments: Any, by: Callable[..., Iterable[Damage]]) -> list[Damage]:  # noqa: ANN401
-        return list(examined(kind, path, partial(by, *arguments), path in changed))
+    def check(kind: str, path: str, by: Callable[[], Iterable[Damage]]) -> list[Damage]:
+        return list(examined(kind, path, by, path in changed))
 
-    found += check("SplitsWrong", SPLITS.file, dataset, planned.patches, by=check_splits)
+    found += check("SplitsWrong", SPLITS.file, partial(check_splits, dataset, planned.patches))
     with sharing(runner, dataset) as sharers:
         found += _shards(dataset, planned, commits, files, sharers)
-        of_labels = dataset, planned, labels, files, changed, sharers
-        found += check("LabelsWrong", LABELS.file, *of_labels, by=check_labels)
+        checking_labels = partial(
+            check_labels, dataset, planned, labels=labels, files=files, changed=changed, runner=sharers
+        )
+        found += check("LabelsWrong", LABELS.file, checking_labels)
     if not changed & set(INDEX):
-        found += check("IndexWrong", INDEX[0], dataset, planned, by=_index)
+        found += check("IndexWrong", INDEX[0], partial(_index, dataset, planned))
     if wrong:
         return sorted(found)  # what follows is computed from the tables
-    found += check("StoreWrong", ROOT, dataset, planned, by=_store)
+    found += check("StoreWrong", ROOT, partial(_store, dataset, planned))
     if archive is not None:
         found += _compare(dataset, archive.absolute(), planned, _shards_by_tile(planned, commits), runner)
     return sorted(found)
@@ -271,11 +273,14 @@ def _shards(
     """Check every shard, and the published statistics against what was read."""
     whole = statistics.BandStatistics()
     complete = True
-    how = planned.codec, planned.shard_rows
     names = dict(zip(planned.patches["store_row"].tolist(), planned.patches["patch_id"], strict=True))
     tasks = {
         f"shard-{c.shard}": (
-            *(dataset, c, *how, planned.retired_rows.intersection(c.rows)),
+            dataset,
+            c,
+            planned.codec,
+            planned.shard_rows,
+            planned.retired_rows.intersection(c.rows),
             {row: names[row] for row in c.rows if row in names},
         )
         for c in commits
@@ -311,7 +316,7 @@ def _index(dataset: Path, planned: Planned) -> Iterator[Damage]:
 def _store(dataset: Path, planned: Planned) -> Iterator[Damage]:
     """Metadata and coordinates of the store, as zarr reads them, against plan and tables."""
     coordinates = coordinates_of(planned, planned.patches)
-    reflectance = schema.reflectance_document(*planned.layout)
+    reflectance = planned.reflectance
     root = zarr.open_group(dataset / STORE, mode="r", use_consolidated=True)
     for name, expected in coordinates.items():
         values = np.asarray(root[name][...])  # type: ignore[index]

@@ -97,13 +97,14 @@ def optimum(
         say(planes.line(gap))
 
 
+Dataset = Annotated[
+    Path | None,
+    typer.Option(help="Finished dataset to read. Default: build one from synthetic tiles.", file_okay=False),
+]
+
+
 def load(
-    dataset: Annotated[
-        Path | None,
-        typer.Option(
-            help="Finished dataset to read. Default: build one from synthetic tiles.", file_okay=False
-        ),
-    ] = None,
+    dataset: Dataset = None,
     tiles: Annotated[int, typer.Option(min=1, help="Number of full-size synthetic tiles.")] = 4,
     seed: Annotated[
         int, typer.Option(min=0, help="Random seed. The same seed gives the same tiles and orders.")

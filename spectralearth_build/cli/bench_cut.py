@@ -7,15 +7,17 @@ from typing import Annotated
 
 import typer
 
+Edge = Annotated[
+    int,
+    typer.Option(
+        min=0,
+        help="Edge of the synthetic tile in pixels. Real tiles have about 1240. 0: use only --image.",
+    ),
+]
+
 
 def cut(
-    edge: Annotated[
-        int,
-        typer.Option(
-            min=0,
-            help="Edge of the synthetic tile in pixels. Real tiles have about 1240. 0: use only --image.",
-        ),
-    ] = 1240,
+    edge: Edge = 1240,
     image: Annotated[
         list[Path] | None,
         typer.Option(

@@ -9,27 +9,33 @@ import typer
 
 from spectralearth_build.cli.torch import need_torch
 
+Dataset = Annotated[
+    Path | None,
+    typer.Option(
+        help="Also train from this dataset, to measure the time spent waiting for input.", file_okay=False
+    ),
+]
+
+
+Cases = Annotated[
+    str,
+    typer.Option(help="Objectives and encoders, such as 'moco vit_s/4,mae vit_l/4'. Default: a set of six."),
+]
+
+
+Steps = Annotated[
+    int,
+    typer.Option(
+        min=0, help="Number of measured steps, after two warm-up steps; 0: 20 on a GPU, 3 on a CPU."
+    ),
+]
+
 
 def pretrain(
-    dataset: Annotated[
-        Path | None,
-        typer.Option(
-            help="Also train from this dataset, to measure the time spent waiting for input.", file_okay=False
-        ),
-    ] = None,
-    cases: Annotated[
-        str,
-        typer.Option(
-            help="Objectives and encoders, such as 'moco vit_s/4,mae vit_l/4'. Default: a set of six."
-        ),
-    ] = "",
+    dataset: Dataset = None,
+    cases: Cases = "",
     batch: Annotated[int, typer.Option(min=0, help="Batch size; 0: 64 on a GPU, 2 on a CPU.")] = 0,
-    steps: Annotated[
-        int,
-        typer.Option(
-            min=0, help="Number of measured steps, after two warm-up steps; 0: 20 on a GPU, 3 on a CPU."
-        ),
-    ] = 0,
+    steps: Steps = 0,
     device: Annotated[
         str, typer.Option(help="Device, such as cuda or cpu. Default: cuda if available.")
     ] = "",

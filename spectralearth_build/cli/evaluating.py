@@ -17,42 +17,59 @@ if TYPE_CHECKING:
 REMEDY = "See `spectralearth-build evaluate --help`."
 
 
+Encoder = Annotated[
+    Path | None,
+    typer.Option(help="encoder.safetensors of a run. Default: random weights.", exists=True, dir_okay=False),
+]
+Head = Annotated[
+    str,
+    typer.Option(
+        help="For patches: linear, knn or ridge. For segmentation: conv, fcn, unet, deeplab, upconv or ridge."
+    ),
+]
+Seed = Annotated[
+    int,
+    typer.Option(min=0, help="Random seed of the weights, the choice of labels and the order of samples."),
+]
+Cache = Annotated[
+    Path | None,
+    typer.Option(help="Folder in which to cache the features of frozen encoders.", file_okay=False),
+]
+SingleSettings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Override one setting, such as dense, stem, boundary or encoder.name. See docs/evaluation.md.",
+    ),
+]
+
+
+Dataset = Annotated[
+    str, typer.Argument(metavar="DATASET", help="Folder or URL of a dataset that has labels and splits.")
+]
+
+
+Protocol = Annotated[str, typer.Option(help="What to train: frozen, adapter, finetune or scratch.")]
+
+
+Classes = Annotated[str, typer.Option(help="Class table, such as corine19. Default: that of the labels.")]
+
+
 def evaluate(
-    dataset: Annotated[
-        str, typer.Argument(metavar="DATASET", help="Folder or URL of a dataset that has labels and splits.")
-    ],
+    dataset: Dataset,
     labels: Annotated[str, typer.Option(help="Name of the labels, as given to `pair`.")],
     task: Annotated[str, typer.Option(help="Task: multilabel, segmentation or single.")],
-    encoder: Annotated[
-        Path | None,
-        typer.Option(
-            help="encoder.safetensors of a run. Default: random weights.", exists=True, dir_okay=False
-        ),
-    ] = None,
-    protocol: Annotated[
-        str, typer.Option(help="What to train: frozen, adapter, finetune or scratch.")
-    ] = "frozen",
-    head: Annotated[
-        str,
-        typer.Option(
-            help="For patches: linear, knn or ridge. For segmentation: conv, fcn, unet, deeplab, upconv or "
-            "ridge."
-        ),
-    ] = "",
-    classes: Annotated[
-        str, typer.Option(help="Class table, such as corine19. Default: that of the labels.")
-    ] = "",
+    encoder: Encoder = None,
+    protocol: Protocol = "frozen",
+    head: Head = "",
+    classes: Classes = "",
     fraction: Annotated[float, typer.Option(help="Share of the training labels to use, 0-1.")] = 1.0,
     epochs: Annotated[int | None, typer.Option(help="Number of epochs. Default: 100.")] = None,
     batch: Annotated[int | None, typer.Option(help="Batch size. Default: 64.")] = None,
     rate: Annotated[float | None, typer.Option(help="Initial learning rate. Default: 1e-3.")] = None,
     size: Annotated[int | None, typer.Option(help="Edge of the images in pixels. Default: 128.")] = None,
-    seed: Annotated[
-        int,
-        typer.Option(
-            min=0, help="Random seed of the weights, the choice of labels and the order of samples."
-        ),
-    ] = 0,
+    seed: Seed = 0,
     seeds: Annotated[int, typer.Option(min=1, help="Number of runs, with consecutive seeds.")] = 1,
     device: Annotated[
         str, typer.Option(help="Device, such as cuda or cpu. Default: the GPU if there is one.")
@@ -60,19 +77,8 @@ def evaluate(
     output: Annotated[Path, typer.Option(help="Folder for the results.", file_okay=False)] = Path(
         "evaluation"
     ),
-    cache: Annotated[
-        Path | None,
-        typer.Option(help="Folder in which to cache the features of frozen encoders.", file_okay=False),
-    ] = None,
-    setting: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="KEY=VALUE",
-            help="Override one setting, such as dense, stem, boundary or encoder.name. See "
-            "docs/evaluation.md.",
-        ),
-    ] = None,
+    cache: Cache = None,
+    setting: SingleSettings = None,
 ) -> None:
     """Score an encoder on labels: train a head, choose the epoch on val, report micro and macro scores on test.
 

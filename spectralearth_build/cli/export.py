@@ -93,7 +93,9 @@ def export(
     from spectralearth_build.export.format import Options
     from spectralearth_build.export.selection import Filters
 
-    filters = Filters(bbox, start or None, end or None, min_dates, max_cloud, split or None)
+    filters = Filters(
+        bbox, start or None, end=end or None, min_dates=min_dates, max_cloud=max_cloud, split=split or None
+    )
     options = Options(bands, per_file, "" if compress is None else compress.value)
     _check(to, codec, filters, options)
     if to is None:
@@ -101,7 +103,14 @@ def export(
     else:
         from spectralearth_build.export import driver
 
-        driver.export(dataset, target, to.value, filters, options, settings.load().run.workers)
+        driver.export(
+            dataset,
+            target,
+            to=to.value,
+            filters=filters,
+            options=options,
+            workers=settings.load().run.workers,
+        )
 
 
 def _check(to: To | None, codec: str, filters: Filters, options: Options) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -96,21 +97,24 @@ def pair(
             return _drop(folder, drop)
     from spectralearth_build.cluster import connect
 
-    requests = _requests(labels or [], classes or [], rule or [], (year, threshold, least_labelled))
+    requests = [
+        replace(request, year_rule=year, threshold=threshold, least_labelled=least_labelled)
+        for request in _requests(labels or [], classes or [], rule or [])
+    ]
     with at_work(dataset, config.run.staging) as folder, connect(config.run) as executor:
         return _pair(folder, requests, executor, anew)
 
 
-def _requests(
-    labels: list[str], classes: list[str], rules: list[str], how: tuple[str, float, float]
-) -> list[Request]:
+def _requests(labels: list[str], classes: list[str], rules: list[str]) -> list[Request]:
     """Return one request per label."""
     from spectralearth_build.labels.define import AUTO, Request, parse_rasters
 
     rasters = parse_rasters(labels)
     named = _by_label(classes, rasters, "", "--classes")
     ruled = _by_label(rules, rasters, AUTO, "--rule")
-    return [Request(name, given, named[name], ruled[name], *how) for name, given in rasters.items()]
+    return [
+        Request(name, given, nomenclature=named[name], rule=ruled[name]) for name, given in rasters.items()
+    ]
 
 
 def _by_label(texts: list[str], labels: Iterable[str], default: str, option: str) -> dict[str, str]:

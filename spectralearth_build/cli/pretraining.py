@@ -115,7 +115,9 @@ def embed(
     from spectralearth_build.progress import say
 
     where = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    count = write_embeddings(dataset, load_encoder(encoder, where), output, batch, where, split or None)
+    count = write_embeddings(
+        dataset, load_encoder(encoder, where), output=output, batch=batch, device=where, split=split or None
+    )
     say(f"{counted(count, 'vector')} in {output}.")
 
 

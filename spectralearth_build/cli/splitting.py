@@ -38,28 +38,39 @@ Optional = Annotated[
 ]
 
 
+Stratify = Annotated[
+    str | None,
+    typer.Option(
+        metavar="BY",
+        help="Balance the parts by season, region or NAME=FILE; separate several with commas.",
+    ),
+]
+
+
+Fractions = Annotated[str, typer.Option(help="Parts and their shares. Default: train=0.8,val=0.1,test=0.1.")]
+
+
+BufferKm = Annotated[
+    float | None, typer.Option(min=0, help="Minimum distance between two parts in km. Default: 5.")
+]
+
+
+Seed = Annotated[
+    int | None, typer.Option(min=0, help="Random seed; another seed gives another split. Default: 0.")
+]
+
+
+Whole = Annotated[bool, typer.Option("--whole", help="Never divide a component; fail if one is too large.")]
+
+
 def split(
     settings: Settings,
     dataset: Optional = None,
-    fractions: Annotated[
-        str, typer.Option(help="Parts and their shares. Default: train=0.8,val=0.1,test=0.1.")
-    ] = "",
-    buffer_km: Annotated[
-        float | None, typer.Option(min=0, help="Minimum distance between two parts in km. Default: 5.")
-    ] = None,
-    seed: Annotated[
-        int | None, typer.Option(min=0, help="Random seed; another seed gives another split. Default: 0.")
-    ] = None,
-    stratify: Annotated[
-        str | None,
-        typer.Option(
-            metavar="BY",
-            help="Balance the parts by season, region or NAME=FILE; separate several with commas.",
-        ),
-    ] = None,
-    whole: Annotated[
-        bool, typer.Option("--whole", help="Never divide a component; fail if one is too large.")
-    ] = False,
+    fractions: Fractions = "",
+    buffer_km: BufferKm = None,
+    seed: Seed = None,
+    stratify: Stratify = None,
+    whole: Whole = False,
     anew: Annotated[
         bool, typer.Option("--anew", help="Discard earlier assignments and split from scratch.")
     ] = False,
@@ -108,7 +119,7 @@ def split(
             return _check(folder, buffer_km, whole)
         if export is not None:
             return _export(folder, export)
-        recipe = _recipe(folder, fractions, buffer_km, seed, stratify, anew)
+        recipe = _recipe(folder, fractions, buffer_km=buffer_km, seed=seed, stratify=stratify, anew=anew)
         return _split(folder, recipe, whole, anew) if import_ is None else _import(folder, import_, recipe)
 
 

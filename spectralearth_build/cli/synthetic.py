@@ -45,51 +45,56 @@ def demo(settings: Settings, dataset: Dataset = Path("demo-dataset")) -> int:
     return DONE
 
 
+Dirty = Annotated[
+    list[str] | None,
+    typer.Option(help="Add a product with this fault, such as night; 'all' adds every fault. Repeatable."),
+]
+Corrections = Annotated[
+    Literal["land", "mixed"],
+    typer.Option(
+        help="mixed: also water-mode and Combined products, and some that do not state their correction."
+    ),
+]
+Generations = Annotated[
+    bool,
+    typer.Option(
+        "--generations",
+        help="Imitate the pixels of different processor versions: sea clipped at 0 from V0103 on, snow "
+        "beyond 1, saturated and interpolated pixels. The first site lies on a coast.",
+    ),
+]
+FootprintsOnly = Annotated[
+    bool,
+    typer.Option("--footprints-only", help="Write only tiles.parquet, to test planning on large archives."),
+]
+
+
+Preset = Annotated[
+    Literal["demo", "random"],
+    typer.Option(help="demo: the archive of the demo command. random: any number of tiles."),
+]
+
+
 def synthesize(
     archive: Annotated[
         Path, typer.Argument(metavar="ARCHIVE", help="Folder for the archive; new or empty.", file_okay=False)
     ],
     settings: Settings,
-    preset: Annotated[
-        Literal["demo", "random"],
-        typer.Option(help="demo: the archive of the demo command. random: any number of tiles."),
-    ] = "random",
+    preset: Preset = "random",
     tiles: Annotated[int, typer.Option(min=1, help="Number of tiles of the random preset.")] = 12,
     seed: Annotated[int, typer.Option(min=0, help="Random seed. The same seed gives the same archive.")] = 0,
     size: Annotated[
         int, typer.Option(min=64, help="Edge of the rasters in pixels. Real tiles have about 1240.")
     ] = 300,
-    dirty: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Add a product with this fault, such as night; 'all' adds every fault. Repeatable."
-        ),
-    ] = None,
+    dirty: Dirty = None,
     layouts: Annotated[
         Literal["plain", "mixed"], typer.Option(help="mixed: all file layouts in which products occur.")
     ] = "plain",
-    corrections: Annotated[
-        Literal["land", "mixed"],
-        typer.Option(
-            help="mixed: also water-mode and Combined products, and some that do not state their correction."
-        ),
-    ] = "land",
+    corrections: Corrections = "land",
     noise: Annotated[float, typer.Option(min=0, help="Factor on the noise of the sensor.")] = 1.0,
     clouds: Annotated[bool, typer.Option(help="Whether to add clouds.")] = True,
-    generations: Annotated[
-        bool,
-        typer.Option(
-            "--generations",
-            help="Imitate the pixels of different processor versions: sea clipped at 0 from V0103 on, snow "
-            "beyond 1, saturated and interpolated pixels. The first site lies on a coast.",
-        ),
-    ] = False,
-    footprints_only: Annotated[
-        bool,
-        typer.Option(
-            "--footprints-only", help="Write only tiles.parquet, to test planning on large archives."
-        ),
-    ] = False,
+    generations: Generations = False,
+    footprints_only: FootprintsOnly = False,
 ) -> None:
     """Write a synthetic archive in the exact EnMAP L2A format. The same options give the same archive.
 
@@ -114,7 +119,16 @@ def synthesize(
     chosen = MIXED if layouts == "mixed" else (PLAIN,)
     modes = CORRECTIONS if corrections == "mixed" else CORRECTIONS[:1]
     options = ArchiveOptions(
-        preset, tiles, seed, size, tuple(dirty or ()), chosen, noise, clouds, generations, modes
+        preset,
+        tiles,
+        seed=seed,
+        size=size,
+        dirty=tuple(dirty or ()),
+        layouts=chosen,
+        noise=noise,
+        clouds=clouds,
+        generations=generations,
+        corrections=modes,
     )
     with connect(config.run) as executor:
         made = write(archive.resolve(), options, executor)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from spectralearth_build.cluster.inline import InlineExecutor
-from spectralearth_build.cluster.task import Executor, Failure, Look
+from spectralearth_build.cluster.task import Executor, Failure, Look, WrappedExecutor
 from spectralearth_build.storage.attach import Attachment, attached, current
 
 T = TypeVar("T")
@@ -26,26 +26,10 @@ def call_attached(attachments: tuple[Attachment, ...], function: Callable[..., T
 
 
 @dataclass(frozen=True)
-class AttachedExecutor:
+class AttachedExecutor(WrappedExecutor):
     """Runs tasks with another executor; see `Executor`."""
 
-    inner: Executor
     attachments: tuple[Attachment, ...]
-
-    @property
-    def workers(self) -> int:
-        """How many tasks run at a time."""
-        return self.inner.workers
-
-    @property
-    def memory_limit(self) -> int | None:
-        """Bytes that each of them may use; None: not limited."""
-        return self.inner.memory_limit
-
-    @property
-    def elsewhere(self) -> bool:
-        """Whether they may run on other machines."""
-        return self.inner.elsewhere
 
     def seeing(self, look: Look) -> AttachedExecutor:
         """See `Executor.seeing`."""

@@ -77,6 +77,28 @@ class Executor(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class WrappedExecutor:
+    """What an executor has in common with the one that it hands its tasks to."""
+
+    inner: Executor
+
+    @property
+    def workers(self) -> int:
+        """How many tasks run at a time."""
+        return self.inner.workers
+
+    @property
+    def memory_limit(self) -> int | None:
+        """Bytes that each of them may use; None: not limited."""
+        return self.inner.memory_limit
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether they may run on other machines."""
+        return self.inner.elsewhere
+
+
 def attempt(
     key: str, function: Callable[..., T], arguments: tuple[Any, ...], last: bool = False
 ) -> T | Failure:

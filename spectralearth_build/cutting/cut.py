@@ -1,4 +1,4 @@
-"""Cut patches out of tiles: one task a tile, whole shards written once, a commit record after each.
+"""The cut stage: a task for each tile that has patches to be cut, then publication.
 
 What was done is decided by the commit records alone, so a run may stop anywhere and any task may run twice.
 """
@@ -6,16 +6,9 @@ What was done is decided by the commit records alone, so a run may stop anywhere
 from __future__ import annotations
 
 import shutil
-import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
-from itertools import chain, islice
 from pathlib import Path
-
-import numpy as np
 
 from spectralearth_build.archive.product import is_packed
 from spectralearth_build.archive.record import FORMAT, forget_record
@@ -24,33 +17,27 @@ from spectralearth_build.archive.watched import Watched, watched
 from spectralearth_build.cluster import Executor, Failure
 from spectralearth_build.config import Config, RunConfig
 from spectralearth_build.cutting.appeals import appeals, forget_appeals
-from spectralearth_build.cutting.compose import compose
+from spectralearth_build.cutting.cut_tile import cut_tile
 from spectralearth_build.cutting.no_patches import any_written, refuse_no_patches, refuse_nothing_cut
 from spectralearth_build.cutting.readable_now import Readable
-from spectralearth_build.cutting.sources import Decoded, SourceCache
-from spectralearth_build.cutting.task import Tasks, TileTask
-from spectralearth_build.errors import ContentChangedError, PlanChangedError, ProductError
+from spectralearth_build.cutting.sources import Decoded
+from spectralearth_build.cutting.task import Tasks
+from spectralearth_build.errors import ContentChangedError, PlanChangedError
 from spectralearth_build.files import delete_partials, remove
 from spectralearth_build.journal import recover
-from spectralearth_build.layout import ROOT, SCRATCH, commit_name, failed_note, shard_name, shard_path
+from spectralearth_build.layout import ROOT, SCRATCH, commit_name, failed_note, shard_name
 from spectralearth_build.plan.fingerprint import inputs_of, tile_changes
 from spectralearth_build.progress import track
 from spectralearth_build.publishing import publish
-from spectralearth_build.store import statistics
-from spectralearth_build.store.codec import PATCH_SHAPE, Patch, checksum_of, encode_patch
-from spectralearth_build.store.commit import Commit, Skipped, read_all
+from spectralearth_build.store.commit import read_all
 from spectralearth_build.store.failed_tiles import FailedTile, failed_path, read_failed, stamp
 from spectralearth_build.store.manifest import published_files
-from spectralearth_build.store.planned import Planned, PlannedPatch, load_plan
-from spectralearth_build.store.shard import write_shard
-from spectralearth_build.store.statistics import BandStatistics
+from spectralearth_build.store.planned import Planned, load_plan
 from spectralearth_build.texts import changes, listed
-from spectralearth_build.threads import cores, in_order, workers
+from spectralearth_build.threads import cores
 
 STAGE = "cut"
 CHANGED = ContentChangedError.__name__
-AHEAD = 2
-"""Encoded patches that may wait for the writer."""
 
 
 @dataclass(frozen=True)
@@ -101,15 +88,32 @@ def cut(archive: Path, dataset: Path, config: Config, executor: Executor) -> Cut
     with watched(executor, archive, dataset, planned.paths(todo)) as watching:
         _close_before_rewriting(dataset, todo)
         threads = _threads(config.run, executor)
-        decoded, changed = _cut_all(archive, dataset, planned, todo, watching, threads)
+        decoded, changed = _cut_all(
+            archive, dataset, planned=planned, todo=todo, executor=watching, threads=threads
+        )
     if not any_written(planned, dataset):
         if changed:  # scan decides
-            return CutResult(len(todo), False, 0, 0, changed, changed, decoded)
+            return CutResult(
+                tiles_cut=len(todo),
+                published=False,
+                written=0,
+                skipped=0,
+                failed=changed,
+                changed=changed,
+                decoded=decoded,
+            )
         refuse_nothing_cut(planned, dataset)
     published = publish.publish(dataset, waiting=True)
     forget_appeals(dataset)
-    counts = published.changed, published.written, published.skipped, published.failed
-    return CutResult(len(todo), *counts, changed, decoded)
+    return CutResult(
+        tiles_cut=len(todo),
+        published=published.changed,
+        written=published.written,
+        skipped=published.skipped,
+        failed=published.failed,
+        changed=changed,
+        decoded=decoded,
+    )
 
 
 def _cut_all(
@@ -127,14 +131,21 @@ def _cut_all(
     products = {tile_id: planned.products(tile_id, shards) for tile_id, shards in todo.items()}
     waiting = Counter(path for paths in products.values() for path in paths if is_packed(archive, path))
     unpack_cache = UnpackCache(dataset / SCRATCH / "unpacked", dict(waiting))
-    tasks = Tasks(archive, dataset, planned, todo, threads, unpack_cache, executor.look)
+    tasks = Tasks(
+        archive, dataset, planned, todo, threads=threads, unpack_cache=unpack_cache, presence=executor.look
+    )
     decoded, changed = Decoded(), []
     try:
         for tile_id, outcome in track(executor.run(STAGE, cut_tile, tasks), STAGE, len(tasks)):
             if isinstance(outcome, Failure):
-                seen = stamp(archive, str(planned.eligible.loc[tile_id, "path"]))
-                what = outcome.error_class, outcome.message
-                FailedTile(planned.first_id, tile_id, *what, seen, FORMAT).write(dataset)
+                FailedTile(
+                    plan=planned.first_id,
+                    tile_id=tile_id,
+                    error_class=outcome.error_class,
+                    message=outcome.message,
+                    stamp=stamp(archive, str(planned.eligible.loc[tile_id, "path"])),
+                    judged=FORMAT,
+                ).write(dataset)
                 if outcome.error_class == CHANGED:
                     changed.append(tile_id)
                     for path in products[tile_id]:
@@ -149,96 +160,6 @@ def _cut_all(
     finally:
         shutil.rmtree(dataset / SCRATCH, ignore_errors=True)
     return decoded, tuple(sorted(changed))
-
-
-def cut_tile(archive: Path, dataset: Path, task: TileTask) -> TileCut:
-    """Read a tile once, cut its patches, write its shards.
-
-    Threads decode and encode; this one opens products and writes.
-
-    Raises:
-        ProductError: the tile cannot be read; neighbours that cannot be read cost only the patches they share.
-    """
-    patches = [patch for group in task.shards.values() for patch in group]
-    with SourceCache(archive, dataset, task, patches) as sources, workers(task.threads) as pool:
-        done = in_order(pool, _jobs(task, patches, sources), AHEAD + task.threads)
-        patched = (result for result in done if result is not None)
-        first = next(patched)  # the tile is decoded before any shard is written: a bad one leaves none
-        made = chain([first], patched)
-        written = sum(_write(dataset, task, shard, made) for shard in task.shards)
-        return TileCut(written, sources.decoded)
-
-
-@dataclass(frozen=True)
-class TileCut:
-    """What a task did."""
-
-    patches: int
-    """How many it wrote."""
-    decoded: Decoded
-    """What it decoded for that."""
-
-
-@dataclass(frozen=True)
-class _Made:
-    """A patch on its way into a shard."""
-
-    planned: PlannedPatch
-    data: bytes
-    """Encoded; empty if it cannot be used."""
-    statistics: BandStatistics
-    checksum: int
-    """Of its pixels."""
-    reason: str
-    """Why it cannot."""
-
-
-def _jobs(
-    task: TileTask, patches: list[PlannedPatch], sources: SourceCache
-) -> Iterator[Callable[[], _Made | None]]:
-    """Decoding the tile, then its patches, each after what it needs of neighbours is decoded."""
-    tile = sources.reader(task.tile_id)
-    yield from (partial(tile.read, number) for number in range(len(tile.parts)))
-    for patch in patches:
-        for name in patch.sources:
-            if name not in sources:
-                yield from _neighbour(sources, name)
-        yield partial(_make, patch, sources, task)
-
-
-def _neighbour(sources: SourceCache, name: str) -> Iterator[Callable[[], None]]:
-    """Decoding a neighbour; what fails is said by the patches that need it."""
-    try:
-        reader = sources.reader(name)
-    except ProductError:
-        return
-    for number in range(len(reader.parts)):
-
-        def read(number: int = number) -> None:
-            with suppress(ProductError):
-                reader.read(number)
-
-        yield read
-
-
-def _make(planned: PlannedPatch, sources: SourceCache, task: TileTask) -> _Made:
-    pixels, reason = compose(planned, sources, _own_patch())
-    if reason:
-        task.presence()  # a neighbour that cannot be read is one thing, an archive that is away another
-        return _Made(planned, b"", BandStatistics(), 0, reason)
-    checksum = checksum_of(pixels)  # first: nothing that encodes it has touched it
-    return _Made(planned, encode_patch(pixels, task.codec), statistics.of_patch(pixels), checksum, "")
-
-
-_held = threading.local()
-
-
-def _own_patch() -> Patch:
-    """Memory of this thread for one patch; what is made of it does not outlive the next one."""
-    patch: Patch | None = getattr(_held, "patch", None)
-    if patch is None:
-        patch = _held.patch = np.empty(PATCH_SHAPE, np.int16)
-    return patch
 
 
 def _outstanding(archive: Path, dataset: Path, planned: Planned) -> dict[str, list[int]]:
@@ -271,31 +192,6 @@ def _close_before_rewriting(dataset: Path, todo: dict[str, list[int]]) -> None:
         remove(dataset / ROOT)
     for shard in shards:
         remove(dataset / commit_name(shard))
-
-
-def _write(dataset: Path, task: TileTask, shard: int, made: Iterator[_Made]) -> int:
-    """Write one shard, of the patches that come next, and then its commit record; returns how many it holds."""
-    rows: list[int] = []
-    skipped: list[Skipped] = []
-    parts: list[BandStatistics] = []
-    checksums: list[int] = []
-
-    def encoded() -> Iterator[tuple[int, bytes]]:
-        for patch in islice(made, len(task.shards[shard])):
-            if patch.reason:
-                skipped.append(Skipped(patch.planned.patch_id, patch.reason))
-                continue
-            rows.append(patch.planned.row)
-            parts.append(patch.statistics)
-            checksums.append(patch.checksum)
-            yield patch.planned.row - shard * task.shard_rows, patch.data
-
-    written = write_shard(shard_path(dataset, shard), task.shard_rows, encoded())
-    total = statistics.total(parts)
-    content = task.tile_id, tuple(rows), tuple(skipped)
-    file = written.size, written.sha256
-    Commit(task.plans[shard], shard, *content, *file, total, tuple(checksums)).write(dataset)
-    return len(rows)
 
 
 def _threads(config: RunConfig, executor: Executor) -> int:

@@ -195,7 +195,7 @@ class SourceCache:
     """
 
     def __init__(self, archive: Path, dataset: Path, task: TileTask, patches: list[PlannedPatch]) -> None:
-        self._where = archive, dataset
+        self._archive, self._dataset = archive, dataset
         self._task = task
         self._patches = patches
         self._found: dict[str, TileReader | ProductError] = {}
@@ -255,7 +255,7 @@ class SourceCache:
             raise ValueError(
                 f"No patch of {self._task.tile_id} reaches into {tile_id}, although the plan says so."
             )
-        return TileReader(*self._where, source, box, self._task.unpack_cache)
+        return TileReader(self._archive, self._dataset, source, box, self._task.unpack_cache)
 
 
 def needed(patch: PlannedPatch, source: SourceTile) -> Box | None:

@@ -142,7 +142,14 @@ def _cells(
         for protocol in protocols_of(grid.protocols, initialisation):
             for fraction in grid.fractions:
                 for seed in grid.seeds:
-                    yield GridCell(task.name, encoder.name, initialisation, protocol, fraction, seed)
+                    yield GridCell(
+                        task.name,
+                        encoder.name,
+                        initialisation=initialisation,
+                        protocol=protocol,
+                        fraction=fraction,
+                        seed=seed,
+                    )
 
 
 def settings_of(config: GridConfig, encoder: EncoderEntry, task: TaskEntry, cell: GridCell) -> dict[str, Any]:

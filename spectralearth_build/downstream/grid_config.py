@@ -13,7 +13,7 @@ from spectralearth_build.evaluate.task_config import CHOOSES, FIGURES, PROTOCOLS
 from spectralearth_build.evaluate.task_config import Task as Kind
 from spectralearth_build.pretrain.training_config import Network
 from spectralearth_build.settings import Section
-from spectralearth_build.settings.bounds import Seed
+from spectralearth_build.settings.bounds import Count, CountOrNone, Seed, Share
 
 RANDOM = "random"
 """The initialisation that needs no file."""
@@ -48,13 +48,16 @@ class Evaluate(Training):
 class TaskEntry(Training):
     """Something to predict; its own settings go before those of [evaluate]."""
 
-    name: str = Field(min_length=1, description="What tables call it.")
-    labels: str = Field(min_length=1, description="Name of the labels in the dataset, see `pair`.")
-    task: Kind = Field(description="multilabel, segmentation or single.")
-    nomenclature: str = Field(
-        default="", description="Class table, name or CSV file; absent: that of the labels."
-    )
-    metric: str = Field(default="", description="Figure to show, such as iou_micro.")
+    name: Annotated[str, Field(min_length=1)]
+    """What tables call it."""
+    labels: Annotated[str, Field(min_length=1)]
+    """Name of the labels in the dataset, see `pair`."""
+    task: Kind
+    """multilabel, segmentation or single."""
+    nomenclature: str = ""
+    """Class table, name or CSV file; absent: that of the labels."""
+    metric: str = ""
+    """Figure to show, such as iou_micro."""
 
     @model_validator(mode="after")
     def _check(self) -> TaskEntry:
@@ -72,15 +75,18 @@ class TaskEntry(Training):
 class EncoderEntry(Section):
     """A network, and the weights that it may start from."""
 
-    name: str = Field(min_length=1, description="What tables call it.")
-    network: Network = Field(description="The network, as `pretrain` names it.")
-    patch: int = Field(default=4, ge=1, description="Edge of a ViT's patches in pixels.")
-    image: int = Field(default=0, ge=0, description="Edge of the images that a ViT's positions are made for.")
-    random: bool = Field(default=True, description="Whether random weights are compared too.")
-    pretrained: dict[str, str] = Field(
-        default={},
-        description="Files of weights by objective; {seed} in a path stands for the seed of the cell.",
-    )
+    name: Annotated[str, Field(min_length=1)]
+    """What tables call it."""
+    network: Network
+    """The network, as `pretrain` names it."""
+    patch: Count = 4
+    """Edge of a ViT's patches in pixels."""
+    image: CountOrNone = 0
+    """Edge of the images that a ViT's positions are made for."""
+    random: bool = True
+    """Whether random weights are compared too."""
+    pretrained: dict[str, str] = Field(default={})
+    """Files of weights by objective; {seed} in a path stands for the seed of the cell."""
 
     @model_validator(mode="after")
     def _check(self) -> EncoderEntry:
@@ -99,38 +105,51 @@ class EncoderEntry(Section):
 class PublishedResult(Section):
     """A number that others have published; shown beside ours and marked as theirs."""
 
-    task: str = Field(description="Name of a task.")
-    encoder: str = Field(description="What they call the network.")
-    initialisation: str = Field(description="What they call its pretraining.")
-    protocol: Protocol = Field(description="Which of ours theirs is.")
-    fraction: float = Field(default=1.0, gt=0, le=1, description="Share of the labels.")
-    value: float = Field(ge=0, le=1, description="As a share, not in percent.")
-    source: str = Field(min_length=1, description="Where it stands: paper, version, table.")
+    task: str
+    """Name of a task."""
+    encoder: str
+    """What they call the network."""
+    initialisation: str
+    """What they call its pretraining."""
+    protocol: Protocol
+    """Which of ours theirs is."""
+    fraction: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Share of the labels."""
+    value: Share
+    """As a share, not in percent."""
+    source: Annotated[str, Field(min_length=1)]
+    """Where it stands: paper, version, table."""
 
 
 class GridAxes(Section):
     """What is crossed with what; from random weights, fine-tuning is training from scratch, so there it is that."""
 
-    tasks: tuple[str, ...] = Field(default=(), description="Names of tasks; absent: all.")
-    encoders: tuple[str, ...] = Field(default=(), description="Names of encoders; absent: all.")
-    protocols: Protocols = Field(default=PROTOCOLS, description="What is trained beside the head.")
-    fractions: Fractions = Field(default=(1.0,), description="Shares of the labels of train, above 0 to 1.")
-    seeds: Seeds = Field(
-        default=(0, 1, 2), description="Of heads, random weights, choice of labels and order."
-    )
+    tasks: tuple[str, ...] = ()
+    """Names of tasks; absent: all."""
+    encoders: tuple[str, ...] = ()
+    """Names of encoders; absent: all."""
+    protocols: Protocols = PROTOCOLS
+    """What is trained beside the head."""
+    fractions: Fractions = (1.0,)
+    """Shares of the labels of train, above 0 to 1."""
+    seeds: Seeds = (0, 1, 2)
+    """Of heads, random weights, choice of labels and order."""
 
 
 class BenchmarkRun(RunConfig):
     """Where the cells run: as [run] of every configuration, with more time for a task."""
 
-    task_timeout: int = Field(default=172_800, ge=1, description="Seconds after which a cell counts as hung.")
+    task_timeout: Count = 172_800
+    """Seconds after which a cell counts as hung."""
 
 
 class GridConfig(Section):
     """A whole benchmark."""
 
-    dataset: str = Field(min_length=1, description="Folder or URL of a dataset with splits and labels.")
-    title: str = Field(default="Downstream benchmark", description="Heading of the page.")
+    dataset: Annotated[str, Field(min_length=1)]
+    """Folder or URL of a dataset with splits and labels."""
+    title: str = "Downstream benchmark"
+    """Heading of the page."""
     tasks: tuple[TaskEntry, ...] = Field(min_length=1)
     encoders: tuple[EncoderEntry, ...] = Field(min_length=1)
     grid: tuple[GridAxes, ...] = Field(default=(GridAxes(),), min_length=1)

@@ -122,7 +122,14 @@ def _head(config: GridConfig, results: pd.DataFrame) -> dict[str, Any]:
 
 
 def _name(row: Any) -> str:  # noqa: ANN401
-    return GridCell(row.task, row.encoder, row.initialisation, row.protocol, row.fraction, row.seed).name
+    return GridCell(
+        row.task,
+        row.encoder,
+        initialisation=row.initialisation,
+        protocol=row.protocol,
+        fraction=row.fraction,
+        seed=row.seed,
+    ).name
 
 
 def _markdown(config: GridConfig, sheets: Sequence[result_tables.Sheet]) -> str:

@@ -131,4 +131,4 @@ def _row(job: CellJob, folder: Path) -> dict[str, Any]:
 
 def _result(folder: Path) -> Result:
     found = read_result(folder) if is_done(folder) else None
-    return found or Result({}, [], 0, 0, {}, 0.0)
+    return found or Result({}, [], trainable=0, encoder_trainable=0, samples={}, seconds=0.0)

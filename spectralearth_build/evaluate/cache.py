@@ -50,7 +50,9 @@ def features(
     known, held = _read(file)
     missing = patches[~np.isin(rows, known)]
     if len(missing):
-        new = _computed(model, missing, size, reading, half, most * len(missing) / len(patches))
+        new = _computed(
+            model, missing, size=size, reading=reading, half=half, most=most * len(missing) / len(patches)
+        )
         if new is None:
             return None
         known = np.concatenate([known, missing["store_row"].to_numpy(np.int64)])

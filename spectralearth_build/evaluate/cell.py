@@ -81,19 +81,21 @@ class Cell:
             learned, answer = learner.learn(train, val), learner.answer
         scorer = learner.judge(test, answer, threshold)
         part, nm = data.parts["test"], self.spectra.wavelength_nm
-        write_examples(folder, part, self.reading, answer, nm, config.task, threshold)
+        write_examples(
+            folder, part, reading=self.reading, answer=answer, nm=nm, task=config.task, threshold=threshold
+        )
         trainable, encoder_trainable = self.model.trainable()
         return Result(
             {**named("val", learned.figures), **named("test", scorer.figures())},
             learned.curve,
-            trainable,
-            encoder_trainable,
-            data.samples,
-            0.0,
-            learned.epoch,
-            CHOOSES[config.task],
-            self.by_class(scorer),
-            notes,
+            trainable=trainable,
+            encoder_trainable=encoder_trainable,
+            samples=data.samples,
+            seconds=0.0,
+            epoch=learned.epoch,
+            chosen_by=CHOOSES[config.task],
+            per_class=self.by_class(scorer),
+            notes=notes,
         )
 
     def streams(self, cache: Path | None) -> list[Stream]:
@@ -128,7 +130,15 @@ class Cell:
             )
             of = f"{self.data.plan[:12]}-{seen.hexdigest()[:16]}"
             file = cache / f"features-{of}-{kind}.safetensors"
-        return features(self.model, patches, size, self.reading, half, self.config.memory_gb * 1e9, file)
+        return features(
+            self.model,
+            patches,
+            size=size,
+            reading=self.reading,
+            half=half,
+            most=self.config.memory_gb * 1e9,
+            file=file,
+        )
 
     def by_class(self, scorer: Scorer) -> list[dict[str, object]]:
         """See `Result.per_class`."""

@@ -139,7 +139,7 @@ def labelled(dataset: str | Path, config: EvaluateConfig) -> LabelledDataset:
     refuse(found, config, opened.path)
     notes = lacking(found) + (missing(found, labels.classes) if config.task == "multilabel" else [])
     plan = str(json.loads((opened.path / MANIFEST).read_bytes())["plan"])
-    return LabelledDataset(opened, plan, labels.classes, parts, samples, notes)
+    return LabelledDataset(opened, plan, classes=labels.classes, parts=parts, samples=samples, notes=notes)
 
 
 def share_of(patches: pd.DataFrame, labels: LabelSet, config: EvaluateConfig) -> pd.DataFrame:

@@ -81,13 +81,7 @@ def export(
         StoppedError: a signal came.
     """
     source, filters, options = open_dataset(dataset), filters or Filters(), options or Options()
-    file_format, path = format_of(to, options), Path(target).resolve()
-    if path.is_relative_to(source.path.resolve()):
-        raise UsageError("The target lies in the dataset.", path, "Choose a folder outside of it.")
-    if path.is_mount():
-        raise UsageError(
-            "The target is a mount point, nothing can be moved there.", path, "Choose a folder in it."
-        )
+    file_format, path = format_of(to, options), _checked(Path(target).resolve(), source)
     chosen = band_choice.choose(options.bands, source.nominal_nm)
     selection = select_patches(source, filters, chosen)
     per_file, workers = whole("per_file", options.per_file) or file_format.per_file, whole("workers", workers)
@@ -112,6 +106,17 @@ def export(
         _run(work, per_file, workers or os.cpu_count() or 1)
     say(f"{path}: {counted(len(selection), 'patch', 'patches')}")
     return True
+
+
+def _checked(target: Path, source: Dataset) -> Path:
+    """The target, unless nothing can be put there."""
+    if target.is_relative_to(source.path.resolve()):
+        raise UsageError("The target lies in the dataset.", target, "Choose a folder outside of it.")
+    if target.is_mount():
+        raise UsageError(
+            "The target is a mount point, nothing can be moved there.", target, "Choose a folder in it."
+        )
+    return target
 
 
 def format_of(to: str, options: Options) -> Format:

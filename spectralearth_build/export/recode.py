@@ -94,7 +94,14 @@ def recode(dataset: Path, target: Path, codec: str, executor: Executor | None = 
         before = [decode((dataset / name).read_bytes()) for name in manifest["files"] if is_commit(name)]
         there = read_all(target, planned.plan_of)
         waiting = {f"shard-{c.shard}": c for c in before if c.shard not in there}
-        for key, failure in _run(dataset, target, planned, waiting, codec, executor or InlineExecutor()):
+        for key, failure in _run(
+            dataset,
+            target,
+            planned=planned,
+            waiting=waiting,
+            codec=codec,
+            executor=executor or InlineExecutor(),
+        ):
             raise DamagedError(
                 f"It cannot be recoded: {failure.message}",
                 dataset / shard_name(waiting[key].shard),
@@ -247,7 +254,11 @@ def _publish(target: Path, planned: Planned, old: dict[str, Any]) -> int:
     labels = read_labels(target, planned.plan_of)
     files |= store_files(planned, planned.tables[PATCHES.file], labels)
     numbers = counts(planned, planned.tables, commits, labels)
-    manifest = json_bytes(sealed(manifest_document(planned, numbers, files, commits, target, labels)))
+    manifest = json_bytes(
+        sealed(
+            manifest_document(planned, numbers, files=files, commits=commits, dataset=target, labels=labels)
+        )
+    )
     root = files.pop(ROOT)
     for name, data in {**files, MANIFEST: manifest, ROOT: root}.items():
         write_bytes(target / name, data)

@@ -121,9 +121,9 @@ class Selection:
             else:
                 mine.extend((first, min(first + patches, stop)) for first in range(start, stop, patches))
         return [
-            ExportPart(split, number, len(mine), *run)
+            ExportPart(split, number, of=len(mine), start=start, stop=stop)
             for split, mine in runs.items()
-            for number, run in enumerate(mine)
+            for number, (start, stop) in enumerate(mine)
         ]
 
     def digest(self) -> str:

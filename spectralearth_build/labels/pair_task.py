@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import cast
@@ -18,7 +18,7 @@ from spectralearth_build.labels.raster import LabelRaster, open_label_raster
 from spectralearth_build.labels.resample import Rule, default_rule, on_patch
 from spectralearth_build.labels.years import YearRule, year_for
 from spectralearth_build.store.codec import checksum_of
-from spectralearth_build.store.label_arrays import LabelMap, write_label_shard
+from spectralearth_build.store.label_arrays import LabelMap, label_shard_writer
 from spectralearth_build.store.labels import Definition, LabelRecord, PatchLabel
 
 
@@ -63,7 +63,8 @@ def pair_shards(dataset: Path, task: PairTask) -> int:
     with ExitStack() as stack:
         kind = kind_of(task.definition)
         sources = [(stack.enter_context(open_label_raster(r.path, kind)), r.year) for r in task.rasters]
-        return sum(_write(dataset, task, shard, sources) for shard in task.shards)
+        records = [_write(dataset, task, shard, sources) for shard in task.shards]
+        return sum(len(record.written) for record in records)
 
 
 def label_patch(
@@ -80,8 +81,9 @@ def label_patch(
         place: the patch.
         classes: the nomenclature of the definition.
     """
-    where = place.epsg, place.west, place.north
-    reaching = [(source, year) for source, year in sources if source.covers(*where)]
+    reaching = [
+        (source, year) for source, year in sources if source.covers(place.epsg, place.west, place.north)
+    ]
     if not reaching:
         return PatchLabel(place.row, reason="no raster reaches it"), None
     year = _year(definition, {year for _, year in reaching}, place.acquired)
@@ -90,8 +92,8 @@ def label_patch(
         return PatchLabel(place.row, reason=f"no raster of {place.acquired.year}{tail} reaches it"), None
     used = [source for source, of in reaching if of == year]
     rule = default_rule(used[0]) if definition.rule == AUTO else cast("Rule", definition.rule)
-    values = on_patch(used, *where, rule)
-    found = place.row, year, " ".join(source.name for source in used)
+    values = on_patch(used, place.epsg, place.west, place.north, rule)
+    found = PatchLabel(place.row, year, " ".join(source.name for source in used))
     return _described(definition, classes, found, values)
 
 
@@ -101,9 +103,16 @@ def _year(definition: Definition, years: set[int], acquired: datetime) -> int | 
 
 
 def _described(
-    definition: Definition, classes: Nomenclature, found: tuple[int, int, str], values: LabelMap
+    definition: Definition, classes: Nomenclature, found: PatchLabel, values: LabelMap
 ) -> tuple[PatchLabel, LabelMap | None]:
-    """What the pixels say of a patch."""
+    """What the pixels say of a patch.
+
+    Args:
+        definition: what the label is.
+        classes: its nomenclature.
+        found: the patch, and the rasters that its map is of.
+        values: the map.
+    """
     present: tuple[int, ...] = ()
     best = -1
     if definition.kind == "categorical":
@@ -113,26 +122,33 @@ def _described(
         best = int(summary.majority(indices, count))
     else:
         fraction = float(np.isfinite(values).mean())
+    label = replace(found, fraction=fraction, classes=present, majority=best)
     if fraction and fraction >= definition.least_labelled:
-        return PatchLabel(*found, fraction, present, best, checksum=checksum_of(values)), values
+        return replace(label, checksum=checksum_of(values)), values
     wanted = f", {definition.least_labelled:.2%} is wanted" if fraction else ""
-    return PatchLabel(*found, fraction, present, best, f"{fraction:.2%} of it is labelled{wanted}"), None
+    return replace(label, reason=f"{fraction:.2%} of it is labelled{wanted}"), None
 
 
-def _write(dataset: Path, task: PairTask, shard: int, sources: Sequence[tuple[LabelRaster, int]]) -> int:
-    """Write one shard and then its record; returns how many patches have a map."""
-    label, classes = task.definition.label, nomenclature_of(task.definition)
-    done: list[PatchLabel] = []
-
-    def maps() -> Iterator[tuple[int, LabelMap]]:
+def _write(
+    dataset: Path, task: PairTask, shard: int, sources: Sequence[tuple[LabelRaster, int]]
+) -> LabelRecord:
+    """Write one shard, map by map, and then its record."""
+    definition, classes = task.definition, nomenclature_of(task.definition)
+    labels: list[PatchLabel] = []
+    with label_shard_writer(dataset, definition.label, shard, task.shard_rows) as writer:
         for place in task.shards[shard]:
-            label, values = label_patch(task.definition, sources, place, classes)
-            done.append(label)
+            label, values = label_patch(definition, sources, place, classes)
+            labels.append(label)
             if values is not None:
-                yield place.row - shard * task.shard_rows, values
-
-    written = write_label_shard(dataset, label, shard, task.shard_rows, maps())
-    named = label, task.definition.id, task.plans[shard], shard
-    record = LabelRecord(*named, tuple(done), written.size, written.sha256)
+                writer.add(place.row - shard * task.shard_rows, values)
+    record = LabelRecord(
+        label=definition.label,
+        definition=definition.id,
+        plan=task.plans[shard],
+        shard=shard,
+        patches=tuple(labels),
+        size=writer.written.size,
+        sha256=writer.written.sha256,
+    )
     record.write(dataset)
-    return len(record.written)
+    return record

@@ -113,7 +113,7 @@ class Loader:
         seed = whole("seed", seed)
         if on_damage not in ("raise", "replace"):
             raise UsageError(f"on_damage={on_damage!r} is unknown.", remedy="Pass 'raise' or 'replace'.")
-        self.samples = Samples(dataset, dates, rule, bands, seed, patches, **query)
+        self.samples = Samples(dataset, dates, rule=rule, bands=bands, seed=seed, patches=patches, **query)
         self.rank, self.world_size = _process(rank, world_size)
         self.batch_size, self.shuffle, self.seed, self.drop_last = batch_size, shuffle, seed, drop_last
         self.threads = threads or _threads(self.samples.reader.remote)
@@ -236,7 +236,12 @@ class Epoch:
         """The samples of the batches that are left."""
         by = self._loader
         for part in order.batches(
-            self._order, self._seen, by.batch_size, by.rank, by.world_size, by.drop_last
+            self._order,
+            self._seen,
+            batch=by.batch_size,
+            rank=by.rank,
+            world=by.world_size,
+            drop_last=by.drop_last,
         ):
             yield [self._item(position) for position in part.tolist()]
 

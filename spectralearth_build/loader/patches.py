@@ -52,7 +52,7 @@ class PatchDataset(TorchDataset[dict[str, Any]]):
         patches: pd.DataFrame | None = None,
         **query: Unpack[Query],
     ) -> None:
-        self.samples = Samples(dataset, dates, rule, bands, seed, patches, **query)
+        self.samples = Samples(dataset, dates, rule=rule, bands=bands, seed=seed, patches=patches, **query)
         self._epoch = 0
 
     def __len__(self) -> int:

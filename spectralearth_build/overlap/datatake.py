@@ -83,4 +83,4 @@ def join(
         limit = int(np.floor(getattr(quality, setting) * size**2 + 1e-9))
         if limit < size**2:
             anchors = anchors.where_at_most(flags[flag], limit, size)
-    return Datatake(name, ordered, tuple(own), flags, seen, anchors)
+    return Datatake(name, ordered, own=tuple(own), flags=flags, valid=seen, anchors=anchors)

@@ -124,8 +124,12 @@ def plan_component(
         ground, rule = members[epsg]
         if epsg in held:
             dates = held[epsg].counted(ground.depth, rule, [d.name for d in ground.datatakes])
-            _describe(result, epsg, held[epsg].anchors, dates, ground.datatakes, size)
-        _describe(result, epsg, new, ground.depth.counted(new), ground.datatakes, size)
+            _describe(
+                result, epsg, anchors=held[epsg].anchors, seen=dates, datatakes=ground.datatakes, size=size
+            )
+        _describe(
+            result, epsg, anchors=new, seen=ground.depth.counted(new), datatakes=ground.datatakes, size=size
+        )
     result.overlaps.extend({"tile_a": a, "tile_b": b, "windows": n} for (a, b), n in sorted(shared.items()))
     return result
 

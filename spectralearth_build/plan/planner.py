@@ -118,7 +118,9 @@ def plan(dataset: Path, config: Config, executor: Executor) -> Plan:
         if before.inputs == inputs:
             return _as_before(dataset, tiles, config, before, record)
         _refuse(before, inputs, config.plan.replace_versions, dataset, tiles)
-    judged, tables, generation = _grown(before, tiles, inputs, dataset, config, executor)
+    judged, tables, generation = _grown(
+        before, tiles, inputs=inputs, dataset=dataset, config=config, executor=executor
+    )
     waiting = pc.invert(pc.is_in(tables.patches["status"], pa.array(["written", "retired"])))
     expected = estimate(
         tables.patches.select(["tile_id"]).filter(waiting).to_pandas(), judged, config.store.codec
@@ -231,7 +233,7 @@ def _grown(
     standing = before.tables.patches.filter(is_live(before.tables.patches) & ~stale)
     known = before.known(standing)
     windows = windows_of(before.tables.locations, standing, groups)
-    planned = run_tasks(groups, windows, able, dataset, config, executor)
+    planned = run_tasks(groups, windows, candidates=able, dataset=dataset, config=config, executor=executor)
     new = assemble(planned, able, config.store.shard_rows, known)
     del planned  # twice the memory otherwise
     products = {name: inputs["tiles"][name][0] for name in again}

@@ -134,5 +134,9 @@ def tiles_of(table: gpd.GeoDataFrame) -> list[Tile]:
     ):
         box = Box(-int(row), int(col), int(height), int(width))
         footprint: BaseGeometry = shape
-        found.append(Tile(name, datatake, int(number), int(epsg), box, footprint, int(day)))
+        found.append(
+            Tile(
+                name, datatake, number=int(number), epsg=int(epsg), box=box, footprint=footprint, day=int(day)
+            )
+        )
     return found

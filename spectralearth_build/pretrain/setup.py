@@ -57,7 +57,7 @@ def prepare(dataset: str | Path, folder: Path, config: PretrainConfig) -> Traini
     loader = loader_of(dataset, config)
     spectra = spectra_of(dataset)
     objective = objective_of(config, len(spectra.mean))
-    run = TrainingRun(objective, loader, spectra, config, folder, device)
+    run = TrainingRun(objective, loader, spectra=spectra, config=config, folder=folder, device=device)
     if config.data.labels and world()[0] == 0:
         run.probe = Probe(dataset, Path(config.data.labels), run.standardise, device)
     if world()[0] == 0:

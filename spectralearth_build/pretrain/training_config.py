@@ -129,7 +129,7 @@ class ObjectiveRecipe:
 
 
 RECIPES = {
-    "moco": ObjectiveRecipe(100, "sgd", 1e-3, 1e-4, 0.0, (0.6, 0.8)),
+    "moco": ObjectiveRecipe(100, "sgd", rate=1e-3, weight_decay=1e-4, warmup=0.0, drops=(0.6, 0.8)),
     "dino": ObjectiveRecipe(100, "adamw", 1e-3, 1e-5, 0.2),
     "mae": ObjectiveRecipe(200, "adamw", 1e-4, 0.05, 0.05),
     "simclr": ObjectiveRecipe(100, "adamw", 1e-3, 1e-4, 0.1),
@@ -144,8 +144,8 @@ def recipe_of(config: PretrainConfig) -> ObjectiveRecipe:
     return ObjectiveRecipe(
         train.epochs or base.epochs,
         train.optimiser or base.optimiser,
-        train.rate or base.rate,
-        base.weight_decay if train.weight_decay < 0 else train.weight_decay,
-        base.warmup if train.warmup < 0 else train.warmup,
-        drops,
+        rate=train.rate or base.rate,
+        weight_decay=base.weight_decay if train.weight_decay < 0 else train.weight_decay,
+        warmup=base.warmup if train.warmup < 0 else train.warmup,
+        drops=drops,
     )

@@ -104,7 +104,9 @@ def publish(dataset: Path, waiting: bool = False) -> Published:
         files |= encode_index(boxes(list(tables[LOCATIONS.file].geometry)), scratch)
     files |= store_files(planned, tables[PATCHES.file], labels)
     numbers = counts(planned, tables, held, labels)
-    manifest = json_bytes(sealed(manifest_document(planned, numbers, files, held, dataset, labels)))
+    manifest = json_bytes(
+        sealed(manifest_document(planned, numbers, files=files, commits=held, dataset=dataset, labels=labels))
+    )
     root = files.pop(ROOT)
     swept = _sweep(dataset, held, labels, files)
     changed = _replace(dataset, {**files, MANIFEST: manifest, ROOT: root}) or swept
@@ -135,8 +137,7 @@ def store_files(
 ) -> dict[str, bytes]:
     """Metadata and coordinate arrays of the store, definitions and table of the labels, by path below the dataset."""
     coordinates = coordinates_of(planned, patches)
-    reflectance = schema.reflectance_document(*planned.layout)
-    arrays = {REFLECTANCE: reflectance}
+    arrays = {REFLECTANCE: planned.reflectance}
     files: dict[str, bytes] = {}
     for name, coordinate in coordinates.items():
         arrays[name], parts = schema.coordinate_files(name, coordinate)

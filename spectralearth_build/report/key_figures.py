@@ -107,7 +107,12 @@ def band_sets(tiles: pd.DataFrame, nominal: npt.NDArray[np.float64]) -> list[Wav
         off = np.abs(wavelength - nominal)
         sets.append(
             WavelengthGroup(
-                wavelength, len(times), times.min(), times.max(), float(off.max()), float(off.mean())
+                wavelength,
+                len(times),
+                first=times.min(),
+                last=times.max(),
+                largest_nm=float(off.max()),
+                mean_nm=float(off.mean()),
             )
         )
     return sorted(sets, key=lambda one: (-one.tiles, one.first))
@@ -169,5 +174,10 @@ def _group(status: str, name: str, rows: pd.DataFrame) -> ProblemGroup:
         for row in rows.head(SHOWN).itertuples(index=False)
     ]
     return ProblemGroup(
-        status, name or status, meaning, kind.remedy if known and kind else "", len(rows), examples
+        status,
+        name or status,
+        meaning=meaning,
+        remedy=kind.remedy if known and kind else "",
+        count=len(rows),
+        examples=examples,
     )

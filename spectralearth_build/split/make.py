@@ -68,11 +68,11 @@ def split(
     label = _labelled(graph, node_of, old["part"].to_numpy())
     fractions = np.array(list(recipe.fractions.values()))
     rank = sorted(range(len(parts)), key=lambda p: (fractions[p], parts[p]))
-    label = _too_large_divided(links, graph, label, recipe, rank, whole)
+    label = _too_large_divided(links, graph, label=label, recipe=recipe, rank=rank, whole=whole)
     part = np.where(known, old["part"].to_numpy(), label[node_of])
     part, reason = settled(links, part, known & (part != FREE), rank, parts)
     free = label[node_of] == FREE
-    part[free & ~known] = _dealt(graph, node_of, part, free & ~known, strata, recipe)
+    part[free & ~known] = _dealt(graph, node_of, part=part, free=free & ~known, strata=strata, recipe=recipe)
     reasons = np.where(known, old["reason"].to_numpy(object), np.array(reason, object))
     _prove(links, part, parts)
     return SPLITS.frame(
@@ -191,7 +191,9 @@ def _dealt(
     np.add.at(counts, of_row, member[rows])
     group_names = [graph.names[graph.members(group)[0]] for group in chosen.tolist()]
     weights = balance.weights_of(names)
-    return balance.dealt(counts, held, fractions, weights, group_names, recipe.seed)[of_row]
+    return balance.dealt(
+        counts, held, fractions=fractions, weights=weights, names=group_names, seed=recipe.seed
+    )[of_row]
 
 
 def _prove(links: Links, part: Codes, parts: Sequence[str]) -> None:

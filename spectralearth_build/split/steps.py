@@ -60,7 +60,7 @@ def split_dataset(folder: Path, recipe: Recipe, anew: bool = False, whole: bool 
     parts = list(recipe.fractions)
     part = codes(made["split"], parts)
     path = write_splits(folder, made, recipe)
-    return Outcome(links, parts, part, leaks(links.ties, part, parts), kinds, path)
+    return Outcome(links, parts, part=part, leaks=leaks(links.ties, part, parts), strata=kinds, path=path)
 
 
 def check_dataset(folder: Path, buffer_km: float | None = None, whole: bool = False) -> Outcome:

@@ -8,51 +8,59 @@ All stages work on folders. A dataset on an object store has one here that mirro
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
 
 from spectralearth_build.storage.url import Remote
 
 
-class Attachment(Protocol):
-    """Something that a folder stands for. Sent to workers with every task, so small and without secrets."""
+@dataclass(frozen=True)
+class Attachment:
+    """What a folder stands for. This class does nothing; its subclasses say what is different on an object store.
 
-    @property
-    def folder(self) -> Path:
-        """The folder, absolute."""
-        ...
+    It is sent to workers with every task, so it is small and without secrets.
+    """
 
-    @property
-    def remote(self) -> Remote:
-        """What it stands for."""
-        ...
+    folder: Path
+    """The folder, absolute."""
+    remote: Remote
+    """The place on the object store."""
 
     def settle(self) -> None:
         """Make the folder usable in this process."""
-        ...
 
     def release(self) -> None:
         """Give up what `present` has fetched, where it takes much room."""
-        ...
 
     def catch_up(self) -> None:
         """Take note of what others, such as workers on other machines, have done."""
-        ...
 
     def written(self, path: Path) -> None:
         """A file below the folder has been replaced, durably."""
-        ...
 
     def removed(self, path: Path) -> None:
         """A file below the folder has been deleted, durably."""
-        ...
 
     def present(self, path: Path) -> None:
         """Make sure that a file below the folder is here, if it exists at all."""
-        ...
+
+    @contextmanager
+    def product(self, path: str, scratch: Path | None, layers: Collection[str]) -> Iterator[Path]:
+        """Yield a folder that has the files of a product where this folder has them.
+
+        Args:
+            path: path of the product below the folder, members of archives behind '!'.
+            scratch: where files may be put; they are deleted on leaving.
+            layers: those that are needed; of the others there may be empty files.
+        """
+        yield self.folder
+
+    @contextmanager
+    def archive(self, path: Path) -> Iterator[Path]:
+        """Yield a file that has the table of contents of an archive below the folder."""
+        yield path
 
 
 @dataclass

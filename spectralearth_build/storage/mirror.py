@@ -24,8 +24,8 @@ from obstore.exceptions import PreconditionError
 
 from spectralearth_build.errors import StorageError
 from spectralearth_build.storage import lease
+from spectralearth_build.storage.attach import Attachment
 from spectralearth_build.storage.client import Client, Meta
-from spectralearth_build.storage.url import Remote
 
 FETCHES = 16
 """Small objects fetched at a time."""
@@ -46,11 +46,9 @@ class Rules:
 
 
 @dataclass(frozen=True)
-class Mirror:
-    """The two, attached to each other; see `attach.Attachment`."""
+class Mirror(Attachment):
+    """A dataset: what is written to the folder is written to the store."""
 
-    folder: Path
-    remote: Remote
     rules: Rules
     token: str
     """Names the run; a folder of another run, on another machine, is not trusted."""

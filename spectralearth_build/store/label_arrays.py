@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from spectralearth_build.storage import attach
 from spectralearth_build.store import schema
 from spectralearth_build.store.labels import Definition, LabelRecord
 from spectralearth_build.store.manifest import entry_of_file
-from spectralearth_build.store.shard import ShardReader, Written, write_shard
+from spectralearth_build.store.shard import ShardReader, ShardWriter, Written, shard_writer
 
 SHAPE = (WINDOW, WINDOW)
 """Lines and columns of a patch."""
@@ -37,14 +38,41 @@ def label_document(definition: Definition, shards: int, shard_rows: int) -> sche
         "definition": definition.data.decode().strip(),  # as text: netCDF holds no trees
         **_flags(definition),
     }
-    codecs, dims = schema.plain_codecs(), ("row", "y", "x")
-    content = codecs, definition.dtype, fill, dims, attributes
-    return schema.sharded_document(shards, shard_rows, SHAPE, *content)
+    return schema.sharded_document(
+        shards,
+        shard_rows,
+        SHAPE,
+        codecs=schema.plain_codecs(),
+        data_type=definition.dtype,
+        fill=fill,
+        dims=("row", "y", "x"),
+        attributes=attributes,
+    )
 
 
-def write_label_shard(
-    dataset: Path, label: str, shard: int, rows: int, maps: Iterable[tuple[int, LabelMap]]
-) -> Written:
+class LabelShardWriter:
+    """Appends maps to a shard of labels; see `label_shard_writer`."""
+
+    def __init__(self, writer: ShardWriter) -> None:
+        self._writer = writer
+
+    def add(self, row: int, values: LabelMap) -> None:
+        """Write a map, in the type of the definition.
+
+        Args:
+            row: row inside the shard, above those that were added before.
+            values: the map.
+        """
+        self._writer.add(row, schema.encode_plain(values))
+
+    @property
+    def written(self) -> Written:
+        """What the file is so far."""
+        return self._writer.written
+
+
+@contextmanager
+def label_shard_writer(dataset: Path, label: str, shard: int, rows: int) -> Iterator[LabelShardWriter]:
     """Write a shard of labels atomically; the same bytes for the same maps.
 
     Args:
@@ -52,13 +80,12 @@ def write_label_shard(
         label: name of the label.
         shard: number of the shard.
         rows: rows of a shard.
-        maps: row inside the shard (ascending) and map, in the type of the definition.
 
     Raises:
         OutOfSpaceError: no space left; nothing remains of the shard.
     """
-    encoded = ((row, schema.encode_plain(values)) for row, values in maps)
-    return write_shard(dataset / label_shard(label, shard), rows, encoded)
+    with shard_writer(dataset / label_shard(label, shard), rows) as writer:
+        yield LabelShardWriter(writer)
 
 
 def read_label(reader: ShardReader, row: int, dtype: str) -> LabelMap | None:

@@ -19,6 +19,7 @@ from spectralearth_build.errors import UsageError
 from spectralearth_build.journal import newest
 from spectralearth_build.layout import PLAN
 from spectralearth_build.overlap.lattice import Box, window
+from spectralearth_build.store.schema import Document, reflectance_document
 from spectralearth_build.tables import LOCATIONS, PATCHES, TILES
 
 
@@ -94,9 +95,11 @@ class Planned:
         return str(self.settings.get("scan.correction", "land"))
 
     @property
-    def layout(self) -> tuple[int, int, str, str]:
-        """What the document of the pixels needs: shards, rows of a shard, codec and quantity."""
-        return self.shards, self.shard_rows, self.codec, self.quantity
+    def reflectance(self) -> Document:
+        """Metadata of the array of the pixels."""
+        return reflectance_document(
+            shards=self.shards, shard_rows=self.shard_rows, codec=self.codec, quantity=self.quantity
+        )
 
     @property
     def shards(self) -> int:

@@ -69,9 +69,16 @@ def reflectance_document(shards: int, shard_rows: int, codec: str, quantity: str
         "nodata": NODATA,
         "comment": "reflectance = scale * value + offset; values are stored raw and may be negative",
     }
-    dims = ("row", "band", "y", "x")
-    content = documents(codec), "int16", NODATA, dims, attributes
-    return sharded_document(shards, shard_rows, PATCH_SHAPE, *content)
+    return sharded_document(
+        shards,
+        shard_rows,
+        PATCH_SHAPE,
+        codecs=documents(codec),
+        data_type="int16",
+        fill=NODATA,
+        dims=("row", "band", "y", "x"),
+        attributes=attributes,
+    )
 
 
 def sharded_document(
@@ -104,7 +111,9 @@ def sharded_document(
     }
     coding = [{"name": "sharding_indexed", "configuration": sharding}]
     shape, shard = (shards * shard_rows, *patch), (shard_rows, *patch)
-    return _array_document(shape, shard, data_type, fill, coding, dims, attributes)
+    return _array_document(
+        shape, shard, data_type=data_type, fill=fill, codecs=coding, dims=dims, attributes=attributes
+    )
 
 
 def plain_codecs() -> list[Document]:
@@ -143,7 +152,13 @@ def coordinate_files(name: str, coordinate: Coordinate) -> tuple[Document, dict[
         fill = "NaN" if values.dtype.kind == "f" else coordinate.attributes.get("_FillValue", 0)
     codecs: list[Document] = [first, _ZSTD, _CHECKSUM]
     document = _array_document(
-        values.shape, chunk, data_type, fill, codecs, coordinate.dims, dict(coordinate.attributes)
+        values.shape,
+        chunk,
+        data_type=data_type,
+        fill=fill,
+        codecs=codecs,
+        dims=coordinate.dims,
+        attributes=dict(coordinate.attributes),
     )
     files = {array_metadata(name): metadata_bytes(document)}
     if values.size:

@@ -8,10 +8,11 @@ memory at a time, however large the shard.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import BinaryIO, ParamSpec, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -39,8 +40,65 @@ class Written:
     """Hash of the file."""
 
 
+class ShardWriter:
+    """Appends encoded patches to a shard file; see `shard_writer`."""
+
+    def __init__(self, file: BinaryIO, rows: int) -> None:
+        self._file, self._digest = file, hashlib.sha256()
+        self._index = np.full((rows, 2), ABSENT, dtype="<u8")
+        self._offset, self._last = 0, -1
+
+    def add(self, row: int, data: bytes) -> None:
+        """Write an encoded patch.
+
+        Args:
+            row: row inside the shard, above those that were added before.
+            data: the encoded patch.
+
+        Raises:
+            ValueError: the row is out of range or not ascending.
+        """
+        if not self._last < row < len(self._index):
+            raise ValueError(f"Row {row} after row {self._last} in a shard of {len(self._index)} rows.")
+        self._index[row] = self._offset, len(data)
+        self._append(data)
+        self._last = row
+
+    def finish(self) -> None:
+        """Write the index."""
+        index = self._index.tobytes()
+        self._append(index + checksum(index))
+
+    @property
+    def written(self) -> Written:
+        """What the file is so far."""
+        return Written(self._offset, self._digest.hexdigest())
+
+    def _append(self, data: bytes) -> None:
+        self._file.write(data)
+        self._digest.update(data)
+        self._offset += len(data)
+
+
+@contextmanager
+def shard_writer(path: Path, rows: int) -> Iterator[ShardWriter]:
+    """Write a shard atomically; the same bytes for the same patches. Afterwards ``written`` says what the file is.
+
+    Args:
+        path: the file.
+        rows: rows of the shard, written or not.
+
+    Raises:
+        OutOfSpaceError: no space left; nothing remains of the shard.
+    """
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        writer = ShardWriter(file, rows)
+        yield writer
+        writer.finish()
+
+
 def write_shard(path: Path, rows: int, patches: Iterable[tuple[int, bytes]]) -> Written:
-    """Write a shard atomically; the same bytes for the same patches.
+    """Write a shard of patches that need no record of their own; see `shard_writer`.
 
     Args:
         path: the file.
@@ -51,21 +109,10 @@ def write_shard(path: Path, rows: int, patches: Iterable[tuple[int, bytes]]) -> 
         OutOfSpaceError: no space left; nothing remains of the shard.
         ValueError: rows out of range or not ascending.
     """
-    index = np.full((rows, 2), ABSENT, dtype="<u8")
-    digest, offset, last = hashlib.sha256(), 0, -1
-    with replacing(path) as temporary, temporary.open("wb") as file:
+    with shard_writer(path, rows) as writer:
         for row, data in patches:
-            if not last < row < rows:
-                raise ValueError(f"Row {row} after row {last} in a shard of {rows} rows.")
-            file.write(data)
-            digest.update(data)
-            index[row] = offset, len(data)
-            offset, last = offset + len(data), row
-        tail = index.tobytes()
-        tail += checksum(tail)
-        file.write(tail)
-        digest.update(tail)
-    return Written(offset + len(tail), digest.hexdigest())
+            writer.add(row, data)
+    return writer.written
 
 
 class ShardReader:

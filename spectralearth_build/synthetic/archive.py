@@ -286,4 +286,6 @@ def _made(task: ProductTask, path: str) -> Made:
         status, error = OtherCorrectionError.status, OtherCorrectionError.__name__
     if task.case:
         status, error = CASES[task.case].status, CASES[task.case].error
-    return Made(path, spec.tile_id, spec.product_id, status, task.case, error)
+    return Made(
+        path, spec.tile_id, product_id=spec.product_id, status=status, case=task.case, error_class=error
+    )

@@ -51,7 +51,7 @@ def _case(
     site: tuple[float, float] | None = None,
     hole: bool = False,
 ) -> DirtyCase:
-    return DirtyCase(name, what, error, spoil, site, hole)
+    return DirtyCase(name, what, error=error, spoil=spoil, site=site, hole=hole)
 
 
 _BROKEN, _GONE, _HOLE = "BrokenRasterError", "MissingFileError", "HoleError"

@@ -108,7 +108,9 @@ def footprints_of(strip: Pass, size: int) -> list[Footprint]:
     along, _ = _axes(angle)
     step = (lines - OVERLAP) * PIXEL * along
     centres = [(float(x + k * step[0]), float(y + k * step[1])) for k in range(strip.tiles)]
-    return [Footprint(epsg, east, north, angle, lines, width) for east, north in centres]
+    return [
+        Footprint(epsg, east, y=north, heading=angle, lines=lines, width=width) for east, north in centres
+    ]
 
 
 def heading(lat: float) -> float:

@@ -90,7 +90,12 @@ GRIDS = (
         ),
     ),
     RasterGrid(
-        4326, 0.0001, (RasterLayer("tree_cover", tree_cover, "float32", -1),), (-180.0, 90.0), 3_600_000, 2
+        4326,
+        0.0001,
+        layers=(RasterLayer("tree_cover", tree_cover, "float32", -1),),
+        corner=(-180.0, 90.0),
+        turn=3_600_000,
+        every=2,
     ),
 )
 """What is written."""

@@ -66,12 +66,12 @@ class Visit:
         return Pass(
             datatake_name(moment, taken),
             moment,
-            self.lon,
-            self.lat,
-            self.tiles,
-            self.off_nadir,
-            self.epsg,
-            self.cover,
+            lon=self.lon,
+            lat=self.lat,
+            tiles=self.tiles,
+            off_nadir=self.off_nadir,
+            epsg=self.epsg,
+            cover=self.cover,
         )
 
 
@@ -142,11 +142,11 @@ def _site(number: int, most: int, random: np.random.Generator, size: int) -> Ite
         visit = Visit(
             day,
             lon,
-            lat,
-            strip if random.uniform() < 0.5 else 1,
-            float(np.clip(random.normal(0, 9), -26, 26)),
-            utm_epsg(lon - 0.01 * (turn % 2), lat) if edge else None,
-            max(0.0, float(random.beta(0.6, 2.2)) - 0.08),
+            lat=lat,
+            tiles=strip if random.uniform() < 0.5 else 1,
+            off_nadir=float(np.clip(random.normal(0, 9), -26, 26)),
+            epsg=utm_epsg(lon - 0.01 * (turn % 2), lat) if edge else None,
+            cover=max(0.0, float(random.beta(0.6, 2.2)) - 0.08),
         )
         yield _shifted(visit, random, size, 0.12)
 

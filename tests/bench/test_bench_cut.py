@@ -8,7 +8,7 @@ from matplotlib.image import imread
 from spectralearth_build.bench.cutting import cut as module
 from spectralearth_build.bench.cutting import cut_cases, cut_report
 from spectralearth_build.bench.cutting.cut_cases import TileData, cases, image_case
-from spectralearth_build.cutting.cut import cut_tile
+from spectralearth_build.cutting.cut_tile import cut_tile
 from spectralearth_build.errors import UsageError
 from spectralearth_build.layout import shard_path
 from spectralearth_build.overlap.lattice import Box

@@ -18,7 +18,7 @@ from spectralearth_build.archive.raster import open_raster
 from spectralearth_build.cluster.inline import InlineExecutor
 from spectralearth_build.config import load
 from spectralearth_build.cutting import cut as cut_module
-from spectralearth_build.cutting.cut import cut_tile
+from spectralearth_build.cutting.cut_tile import cut_tile
 from spectralearth_build.cutting.sources import Decoded
 from spectralearth_build.cutting.task import Tasks
 from spectralearth_build.errors import PlanChangedError, StoppedError, UsageError

@@ -10,7 +10,7 @@ import rasterio
 import tifffile
 
 from spectralearth_build import mask as masks
-from spectralearth_build.cutting.cut import cut_tile
+from spectralearth_build.cutting.cut_tile import cut_tile
 from spectralearth_build.cutting.task import SourceTile, TileTask
 from spectralearth_build.layout import shard_path
 from spectralearth_build.overlap.lattice import box_of_raster, window

@@ -14,7 +14,7 @@ from spectralearth_build.archive.scan import scan
 from spectralearth_build.archive.versions import waiting
 from spectralearth_build.checking.verify import verify
 from spectralearth_build.cluster.inline import InlineExecutor
-from spectralearth_build.cutting import cut as cut_module
+from spectralearth_build.cutting import cut_tile as task_module
 from spectralearth_build.cutting.cut import cut
 from spectralearth_build.dataset.access import open_dataset
 from spectralearth_build.errors import PlanChangedError
@@ -126,7 +126,7 @@ def test_a_stop_between_plan_and_the_end_of_cut(build, place, monkeypatch):
     planned = open_dataset(folder)
     assert pixels(planned) == values
     assert len(planned.query(bbox=(-180, -80, 180, 84))) == len(values)
-    real, calls = cut_module.write_shard, []
+    real, calls = task_module.shard_writer, []
 
     def crashing(*args):
         calls.append(args)
@@ -135,7 +135,7 @@ def test_a_stop_between_plan_and_the_end_of_cut(build, place, monkeypatch):
         return real(*args)
 
     with monkeypatch.context() as patch:
-        patch.setattr(cut_module, "write_shard", crashing)
+        patch.setattr(task_module, "shard_writer", crashing)
         with pytest.raises(KeyboardInterrupt):
             cut(archive, folder, config, executor)
     assert verify(folder) == []

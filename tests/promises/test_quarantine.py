@@ -14,7 +14,8 @@ from spectralearth_build.checking.verify import verify
 from spectralearth_build.cluster import Failure
 from spectralearth_build.cluster.inline import InlineExecutor
 from spectralearth_build.cluster.isolate import run_alone
-from spectralearth_build.cutting.cut import STAGE, cut_tile
+from spectralearth_build.cutting.cut import STAGE
+from spectralearth_build.cutting.cut_tile import cut_tile
 from spectralearth_build.errors import NothingFoundError
 from spectralearth_build.tables import PATCHES, QUARANTINE, TILES
 from tests.support.files import tree

@@ -11,7 +11,7 @@ import zarr
 from spectralearth_build.errors import DamagedError
 from spectralearth_build.layout import LABEL_NAME, label_of, label_record, label_shard, shard_name
 from spectralearth_build.store import schema
-from spectralearth_build.store.label_arrays import is_whole, label_document, read_label, write_label_shard
+from spectralearth_build.store.label_arrays import is_whole, label_document, label_shard_writer, read_label
 from spectralearth_build.store.labels import (
     Definition,
     LabelRecord,
@@ -38,7 +38,9 @@ PATCHES = (PatchLabel(0, 2018, "clc.tif", 0.75, (0, 1), 1), PatchLabel(1, reason
 
 def record_of(dataset, shard=0):
     values = np.arange(128 * 128, dtype=np.int16).reshape(128, 128)
-    written = write_label_shard(dataset, "corine", shard, 2, [(0, values)])
+    with label_shard_writer(dataset, "corine", shard, 2) as writer:
+        writer.add(0, values)
+    written = writer.written
     return LabelRecord("corine", DEFINITION.id, "p", shard, PATCHES, written.size, written.sha256), values
 
 

@@ -24,7 +24,7 @@ from spectralearth_build.archive.raster import CACHE
 from spectralearth_build.bench.cutting.cut_cases import LAYOUTS, CutCase, TileData, cases, image_case
 from spectralearth_build.bench.measure import APART, timed
 from spectralearth_build.cutting.compose import compose
-from spectralearth_build.cutting.cut import cut_tile
+from spectralearth_build.cutting.cut_tile import cut_tile
 from spectralearth_build.cutting.sources import SourceCache
 from spectralearth_build.errors import BuildError
 from spectralearth_build.plan.estimates import PATCH_BYTES, projected_memory

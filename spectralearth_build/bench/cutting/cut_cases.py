@@ -91,7 +91,7 @@ def cases(tile: TileData, codec: str, folder: Path) -> Iterator[CutCase]:
         blocks = Layout(block=_BLOCK if "blocks" in name else 0, compress="none")
         image = _image(folder, tile.spec)
         write_raster(image, tile.spec, tile.cube, blocks, nodata=NODATA, **profile)
-        yield _case(name, folder, image, tile.spec, tile.cube, tile.index, codec)
+        yield _case(name, folder, image=image, spec=tile.spec, cube=tile.cube, index=tile.index, codec=codec)
         shutil.rmtree(folder)
 
 
@@ -111,7 +111,13 @@ def image_case(path: Path, codec: str, folder: Path) -> CutCase:
     target = _image(folder, spec)
     shutil.copyfile(path, target)
     return _case(
-        f"image {path.stem.removesuffix('-SPECTRAL_IMAGE')[-19:]}", folder, target, spec, cube, index, codec
+        f"image {path.stem.removesuffix('-SPECTRAL_IMAGE')[-19:]}",
+        folder,
+        image=target,
+        spec=spec,
+        cube=cube,
+        index=index,
+        codec=codec,
     )
 
 
@@ -135,9 +141,13 @@ def _case(
         valid &= cube[band] != NODATA
     none, zero = np.zeros_like(valid), np.zeros(valid.shape, np.uint8)
     mask, dataset = mask_name(spec.product_id), folder / "dataset"
-    masks.save(dataset / mask, masks.encode(valid, none, none, none, zero, none, none))
+    masks.save(
+        dataset / mask, masks.encode(valid, none, shadow=none, haze=none, cirrus=zero, snow=none, water=none)
+    )
     bands = tuple(int(band) for band in index)
-    source = SourceTile(spec.tile_id, spec.product_id, mask, spec.epsg, spec.box, bands)
+    source = SourceTile(
+        spec.tile_id, spec.product_id, mask=mask, epsg=spec.epsg, box=spec.box, band_index=bands
+    )
     places = list(_windows(valid))
     if not places:
         raise UsageError("It has no window without gaps.", image, "Give another image.")
@@ -149,7 +159,14 @@ def _case(
     ]
     groups = [tuple(patches[first : first + SHARD_ROWS]) for first in range(0, len(patches), SHARD_ROWS)]
     plans, shards = dict.fromkeys(range(len(groups)), "bench"), dict(enumerate(groups))
-    task = TileTask(plans, codec, SHARD_ROWS, spec.tile_id, {spec.tile_id: source}, shards)
+    task = TileTask(
+        plans,
+        codec,
+        shard_rows=SHARD_ROWS,
+        tile_id=spec.tile_id,
+        sources={spec.tile_id: source},
+        shards=shards,
+    )
     return CutCase(name, folder / "archive", dataset, task, image)
 
 

@@ -23,7 +23,7 @@ def run(job: Path) -> dict[str, float]:
     """
     os.environ.update(WORKER_ENVIRONMENT)
     from spectralearth_build.cluster import dask_executor  # a worker has loaded it
-    from spectralearth_build.cutting.cut import cut_tile
+    from spectralearth_build.cutting.cut_tile import cut_tile
 
     assert dask_executor
     cut_tile(*pickle.loads(job.read_bytes()))

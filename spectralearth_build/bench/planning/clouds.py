@@ -45,7 +45,7 @@ def mask_of(tile: Tile, seed: int) -> masks.Mask:
     valid = region_of_footprint(tile.footprint, tile.epsg).to_mask(tile.box)
     none = np.zeros_like(valid)
     cloud, shadow, haze = (layer > 0 for layer in veil.flags)
-    return masks.encode(valid, cloud, shadow, haze, veil.cirrus, none, none)
+    return masks.encode(valid, cloud, shadow=shadow, haze=haze, cirrus=veil.cirrus, snow=none, water=none)
 
 
 def _coarse_lonlat(tile: Tile) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:

@@ -81,7 +81,15 @@ def gaps(strategies: dict[str, Strategy], seed: int = 0, time_limit: float = 60.
             )
             reached = {name: problem.value(strategy(problem)) for name, strategy in strategies.items()}
             optimum, ceiling = best_value(problem, time_limit)
-            yield Gap(tiles, value, optimum, ceiling <= optimum + 0.5, ceiling, upper_bound(problem), reached)
+            yield Gap(
+                tiles,
+                value,
+                optimum=optimum,
+                proven=ceiling <= optimum + 0.5,
+                ceiling=ceiling,
+                bound=upper_bound(problem),
+                reached=reached,
+            )
 
 
 def line(gap: Gap) -> str:

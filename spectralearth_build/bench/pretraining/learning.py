@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
@@ -74,13 +74,14 @@ def learn(
         Rows: objective, seed, state (random or trained), knn and linear (accuracy on cells of held-out locations),
         loss, steps, seconds.
     """
-    starts = [
-        (objective, seed, max(1, round(share * steps)))
-        for objective, steps in STEPS.items()
-        for seed in range(seeds)
-    ]
     with ProcessPoolExecutor(cores(), get_context("spawn")) as pool:
-        jobs = [pool.submit(start, dataset, work, *one, batch) for one in starts]
+        jobs = [
+            pool.submit(
+                start, dataset, work, objective, seed, steps=max(1, round(share * steps)), batch=batch
+            )
+            for objective, steps in STEPS.items()
+            for seed in range(seeds)
+        ]
         for job in track(as_completed(jobs), "learn", len(jobs)):
             yield from job.result()
 
@@ -116,9 +117,12 @@ def judged(encoder: nn.Module, cells: Cells) -> dict[str, float]:
         parts = torch.split(cells.pixels, _TOGETHER)
         features = torch.cat([encoder(part.float()) for part in parts])
     encoder.train()
-    known = ~cells.held
-    asked = features[known], cells.labels[known], features[cells.held], cells.labels[cells.held]
-    return {"knn": k_nearest(*asked), "linear": ridge(*asked)}
+    known, held = ~cells.held, cells.held
+
+    def accuracy(probe: Callable[..., float]) -> float:
+        return probe(features[known], cells.labels[known], asked=features[held], truth=cells.labels[held])
+
+    return {"knn": accuracy(k_nearest), "linear": accuracy(ridge)}
 
 
 def gains(rows: pd.DataFrame) -> Iterator[tuple[object, ...]]:

@@ -148,7 +148,7 @@ def measure(
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     source, waited = _source(config, dataset, device, batch, dates)
-    seconds, waiting = _timed(objective, config, source, waited, steps, device)
+    seconds, waiting = _timed(objective, config, source=source, waited=waited, steps=steps, device=device)
     speed = batch * steps / seconds
     return {
         "case": case.name,
