@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from spectralearth_build.errors import UsageError
 from spectralearth_build.evaluate.cache import features
@@ -21,8 +21,7 @@ from spectralearth_build.evaluate.scoring import Scorer
 from spectralearth_build.evaluate.stream import Kept, RandomCrops, Reading, Stream, WholeCrops
 from spectralearth_build.evaluate.task_config import CHOOSES, EvaluateConfig
 from spectralearth_build.evaluate.train import Learned, Learner
-from spectralearth_build.pretrain.encoders.resnet import SpectralResNet
-from spectralearth_build.pretrain.encoders.swin import SpectralSwin
+from spectralearth_build.pretrain.encoders import Encoder
 from spectralearth_build.pretrain.setup import spectra_of
 
 
@@ -124,7 +123,7 @@ class Cell:
         if cache is not None:
             kind = f"{self.model.takes}-{size}-{'bf16' if half else 'fp32'}"
             # Of one file of weights, these make networks that see otherwise.
-            built = f"{self.config.dense} {self.config.stem} {getattr(self.model.encoder, 'pool', '')}"
+            built = f"{self.config.dense} {self.config.stem} {self.model.encoder.pool}"
             seen = hashlib.sha256(
                 f"{digest(self.model.standardise)} {digest(self.model.encoder)} {built}".encode()
             )
@@ -151,22 +150,22 @@ def named(part: str, figures: dict[str, float]) -> dict[str, float]:
     return {f"{part}_{name}": value for name, value in figures.items()}
 
 
-def head_of(encoder: nn.Module, config: EvaluateConfig) -> str:
+def head_of(encoder: Encoder, config: EvaluateConfig) -> str:
     """The name of the head: what the settings say, or what suits the encoder."""
     if config.head or config.task != "segmentation":
         return config.head or "linear"
-    return "fcn" if isinstance(encoder, SpectralResNet) else "upconv"
+    return encoder.map_head
 
 
-def check_size(encoder: nn.Module, config: EvaluateConfig) -> None:
+def check_size(encoder: Encoder, config: EvaluateConfig) -> None:
     """Check that the encoder can see images of that size.
 
     Raises:
         UsageError: its patches do not divide it.
     """
-    whole = 4 if isinstance(encoder, SpectralSwin) else int(getattr(encoder, "patch", 1))
+    whole = encoder.multiple
     if config.task == "segmentation" and config.head == "ridge":
-        whole = int(encoder.stride)  # type: ignore[arg-type]
+        whole = encoder.stride
     if config.size % whole:
         raise UsageError(
             f"Images of {config.size} pixels are no multiple of {whole}, which this network needs.",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from spectralearth_build.errors import UsageError
 from spectralearth_build.evaluate.heads import Head, Takes, see
 from spectralearth_build.evaluate.task_config import EvaluateConfig, Protocol
-from spectralearth_build.pretrain.encoders import make
+from spectralearth_build.pretrain.encoders import Architecture, build
 from spectralearth_build.pretrain.spectra import Spectra, Standardise
-from spectralearth_build.pretrain.weights import CountsEncoder, load_encoder, options_of
+from spectralearth_build.pretrain.weights import CountsEncoder, architecture_of, load_encoder
 
 
 class Model(nn.Module):
@@ -37,13 +37,7 @@ class Model(nn.Module):
         self.protocol = protocol
         self.encoder.requires_grad_(protocol in ("finetune", "scratch"))
         if protocol == "adapter":
-            self._adapter.requires_grad_(True)
-
-    @property
-    def _adapter(self) -> nn.Module:
-        found = self.encoder.adapter
-        assert isinstance(found, nn.Module)
-        return found
+            self.encoder.adapter.requires_grad_(True)
 
     def train(self, mode: bool = True) -> Self:
         """Set the mode; what is not trained stays in evaluation mode, so its statistics stay what they are."""
@@ -51,7 +45,7 @@ class Model(nn.Module):
         if self.protocol in ("frozen", "adapter"):
             self.encoder.eval()
         if self.protocol == "adapter":
-            self._adapter.train(mode)
+            self.encoder.adapter.train(mode)
         return self
 
     def see(self, counts: Tensor) -> list[Tensor]:
@@ -101,18 +95,18 @@ def encoder_of(path: Path | None, config: EvaluateConfig, spectra: Spectra, data
         loaded = load_encoder(path, dense=config.dense, stem=config.stem)
         loaded.spectra.check(spectra, dataset)
         return loaded
-    options: dict[str, Any] = {
-        "name": config.encoder.name,
-        "bands": len(spectra.mean),
-        "patch": config.encoder.patch,
-        "image": config.encoder.image or config.size,
-        "pool": config.encoder.pool or "token",
-    }
+    architecture = Architecture(
+        config.encoder.name,
+        len(spectra.mean),
+        patch=config.encoder.patch,
+        image=config.encoder.image or config.size,
+        pool=config.encoder.pool or "token",
+    )
     if path is not None:
         load_encoder(path).spectra.check(spectra, dataset)
-        options = options_of(path)
+        architecture = architecture_of(path)
     try:
-        return CountsEncoder(make(**options, dense=config.dense, stem=config.stem), spectra)
+        return CountsEncoder(build(architecture, config.dense, config.stem), spectra)
     except (TypeError, ValueError) as error:
         raise UsageError(str(error), remedy="Correct the settings of the encoder.") from error
 

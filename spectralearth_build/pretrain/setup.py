@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from spectralearth_build.errors import UsageError
 from spectralearth_build.layout import STATISTICS
 from spectralearth_build.loader import Loader
 from spectralearth_build.loader.byte_source import source_of
 from spectralearth_build.pretrain import checkpoint
-from spectralearth_build.pretrain.encoders import make
+from spectralearth_build.pretrain.encoders import Architecture, Encoder, build
 from spectralearth_build.pretrain.memory import keep_memory
 from spectralearth_build.pretrain.objectives.across import world
 from spectralearth_build.pretrain.objectives.base import Objective
@@ -30,7 +29,7 @@ from spectralearth_build.pretrain.trainer import TrainingRun
 from spectralearth_build.pretrain.training_config import ObjectiveName, PretrainConfig
 from spectralearth_build.pretrain.weights import save_encoder
 
-OBJECTIVES: dict[ObjectiveName, Callable[[nn.Module, Any], Objective]] = {
+OBJECTIVES: dict[ObjectiveName, Callable[[Encoder, Any], Objective]] = {
     "moco": MoCo,
     "dino": Dino,
     "mae": Mae,
@@ -91,24 +90,18 @@ def objective_of(config: PretrainConfig, bands: int) -> Objective:
     """
     try:
         return OBJECTIVES[config.objective](
-            make(**encoder_options(config, bands)), getattr(config, config.objective)
+            build(architecture_of(config, bands)), getattr(config, config.objective)
         )
     except (TypeError, ValueError) as error:
         raise UsageError(str(error), remedy="Correct the settings under encoder.") from error
 
 
-def encoder_options(config: PretrainConfig, bands: int) -> dict[str, Any]:
-    """Arguments of `encoders.make`, which go into the encoder's file."""
+def architecture_of(config: PretrainConfig, bands: int) -> Architecture:
+    """What the encoder of a run is made of."""
     views = getattr(config, config.objective).views
     image = config.encoder.image or views.size or 128
     pool = config.encoder.pool or ("mean" if config.objective == "mae" else "token")
-    return {
-        "name": config.encoder.name,
-        "bands": bands,
-        "patch": config.encoder.patch,
-        "image": image,
-        "pool": pool,
-    }
+    return Architecture(config.encoder.name, bands, patch=config.encoder.patch, image=image, pool=pool)
 
 
 def spectra_of(dataset: str | Path) -> Spectra:
@@ -130,15 +123,15 @@ def spectra_of(dataset: str | Path) -> Spectra:
 def finish(run: TrainingRun) -> Path:
     """Write the encoder of a run; returns its file."""
     path = run.folder / "encoder.safetensors"
-    options = encoder_options(run.config, len(run.spectra.mean))
+    architecture = architecture_of(run.config, len(run.spectra.mean))
     about = {"objective": run.config.objective, "steps": run.step, "settings": run.config.document()}
     if world()[0] == 0:
-        save_encoder(path, plain(run.objective.encoder, options), options, run.spectra, about)
+        save_encoder(path, plain(run.objective.encoder, architecture), architecture, run.spectra, about)
     return path
 
 
-def plain(encoder: nn.Module, options: dict[str, Any]) -> nn.Module:
+def plain(encoder: Encoder, architecture: Architecture) -> Encoder:
     """The encoder without what an objective has put into it."""
-    fresh = make(**options)
+    fresh = build(architecture)
     fresh.load_state_dict(encoder.state_dict())
     return fresh

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from spectralearth_build.errors import UsageError
 from spectralearth_build.files import replacing
-from spectralearth_build.pretrain.encoders import make
+from spectralearth_build.pretrain.encoders import Architecture, Encoder, build
 from spectralearth_build.pretrain.spectra import Spectra, Standardise
 
 FORMAT = "spectralearth-build encoder 1"
@@ -32,24 +32,20 @@ class CountsEncoder(nn.Module):
         spectra: bands and statistics of its input.
     """
 
-    def __init__(self, encoder: nn.Module, spectra: Spectra) -> None:
+    def __init__(self, encoder: Encoder, spectra: Spectra) -> None:
         super().__init__()
         self.spectra = spectra
         self.standardise = Standardise(spectra)
         self.encoder = encoder
-        self.dim: int = encoder.dim  # type: ignore[assignment]
-        self.stride: int = encoder.stride  # type: ignore[assignment]
-        self.levels: tuple[tuple[int, int], ...] = encoder.levels  # type: ignore[assignment]
+        self.dim, self.stride, self.levels = encoder.dim, encoder.stride, encoder.levels
 
     def features(self, counts: Tensor) -> Tensor:
         """int16 [batch, band, y, x] to maps [batch, dim, y / stride, x / stride]."""
-        out: Tensor = self.encoder.features(self.standardise(counts))  # type: ignore[operator]
-        return out
+        return self.encoder.features(self.standardise(counts))
 
     def pyramid(self, counts: Tensor) -> list[Tensor]:
         """int16 [batch, band, y, x] to maps of all ``levels`` (channels, stride), fine to coarse."""
-        out: list[Tensor] = self.encoder.pyramid(self.standardise(counts))  # type: ignore[operator]
-        return out
+        return self.encoder.pyramid(self.standardise(counts))
 
     def forward(self, counts: Tensor) -> Tensor:
         """int16 [batch, band, y, x] to vectors [batch, dim]."""
@@ -58,18 +54,18 @@ class CountsEncoder(nn.Module):
 
 
 def save_encoder(
-    path: Path, encoder: nn.Module, options: dict[str, Any], spectra: Spectra, about: dict[str, Any]
+    path: Path, encoder: Encoder, architecture: Architecture, spectra: Spectra, about: dict[str, Any]
 ) -> None:
     """Write an encoder.
 
     Args:
         path: the file.
-        encoder: of `encoders.make`.
-        options: the arguments of `encoders.make`.
+        encoder: the network.
+        architecture: what it was made of.
         spectra: bands and statistics of its input.
         about: what else is worth knowing: objective, steps, dataset.
     """
-    header = {"encoder": options, "spectra": spectra.to_json(), "about": about}
+    header = {"encoder": architecture.document(), "spectra": spectra.to_json(), "about": about}
     tensors = {name: value.detach().cpu().contiguous() for name, value in encoder.state_dict().items()}
     with replacing(path) as temporary:
         # One entry only: safetensors writes several in an order of chance, and the file would differ at each run.
@@ -89,19 +85,18 @@ def load_encoder(path: str | Path, device: str = "cpu", dense: bool = False, ste
         UsageError: not such a file, or one that is damaged.
     """
     header, tensors = _read(path, device)
-    encoder = make(**header["encoder"], dense=dense, stem=stem)
+    encoder = build(Architecture.from_document(header["encoder"]), dense, stem)
     encoder.load_state_dict(tensors)
     return CountsEncoder(encoder, Spectra.from_json(header["spectra"])).to(device).eval()
 
 
-def options_of(path: str | Path) -> dict[str, Any]:
-    """The arguments of `encoders.make` that an encoder was made with.
+def architecture_of(path: str | Path) -> Architecture:
+    """What the encoder in a file was made of.
 
     Raises:
         UsageError: as of `load_encoder`.
     """
-    options: dict[str, Any] = _read(path, None)[0]["encoder"]
-    return options
+    return Architecture.from_document(_read(path, None)[0]["encoder"])
 
 
 def _read(path: str | Path, device: str | None) -> tuple[dict[str, Any], dict[str, Tensor]]:

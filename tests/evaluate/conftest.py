@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from spectralearth_build.pretrain.encoders import make
+from spectralearth_build.pretrain.encoders import Architecture, build
 from spectralearth_build.pretrain.setup import spectra_of
 from spectralearth_build.pretrain.weights import save_encoder
 
@@ -24,8 +24,8 @@ def weights(known, tmp_path_factory):
     """The file of a ResNet-18 for that dataset."""
     torch.manual_seed(7)
     path = tmp_path_factory.mktemp("weights") / "encoder.safetensors"
-    options = {"name": "resnet18", "bands": 202, "patch": 4, "image": 128}
-    save_encoder(path, make(**options), options, spectra_of(known.folder), {})
+    architecture = Architecture("resnet18", 202, patch=4, image=128)
+    save_encoder(path, build(architecture), architecture, spectra_of(known.folder), {})
     return path
 
 

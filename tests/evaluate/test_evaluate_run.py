@@ -15,6 +15,7 @@ from spectralearth_build.evaluate.result import Result, read_result
 from spectralearth_build.evaluate.run import evaluate
 from spectralearth_build.evaluate.task_config import EvaluateConfig
 from spectralearth_build.labels.read import open_labels
+from spectralearth_build.pretrain.encoders import Architecture
 from spectralearth_build.pretrain.spectra import WavelengthError
 from spectralearth_build.pretrain.training_config import EncoderConfig
 from spectralearth_build.pretrain.weights import load_encoder, save_encoder
@@ -158,9 +159,9 @@ def test_other_bands_are_refused(known, weights, tmp_path):
     loaded = load_encoder(weights)
     nm = list(loaded.spectra.wavelength_nm)
     nm[100] -= 3
-    options = {"name": "resnet18", "bands": 202, "patch": 4, "image": 128}
+    architecture = Architecture("resnet18", 202, patch=4, image=128)
     moved = replace(loaded.spectra, wavelength_nm=tuple(nm))
-    save_encoder(tmp_path / "e.safetensors", loaded.encoder, options, moved, {})
+    save_encoder(tmp_path / "e.safetensors", loaded.encoder, architecture, moved, {})
     with pytest.raises(WavelengthError, match=r"band 100: .* instead of"):
         evaluate(known.folder, tmp_path / "e.safetensors", CONFIG, tmp_path / "a")
     assert not (tmp_path / "a").exists()

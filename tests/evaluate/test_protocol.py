@@ -5,7 +5,7 @@ from spectralearth_build.evaluate.heads import make_head
 from spectralearth_build.evaluate.protocol import Model, digest, encoder_of
 from spectralearth_build.evaluate.scoring import loss_of
 from spectralearth_build.evaluate.task_config import EvaluateConfig
-from spectralearth_build.pretrain.encoders import make
+from spectralearth_build.pretrain.encoders import Architecture, build, make
 from spectralearth_build.pretrain.spectra import Spectra, WavelengthError
 from spectralearth_build.pretrain.training_config import EncoderConfig
 from spectralearth_build.pretrain.weights import CountsEncoder, save_encoder
@@ -94,10 +94,10 @@ def test_counts_of_trained_parameters(name):
 
 
 def test_scratch_takes_the_network_of_a_file_and_new_weights(tmp_path):
-    options = {"name": "resnet18", "bands": BANDS, "patch": 4, "image": 32}
+    architecture = Architecture("resnet18", BANDS, patch=4, image=32)
     torch.manual_seed(1)
-    kept = make(**options)
-    save_encoder(tmp_path / "e.safetensors", kept, options, SPECTRA, {})
+    kept = build(architecture)
+    save_encoder(tmp_path / "e.safetensors", kept, architecture, SPECTRA, {})
     network = EncoderConfig(name="vit_s", patch=16)
     found = {}
     for protocol in ("frozen", "scratch"):
@@ -113,8 +113,8 @@ def test_scratch_takes_the_network_of_a_file_and_new_weights(tmp_path):
 
 @pytest.mark.parametrize("protocol", ["frozen", "scratch"])
 def test_other_bands_are_refused_by_name(tmp_path, protocol):
-    options = {"name": "resnet18", "bands": BANDS, "patch": 4, "image": 32}
-    save_encoder(tmp_path / "e.safetensors", make(**options), options, SPECTRA, {})
+    architecture = Architecture("resnet18", BANDS, patch=4, image=32)
+    save_encoder(tmp_path / "e.safetensors", build(architecture), architecture, SPECTRA, {})
     nm = list(SPECTRA.wavelength_nm)
     nm[7] += 5
     other = Spectra(tuple(nm), SPECTRA.mean, SPECTRA.std)

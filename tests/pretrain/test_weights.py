@@ -8,7 +8,7 @@ from safetensors.torch import save_file
 
 from spectralearth_build.errors import UsageError
 from spectralearth_build.pretrain.embed import write_embeddings
-from spectralearth_build.pretrain.encoders import make
+from spectralearth_build.pretrain.encoders import Architecture, build
 from spectralearth_build.pretrain.export import export_onnx, export_program
 from spectralearth_build.pretrain.setup import spectra_of
 from spectralearth_build.pretrain.spectra import WavelengthError
@@ -18,10 +18,10 @@ from spectralearth_build.pretrain.weights import load_encoder, save_encoder
 @pytest.fixture(scope="module")
 def saved(dataset, tmp_path_factory):
     torch.manual_seed(0)
-    options = {"name": "vit_s", "bands": 202, "patch": 32, "image": 128}
-    encoder = make(**options).eval()
+    architecture = Architecture("vit_s", 202, patch=32, image=128)
+    encoder = build(architecture).eval()
     path = tmp_path_factory.mktemp("weights") / "encoder.safetensors"
-    save_encoder(path, encoder, options, spectra_of(dataset.folder), {"objective": "mae"})
+    save_encoder(path, encoder, architecture, spectra_of(dataset.folder), {"objective": "mae"})
     return path
 
 

@@ -18,14 +18,12 @@ ResNets without ``dense``, ViT with patches of 4 pixels.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from torch import nn
-
 from spectralearth_build.evaluate.heads.deeplab import DeepLab
 from spectralearth_build.evaluate.heads.layers import Head, Takes, see
 from spectralearth_build.evaluate.heads.plain import Conv, Fcn, Linear, UpConv
 from spectralearth_build.evaluate.heads.unet import UNet
+from spectralearth_build.pretrain.encoders import Encoder
+from spectralearth_build.pretrain.weights import CountsEncoder
 
 HEADS = ("linear", "conv", "fcn", "unet", "deeplab", "upconv")
 """What `make_head` knows."""
@@ -33,19 +31,18 @@ HEADS = ("linear", "conv", "fcn", "unet", "deeplab", "upconv")
 __all__ = ["HEADS", "Head", "Takes", "make_head", "see"]
 
 
-def make_head(name: str, encoder: nn.Module, classes: int) -> Head:
+def make_head(name: str, encoder: Encoder | CountsEncoder, classes: int) -> Head:
     """Make a head with new weights.
 
     Args:
         name: one of `HEADS`.
-        encoder: of `encoders.make` or `weights.load_encoder`; only its ``dim``, ``stride`` and ``levels`` are read.
+        encoder: what the head is for; only its ``dim``, ``stride`` and ``levels`` are read.
         classes: number of classes.
 
     Raises:
         ValueError: an unknown name.
     """
-    dim, stride = int(encoder.dim), int(encoder.stride)  # type: ignore[arg-type]
-    levels: Sequence[tuple[int, int]] = encoder.levels  # type: ignore[assignment]
+    dim, stride, levels = encoder.dim, encoder.stride, encoder.levels
     match name:
         case "linear":
             return Linear(dim, classes)

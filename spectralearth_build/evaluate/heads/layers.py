@@ -9,6 +9,9 @@ from typing import Literal
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
+from spectralearth_build.pretrain.encoders import Encoder
+from spectralearth_build.pretrain.weights import CountsEncoder
+
 Takes = Literal["vector", "features", "pyramid"]
 """What of an encoder a head reads: one vector an image, the last map, or the maps of all levels."""
 
@@ -31,19 +34,19 @@ class Head(nn.Module):
         """
 
 
-def see(encoder: nn.Module, takes: Takes, pixels: Tensor) -> list[Tensor]:
+def see(encoder: Encoder | CountsEncoder, takes: Takes, pixels: Tensor) -> list[Tensor]:
     """What a head takes of an encoder; may be kept where the encoder is frozen.
 
     Args:
-        encoder: of `encoders.make` or `weights.load_encoder`.
+        encoder: of standardised pixels or of counts.
         takes: of the head.
         pixels: [batch, band, y, x], as the encoder wants them.
     """
     if takes == "vector":
         return [encoder(pixels)]
     if takes == "features":
-        return [encoder.features(pixels)]  # type: ignore[operator]
-    return list(encoder.pyramid(pixels))  # type: ignore[operator]
+        return [encoder.features(pixels)]
+    return encoder.pyramid(pixels)
 
 
 def conv(inputs: int, outputs: int, kernel: int = 3, dilation: int = 1) -> nn.Sequential:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from torch import nn
-
+from spectralearth_build.pretrain.encoders.base import Architecture, Encoder
 from spectralearth_build.pretrain.encoders.resnet import SpectralResNet
 from spectralearth_build.pretrain.encoders.swin import SpectralSwin
 from spectralearth_build.pretrain.encoders.vit import SIZES, SpectralViT
+
+__all__ = ["NAMES", "Architecture", "Encoder", "build", "make"]
 
 NAMES = ("resnet18", "resnet50", *(f"vit_{size}" for size in SIZES), "swin_t")
 """What `make` knows."""
@@ -20,7 +21,7 @@ def make(
     dense: bool = False,
     stem: str = "",
     pool: str = "token",
-) -> nn.Module:
+) -> Encoder:
     """Make an encoder with new weights.
 
     Args:
@@ -42,3 +43,17 @@ def make(
     if name.startswith("vit_"):
         return SpectralViT(bands, name.removeprefix("vit_"), patch, image, pool)
     return SpectralSwin(bands)
+
+
+def build(architecture: Architecture, dense: bool = False, stem: str = "") -> Encoder:
+    """Make an encoder of some architecture with new weights.
+
+    Args:
+        architecture: what it is.
+        dense: as of `make`.
+        stem: as of `make`.
+
+    Raises:
+        ValueError: as of `make`.
+    """
+    return make(**architecture.document(), dense=dense, stem=stem)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from spectralearth_build.pretrain.encoders.adapter import CHANNELS, SpectralAdapter
+from spectralearth_build.pretrain.encoders.base import Encoder
 
 WIDTHS = (64, 128, 256, 512)
 DEPTHS = {18: (2, 2, 2, 2), 50: (3, 4, 6, 3)}
@@ -71,7 +72,7 @@ def bottleneck(inputs: int, width: int, stride: int, dilation: int, outputs: int
     return ResidualBlock(body, _shortcut(inputs, outputs, stride))
 
 
-class SpectralResNet(nn.Module):
+class SpectralResNet(Encoder):
     """A ResNet on the adapter's channels.
 
     Args:
@@ -84,6 +85,8 @@ class SpectralResNet(nn.Module):
     Raises:
         ValueError: too few bands, or an unknown stem.
     """
+
+    map_head = "fcn"
 
     def __init__(self, bands: int, depth: int = 50, dense: bool = False, stem: str = "") -> None:
         super().__init__()
@@ -126,7 +129,3 @@ class SpectralResNet(nn.Module):
         """Maps: [batch, band, y, x] to [batch, dim, y / stride, x / stride]."""
         out: Tensor = self.stages(self.adapter(x))
         return out
-
-    def forward(self, x: Tensor) -> Tensor:
-        """One vector an image: [batch, band, y, x] to [batch, dim], the mean of `features`."""
-        return self.features(x).mean((2, 3))

@@ -8,6 +8,7 @@ from torch.nn.functional import pad
 
 from spectralearth_build.pretrain.encoders.adapter import CHANNELS, SpectralAdapter
 from spectralearth_build.pretrain.encoders.attention import Attention, to_patches
+from spectralearth_build.pretrain.encoders.base import Encoder
 
 WIDTH, DEPTHS, HEADS, EDGE = 96, (2, 2, 6, 2), (3, 6, 12, 24), 7
 
@@ -101,7 +102,7 @@ class Merge(nn.Module):
         return out
 
 
-class SpectralSwin(nn.Module):
+class SpectralSwin(Encoder):
     """Swin-T: 96 channels, stages of 2, 2, 6, 2 blocks, windows of 7, patches of 4.
 
     Args:
@@ -112,6 +113,7 @@ class SpectralSwin(nn.Module):
     """
 
     stride = 32
+    multiple = 4
     dim = 8 * WIDTH
     levels = ((CHANNELS, 1), *((WIDTH << stage, 4 << stage) for stage in range(4)))
 
@@ -147,7 +149,3 @@ class SpectralSwin(nn.Module):
     def features(self, x: Tensor) -> Tensor:
         """Maps of the last stage: [batch, band, y, x] to [batch, 768, y / 32, x / 32]."""
         return self.pyramid(x)[-1]
-
-    def forward(self, x: Tensor) -> Tensor:
-        """One vector an image: [batch, band, y, x] to [batch, 768], the mean of `features`."""
-        return self.features(x).mean((2, 3))

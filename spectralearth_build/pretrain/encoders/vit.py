@@ -8,6 +8,7 @@ from torch.nn.functional import interpolate
 
 from spectralearth_build.pretrain.encoders.adapter import CHANNELS, SpectralAdapter
 from spectralearth_build.pretrain.encoders.attention import TransformerBlock, initialise, pick, to_patches
+from spectralearth_build.pretrain.encoders.base import Encoder
 
 SIZES = {"s": (384, 12, 6), "b": (768, 12, 12), "l": (1024, 24, 16), "h": (1280, 32, 16), "g": (1536, 40, 24)}
 """Width, depth, heads. With patches of 4 pixels: 22.5, 87.5, 305, 634 and 1,138 million parameters."""
@@ -15,7 +16,7 @@ SIZES = {"s": (384, 12, 6), "b": (768, 12, 12), "l": (1024, 24, 16), "h": (1280,
 POOLS = ("token", "mean")
 
 
-class SpectralViT(nn.Module):
+class SpectralViT(Encoder):
     """A vision transformer on the adapter's channels, with a class token and learned positions.
 
     Args:
@@ -44,7 +45,7 @@ class SpectralViT(nn.Module):
             raise ValueError(f"A ViT pools by {' or '.join(POOLS)}, not '{pool}'.")
         self.pool = pool
         self.dim, depth, heads = SIZES[size] if isinstance(size, str) else size
-        self.patch = self.stride = patch
+        self.patch = self.stride = self.multiple = patch
         self.levels = ((self.dim, patch),)
         self.grid = image // patch
         self.adapter = SpectralAdapter(bands)

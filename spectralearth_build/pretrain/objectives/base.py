@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from spectralearth_build.pretrain.encoders import Encoder
+
 
 class Objective(nn.Module):
     """A loss on series of images, and the networks that it trains.
@@ -16,10 +18,11 @@ class Objective(nn.Module):
         encoder: the network that is wanted.
     """
 
+    encoder: Encoder
     seen: Tensor
     """Features [batch, dim] of the last call, detached, for the monitors."""
 
-    def __init__(self, encoder: nn.Module) -> None:
+    def __init__(self, encoder: Encoder) -> None:
         super().__init__()
         self.encoder = encoder
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import softmax
 
 from spectralearth_build.pretrain.augment import augment
+from spectralearth_build.pretrain.encoders import Encoder
 from spectralearth_build.pretrain.objectives.across import averaged
 from spectralearth_build.pretrain.objectives.base import Objective, two_views
 from spectralearth_build.pretrain.objectives.ema import follow, follower
@@ -27,10 +28,10 @@ class Dino(Objective):
     centre: Tensor
     entropy: Tensor
 
-    def __init__(self, encoder: nn.Module, config: DinoConfig | None = None) -> None:
+    def __init__(self, encoder: Encoder, config: DinoConfig | None = None) -> None:
         super().__init__(encoder)
         self.config = config = config or DinoConfig()
-        dim = int(encoder.dim)  # type: ignore[arg-type]
+        dim = encoder.dim
         self.head = DinoHead(dim, config.hidden, config.bottleneck, config.prototypes)
         self.teacher, self.teacher_head = follower(encoder), follower(self.head)
         self.register_buffer("centre", torch.zeros(1, config.prototypes))

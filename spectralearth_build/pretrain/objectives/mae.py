@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from spectralearth_build.pretrain.augment import augment
+from spectralearth_build.pretrain.encoders import Encoder
 from spectralearth_build.pretrain.encoders.attention import TransformerBlock, initialise, pick, to_patches
 from spectralearth_build.pretrain.encoders.vit import SpectralViT
 from spectralearth_build.pretrain.objectives.base import Objective
@@ -24,9 +25,10 @@ class Mae(Objective):
         TypeError: another encoder: only a ViT can leave patches out.
     """
 
+    encoder: SpectralViT
     places: Tensor
 
-    def __init__(self, encoder: nn.Module, config: MaeConfig | None = None) -> None:
+    def __init__(self, encoder: Encoder, config: MaeConfig | None = None) -> None:
         super().__init__(encoder)
         if not isinstance(encoder, SpectralViT):
             raise TypeError("MAE needs a ViT encoder (vit_s, vit_b, ...): others cannot leave patches out.")
@@ -58,12 +60,12 @@ class Mae(Objective):
     def loss_of(self, image: Tensor, visible: Tensor, hidden: Tensor) -> Tensor:
         """The loss for given patches: int [batch, patch] each, together all patches once."""
         if self.config.official:
-            cut = to_patches(self.encoder.adapter(image), self.encoder.patch)  # type: ignore[operator, arg-type]
-            tokens = self.encoder.encode(pick(cut, visible), visible)  # type: ignore[operator]
+            cut = to_patches(self.encoder.adapter(image), self.encoder.patch)
+            tokens = self.encoder.encode(pick(cut, visible), visible)
         else:
-            tokens = self.encoder.tokens(image, visible)  # type: ignore[operator]
-        self.seen = self.encoder.pooled(tokens).detach()  # type: ignore[operator]
-        target = pick(to_patches(image, int(self.encoder.patch)), hidden)  # type: ignore[arg-type]
+            tokens = self.encoder.tokens(image, visible)
+        self.seen = self.encoder.pooled(tokens).detach()
+        target = pick(to_patches(image, self.encoder.patch), hidden)
         return masked_error(self.decode(tokens, visible, hidden), target.flatten(2), self.config.normalised)
 
     def decode(self, tokens: Tensor, visible: Tensor, hidden: Tensor) -> Tensor:

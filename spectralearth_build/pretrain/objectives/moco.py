@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import normalize
 
 from spectralearth_build.pretrain.augment import augment
+from spectralearth_build.pretrain.encoders import Encoder
 from spectralearth_build.pretrain.objectives.across import gathered
 from spectralearth_build.pretrain.objectives.base import Objective, two_views
 from spectralearth_build.pretrain.objectives.ema import follow, follower, reset
@@ -28,10 +29,10 @@ class MoCo(Objective):
     queue_places: Tensor
     cursor: Tensor
 
-    def __init__(self, encoder: nn.Module, config: MoCoConfig | None = None) -> None:
+    def __init__(self, encoder: Encoder, config: MoCoConfig | None = None) -> None:
         super().__init__(encoder)
         self.config = config = config or MoCoConfig()
-        dim = int(encoder.dim)  # type: ignore[arg-type]
+        dim = encoder.dim
         self.head = mlp(dim, config.hidden, config.dim)
         if config.batch_splits > 1 and not config.official:
             split_norms(encoder, config.batch_splits)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from spectralearth_build.pretrain.augment import augment
+from spectralearth_build.pretrain.encoders import Encoder
 from spectralearth_build.pretrain.objectives.across import gathered, gathered_with_gradient, world
 from spectralearth_build.pretrain.objectives.base import Objective, two_views
 from spectralearth_build.pretrain.objectives.heads import mlp
@@ -21,10 +22,10 @@ class SimClr(Objective):
         config: the recipe.
     """
 
-    def __init__(self, encoder: nn.Module, config: SimClrConfig | None = None) -> None:
+    def __init__(self, encoder: Encoder, config: SimClrConfig | None = None) -> None:
         super().__init__(encoder)
         self.config = config = config or SimClrConfig()
-        dim = int(encoder.dim)  # type: ignore[arg-type]
+        dim = encoder.dim
         self.head = mlp(dim, config.hidden, config.dim) if config.hidden else nn.Identity()
 
     def forward(self, series: Tensor, places: Tensor, draw: torch.Generator) -> Tensor:
