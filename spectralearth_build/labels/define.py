@@ -11,7 +11,7 @@ from pathlib import Path
 
 from spectralearth_build.errors import UsageError
 from spectralearth_build.labels.classes import NOMENCLATURES, LabelClass, Nomenclature, nomenclature
-from spectralearth_build.labels.raster import Kind, LabelRaster, open_label_raster
+from spectralearth_build.labels.label_raster import Kind, LabelRaster, open_label_raster
 from spectralearth_build.labels.resample import RULES
 from spectralearth_build.labels.years import YEAR_RULES
 from spectralearth_build.layout import LABEL_NAME

@@ -23,8 +23,8 @@ from spectralearth_build.errors import DamagedError, UsageError
 from spectralearth_build.files import delete_partials, remove, write_bytes
 from spectralearth_build.journal import recover, refuse_half_grown
 from spectralearth_build.labels.define import Given, Request, define, kind_of
+from spectralearth_build.labels.label_raster import Kind, open_label_raster
 from spectralearth_build.labels.pair_task import PairTask, PatchToLabel, pair_shards
-from spectralearth_build.labels.raster import Kind, open_label_raster
 from spectralearth_build.labels.reach import reach
 from spectralearth_build.layout import LABEL_NAME, MANIFEST, ROOT, label_definition, label_record, label_shard
 from spectralearth_build.overlap.lattice import ORIGIN, PIXEL

@@ -14,7 +14,7 @@ import numpy as np
 from spectralearth_build.labels import class_counts as summary
 from spectralearth_build.labels.classes import Nomenclature
 from spectralearth_build.labels.define import AUTO, Given, kind_of, nomenclature_of
-from spectralearth_build.labels.raster import LabelRaster, open_label_raster
+from spectralearth_build.labels.label_raster import LabelRaster, open_label_raster
 from spectralearth_build.labels.resample import Rule, default_rule, on_patch
 from spectralearth_build.labels.years import YearRule, year_for
 from spectralearth_build.store.codec import checksum_of

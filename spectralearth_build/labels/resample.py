@@ -15,8 +15,8 @@ import numpy.typing as npt
 
 from spectralearth_build.errors import UsageError
 from spectralearth_build.labels import area_weights
+from spectralearth_build.labels.label_raster import Kind
 from spectralearth_build.labels.locate import Floats, Georeferenced, cells, centres, corners, places
-from spectralearth_build.labels.raster import Kind
 from spectralearth_build.overlap.lattice import PIXEL, WINDOW
 
 Values = npt.NDArray[Any]

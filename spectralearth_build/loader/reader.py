@@ -13,8 +13,8 @@ import numpy.typing as npt
 from spectralearth_build.errors import BuildError, DamagedError, UsageError
 from spectralearth_build.faults import fault_of
 from spectralearth_build.layout import ZARR
+from spectralearth_build.loader.array_layout import ArrayLayout, layout_of
 from spectralearth_build.loader.byte_source import ByteSource, FileSource, ObjectSource, source_of
-from spectralearth_build.loader.layout import ArrayLayout, layout_of
 from spectralearth_build.store.codec import (
     CHECKSUM_BYTES,
     NODATA,

@@ -13,7 +13,7 @@ from spectralearth_build.overlap import combine
 from spectralearth_build.overlap import runs as kernels
 from spectralearth_build.overlap.erosion import erode
 from spectralearth_build.overlap.lattice import WINDOW, Box
-from spectralearth_build.overlap.layers import runs_of_mask
+from spectralearth_build.overlap.mask_layers import runs_of_mask
 
 Points = npt.NDArray[np.int32]
 """Pixels or anchors, [n, 2] of (line, col)."""

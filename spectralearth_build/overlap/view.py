@@ -12,7 +12,7 @@ from shapely.geometry.base import BaseGeometry
 
 from spectralearth_build.mask import CIRRUS, CIRRUS_SHIFT, CLOUD, HAZE, SHADOW, SNOW, VALID, WATER, Mask
 from spectralearth_build.overlap.lattice import PIXEL, WINDOW, Box
-from spectralearth_build.overlap.layers import runs_of_layers
+from spectralearth_build.overlap.mask_layers import runs_of_layers
 from spectralearth_build.overlap.polygon import region_of_footprint
 from spectralearth_build.overlap.region import Region
 from spectralearth_build.overlap.resample import bilinear_valid, nearest, source_grid, transformer

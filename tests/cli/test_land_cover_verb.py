@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from spectralearth_build.dataset.access import open_dataset
-from spectralearth_build.labels.raster import open_label_raster
+from spectralearth_build.labels.label_raster import open_label_raster
 from spectralearth_build.labels.resample import on_patch
 
 

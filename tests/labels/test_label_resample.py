@@ -15,7 +15,7 @@ from rasterio.warp import reproject
 
 from spectralearth_build.errors import UsageError
 from spectralearth_build.labels import resample
-from spectralearth_build.labels.raster import open_label_raster
+from spectralearth_build.labels.label_raster import open_label_raster
 from spectralearth_build.labels.resample import default_rule, on_patch
 from tests.support.label_rasters import Patch, Shape, noise, one_by_one, pixels, write
 

@@ -11,7 +11,7 @@ from affine import Affine
 from rasterio.errors import NotGeoreferencedWarning
 
 from spectralearth_build.errors import UsageError
-from spectralearth_build.labels.raster import open_label_raster
+from spectralearth_build.labels.label_raster import open_label_raster
 from spectralearth_build.labels.resample import on_patch
 from tests.support.label_rasters import Patch, Shape, noise, write
 

@@ -6,7 +6,7 @@ from affine import Affine
 from pyproj import Transformer
 
 from spectralearth_build.labels import resample
-from spectralearth_build.labels.raster import open_label_raster
+from spectralearth_build.labels.label_raster import open_label_raster
 from spectralearth_build.labels.resample import on_patch
 from tests.support.label_rasters import Patch, one_by_one, write
 

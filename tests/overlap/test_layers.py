@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from spectralearth_build.overlap.lattice import Box
-from spectralearth_build.overlap.layers import runs_of_layers, runs_of_mask
+from spectralearth_build.overlap.mask_layers import runs_of_layers, runs_of_mask
 from spectralearth_build.overlap.region import Region
 
 BYTES = st.sampled_from([0, 1, 1, 1, 3, 7, 130, 255])

@@ -9,7 +9,7 @@ import rasterio
 from pyproj import Transformer
 
 from spectralearth_build.errors import UsageError
-from spectralearth_build.labels.raster import open_label_raster
+from spectralearth_build.labels.label_raster import open_label_raster
 from spectralearth_build.labels.resample import on_patch
 from spectralearth_build.overlap.lattice import PIXEL, WINDOW, Box
 from spectralearth_build.synthetic.cover import cdl, corine, cover_at, nlcd, tree_cover

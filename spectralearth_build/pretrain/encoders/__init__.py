@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from spectralearth_build.pretrain.encoders.base import Architecture, Encoder
+from spectralearth_build.pretrain.encoders.encoder import Architecture, Encoder
 from spectralearth_build.pretrain.encoders.resnet import SpectralResNet
 from spectralearth_build.pretrain.encoders.swin import SpectralSwin
 from spectralearth_build.pretrain.encoders.vit import SIZES, SpectralViT

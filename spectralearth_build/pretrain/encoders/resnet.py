@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from spectralearth_build.pretrain.encoders.adapter import CHANNELS, SpectralAdapter
-from spectralearth_build.pretrain.encoders.base import Encoder
+from spectralearth_build.pretrain.encoders.encoder import Encoder
 
 WIDTHS = (64, 128, 256, 512)
 DEPTHS = {18: (2, 2, 2, 2), 50: (3, 4, 6, 3)}

@@ -8,7 +8,7 @@ from torch.nn.functional import pad
 
 from spectralearth_build.pretrain.encoders.adapter import CHANNELS, SpectralAdapter
 from spectralearth_build.pretrain.encoders.attention import Attention, to_patches
-from spectralearth_build.pretrain.encoders.base import Encoder
+from spectralearth_build.pretrain.encoders.encoder import Encoder
 
 WIDTH, DEPTHS, HEADS, EDGE = 96, (2, 2, 6, 2), (3, 6, 12, 24), 7
 

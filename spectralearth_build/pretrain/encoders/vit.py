@@ -8,7 +8,7 @@ from torch.nn.functional import interpolate
 
 from spectralearth_build.pretrain.encoders.adapter import CHANNELS, SpectralAdapter
 from spectralearth_build.pretrain.encoders.attention import TransformerBlock, initialise, pick, to_patches
-from spectralearth_build.pretrain.encoders.base import Encoder
+from spectralearth_build.pretrain.encoders.encoder import Encoder
 
 SIZES = {"s": (384, 12, 6), "b": (768, 12, 12), "l": (1024, 24, 16), "h": (1280, 32, 16), "g": (1536, 40, 24)}
 """Width, depth, heads. With patches of 4 pixels: 22.5, 87.5, 305, 634 and 1,138 million parameters."""
