@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from spectralearth_build import settings
-from spectralearth_build.config import Config, load
+from spectralearth_build import settings, waive
+from spectralearth_build.config import Config, ScanConfig, load
 from spectralearth_build.errors import ConfigError
 from spectralearth_build.settings import to_toml
 
@@ -38,6 +38,11 @@ def test_the_template_names_and_describes_every_field():
     for _, _, field in FIELDS:
         assert field.description
         assert " ".join(field.description.split()).rstrip(".") in settings.template(Config(), "build")
+
+
+def test_the_text_of_accept_names_every_check():
+    named = ScanConfig.model_fields["accept"].description.split("Checks: ")[1].split(";")[0]
+    assert " ".join(named.split()).split(", ") == list(waive.CHECKS)
 
 
 def test_a_file_and_then_overrides(tmp_path):

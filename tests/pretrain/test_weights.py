@@ -12,7 +12,7 @@ from spectralearth_build.pretrain.encoders import Architecture, build
 from spectralearth_build.pretrain.export import export_onnx, export_program
 from spectralearth_build.pretrain.setup import spectra_of
 from spectralearth_build.pretrain.spectra import WavelengthError
-from spectralearth_build.pretrain.weights import load_encoder, save_encoder
+from spectralearth_build.pretrain.weights import architecture_of, load_encoder, save_encoder
 
 
 @pytest.fixture(scope="module")
@@ -86,3 +86,10 @@ def test_onnx_agrees_in_onnxruntime(dataset, saved, tmp_path):
     with torch.inference_mode():
         np.testing.assert_allclose(vectors, encoder(torch.from_numpy(counts)).numpy(), rtol=1e-3, atol=1e-3)
     assert "wavelength_nm" in session.get_modelmeta().custom_metadata_map["spectra"]
+
+
+def test_the_architecture_of_a_file_and_of_earlier_files(saved):
+    document = {"name": "vit_s", "bands": 202, "patch": 32, "image": 128, "pool": "token"}
+    assert architecture_of(saved).document() == document
+    del document["pool"]  # of a time when there was no choice
+    assert Architecture.from_document(document) == architecture_of(saved)
