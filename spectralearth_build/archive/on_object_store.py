@@ -12,7 +12,7 @@ import zipfile
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
@@ -157,9 +157,9 @@ def list_members(place: Path) -> Listing:
     with attachment.archive(place) as copy:
         listing = container.list_members(copy)
     problem = listing.problem
-    if problem is not None:
-        problem = type(problem)(problem.what, place, problem.remedy)
-    return Listing(listing.members, problem, listing.cut)
+    if problem is None or copy == place:
+        return listing
+    return replace(listing, problem=type(problem)(problem.what, place, problem.remedy))
 
 
 def _fetch(client: Client, parts: Sequence[str], folder: Path, layers: Collection[str]) -> None:
