@@ -1,4 +1,4 @@
-"""Arguments of Python calls: an impossible one is refused at once, with what was expected."""
+"""Check arguments of Python calls: refuse an invalid one at once and say what was expected."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from spectralearth_build.errors import UsageError
 
 
 def whole(name: str, value: object, least: int = 0) -> int:
-    """An argument that is a whole number.
+    """Return an argument as a whole number.
 
     Args:
-        name: of the argument.
-        value: what was given.
-        least: smallest number that makes sense.
+        name: name of the argument.
+        value: the value given.
+        least: smallest value allowed.
 
     Raises:
-        UsageError: it is none, or is smaller.
+        UsageError: it is not a whole number, or is too small.
     """
     given = _real(value)
     if given.is_integer() and given >= least:
@@ -28,16 +28,16 @@ def whole(name: str, value: object, least: int = 0) -> int:
 
 
 def number(name: str, value: object, low: float, high: float = math.inf) -> float:
-    """An argument that is a number between two others, both included.
+    """Return an argument as a number between two limits, both included.
 
     Args:
-        name: of the argument.
-        value: what was given.
-        low: smallest value.
-        high: largest value.
+        name: name of the argument.
+        value: the value given.
+        low: smallest value allowed.
+        high: largest value allowed.
 
     Raises:
-        UsageError: it is no number, not a finite one, or lies outside.
+        UsageError: it is not a finite number, or is out of range.
     """
     given = _real(value)
     if low <= given <= high:
@@ -47,21 +47,21 @@ def number(name: str, value: object, low: float, high: float = math.inf) -> floa
 
 
 def _real(value: object) -> float:
-    """A finite number as such; NaN for anything else, which no comparison likes."""
+    """The value as a float if it is a finite number; otherwise NaN, which fails every comparison."""
     finite = isinstance(value, int | float | Real) and not isinstance(value, bool) and math.isfinite(value)
     return float(value) if finite else math.nan  # type: ignore[arg-type]
 
 
 def names(name: str, value: object, known: Collection[str]) -> list[str]:
-    """An argument that lists names.
+    """Return an argument as a list of names.
 
     Args:
-        name: of the argument.
-        value: what was given.
-        known: names that there are.
+        name: name of the argument.
+        value: the value given.
+        known: names allowed.
 
     Raises:
-        UsageError: it is no list of names, or one is unknown.
+        UsageError: it is not a list of names, or a name is unknown.
     """
     if isinstance(value, str | bytes) or not isinstance(value, Iterable):
         raise UsageError(
@@ -69,20 +69,20 @@ def names(name: str, value: object, known: Collection[str]) -> list[str]:
         )
     listed = list(value)
     if unknown := [item for item in listed if item not in known]:
-        raise UsageError(f"{name} has no {unknown[0]!r}.", remedy=f"Choose among {', '.join(known)}.")
+        raise UsageError(f"{name} has no {unknown[0]!r}.", remedy=f"Choose from {', '.join(known)}.")
     return listed
 
 
 def pair(name: str, value: object, what: str) -> Sequence[object]:
-    """An argument of two items.
+    """Return an argument that must have two items.
 
     Args:
-        name: of the argument.
-        value: what was given.
-        what: the two, as one writes them.
+        name: name of the argument.
+        value: the value given.
+        what: the two items as a user writes them, for the message.
 
     Raises:
-        UsageError: it is no list or tuple of two.
+        UsageError: it is not a list or tuple of two items.
     """
     if not isinstance(value, list | tuple) or len(value) != 2:
         raise UsageError(f"{name} must be two values, {what}; got {value!r}.", remedy=f"Pass {name}={what}.")

@@ -1,4 +1,4 @@
-"""Where libraries may keep what they compute again otherwise, in containers where the home cannot be written to."""
+"""Cache folders for libraries where the home folder is not writable, as in many containers."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from pathlib import Path
 
 @cache
 def own_folder() -> str:
-    """A folder below the one for temporary files that nobody else can write to; empty if there is none.
+    """A folder for caches below the temporary folder that only this user can access; empty if there is none.
 
-    Libraries run what they find there, so a folder that is another's, or open to others, is not taken.
+    Libraries run code from it, so a folder that belongs to someone else, or is open to others, is refused.
     """
     try:
         folder = Path(tempfile.gettempdir()) / f"spectralearth-build-{os.getuid()}"
@@ -27,14 +27,14 @@ def own_folder() -> str:
 
 
 def settle_caches() -> None:
-    """Give Matplotlib a folder where the user's is not writable: it would make, and tell of, a new one each time."""
+    """Give Matplotlib a cache folder if the user's is not writable; else it makes one, and warns, each time."""
     default = Path(os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config"))  # noqa: PTH111  # never raises
     if "MPLCONFIGDIR" not in os.environ and not writable(default) and (folder := own_folder()):
         os.environ["MPLCONFIGDIR"] = f"{folder}/matplotlib"
 
 
 def writable(place: Path) -> bool:
-    """Whether a folder, or the nearest one above it that exists, can be written to."""
+    """Whether a folder, or its nearest existing parent, is writable."""
     while not place.exists() and place != place.parent:
         place = place.parent
     return os.access(place, os.W_OK)

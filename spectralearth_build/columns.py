@@ -1,7 +1,7 @@
-"""What a table of a dataset is: columns with type and meaning, and how they become a file.
+"""Tables of a dataset: columns with type and meaning, and how tables are written to and read from files.
 
-Documentation, validation and the files themselves all come from here. Tables with a ``geometry`` are GeoParquet
-in EPSG:4326 (longitude, latitude), split where they cross the antimeridian.
+Documentation, validation and files all follow these definitions. Tables with a ``geometry`` are GeoParquet
+in EPSG:4326 (longitude, latitude), with geometries split at the antimeridian.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from spectralearth_build.faults import fault_of
 from spectralearth_build.files import replacing
 
 ROW_GROUP = 1 << 17
-"""Rows that are written, and can be read, together."""
+"""Rows of a Parquet row group."""
 KINDS = ("Point", "LineString", "LinearRing", "Polygon", "MultiPoint", "MultiLineString", "MultiPolygon",
          "GeometryCollection")  # fmt: skip
-"""What GeoParquet calls the types that shapely numbers."""
+"""GeoParquet's names of shapely's geometry types, by shapely's type id."""
 _PLANS = "plans"
-"""Key of the ids of plans in a file's metadata."""
+"""Key of the plan ids in a file's metadata."""
 GEOMETRY = None
-"""Stands for the type of a geometry column: WKB, described as GeoParquet asks."""
+"""Type of a geometry column: WKB, described by GeoParquet metadata."""
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,9 @@ class Column:
     type: pa.DataType | None
     """Arrow type; None for the geometry."""
     meaning: str
-    """What it says, with unit."""
+    """Description, with unit."""
     later: bool = False
-    """Files of earlier versions lack it: it is then read as nulls."""
+    """Files of earlier versions lack the column; it is then read as nulls."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Table:
     def frame(
         self, rows: list[dict[str, Any]] | dict[str, Any] | pd.DataFrame
     ) -> gpd.GeoDataFrame | pd.DataFrame:
-        """A (geo) data frame with exactly this table's columns and types; absent values become nulls."""
+        """A (geo) data frame with exactly this table's columns and types; missing columns become nulls."""
         data = pd.DataFrame(rows)
         plain = [c for c in self.columns if c.type is not GEOMETRY]
         arrays = {c.name: _array(data[c.name] if c.name in data else [None] * len(data), c) for c in plain}
@@ -77,10 +77,10 @@ class Table:
         return framed[[c.name for c in self.columns]]
 
     def arrow(self, rows: pd.DataFrame | Mapping[str, Any]) -> pa.Table:
-        """An Arrow table with exactly this table's columns and types; absent columns are null.
+        """An Arrow table with exactly this table's columns and types; missing columns become nulls.
 
         Args:
-            rows: columns of values; the geometry as shapes, or as WKB in an Arrow array.
+            rows: values by column; the geometry as shapely geometries, or as WKB in an Arrow array.
         """
         count = len(next(iter(rows.values()))) if isinstance(rows, Mapping) and rows else len(rows)
         columns = [
@@ -95,12 +95,12 @@ class Table:
         return pa.schema([(c.name, c.type or pa.binary()) for c in self.columns])
 
     def write(self, rows: pd.DataFrame | pa.Table, folder: Path, plans: Sequence[str] = ()) -> Path:
-        """Write the table into ``folder``, atomically and with the same bytes for the same rows.
+        """Write the table into ``folder`` atomically. The same rows give the same bytes.
 
         Args:
-            rows: a data frame, or a table as of `arrow`.
-            folder: where the file goes.
-            plans: ids of the generations of the plan that it belongs to, oldest first; see `plans_of`.
+            rows: a data frame, or a table that `arrow` made.
+            folder: the folder to write to.
+            plans: ids of the plan generations that the table belongs to, oldest first; see `plans_of`.
         """
         path = folder / self.file
         with replacing(path) as temporary:
@@ -108,21 +108,21 @@ class Table:
         return path
 
     def encode(self, rows: pd.DataFrame | pa.Table, plans: Sequence[str] = ()) -> bytes:
-        """What `write` writes."""
+        """The bytes that `write` writes."""
         buffer = pa.BufferOutputStream()
         self._write(rows, buffer, plans)
         return bytes(buffer.getvalue().to_pybytes())
 
     def of_before(self, data: bytes) -> bytes:
-        """The file ``data`` of this table as versions wrote it that knew neither its later columns nor ids of plans."""
+        """The file ``data`` as earlier versions wrote it: without later columns and without plan ids."""
         early = replace(self, columns=tuple(column for column in self.columns if not column.later))
         return early.encode(pq.read_table(pa.BufferReader(data)).select([c.name for c in early.columns]))
 
     def plans_of(self, folder: Path) -> tuple[str, ...]:
-        """Ids of the generations of the plan that the file in ``folder`` belongs to; none if it does not say it."""
+        """Ids of the plan generations that the file in ``folder`` belongs to; empty if it names none."""
         try:
             told = (pq.read_schema(folder / self.file).metadata or {}).get(_PLANS.encode(), b"")
-        except (OSError, ValueError):  # missing or damaged: who reads it says so
+        except (OSError, ValueError):  # missing or damaged: reported when the table is read
             return ()
         return tuple(told.decode().split())
 
@@ -139,30 +139,30 @@ class Table:
                 writer.write_table(part.cast(schema), row_group_size=ROW_GROUP)
 
     def read(self, folder: Path, columns: list[str] | None = None) -> gpd.GeoDataFrame | pd.DataFrame:
-        """Read the table from ``folder``; columns that came with a later version than the file are nulls.
+        """Read the table from ``folder``; columns that are newer than the file become nulls.
 
         Args:
-            folder: where the file is.
-            columns: which columns; None for all.
+            folder: the folder of the file.
+            columns: names of columns; None for all.
 
         Raises:
             UsageError: the file is missing or lacks columns.
-            DamagedError: it cannot be read.
+            DamagedError: the file cannot be read.
         """
         path = folder / self.file
         if not path.is_file():
             raise UsageError(
-                f"There is no {self.file}.", folder, "Run the stage that writes it, or `build`, first."
+                f"There is no {self.file}.", folder, "Run `build`, or the stage that writes it, first."
             )
         try:
             return self._read(path, columns)
         except (BuildError, PermissionError):
             raise
-        except Exception as error:  # libraries raise various ones on a damaged file
+        except Exception as error:  # libraries raise various errors on a damaged file
             if fault := fault_of(error, path):
                 raise fault from error
             raise DamagedError(
-                f"It cannot be read as a table ({type(error).__name__}: {error}).", path
+                f"The table cannot be read ({type(error).__name__}: {error}).", path
             ) from error
 
     def _read(self, path: Path, columns: list[str] | None) -> gpd.GeoDataFrame | pd.DataFrame:
@@ -185,7 +185,7 @@ class Table:
         return frame[[c.name for c in asked]]
 
     def read_arrow(self, folder: Path) -> pa.Table:
-        """The whole table from ``folder`` as `arrow` gives it, geometry as WKB; columns of later versions are nulls."""
+        """The whole table as Arrow, with geometry as WKB; columns that are newer than the file become nulls."""
         table = pq.read_table(folder / self.file)
         return self.arrow({name: table[name] for name in table.column_names if name in self.schema.names})
 
@@ -201,29 +201,29 @@ def _array(values: Any, column: Column) -> pa.Array | pa.ChunkedArray:  # noqa: 
     if column.type is GEOMETRY:
         return pa.array(shapely.to_wkb(np.asarray(values, object)), pa.binary())
     if isinstance(values, pd.Series) and isinstance(values.dtype, pd.DatetimeTZDtype | pd.StringDtype):
-        return pa.Array.from_pandas(values).cast(column.type)  # no detour over Python objects
+        return pa.Array.from_pandas(values).cast(column.type)  # no detour through Python objects
     if isinstance(values, np.ndarray) and values.dtype != object:
         return pa.array(values).cast(column.type)
     return pa.array(list(values), type=column.type, from_pandas=True)
 
 
 def _parts(table: pa.Table) -> Iterator[pa.Table]:
-    """The table in pieces of one row group each, so that little more than one is copied; at least one."""
+    """The table in pieces of one row group, at least one, so that only one at a time is copied."""
     for start in range(0, max(1, len(table)), ROW_GROUP):
         yield table.slice(start, ROW_GROUP).combine_chunks()
 
 
 def _geo(geometry: pa.ChunkedArray) -> dict[str, str]:
-    """What GeoParquet 1.0 wants to know of a column of WKB."""
+    """GeoParquet 1.0 metadata of a WKB column."""
     kinds, boxes = set[str](), list[Any]()
     for start in range(0, len(geometry), ROW_GROUP):
         shapes = shapely.from_wkb(geometry.slice(start, ROW_GROUP).drop_null().to_numpy())
         kinds.update(KINDS[kind] for kind in np.unique(shapely.get_type_id(shapes)))
-        if shapes.size:  # some versions of shapely refuse to bound nothing
+        if shapes.size:  # some versions of shapely fail on no geometries
             boxes.append(shapely.box(*shapely.total_bounds(shapes)))
     crs = CRS(4326).to_json_dict()
     for member in crs["datum_ensemble"]["members"]:
-        member.pop("id", None)  # as geopandas does: older PROJ cannot read it
+        member.pop("id", None)  # as geopandas does, since older PROJ cannot read it
     about: dict[str, Any] = {"encoding": "WKB", "crs": crs, "geometry_types": sorted(kinds)}
     bounds = shapely.total_bounds(boxes).tolist() if boxes else [np.nan]
     if np.isfinite(bounds).all():

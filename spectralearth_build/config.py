@@ -20,29 +20,29 @@ StrategyName = Literal["shelves", "algorithm1", "lattice", "greedy"]
 ValueName = Literal["patches", "series", "pairs"]
 CodecName = Literal["spectral", "fast", "portable", "dense"]
 WIDEST_NM = 5.0
-"""Largest tolerance of a wavelength; from 12 nm on it would be another band's."""
+"""Largest tolerance of a wavelength; from 12 nm on, a neighbouring band could match."""
 
 
 class ScanConfig(Section):
-    """What scan reads of each product."""
+    """Which products to use, and what scan reads from them."""
 
     manifest: str = ""
-    """Tile list (CSV): take exactly these tiles. Empty: everything found."""
+    """Tile list (CSV): use exactly these tiles. Empty: all that are found."""
     validity: Literal["all-bands", "classes"] = "all-bands"
-    """all-bands: read the image and ask every kept band for data (exact, and proves that the file decodes).
-    classes: trust QUALITY_CLASSES (fast; bad files and pixels show only in cut)."""
+    """all-bands: read the image and check every kept band for data (exact, and proves that the file decodes).
+    classes: trust QUALITY_CLASSES (fast, but bad files and pixels are found only in cut)."""
     correction: Literal["land", "water"] = "land"
-    """What the values are. land: surface reflectance, from land-mode products. water: normalised water-leaving
-    reflectance, from water-mode products. Of Combined products only the pixels of that kind count."""
+    """Quantity of the values. land: surface reflectance, from land-mode products. water: normalised water-leaving
+    reflectance, from water-mode products. Combined products provide only pixels of that quantity."""
     band_tolerance_nm: Annotated[float, Field(gt=0, le=WIDEST_NM)] = 1.0
-    """Largest distance of a band from its nominal wavelength, nm."""
+    """Largest deviation of a band from its nominal wavelength, nm."""
     accept: Annotated[tuple[str, ...], BeforeValidator(waive.split), AfterValidator(waive.check)] = ()
-    """Tiles to use although they fail a check: TILE or TILE=CHECK, such as DT0000001849_005=hole. Checks: hole,
+    """Tiles to use even if they fail a check: TILE or TILE=CHECK, such as DT0000001849_005=hole. Checks: hole,
     size, corners, bands, latitude, correction, sun, quality; without CHECK, all of them."""
 
 
 class QualityConfig(Section):
-    """Which windows count as clear, and which tiles as usable. Fractions are shares of a window's pixels."""
+    """Which windows count as clear, and which tiles as usable. Fractions are of a window's pixels."""
 
     max_cloud: Share = 0.05
     """Largest cloud fraction of a window."""
@@ -53,43 +53,43 @@ class QualityConfig(Section):
     max_cirrus: Share = 0.20
     """Largest fraction of cirrus at or above cirrus_level."""
     cirrus_level: Annotated[int, Field(ge=1, le=3)] = 2
-    """Cirrus that counts: 1 thin, 2 medium, 3 thick only."""
+    """Lowest cirrus level that counts: 1 thin, 2 medium, 3 thick."""
     max_snow: Share = 1.0
-    """Largest snow fraction (1: snow is welcome)."""
+    """Largest snow fraction (1: any snow is accepted)."""
     min_sun_elevation: Annotated[float, Field(ge=-90, le=90)] = 10.0
-    """Lowest sun elevation, degrees; 0 and below is night. -90: also tiles of unknown sun."""
+    """Lowest sun elevation, degrees; 0 and below is night. -90 also accepts tiles with unknown sun."""
     max_overall_quality: Annotated[int, Field(ge=0, le=2)] = 1
-    """Worst overall quality: 0 nominal, 1 reduced, 2 low; 2 also takes tiles of unknown quality."""
+    """Worst overall quality: 0 nominal, 1 reduced, 2 low. 2 also accepts tiles of unknown quality."""
 
 
 class PlanConfig(Section):
-    """Where patches go."""
+    """Where patches are placed."""
 
     strategy: StrategyName = "shelves"
     """shelves: best rows of windows (default). algorithm1: SpectralEarth's n-tuples by area. lattice: fixed grid.
     greedy: deepest windows first."""
     value: Annotated[str, AfterValidator(worth.check)] = "patches"
-    """What a window of depth d is worth. patches: d. series: locations with two dates or more first. pairs:
+    """Value of a window of depth d. patches: d. series: locations with two or more dates first. pairs:
     d(d-1)/2 first. Or a formula in d, such as 'min(d, 5)' or 'd * (d >= 3)'."""
     min_dates: Count = 1
-    """Leave out locations with fewer dates."""
+    """Smallest number of dates of a location."""
     min_days_apart: CountOrNone = 0
-    """Days between two dates of a location, at least; nearer ones are left out."""
+    """Smallest number of days between two dates of a location; dates closer than this are left out."""
     one_a_season: bool = False
-    """At most one date of a location in a season (December to February, ...)."""
+    """Use at most one date of a location per season (December to February, ...)."""
     start: date | None = None
-    """First day of acquisition, 2023-01-31. Absent: any."""
+    """First day of acquisition, such as 2023-01-31. Absent: any."""
     stop: date | None = None
     """Last day of acquisition. Absent: any."""
     region: str = ""
-    """Vector file (any that GDAL reads, with a coordinate system): only windows whose centre lies in one of its
-    polygons. Empty: everywhere."""
+    """Vector file (any format that GDAL reads, with a coordinate system): use only windows whose centre is in one of
+    its polygons. Empty: everywhere."""
     kept_tuples: Count = 20
-    """algorithm1 only: tuples kept from one size to the next."""
+    """algorithm1 only: number of tuples kept from one size to the next."""
     replace_versions: bool = False
-    """Where the dataset has patches of a tile and the archive has a newer version of it: false: keep them and say
-    so. true: cut them again from the newer version, as new rows, and retire the old ones. May change from one build
-    to the next."""
+    """What to do when the archive has a newer version of a tile that has patches. false: keep them and print a note.
+    true: cut them again from the newer version, as new rows, and retire the old ones. May change from one build to
+    the next."""
 
 
 class StoreConfig(Section):
@@ -97,39 +97,39 @@ class StoreConfig(Section):
 
     codec: CodecName = "spectral"
     """spectral: band prediction + lz4 (less than half of raw). fast: band delta + lz4, quickest to write and read.
-    portable: blosc with zstd inside, for Zarr v3 readers without this package. dense: for archives, smallest and
+    portable: blosc with zstd, for Zarr v3 readers without this package. dense: for archiving, smallest and
     three times slower to read."""
     shard_rows: Annotated[int, Field(ge=1, le=1024)] = 16
     """Patches per shard file; about 3 MB each."""
 
 
 class RunConfig(Section):
-    """Where and how the work runs; nothing here changes a byte of the result."""
+    """Where and how the work runs. Nothing here changes a byte of the result."""
 
     scheduler: str = ""
-    """A Dask scheduler's address (tcp://...). Empty: a local cluster. 'inline': this process."""
+    """Address of a Dask scheduler (tcp://...). Empty: a local cluster. 'inline': this process."""
     workers: CountOrNone = 0
     """Local worker processes; 0: one per core, as memory allows."""
     threads: CountOrNone = 0
-    """Threads of a task of cut, which decode and encode; 0: the cores of this machine shared among the local
-    workers, one on a scheduler's."""
+    """Threads that decode and encode in a task of cut; 0: the cores of this machine divided by the number of local
+    workers, or 1 with a scheduler."""
     memory_limit: str = ""
-    """Memory per local worker, such as '4 GiB'. Empty: a fair share."""
+    """Memory per local worker, such as '4 GiB'. Empty: an equal share."""
     dashboard: str = "127.0.0.1:8787"
-    """Where a local cluster's dashboard listens; another port if taken. Empty: none."""
+    """Address of the local cluster's dashboard; another port if this one is taken. Empty: none."""
     task_timeout: Count = 3600
-    """Seconds after which a task counts as hung and is tried alone, as long again."""
+    """Seconds after which a task counts as hung. It is then tried once alone, with the same limit."""
     staging: str = ""
-    """Folder for what is kept here of datasets and archives on object stores; it may be deleted between runs.
+    """Folder for local copies of datasets and archives on object stores; it may be deleted between runs.
     Empty: the user's cache."""
     check_space: bool = True
-    """Before cutting, ask whether the disk has room for what the plan says."""
+    """Before cutting, check that the disk has room for the planned dataset."""
     accept_quarantined: Share = 0.0
-    """Share of the products, 0 to 1, that may be quarantined without exit code 4, so that a chained job starts.
-    Files that cannot be opened and errors that are not the product's are never accepted."""
+    """Fraction of the products, 0 to 1, that may be quarantined without exit code 4, so that a job chained to this
+    one starts. Unreadable files and errors with other causes are never accepted."""
     tls: str = ""
-    """Folder with ca.pem, cert.pem and key.pem: everything between scheduler, workers and this process is
-    encrypted, and only who has a certificate of that authority takes part. Empty: no encryption."""
+    """Folder with ca.pem, cert.pem and key.pem: traffic between scheduler, workers and this process is encrypted,
+    and only holders of a certificate of that authority may connect. Empty: no encryption."""
     performance_report: str = ""
     """Save Dask's performance report to this HTML file."""
 
@@ -148,6 +148,6 @@ def load(path: Path | None = None, overrides: Mapping[str, Any] | None = None) -
     """Read a TOML file and apply overrides; see `settings.read`.
 
     Raises:
-        ConfigError: naming each unknown key or bad value, and what is allowed.
+        ConfigError: it names each unknown key or bad value, and what is allowed.
     """
     return read(Config, path, overrides or {})

@@ -1,7 +1,7 @@
-"""Every way in which an input can be bad, as a class with a remedy.
+"""All errors that users can act on, each a class with a remedy.
 
-A message always names the file, says what was found and what was expected, and ends with what to do.
-The class name is what tables, the report and the tests call the problem (column ``error_class``).
+A message names the file, says what was found and what was expected, and ends with what to do.
+Tables, the report and the tests identify a problem by its class name (column ``error_class``).
 """
 
 from __future__ import annotations
@@ -12,100 +12,102 @@ from spectralearth_build.texts import as_text, is_utf8
 
 
 class BuildError(Exception):
-    """Base of all errors that a user can do something about.
+    """Base class of all errors that a user can act on.
 
     Args:
-        what: what was found and what was expected, one sentence.
-        path: the file or folder concerned, if there is one.
-        remedy: what to do about it; the class has a default.
+        what: what was found and what was expected, in one sentence.
+        path: the file or folder concerned, if any.
+        remedy: what to do about it; None for the default of the class.
     """
 
     remedy = "Please report this."
 
     def __init__(self, what: str, path: Path | str | None = None, remedy: str | None = None) -> None:
-        super().__init__(what, path, remedy)  # all of it, so that the error survives pickling
+        super().__init__(what, path, remedy)  # all arguments, so that the error can be pickled
         self.what = what
-        # Long enough for any path: a message that is cut says other things on other machines.
+        # The limit fits any path. Shortened, the same message would differ between machines.
         self.path = None if path is None else printable(path, limit=4096)
         self.remedy = remedy or type(self).remedy
 
     def __str__(self) -> str:
         where = "" if self.path is None else f"{self.path}: "
-        between = "" if self.what.endswith("\n") else " "  # a list of lines ends with one
+        between = "" if self.what.endswith("\n") else " "  # `listed` ends with a line break
         return f"{where}{self.what}{between}{self.remedy}"
 
 
 class ConfigError(BuildError):
-    """A setting is unknown, of the wrong type or out of range. Exit code 2."""
+    """A setting is unknown, has the wrong type or is out of range. Exit code 2."""
 
     remedy = "See `spectralearth-build config template`."
 
 
 class UsageError(BuildError):
-    """A command was called on something it cannot work on. Exit code 2."""
+    """A command or function got an argument that it cannot work with. Exit code 2."""
 
     remedy = "See the command's --help."
 
 
 class PlanChangedError(BuildError):
-    """Settings or inputs differ from those of the plan that is already being cut. Exit code 2."""
+    """Settings or inputs differ from those of a plan that has been partly or fully cut. Exit code 2."""
 
     remedy = "Use the old settings (--config, --set), or choose a new dataset folder."
 
 
 class NothingFoundError(UsageError):
-    """None of the input can be used, so there is nothing to make. Exit code 2."""
+    """No input can be used, so there is nothing to build. Exit code 2."""
 
-    remedy = "Check that the archive, the tile list and the settings are the right ones."
+    remedy = "Check the archive, the tile list and the settings."
 
 
 class OutOfSpaceError(BuildError):
-    """The target has no room left. Exit code 28."""
+    """The disk of the output is full, over quota or read-only. Exit code 28."""
 
-    remedy = "Free some space and run the same command again; nothing that was written is lost."
+    remedy = "Free some space and run the same command again. Nothing that was written is lost."
 
 
 class StorageError(BuildError):
-    """An object store refuses, does not answer, or does not keep what it must. Exit code 69."""
+    """An object store refuses a request, does not answer, or lacks a required guarantee. Exit code 69."""
 
-    remedy = "Check credentials, endpoint and network, then run the same command again; what was written is not lost."
+    remedy = (
+        "Check credentials, endpoint and network, then run the same command again. Nothing written is lost."
+    )
 
 
 class ArchiveError(BuildError):
-    """The archive, or a disk that holds it or the dataset, is gone or no longer answers. Exit code 69."""
+    """The archive, or the disk of the archive or the dataset, is gone or does not answer. Exit code 69."""
 
-    remedy = "Mount it again or restore the connection, then run the same command again; no product was quarantined."
+    remedy = "Mount it again or restore the connection, then run the same command again. No product was quarantined."
 
 
 class MachineError(BuildError):
-    """This machine, one of its limits or an environment variable makes every product fail. Exit code 2."""
+    """Every product would fail because of this machine, a limit or an environment variable. Exit code 2."""
 
-    remedy = "Change it and run the same command again."
+    remedy = "Correct it and run the same command again."
 
 
 class StoppedError(BuildError):
-    """A signal asked to stop. Exit code 75."""
+    """The run stopped because of a signal. Exit code 75."""
 
-    remedy = "Run the same command again to go on."
+    remedy = "Run the same command again to continue."
 
 
 class DamagedError(BuildError):
-    """A finished dataset is not what its manifest says. Exit code 1."""
+    """A finished dataset differs from its manifest. Exit code 1."""
 
     remedy = "Run `repair DATASET --archive ARCHIVE`."
 
 
 class ProductError(BuildError):
-    """A product cannot be used; it alone is left out. ``status`` is what tables say of it."""
+    """A product cannot be used and is left out. ``status`` is its status in the tables."""
 
     status = "quarantined"
     remedy = "Download the product again."
     lasting = True
-    """Whether the error stays for as long as the files are unchanged. Otherwise the disk, permissions or the machine
-    may have caused it, and every run tries the product again."""
+    """Whether the error persists while the files stay the same. If not, the disk, permissions or the machine may have
+    caused it, and every run tries the product again."""
 
     def __init__(self, what: str, path: Path | str | None = None, remedy: str | None = None) -> None:
-        super().__init__(printable(what, limit=2000), path, remedy)  # it may quote what a file says
+        super().__init__(printable(what, limit=2000), path, remedy)  # the text may quote a file
 
 
 # --- damaged files: quarantined -------------------------------------------------------------------------
@@ -257,25 +259,25 @@ class PoorQualityError(ProductError):
 
 
 def is_lasting(error_class: str) -> bool:
-    """Whether an error of a class of this module, by name, stays for as long as the files are unchanged."""
+    """Whether errors of the named class of this module persist while the files stay the same."""
     kind = globals().get(error_class)
     return isinstance(kind, type) and issubclass(kind, ProductError) and kind.lasting
 
 
 def require_utf8(path: Path) -> None:
-    """Refuse a path with bytes that are not UTF-8: tables, Zarr and GDAL cannot name what lies there.
+    """Refuse a path that is not valid UTF-8, because tables, Zarr and GDAL cannot name the files below it.
 
     Raises:
-        UsageError: it has such bytes, itself or in a folder above.
+        UsageError: the absolute path is not valid UTF-8.
     """
     if not is_utf8(path.absolute()):
         raise UsageError("The path is not UTF-8.", path.absolute(), "Rename that folder, or choose another.")
 
 
 def printable(path: Path | str, limit: int = 300) -> str:
-    r"""A path safe to print in a terminal, a table or a page: control characters escaped, length bounded.
+    r"""A path that is safe to print in a terminal, a table or a page: control characters escaped, length limited.
 
-    A byte of a file name that is not UTF-8 becomes ``\xff``.
+    A byte of a file name that is not valid UTF-8 becomes, for example, ``\xff``.
     """
     text = "".join(c if c.isprintable() else _escaped(c) for c in str(path))
     return text if len(text) <= limit else f"{text[: limit - 3]}..."

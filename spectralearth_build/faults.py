@@ -1,7 +1,7 @@
-"""What an error of the system means, however a library words it: no space, too few open files, a failing disk.
+"""Recognise errors of the operating system in what libraries raise: no space, too many open files, a failing disk.
 
-Libraries written in C or Rust raise errors of their own that may or may not repeat the system's words. Such an error
-says nothing about a product or a dataset, so it must never count as damage.
+Libraries written in C or Rust raise errors of their own, which may or may not quote the system's message. Such an
+error says nothing about a product or a dataset, so it must never count as damage.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from pathlib import Path
 from spectralearth_build.errors import ArchiveError, BuildError, MachineError, OutOfSpaceError, UsageError
 
 Fault = OutOfSpaceError | MachineError | ArchiveError
-"""What the machine, its limits or its disks are to blame for."""
+"""An error caused by the machine, its limits or its disks."""
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""Nothing more can be written there: disk full, quota exceeded, limit of a file's size."""
+"""Nothing more can be written: disk full, quota exceeded, file size limit reached."""
 REFUSED = (*NO_ROOM, errno.EROFS)
-"""The same, or a file system that is read-only."""
+"""The same, and read-only file systems."""
 SHORT = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
-"""The process, or the machine, has too few of something."""
+"""The process or the machine has run out of file descriptors or memory."""
 UNREAD = (
     errno.EIO,
     errno.ESTALE,
@@ -32,37 +32,37 @@ UNREAD = (
     errno.ENODEV,
     errno.ENXIO,
 )
-"""A disk, or a mount, does not give what is on it."""
+"""A disk or a mount cannot be read."""
 
-_WRITABLE = "Make it writable and run the same command again; nothing that was written is lost."
+_WRITABLE = "Make it writable and run the same command again. Nothing that was written is lost."
 _REMEDIES = {
-    errno.EFBIG: "Raise the limit on a file's size (`ulimit -f`), or use a file system that holds larger files.",
+    errno.EFBIG: "Raise the file size limit (`ulimit -f`), or use a file system that allows larger files.",
     errno.EROFS: _WRITABLE,
-    errno.EMFILE: "Raise the limit with `ulimit -n 4096`, or use fewer threads, and run the same command again.",
-    errno.ENFILE: "The limit of the whole machine is reached. Close other programs and run the same command again.",
+    errno.EMFILE: "Type `ulimit -n 4096` or use fewer threads, then run the same command again.",
+    errno.ENFILE: "The limit of the whole machine is reached. Close other programs, then run the same command again.",
     errno.ENOMEM: "Use fewer workers (run.workers) or a machine with more memory.",
 }
-_DISK = "Check the disk or the mount, and run the same command again; nothing that was written is lost."
-_ACCESS = "Check its owner and permissions, or give another path."
+_DISK = "Check the disk or the mount, then run the same command again. Nothing that was written is lost."
+_ACCESS = "Check its owner and permissions, or use another path."
 _YOURS = {
     errno.EACCES: _ACCESS,
     errno.EPERM: _ACCESS,
-    errno.ENOENT: "Check the path, and that its disk is mounted.",
+    errno.ENOENT: "Check the path, and whether its disk is mounted.",
     errno.ENOTDIR: "Give a folder.",
     errno.EISDIR: "Give a file.",
 }
-"""What a user does about refusals that concern one place only, by the system's number."""
+"""Remedies for errors that concern a single path, by errno."""
 _QUOTED = re.compile(r"'([^']+)'")
 _TEMPORARY = re.compile(r"\.[0-9a-f]{12}\.partial$")
 _PROBE = 1 << 16
-"""Bytes that are written to find out whether a disk is full."""
+"""Bytes to write to find out whether a disk is full."""
 
 
 def number_of(error: BaseException) -> tuple[int, str] | None:
-    """The system's number behind an error, and the file it was about ('' if unknown); None if there is none of these.
+    """The errno behind an error and the file it concerns ('' if unknown); None if it is none of those known here.
 
     Args:
-        error: what was raised; what it was raised from counts too, and the words of errors that have no number.
+        error: what was raised. Its causes are searched too, as is the message of errors without an errno.
     """
     for each in _chain(error):
         if isinstance(each, OSError) and each.errno in _KNOWN:
@@ -81,11 +81,11 @@ def number_of(error: BaseException) -> tuple[int, str] | None:
 
 
 def fault_of(error: BaseException, path: Path | None = None) -> Fault | None:
-    """What the machine is to blame for in an error; None if it is not.
+    """The machine's fault behind an error; None if the machine did not cause it.
 
     Args:
         error: what was raised.
-        path: the file concerned, where the error does not name one.
+        path: the file concerned, used if the error names none.
     """
     if isinstance(error, Fault):
         return error
@@ -103,35 +103,35 @@ def fault_of(error: BaseException, path: Path | None = None) -> Fault | None:
 
 
 def refused(error: BaseException, path: Path | None = None) -> UsageError | None:
-    """What the system says about a place that users name, with what to do; None if it is nothing of the kind.
+    """The error to show when the system refuses a path that the user gave; None if the error is of another kind.
 
     Args:
         error: what was raised.
-        path: what to name; None: what the error names.
+        path: the path to name in the message; None for the one in the error.
     """
     if not isinstance(error, OSError) or error.errno not in _YOURS:
         return None
     name = path or error.filename
-    if name is None and (quoted := _QUOTED.search(str(error))):  # Arrow tells the name in its words only
+    if name is None and (quoted := _QUOTED.search(str(error))):  # Arrow gives the name only in its message
         name = quoted[1]
     place = None if name is None else _TEMPORARY.sub("", os.fsdecode(name))
     return UsageError(f"{os.strerror(error.errno)}.", place, _YOURS[error.errno])
 
 
 def refusal(path: Path) -> OutOfSpaceError | None:
-    """What the disk says when it is asked to take a little more; None if it does.
+    """The error of the disk when a little more is written to it; None if it accepts it.
 
-    For libraries that do not say why they failed, and before what they have half written is deleted.
+    For libraries that do not say why they failed. Call it before the partial file is deleted.
 
     Args:
-        path: a file, which becomes longer, or a folder.
+        path: a file, which is extended, or a folder.
     """
     probe = path / f".probe-{os.urandom(6).hex()}" if path.is_dir() else path
     try:
         try:
             with probe.open("ab", buffering=0) as file:
                 if file.write(bytes(_PROBE)) < _PROBE:
-                    file.write(bytes(_PROBE))  # says why the first was cut short
+                    file.write(bytes(_PROBE))  # its error says why the first was cut short
                 os.fsync(file.fileno())
         finally:
             if probe != path:
@@ -143,13 +143,13 @@ def refusal(path: Path) -> OutOfSpaceError | None:
 
 
 def unwritten(path: Path) -> BuildError:
-    """The error for a file that is not what was written to it, before it is deleted: not all libraries say so."""
-    what = "It cannot be read back as it was written."
+    """The error for a file that differs from what a library wrote without complaint. Call it before deleting."""
+    what = "The file does not read back as it was written."
     return refusal(path) or ArchiveError(what, path, _DISK)
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """An error, and what it was raised from or while."""
+    """An error, followed by its causes and contexts."""
     seen: set[int] = set()
     current: BaseException | None = error
     while current is not None and id(current) not in seen:
@@ -160,4 +160,4 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 _KNOWN = frozenset((*REFUSED, *SHORT, *UNREAD))
 _WORDS = {number: os.strerror(number) for number in sorted(_KNOWN - {errno.ETIMEDOUT})}
-"""What the system calls them; object stores and servers time out too, in the same words."""
+"""The system's messages. Without ETIMEDOUT: object stores and servers time out with the same message."""

@@ -1,6 +1,6 @@
-"""Atomic, durable writes: a reader sees the old file, the new file, or none, never a part.
+"""Atomic, durable writes: a reader sees the old file, the new file or no file, never a partial one.
 
-What is written below a folder that stands for a place on an object store is written there too; see `storage.attach`.
+Files below a folder that mirrors a location on an object store are also written there; see `storage.attach`.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ from spectralearth_build.faults import fault_of, refusal, refused
 from spectralearth_build.storage import attach
 
 PARTIAL = ".partial"
-"""Suffix of files under construction; whatever bears it may be deleted at any time."""
+"""Suffix of unfinished files, which may be deleted at any time."""
 _LITTLE = 1 << 16
-"""Bytes for which there must be room before anything begins."""
+"""Bytes of free space required before work begins."""
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside ``path``; on success fsync it and move it into place.
+    """Yield a temporary path beside ``path``; on success, fsync it and move it into place.
 
-    The order (data, fsync, rename, fsync of the folder) is what makes the new file survive a power cut.
-    After an exception the temporary file is gone and ``path`` is as before.
+    The order (data, fsync, rename, fsync of the folder) makes the new file survive a power failure.
+    After an exception, the temporary file is deleted and ``path`` is unchanged.
 
     Raises:
-        OutOfSpaceError: no space, quota exceeded, or read-only, whatever a library made of it.
+        OutOfSpaceError: no space, quota exceeded or read-only, whatever error a library raised.
     """
-    # Not the process id: in containers on several machines it is often the same.
+    # Not the process id, which is often the same in containers on several machines.
     temporary = path.with_name(f"{path.name}.{secrets.token_hex(6)}{PARTIAL}")
     try:
         make_folder(path.parent)
@@ -49,7 +49,9 @@ def replacing(path: Path) -> Iterator[Path]:
     except Exception as error:
         fault = fault_of(error, path)
         if fault is None and not getattr(error, "errno", None):
-            fault = refusal(temporary if temporary.is_file() else path.parent)  # the library does not say why
+            fault = refusal(
+                temporary if temporary.is_file() else path.parent
+            )  # the library does not give the cause
         if isinstance(fault, OutOfSpaceError):
             raise OutOfSpaceError(fault.what, path, fault.remedy) from error
         raise
@@ -64,7 +66,7 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder and those above it, durably: what is synced inside a folder is lost with its entry above."""
+    """Make a folder and its parents durably. A synced file is lost if its folder's entry in the parent is lost."""
     if folder.is_dir():
         return
     make_folder(folder.parent)
@@ -73,14 +75,14 @@ def make_folder(folder: Path) -> None:
 
 
 def require_writable(path: Path) -> None:
-    """Refuse to begin work whose result could not be written.
+    """Check before work begins that its result can be written.
 
     Args:
-        path: a file or folder that will be made, or written to. What is there stays, nothing is made.
+        path: a file or folder that will be created or written to. Nothing is changed or created.
 
     Raises:
-        UsageError: it, or the folder it would be made in, may not be written to.
-        OutOfSpaceError: there is no room for even a little, or the file system is read-only.
+        UsageError: it, or the folder in which it would be created, is not writable.
+        OutOfSpaceError: the disk is full, or the file system is read-only.
     """
     place = path.absolute()
     while not place.exists():
@@ -99,7 +101,7 @@ def require_writable(path: Path) -> None:
 
 
 def move(path: Path, target: Path) -> None:
-    """Put a durable file into the place of another on the same file system, atomically and durably."""
+    """Move a durable file to ``target`` on the same file system, atomically and durably, replacing what is there."""
     path.replace(target)
     _sync_folder(target.parent)
     attach.written(target)
@@ -107,7 +109,7 @@ def move(path: Path, target: Path) -> None:
 
 
 def remove(path: Path) -> None:
-    """Delete ``path`` if it is there, durably."""
+    """Delete ``path``, if it exists, durably."""
     if path.exists():
         path.unlink()
         _sync_folder(path.parent)
@@ -115,7 +117,7 @@ def remove(path: Path) -> None:
 
 
 def delete_partials(folder: Path) -> int:
-    """Delete what an interrupted run left half-done below ``folder``; returns how many files."""
+    """Delete unfinished files of an interrupted run below ``folder``; returns how many."""
     found = list(folder.rglob(f"*{PARTIAL}")) if folder.is_dir() else []
     for path in found:
         path.unlink(missing_ok=True)

@@ -1,12 +1,12 @@
-"""Tables of a dataset that change together, and only after all checks have passed.
+"""Replace the tables of a dataset together, and only after all checks have passed.
 
-Two promises. First, several files are replaced as one: after a crash either all of them are the old ones or all the
-new ones. The new files are completed in a folder of their own; a list of them, written last, is the point of no
-return, and `recover` moves into place what has not been moved yet.
+This module makes two guarantees. First, several files are replaced as one: after a crash, either all are old or all
+are new. The new files are completed in a folder of their own. A list of them, written last, is the point of no
+return: from then on, `recover` moves the remaining files into place.
 
-Second, what was published stays as it is. Once something of a dataset was cut, scan and plan write to a folder of its
-work, and only publication, after cut, takes over what they wrote. So a build that is refused or stopped at any stage
-before leaves the dataset as it was.
+Second, published files do not change. Once any shard of a dataset is cut, scan and plan write to ``work/next``, and
+only publication, at the end of cut, moves their files into the dataset. So a build that is refused or stopped at any
+earlier stage leaves the dataset unchanged.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ from spectralearth_build.layout import (
 
 @contextmanager
 def replaced_together(dataset: Path) -> Iterator[Path]:
-    """Yield an empty folder for new files; on success they replace those of the same names in `table_folder`.
+    """Yield an empty folder for new files; on success, they replace the files of the same names in `table_folder`.
 
     Args:
-        dataset: the dataset; what was pending there must have been recovered.
+        dataset: the dataset; call `recover` on it first.
 
     Raises:
-        OutOfSpaceError: no space, or quota exceeded; nothing was replaced.
+        OutOfSpaceError: no space or quota exceeded; nothing was replaced.
     """
     folder = dataset / PENDING
     shutil.rmtree(folder, ignore_errors=True)
@@ -51,7 +51,7 @@ def replaced_together(dataset: Path) -> Iterator[Path]:
 
 
 def recover(dataset: Path) -> None:
-    """Finish a replacement that was interrupted after its point of no return; forget one that was before it."""
+    """Finish a replacement that was interrupted after its point of no return; discard one interrupted before."""
     folder, complete, target = dataset / PENDING, dataset / PENDING_LIST, table_folder(dataset)
     if complete.is_file():
         make_folder(target)
@@ -63,27 +63,27 @@ def recover(dataset: Path) -> None:
 
 
 def table_folder(dataset: Path) -> Path:
-    """Where scan and plan write tables: in the dataset, or, once something of it was cut, in its work."""
+    """The folder where scan and plan write tables: the dataset or, once any shard is cut, its ``work/next``."""
     begun = (dataset / MANIFEST).is_file() or bool(commit_files(dataset))
     return dataset / NEXT if begun else dataset
 
 
 def newest(dataset: Path, name: str) -> Path:
-    """The newest file of a name that scan or plan wrote: an unpublished one, or else that of the dataset.
+    """The newest file of a name that scan or plan wrote: the unpublished one if there is one, else the dataset's.
 
     Args:
         dataset: the dataset.
-        name: tiles.parquet, which scan may write alone, or a file that plan writes. These belong together, so all
-            unpublished ones count, or none of them.
+        name: tiles.parquet, which scan may write alone, or a file that plan writes. The files of plan belong together:
+            either all unpublished ones count or none.
     """
     waiting = (dataset / NEXT / (name if name == TILES else PLAN)).is_file()
     return (dataset / NEXT if waiting else dataset) / name
 
 
 def plan_in_use(dataset: Path) -> Path | None:
-    """The folder of the plan of which something was cut: its tiles must stay; None if there is none.
+    """The folder of the plan of which shards are cut, whose tiles must stay; None if there is none.
 
-    An unpublished plan is in use as soon as one of its new shards was cut.
+    An unpublished plan is in use as soon as one of its new shards is cut.
     """
     cut = committed_shards(dataset)
     if not cut:
@@ -96,7 +96,7 @@ def refuse_half_grown(dataset: Path) -> None:
     """Refuse a dataset whose next plan is partly cut.
 
     Raises:
-        UsageError: it is one.
+        UsageError: it is partly cut.
     """
     if plan_in_use(dataset) == dataset / NEXT:
         raise UsageError(
@@ -106,11 +106,11 @@ def refuse_half_grown(dataset: Path) -> None:
 
 def forget_plan(dataset: Path) -> None:
     """Delete an unpublished plan."""
-    remove(dataset / NEXT / PLAN)  # first: it is what makes the others count
+    remove(dataset / NEXT / PLAN)  # first, because the other files count only with it
 
 
 def forget_waiting(dataset: Path) -> None:
-    """Delete all unpublished tables, or what is left of them after publication."""
+    """Delete all unpublished tables, or those left over after publication."""
     forget_plan(dataset)
     for path in sorted((dataset / NEXT).glob("*")):
         remove(path)
@@ -118,7 +118,7 @@ def forget_waiting(dataset: Path) -> None:
 
 
 def _shards(plan: Path) -> int:
-    """How many shards a plan has; 0 if there is none that can be read."""
+    """The number of shards of a plan; 0 if no plan can be read."""
     try:
         last = json.loads(plan.read_bytes())["generations"][-1]
         return int(last["first_shard"] + last["shards"])

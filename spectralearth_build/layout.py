@@ -1,7 +1,7 @@
-"""Where things are in a dataset: the name of every file and folder, and the words for the status of its rows.
+"""The layout of a dataset: the name of every file and folder, and the statuses of the rows of its tables.
 
-Names are paths below the dataset's folder, with slashes, so they serve on object stores too. No other module spells
-them (`tests/test_layout.py` checks this). What the files hold is the matter of the modules that write them.
+Names are paths below the dataset's folder, with slashes, so they are also valid on object stores. No other module
+spells them (`tests/test_layout.py` checks this). The contents of the files are defined by the modules that write them.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
 
-# --- what readers see -----------------------------------------------------------------------------------
+# --- for readers ----------------------------------------------------------------------------------------
 PLAN = "plan.json"
-"""The plan: what it depends on, how the dataset grew, and numbers."""
+"""The plan: its inputs, the generations of the dataset, and counts."""
 MANIFEST = "manifest.json"
 """Size and hash of every published file."""
 STATISTICS = "statistics.json"
@@ -21,9 +21,9 @@ STATISTICS = "statistics.json"
 MAP = "plan.png"
 """A map of the plan."""
 REPORT = "report.html"
-"""The page for people. Not in the manifest."""
+"""The report page. Not in the manifest."""
 INDEX_NAME = "locations"
-"""What the files of the R-tree are called, without suffix."""
+"""Name of the files of the R-tree, without suffix."""
 INDEX = (f"{INDEX_NAME}.idx", f"{INDEX_NAME}.dat")
 """The R-tree over the locations."""
 
@@ -35,58 +35,58 @@ PATCHES = "patches.parquet"
 QUARANTINE = "quarantine.parquet"
 SPLITS = "splits.parquet"
 LABEL_TABLE = "labels.parquet"
-"""Files of the tables; `tables` says what their columns are."""
+"""Files of the tables; `tables` defines their columns."""
 
 STORE = "store.zarr"
-"""The pixels, with what is said of each patch."""
+"""The store of pixels, coordinates and label maps."""
 ZARR = "zarr.json"
-"""Name of the metadata of the store and of each of its arrays."""
+"""Name of the metadata files of the store and of its arrays."""
 ROOT = f"{STORE}/{ZARR}"
-"""Published last: without it nothing can be opened."""
+"""Metadata of the store. Published last: without it, the store cannot be opened."""
 REFLECTANCE = "reflectance"
 """The array of the pixels."""
 CHUNK_PREFIX = "c."
-"""How the file names of shards and chunks begin."""
+"""Prefix of the file names of shards and chunks."""
 COMMITS = "commits"
-"""Folder of the records that say that a shard is complete."""
+"""Folder of the commit records; each says that a shard is complete."""
 LABELS = "labels"
 """Folder of the definitions of labels."""
 LABEL_PREFIX = "label_"
-"""How the names of a label's array and of its records begin."""
+"""Prefix of the names of a label's array and of its records."""
 LABEL_NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
-"""What a label may be called."""
+"""Valid names of labels."""
 
-# --- what only builds see -------------------------------------------------------------------------------
+# --- for builds only ------------------------------------------------------------------------------------
 WORK = "work"
-"""Folder of what builds remember. It may be deleted between builds; then they do more work."""
+"""Folder of intermediate results. It may be deleted between builds, which then have to do more work."""
 NEXT = f"{WORK}/next"
 """Tables that are newer than the published ones."""
 PENDING = f"{WORK}/pending"
 """Tables that are about to be moved into place, all together."""
 PENDING_LIST = f"{PENDING}/complete.json"
-"""Written last: the point of no return."""
+"""List of the pending tables. Written last: the point of no return."""
 FAILED = f"{WORK}/failed"
-"""Notes on the tiles that failed in cut."""
+"""Folder of notes on tiles that failed in cut."""
 SCANNED = f"{WORK}/scan"
-"""Records of what scan read of each product."""
+"""Folder of scan's records of products."""
 MASKS = f"{WORK}/masks"
-"""Masks of the products."""
+"""Folder of the masks of products."""
 LISTINGS = f"{WORK}/listings"
-"""What tar archives hold."""
+"""Folder of cached contents of tar archives."""
 SCRATCH = f"{WORK}/scratch"
-"""Temporary files."""
+"""Folder of temporary files."""
 REPAIR = f"{WORK}/repair"
-"""A second dataset, in which files are made again."""
+"""Folder of a second dataset, in which files are rebuilt."""
 APPEALS = f"{WORK}/appeals.json"
-"""Failures of cut that are to be tried again."""
+"""Failures of cut to try again."""
 CHECKED = f"{WORK}/checked.json"
-"""Which manifest the last `build` has verified and reported."""
+"""Hash of the manifest that the last `build` verified and reported."""
 LOCK = f"{WORK}/lock.json"
-"""On an object store: the run that is at work."""
+"""On an object store: the run that holds the dataset."""
 PROBE = f"{WORK}/probe-"
-"""How the names of objects begin that are written to try out a store."""
+"""Prefix of the names of objects that are written to test a store."""
 SIGHT = f"{WORK}/sight-"
-"""How the names of files begin by which workers recognise the dataset."""
+"""Prefix of the names of files by which workers recognise the dataset."""
 
 _COMMIT = re.compile(rf"{COMMITS}/shard-(\d+)\.json")
 _SHARD = re.compile(rf"{STORE}/{REFLECTANCE}/{re.escape(CHUNK_PREFIX)}(\d+)\.0\.0\.0")
@@ -118,7 +118,7 @@ class PatchStatus(StrEnum):
     SKIPPED = "skipped"
     """Not in the store; the table says why."""
     RETIRED = "retired"
-    """Superseded by a patch in another row."""
+    """Replaced by a patch in another row."""
 
 
 # --- pixels ---------------------------------------------------------------------------------------------
@@ -128,7 +128,7 @@ def array_metadata(array: str) -> str:
 
 
 def shard_name(shard: int) -> str:
-    """Path of a shard's file below the dataset; all shards lie in one folder."""
+    """Path of a shard's file below the dataset; all shards are in one folder."""
     return f"{STORE}/{REFLECTANCE}/{CHUNK_PREFIX}{shard}.0.0.0"
 
 
@@ -138,12 +138,12 @@ def shard_path(dataset: Path, shard: int) -> Path:
 
 
 def is_shard(name: str) -> bool:
-    """Whether a path is that of a shard of pixels, or of something beside the shards that is called like one."""
+    """Whether a path is that of a shard of pixels, or of another file in their folder with the same prefix."""
     return name.startswith(f"{STORE}/{REFLECTANCE}/{CHUNK_PREFIX}")
 
 
 def shard_files(dataset: Path) -> Iterator[Path]:
-    """The files that are called like shards of pixels, in no order."""
+    """Yield the files with the prefix of shards of pixels, in any order."""
     yield from (dataset / STORE / REFLECTANCE).glob(f"{CHUNK_PREFIX}*")
 
 
@@ -153,17 +153,17 @@ def commit_name(shard: int) -> str:
 
 
 def commit_files(dataset: Path) -> list[Path]:
-    """The records of shards of pixels that are there, in order of shards."""
+    """The existing records of shards of pixels, in order of shards."""
     return sorted((dataset / COMMITS).glob("shard-*.json"))
 
 
 def committed_shards(dataset: Path) -> list[int]:
-    """Numbers of the shards of pixels that have a record, by the names of the files, ascending."""
+    """Numbers of the shards of pixels that have a record, from the names of the files, ascending."""
     return sorted(int(path.stem.rpartition("-")[2]) for path in commit_files(dataset))
 
 
 def shard_of(name: str) -> int | None:
-    """Number of the shard that a path belongs to, as its file or its record; None for other paths."""
+    """Number of the shard of which a path is the file or the record; None for other paths."""
     found = _COMMIT.fullmatch(name) or _SHARD.fullmatch(name)
     return int(found[1]) if found else None
 
@@ -185,7 +185,7 @@ def label_record(label: str, shard: int) -> str:
 
 
 def label_record_files(dataset: Path, label: str) -> list[Path]:
-    """The records of a label that are there, in order; those of labels whose names begin with it are among them."""
+    """The existing records of a label, in order, including those of labels whose names begin with its name."""
     return sorted((dataset / COMMITS).glob(f"{LABEL_PREFIX}{label}-*.json"))
 
 
@@ -206,7 +206,7 @@ def is_label_shard(name: str) -> bool:
 
 
 def is_commit(name: str) -> bool:
-    """Whether a path is that of a record of pixels: of any that is not of labels."""
+    """Whether a path is that of a commit record other than of labels."""
     return name.startswith(f"{COMMITS}/") and not label_of(name)
 
 
@@ -227,5 +227,5 @@ def failed_note(tile_id: str) -> str:
 
 
 def in_work(name: str) -> bool:
-    """Whether a path lies in the folder of what builds remember."""
+    """Whether a path is in the work folder."""
     return name.startswith(f"{WORK}/")

@@ -1,4 +1,4 @@
-"""One run at a time on a dataset folder."""
+"""Allow one run at a time on a dataset folder."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from spectralearth_build.errors import UsageError
 
 @contextmanager
 def alone(folder: Path, write: bool = True) -> Iterator[None]:
-    """Keep other runs off ``folder``; the system forgets it when the process ends, however it ends.
+    """Lock ``folder`` against other runs. The system releases the lock when the process ends, however it ends.
 
-    The folder itself is locked, so nothing is left in it. File systems that cannot lock folders are trusted.
+    The folder itself is locked, so no lock file is left behind. On file systems without locks, nothing is locked.
 
     Args:
-        folder: what is locked; made if need be.
-        write: whether anything will be changed there; those that only read keep out nobody but those that write.
+        folder: the folder to lock; created if need be, when writing.
+        write: whether the run will change anything there. Readers exclude only writers.
 
     Raises:
-        UsageError: another run is at work there.
+        UsageError: another run is using the folder.
     """
     if write:
         folder.mkdir(parents=True, exist_ok=True)
@@ -34,7 +34,7 @@ def alone(folder: Path, write: bool = True) -> Iterator[None]:
         except OSError as error:
             if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
                 raise UsageError(
-                    "Another run is at work there.", folder, "Wait for it or stop it."
+                    "Another run is using the folder.", folder, "Wait until it ends, or stop it."
                 ) from error
         yield
     finally:

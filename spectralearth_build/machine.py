@@ -1,4 +1,4 @@
-"""What this machine and its environment must provide before any product is checked."""
+"""Checks that this machine and its environment work, before any product is checked."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from spectralearth_build.errors import MachineError
 OF_PROJ = ("PROJ_DATA", "PROJ_LIB")
 OF_GDAL = ("GDAL_DATA", "GDAL_DRIVER_PATH", "GDAL_SKIP", "GDAL_CONFIG_FILE")
 OF_BOTH = ("LD_LIBRARY_PATH", "LD_PRELOAD", "DYLD_LIBRARY_PATH")
-"""Variables that make PROJ and GDAL take other files than those they came with."""
+"""Variables that make PROJ and GDAL use files other than their own."""
 POINT, UTM32 = (9.0, 48.0), (500000.0, 5316300.2245)
-"""A point on the central meridian of zone 32, degrees, and where it lies there, metres: the meridian arc on WGS 84 from
-the equator, integrated by Simpson's rule, times 0.9996."""
+"""A point on the central meridian of zone 32, in degrees and in UTM metres. The northing is the meridian arc on WGS 84
+from the equator, integrated by Simpson's rule, times 0.9996."""
 FILES = 256
-"""Files that a process must be able to open: libraries, sockets to workers, and the products of a task."""
+"""Minimum limit of open files: libraries, sockets to workers, and the products of a task."""
 ENOUGH = 65536
-"""Files to ask for where the system allows it."""
+"""Limit of open files to set where the system allows it."""
 FIRST_YEAR = 2024
-"""Earlier than this package is."""
+"""A clock before this year is wrong: the package did not exist then."""
 
 
 @cache
 def check_machine() -> None:
-    """Make sure, once, that coordinate systems, GeoTIFF, temporary files and enough open files are there.
+    """Check, once per process, coordinate systems, GeoTIFF, temporary files and the limit of open files.
 
     Raises:
-        MachineError: something is not, with the variable to blame, if one is set, and what to type.
+        MachineError: one of them does not work. It names a variable that may be the cause, and says what to type.
     """
     for check, variables in ((_check_proj, OF_PROJ), (_check_gtiff, OF_GDAL)):
         try:
@@ -46,10 +46,10 @@ def check_machine() -> None:
 
 
 def clock_note(seconds: float | None = None) -> str:
-    """What to tell of a clock that is far behind; empty if it is not. Work in folders does not need it.
+    """A warning if the clock is far behind; empty otherwise. Work in local folders does not need the clock.
 
     Args:
-        seconds: since 1970, as the clock says; None for now.
+        seconds: the clock's time in seconds since 1970; None for now.
     """
     year = time.gmtime(seconds).tm_year
     return (
@@ -60,15 +60,15 @@ def clock_note(seconds: float | None = None) -> str:
 
 
 def memory_limit(system: Path = Path("/")) -> int | None:
-    """The least number of bytes that control groups of this process, v1 and v2, or those above them, allow.
+    """The lowest memory limit, bytes, of this process's control groups (v1 and v2) and all their parents.
 
-    Dask looks at the group at the top only, which is right in most containers, and wrong for a job of SLURM or systemd.
+    Dask reads only the top group, which is right in most containers but wrong for a SLURM job or a systemd service.
 
     Args:
         system: root of the file system.
 
     Returns:
-        None if there is no limit, or none that can be read.
+        The limit; None if there is none, or none can be read.
     """
     limits = []
     for file in _limit_files(system):
@@ -78,7 +78,7 @@ def memory_limit(system: Path = Path("/")) -> int | None:
 
 
 def _limit_files(system: Path) -> Iterator[Path]:
-    """Files of limits from the group of this process up to the top."""
+    """Limit files from the group of this process up to the top."""
     top = system / "sys/fs/cgroup"
     try:
         lines = (system / "proc/self/cgroup").read_text().splitlines()
@@ -108,7 +108,7 @@ def _check_proj() -> None:
 
 
 def _check_gtiff() -> None:
-    """Write and read a GeoTIFF as products are, in memory."""
+    """Write and read a GeoTIFF like those of products, in memory."""
     import numpy as np
     from rasterio import Affine, MemoryFile
 
@@ -138,7 +138,9 @@ def _library_error(error: Exception, variables: tuple[str, ...]) -> MachineError
         return MachineError(what, remedy="Type `pip install --force-reinstall rasterio pyproj`.")
     values = ", ".join(f"{name}={os.environ[name]}" for name in blamed)
     remedy = f"Type `unset {' '.join(blamed)}` and run the same command again."
-    return MachineError(f"{what} They may be using files of another installation: {values}.", remedy=remedy)
+    return MachineError(
+        f"{what} They may be using the files of another installation: {values}.", remedy=remedy
+    )
 
 
 def _given(names: tuple[str, ...]) -> list[str]:
@@ -150,16 +152,16 @@ def _check_temporary() -> None:
         tempfile.gettempdir()
     except FileNotFoundError as error:
         what = "No folder for temporary files is writable."
-        raise MachineError(what, remedy="Type `export TMPDIR=/a/folder/of/yours`.") from error
+        raise MachineError(what, remedy="Type `export TMPDIR=/path/to/a/writable/folder`.") from error
 
 
 def _check_open_files() -> None:
-    """Raise the limit as far as it goes: the usual 256 of a Mac and 1024 elsewhere are few."""
+    """Raise the limit as far as allowed. The defaults, 256 on macOS and 1024 elsewhere, are low."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     unlimited = resource.RLIM_INFINITY
     wanted = ENOUGH if hard == unlimited else min(ENOUGH, hard)
     if soft != unlimited and soft < wanted:
-        for number in (wanted, 10240):  # a Mac allows no more, whatever it says
+        for number in (wanted, 10240):  # macOS allows no more, whatever it reports
             with suppress(OSError, ValueError):
                 resource.setrlimit(resource.RLIMIT_NOFILE, (number, hard))
                 break

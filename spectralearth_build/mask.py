@@ -1,7 +1,7 @@
-"""The mask of a tile: one byte per pixel, what is known about its validity and quality.
+"""The mask of a tile: one byte per pixel with its validity and quality flags.
 
 Bits: 0 valid (inside the footprint and data in every kept band), 1 cloud, 2 cloud shadow, 3 haze, 4-5 cirrus
-level (0 none to 3 thick), 6 snow, 7 water. Flags count only where the pixel is valid; elsewhere the byte is 0.
+level (0 none to 3 thick), 6 snow, 7 water. Only valid pixels have flags; elsewhere, the byte is 0.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def encode(
     snow: npt.NDArray[np.bool_],
     water: npt.NDArray[np.bool_],
 ) -> Mask:
-    """Pack layers [line, col] into one mask; ``cirrus`` holds levels 0-3."""
+    """Pack layers [line, col] into one mask; ``cirrus`` has levels 0-3."""
     flags = (
         VALID
         | np.where(cloud, CLOUD, 0)
@@ -46,7 +46,7 @@ def encode(
 
 
 def save(path: Path, mask: Mask) -> None:
-    """Write a mask [line, col] atomically: the same bytes for the same mask."""
+    """Write a mask [line, col] atomically. The same mask gives the same bytes."""
     buffer = io.BytesIO()
     np.lib.format.write_array(buffer, np.ascontiguousarray(mask), version=(1, 0))
     write_bytes(path, zlib.compress(buffer.getvalue(), 6))

@@ -1,4 +1,4 @@
-"""The stages in order, each told to the user in a line or two. What a stage does stands in its own module."""
+"""Run the stages in order and report each to the user in a line or two. Each stage has its own module or package."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ from spectralearth_build.texts import counted
 
 @dataclass(frozen=True)
 class Run:
-    """Stages of one build, in one place with one set of settings."""
+    """The stages of one build of a dataset, with one set of settings."""
 
     dataset: Path
     config: Config
@@ -70,14 +70,14 @@ class Run:
         refuse_unusable(archive, tiles)
 
     def plan(self) -> int:
-        """Decide where patches go, and say what that will cost; returns the bytes that a worker will need."""
+        """Place patches and report the estimated cost; returns the bytes of memory that a worker needs."""
         if note := cache_note():
             say(f"plan: {note}")
         planned = plan(self.dataset, self.config, self.executor)
         for line in planned.summary(self.executor.workers):
             say(f"plan: {line}")
         if not planned.fresh:
-            say("plan: nothing to do, inputs and settings are those of this plan")
+            say("plan: nothing to do, inputs and settings have not changed")
         tiles = TILES.read(newest(self.dataset, TILES.file).parent)
         refuse_no_patches(tiles, planned.counts["patches"], self.config)
         if planned.fresh or not newest(self.dataset, MAP).is_file():
@@ -88,7 +88,7 @@ class Run:
         """Cut the planned patches and publish; see `cutting.cut.cut`.
 
         Returns:
-            How many tiles were refused because a product has changed since it was scanned.
+            The number of tiles that were refused because a product changed after its scan.
         """
         if self.config.run.check_space:
             check_space(self.dataset)
@@ -114,7 +114,7 @@ class Run:
         return len(result.changed)
 
     def cut_as_scanned(self, archive: Path) -> None:
-        """Cut; tiles of which products have changed since they were scanned are scanned, planned and cut once more."""
+        """Cut. If products changed after their scan, scan, plan and cut their tiles again."""
         changed = self.cut(archive)
         if not changed:
             return
@@ -124,10 +124,10 @@ class Run:
             stage(archive)
 
     def verify(self, archive: Path | None = None) -> list[Damage]:
-        """Read everything again, and say what is damaged; see `checking.verify.verify`.
+        """Read everything again and report damage; see `checking.verify.verify`.
 
         Raises:
-            UsageError: nothing is damaged, but products that it was to be compared with are not in the archive.
+            UsageError: nothing is damaged, but the archive lacks products to compare with.
         """
         if archive is not None:
             require_sources(self.dataset, archive)
@@ -143,7 +143,7 @@ class Run:
         return damages
 
     def repair(self, archive: Path) -> list[Damage]:
-        """Cut and compute damaged files again; returns what is still damaged. See `checking.repair.repair`."""
+        """Rebuild damaged files; returns the remaining damage. See `checking.repair.repair`."""
         result = repair(archive, self.dataset, self.config, self.executor, self._draw_map)
         if {damage.path for damage in result.left} == {REPORT}:
             report(self.dataset)
@@ -151,10 +151,10 @@ class Run:
         for damage in result.found:
             say(f"repair: found {damage}")
         for name in result.repaired:
-            say(f"repair: made again: {name}")
+            say(f"repair: rebuilt: {name}")
         for text in result.refused:
             say(f"repair: cannot be repaired: {text}")
-        say(f"repair: still {_told(result.left)}" if result.left else "repair: all is sound")
+        say(f"repair: still {_told(result.left)}" if result.left else "repair: everything is sound")
         return result.left
 
     def _draw_map(self, path: Path, waiting: bool = False) -> None:
@@ -168,20 +168,20 @@ class Run:
 def build(
     archive: Path, dataset: Path, config: Config, compare: bool = False, retry: bool = False
 ) -> list[Damage]:
-    """Run all stages; those with nothing to do leave everything as it is.
+    """Run all stages. A stage with nothing to do changes nothing.
 
     Args:
         archive: folder of the products.
-        dataset: folder of the dataset, made if need be.
+        dataset: folder of the dataset; created if need be.
         config: the settings.
         compare: also compare every patch with its source pixels.
-        retry: try what was quarantined once more.
+        retry: try quarantined products again.
 
     Returns:
-        What `verify` found; empty if all is sound.
+        The damage that `verify` found; empty if everything is sound.
 
     Raises:
-        BuildError: of any stage.
+        BuildError: a stage failed.
     """
     refuse_early(archive, dataset, config)
     with connect(config.run, planned_memory(dataset)) as executor:
@@ -200,13 +200,13 @@ def build(
 
 
 def refuse_early(archive: Path, dataset: Path, config: Config) -> None:
-    """Refuse early what a later stage would refuse, where this can be known before the archive is scanned.
+    """Refuse, before the archive is scanned, input that a later stage would refuse.
 
     Raises:
         UsageError: the archive is empty, or the tile list cannot be read.
-        ArchiveError: the archive is empty, and the dataset was built from products.
+        ArchiveError: the archive is empty, but the dataset was built from products.
         ConfigError: the region file cannot be read.
-        PlanChangedError: something was cut, with other settings.
+        PlanChangedError: shards were cut with other settings.
     """
     refuse_empty(archive, dataset)
     if config.scan.manifest:
@@ -220,7 +220,7 @@ def report(dataset: Path) -> None:
 
 
 def summary(dataset: Path) -> list[str]:
-    """What a finished dataset holds, as aligned lines."""
+    """A summary of a finished dataset, as aligned lines."""
     numbers = json.loads((dataset / MANIFEST).read_bytes())["counts"]
     statuses = ", ".join(f"{numbers['tiles'][s]} {s}" for s in STATUSES if numbers["tiles"][s])
     dates = numbers["locations"]["by_dates"].items()
@@ -238,7 +238,7 @@ def summary(dataset: Path) -> list[str]:
 
 
 def unlabelled(dataset: Path) -> dict[str, int]:
-    """How many written patches of a finished dataset `pair` has not looked at yet, by label, where there are any."""
+    """The number of written patches that `pair` has not processed yet, by label; labels without any are left out."""
     numbers = json.loads((dataset / MANIFEST).read_bytes())["counts"]
     written = numbers["patches"]["written"]
     left = {label: written - sum(statuses.values()) for label, statuses in numbers.get("labels", {}).items()}
@@ -246,18 +246,18 @@ def unlabelled(dataset: Path) -> dict[str, int]:
 
 
 def fits(executor: Executor, needed: int) -> bool:
-    """Whether a worker may use as much memory as a task needs."""
+    """Whether the memory limit of a worker is enough for a task."""
     return executor.memory_limit is None or needed <= executor.memory_limit
 
 
 def planned_memory(dataset: Path) -> int:
-    """Peak bytes of a task as estimated by the plan that is there; 0 if there is none."""
+    """Peak memory of a task in bytes, as the newest plan estimates it; 0 if there is no plan."""
     estimate = _json(newest(dataset, PLAN)).get("estimate", {})
     return int(estimate.get("worker_bytes", 0))
 
 
 def quarantined(dataset: Path, share: float = 0.0) -> bool:
-    """Whether damaged products stand in the way of success; says so where they are accepted.
+    """Whether quarantined products prevent success; reports them if they are accepted.
 
     Args:
         dataset: the dataset.
@@ -294,7 +294,7 @@ def _finish(run: Run, archive: Path, compare: bool) -> list[Damage]:
 
 
 def _told(damages: list[Damage]) -> str:
-    """How much is damaged, and of how much this is not known."""
+    """The number of damaged points, and of points that could not be checked."""
     unknown = sum(damage.kind == NOT_CHECKED for damage in damages)
     known = len(damages) - unknown
     parts = [f"damaged in {counted(known, 'point')}"] if known else []

@@ -1,4 +1,4 @@
-"""From what users name (paths and URLs) to the folders that stages work on."""
+"""Turn the paths and URLs that users give into the folders that stages work on."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from spectralearth_build.storage.staging import staging_folder
 from spectralearth_build.storage.url import Remote
 
 Place = Path | Remote
-"""A local path, or a place on an object store."""
+"""A local path, or a location on an object store."""
 
 
 @contextmanager
 def at_work(dataset: Place, staging: str = "", write: bool = True) -> Iterator[Path]:
-    """Yield the folder of a dataset, and keep other runs off it.
+    """Yield the folder of a dataset, locked against other runs.
 
     Args:
-        dataset: where the dataset lies.
-        staging: where folders that mirror object stores lie; empty: the user's cache.
-        write: whether anything will be changed.
+        dataset: where the dataset is.
+        staging: folder of the local mirrors of object stores; empty: the user's cache.
+        write: whether the run will change anything.
 
     Raises:
-        UsageError: another run is at work there, or its path is not UTF-8.
-        StorageError: the object store refuses or does not answer.
+        UsageError: another run is using the dataset, or its path is not valid UTF-8.
+        StorageError: the object store refuses a request or does not answer.
     """
     if isinstance(dataset, Path):
         dataset = dataset.resolve()
@@ -47,15 +47,15 @@ def at_work(dataset: Place, staging: str = "", write: bool = True) -> Iterator[P
 
 @contextmanager
 def at_hand(archive: Place, dataset: Path, staging: str = "") -> Iterator[Path]:
-    """Yield the folder of an archive: its own, or one that stands in for it while ``dataset`` is at work.
+    """Yield the folder of an archive: its own, or a local stand-in for an archive on an object store.
 
     Args:
-        archive: where the archive lies.
-        dataset: folder of the dataset; each has a stand-in of its own.
-        staging: as of `at_work`.
+        archive: where the archive is.
+        dataset: folder of the dataset; each dataset has its own stand-in.
+        staging: see `at_work`.
 
     Raises:
-        StorageError: the object store refuses or does not answer.
+        StorageError: the object store refuses a request or does not answer.
     """
     if isinstance(archive, Path):
         yield archive.resolve()
@@ -80,7 +80,7 @@ def both(archive: Place, dataset: Place, staging: str = "") -> Iterator[tuple[Pa
 
 
 def check_apart(archive: Place, dataset: Place) -> None:
-    """Refuse a dataset inside its archive, or the other way round: one would be taken for part of the other.
+    """Refuse a dataset inside its archive, or an archive inside the dataset.
 
     Raises:
         UsageError: they overlap.
@@ -91,4 +91,6 @@ def check_apart(archive: Place, dataset: Place) -> None:
     else:
         overlap = isinstance(archive, Remote) and isinstance(dataset, Remote) and archive.overlaps(dataset)
     if overlap:
-        raise UsageError("Archive and dataset lie inside each other.", str(dataset), "Choose another folder.")
+        raise UsageError(
+            "One of archive and dataset is inside the other.", str(dataset), "Choose another folder."
+        )

@@ -1,4 +1,4 @@
-"""What the user sees while work goes on: bars on a terminal, plain lines elsewhere."""
+"""Progress output: bars on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ from spectralearth_build.texts import as_text
 T = TypeVar("T")
 
 PLAIN_INTERVAL = 5.0
-"""Seconds between two lines of progress where there is no terminal."""
+"""Seconds between two lines of progress when there is no terminal."""
 
 
 @dataclass
 class _Screen:
     quiet: bool = False
     busy: bool = False
-    """A bar is on the screen; a second one inside it stays silent."""
+    """Whether a bar is on the screen; a second, nested one is not shown."""
     console: Console | None = field(default=None)
 
     def get(self) -> Console:
-        """The console, made late so that it takes the standard output of the moment."""
+        """The console, created late so that it uses the current standard output."""
         return self.console or Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
 
 
@@ -46,28 +46,28 @@ _screen = _Screen()
 
 
 def set_quiet(quiet: bool) -> None:
-    """Turn all output of this module off or on."""
+    """Turn all output of this module off (True) or on (False)."""
     _screen.quiet = quiet
 
 
 def say(text: str) -> None:
-    """Print ``text``, above the bar if there is one; brackets in it are plain text, so any path can be printed."""
+    """Print ``text``, above the bar if there is one. Brackets are not markup, so any path can be printed."""
     if not _screen.quiet:
         _screen.get().print(as_text(text))
 
 
 def track(items: Iterable[T], label: str, total: int) -> Iterator[T]:
-    """Pass ``items`` on and show how far they are, how fast, and how long the rest will take.
+    """Yield ``items`` and show progress, rate and remaining time.
 
-    Each step is a safe point at which a signal may stop the run.
+    Between two items, a signal may stop the run.
 
     Args:
-        items: what is worked on, one by one.
+        items: the items, one by one.
         label: a word or two, such as the stage.
-        total: how many items there will be; nothing is shown for none.
+        total: the number of items; nothing is shown if it is 0.
 
     Raises:
-        StoppedError: a signal came.
+        StoppedError: a signal was received.
     """
     if _screen.quiet or _screen.busy or total == 0:
         shown: Iterator[T] = iter(items)
@@ -82,12 +82,12 @@ def track(items: Iterable[T], label: str, total: int) -> Iterator[T]:
 
 @contextmanager
 def counting(label: str, total: int, shown: bool = True) -> Iterator[Callable[[int, str], None]]:
-    """For a loop that counts by itself and stops in its own way: yields what it calls with its count and a remark.
+    """Yield a function that shows a count and a remark, for loops that count and stop by themselves.
 
     Args:
         label: a word or two.
-        total: what the count ends with.
-        shown: False for all but one of several processes.
+        total: the final count.
+        shown: whether to show anything; False in all but one of several processes.
     """
     if _screen.quiet or not shown:
         yield lambda done, remark: None
@@ -109,14 +109,14 @@ def counting(label: str, total: int, shown: bool = True) -> Iterator[Callable[[i
 
 @dataclass
 class _Lines:
-    """A line now and then, for `counting` without a terminal."""
+    """Occasional lines of progress, for `counting` without a terminal."""
 
     label: str
     total: int
     last: float = 0.0
 
     def show(self, done: int, remark: str) -> None:
-        """Print a line if the last one is long ago, or this is the end."""
+        """Print a line if enough time has passed since the last one, or if this is the end."""
         if time.monotonic() - self.last >= PLAIN_INTERVAL or done == self.total:
             self.last = time.monotonic()
             say(f"{self.label}: {done} of {self.total}, {remark}")

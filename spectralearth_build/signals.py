@@ -1,4 +1,4 @@
-"""Stopping on a signal at the next safe point, never in the middle of something."""
+"""Stop on a signal at the next safe point, never in the middle of an operation."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _received: list[int] = []
 
 @contextmanager
 def stop_on_signals() -> Iterator[None]:
-    """Inside, SIGINT and SIGTERM make `raise_if_stopped` raise; a second signal kills as usual.
+    """Make `raise_if_stopped` raise after SIGINT or SIGTERM; a second signal kills the process as usual.
 
-    Executors and progress bars call `raise_if_stopped` between tasks. An exception from within the handler
-    could land inside an ``except Exception`` and be taken for a fault of the tile at hand. Outside of the
-    main thread, where Python handles no signals, this does nothing.
+    Executors and progress bars call `raise_if_stopped` between tasks. An exception raised by the handler itself
+    could be caught by an ``except Exception`` and be taken for an error of the current tile. Outside the main
+    thread, where Python handles no signals, this does nothing.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -36,15 +36,15 @@ def stop_on_signals() -> Iterator[None]:
 
 
 def is_stopped() -> bool:
-    """Whether a signal has come since `stop_on_signals` began; for loops that save something before they end."""
+    """Whether a signal was received since `stop_on_signals` began, for loops that save something before they end."""
     return bool(_received)
 
 
 def raise_if_stopped() -> None:
-    """A safe point.
+    """Mark a safe point, at which a signal may stop the run.
 
     Raises:
-        StoppedError: a signal has come since `stop_on_signals` began.
+        StoppedError: a signal was received since `stop_on_signals` began.
     """
     if _received:
         raise StoppedError(f"Stopped by {signal.Signals(_received[0]).name}.")
@@ -52,7 +52,7 @@ def raise_if_stopped() -> None:
 
 def _note(number: int, frame: FrameType | None) -> None:
     _received.append(number)
-    with suppress(OSError):  # nobody may be there to read it
+    with suppress(OSError):  # standard error may be closed
         os.write(2, b"\nStopping at the next safe point; signal again to kill.\n")
     for each in SIGNALS:
         signal.signal(each, signal.SIG_DFL)

@@ -1,7 +1,7 @@
-"""Standard streams of the command line: a closed or full stream stops no run.
+"""Standard streams that never stop a run, even if they are closed or full.
 
-A reader that went away (``| head``), a log on a full disk, a stream that was never open: messages go nowhere, and the
-run goes on. Whose result is what it prints asks `require_told` at its end.
+If the reader of a pipe has ended (``| head``), the disk of a log is full, or a stream was never open, messages are
+lost and the run continues. A command whose result is its output calls `require_told` at the end.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from typing import TextIO
 from spectralearth_build.errors import OutOfSpaceError
 
 _failures: list[OSError] = []
-"""The first error of standard output, if there was one."""
+"""The first error on standard output, if any."""
 
 
 class _Lenient(io.FileIO):
-    """A descriptor to write to; what it does not take is lost."""
+    """A file descriptor to write to; output that it refuses is lost."""
 
     def write(self, data: io.Buffer) -> int:  # type: ignore[name-defined]
-        """Write, or lose it."""
+        """Write the data, or drop it if that fails."""
         try:
             return super().write(data)
         except OSError as error:
@@ -32,31 +32,31 @@ class _Lenient(io.FileIO):
 
 
 def open_streams() -> None:
-    """Make the standard streams of this process lenient; call it once, before anything else opens files.
+    """Make the standard streams of this process lenient; call this once, before anything else opens files.
 
-    A descriptor that is closed is opened on the null device: else the first file that a run opens gets its number, and
-    whatever a library prints lands in that file.
+    Closed descriptors are opened on the null device. Otherwise the first file that a run opens would get the number of
+    one of them, and whatever a library prints would end up in that file.
     """
     for number in range(3):
         try:
             os.fstat(number)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # the lowest free number is this one
+            os.open(os.devnull, os.O_RDWR)  # takes this number, the lowest free one
     sys.stdin = sys.stdin or open(os.devnull, encoding="utf-8")  # noqa: PTH123, SIM115
     sys.stdout, sys.stderr = _lenient(sys.stdout, 1), _lenient(sys.stderr, 2)
 
 
 def require_told() -> None:
-    """Flush standard output and see whether it was taken; a reader that had enough is no failure.
+    """Flush standard output and check that all of it was written. A pipe that was closed early is no error.
 
     Raises:
-        OutOfSpaceError: it was not, so something is missing where it went.
+        OutOfSpaceError: writing failed, so the output is incomplete.
     """
     sys.stdout.flush()
     if _failures and _failures[0].errno != errno.EPIPE:
         raise OutOfSpaceError(
             f"Standard output could not be written ({_failures[0].strerror}).",
-            remedy="Free some space there and run the same command again.",
+            remedy="Free some space where the output goes, then run the same command again.",
         )
 
 
@@ -66,6 +66,6 @@ def _lenient(stream: TextIO | None, number: int) -> TextIO:
     return io.TextIOWrapper(
         raw,
         encoding=stream.encoding if stream else "utf-8",
-        errors="backslashreplace",  # whatever a terminal cannot show, nothing fails on it
+        errors="backslashreplace",  # never fail on characters that a terminal cannot show
         line_buffering=interactive or number == 2,
     )

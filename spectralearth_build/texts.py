@@ -1,4 +1,4 @@
-"""How numbers and names are said."""
+"""Format numbers, names and differences for messages."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 _STAND_IN = re.compile("[\\udc80-\\udcff]")
-"""What Python reads in place of a byte that is not UTF-8 (os.fsdecode)."""
+"""Surrogates that Python uses for bytes that are not UTF-8 (os.fsdecode)."""
 
 
 LONG = 80
-"""Characters of a value that are shown."""
+"""Longest value to show, in characters."""
 
 
 def counted(number: int, one: str, many: str = "") -> str:
@@ -27,7 +27,7 @@ def counted(number: int, one: str, many: str = "") -> str:
 
 
 def install(extra: str) -> str:
-    """How to install optional dependencies; this package is on no registry.
+    """Instructions to install optional dependencies; this package is in no registry.
 
     Args:
         extra: names of extras in pyproject.toml, such as "train" or "train,bench".
@@ -36,12 +36,12 @@ def install(extra: str) -> str:
 
 
 def changes(old: object, new: object, name: str = "") -> list[str]:
-    """What differs between two JSON documents, a line each: ``plan.value: was "patches", is "pairs"``.
+    """Differences between two JSON documents, one per line: ``plan.value: was "patches", is "pairs"``.
 
     Args:
-        old: the document before.
-        new: the document now; what only one of them has was, or is, not set.
-        name: dotted name of the two, which those of their parts begin with.
+        old: the old document.
+        new: the new document. A key that only one of them has is reported as not set in the other.
+        name: dotted name of the documents, the prefix of all names in the result.
     """
     if old == new:
         return []
@@ -56,7 +56,7 @@ def changes(old: object, new: object, name: str = "") -> list[str]:
 
 
 def listed(lines: Sequence[str], most: int = 12) -> str:
-    """Lines to put behind a colon, each on its own, indented; the last of many are only counted."""
+    """Lines to follow a colon, one below the other, indented; only the first ``most`` are shown, the rest counted."""
     more = [f"and {len(lines) - most} more"] if len(lines) > most else []
     return "".join(f"\n  {line}" for line in [*lines[:most], *more]) + "\n"
 
@@ -74,10 +74,10 @@ def _value(value: object) -> str:
 
 
 def as_text(name: str) -> str:
-    r"""A name as Python reads it from a disk or a tar, each byte that is not UTF-8 written ``\xff``."""
+    r"""A file name from a disk or a tar, with each byte that is not UTF-8 written as, for example, ``\xff``."""
     return _STAND_IN.sub(lambda match: f"\\x{ord(match[0]) - 0xDC00:02x}", name)
 
 
 def is_utf8(text: Path | str) -> bool:
-    """Whether a path can be handed to what takes UTF-8 only: GDAL, Parquet, Zarr, JSON."""
+    """Whether a path is valid UTF-8, as GDAL, Parquet, Zarr and JSON require."""
     return not _STAND_IN.search(str(text))

@@ -1,4 +1,4 @@
-"""Threads that work ahead of one who takes the results in order."""
+"""Threads that work ahead of a consumer that takes the results in order."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def cores() -> int:
 
 @contextmanager
 def workers(count: int) -> Iterator[ThreadPoolExecutor]:
-    """Threads that start jobs in the order in which they are given; on leaving, jobs that wait are dropped."""
+    """A pool of threads that starts jobs in the order of submission; on exit, waiting jobs are cancelled."""
     pool = ThreadPoolExecutor(count, "cut")
     try:
         yield pool
@@ -28,10 +28,10 @@ def workers(count: int) -> Iterator[ThreadPoolExecutor]:
 
 
 def in_order(pool: ThreadPoolExecutor, jobs: Iterable[Callable[[], T]], depth: int) -> Iterator[T]:
-    """Results of jobs in order, of which at most ``depth`` are under way or wait to be taken.
+    """Yield the results of jobs in order; at most ``depth`` jobs are running or have results that wait.
 
     Raises:
-        Exception: of the first job in order that fails.
+        Exception: that of the first job, in order, that fails.
     """
     waiting: deque[Future[T]] = deque()
     for job in jobs:

@@ -1,4 +1,4 @@
-"""Checks that a user waives for a tile, in the words of `scan.accept`."""
+"""Checks that a user waives for a tile with `scan.accept`."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ CHECKS = {
     "sun": "the sun may be lower than quality.min_sun_elevation",
     "quality": "the overall quality may be worse than quality.max_overall_quality",
 }
-"""What may be waived, and what that means."""
+"""Names of the checks that may be waived, and what waiving them means."""
 _ENTRY = re.compile(r"(DT\d{10}_\d{3})(?:=(\w+))?", re.ASCII)
 
 
 def split(value: object) -> object:
-    """A list given as text, with commas between its items, as a list."""
+    """Split a text at commas or spaces into a list; anything else is returned as is."""
     return [item for item in value.replace(",", " ").split() if item] if isinstance(value, str) else value
 
 
 def check(entries: tuple[str, ...]) -> tuple[str, ...]:
-    """The same entries.
+    """Return the entries if all are valid.
 
     Raises:
-        ValueError: one is no tile, or names no check.
+        ValueError: an entry names no tile or an unknown check.
     """
     for entry in entries:
         found = _ENTRY.fullmatch(entry)
@@ -39,7 +39,7 @@ def check(entries: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def accepted(entries: Iterable[str], tile_id: str) -> tuple[str, ...]:
-    """The checks that are waived for a tile, in the order of `CHECKS`; an entry without a check waives them all."""
+    """The checks waived for a tile, in the order of `CHECKS`; an entry without a check waives all of them."""
     named = [entry.partition("=")[2] for entry in entries if entry.partition("=")[0] == tile_id]
     return tuple(name for name in CHECKS if name in named or "" in named)
 
@@ -50,5 +50,5 @@ def tiles_of(entries: Iterable[str]) -> set[str]:
 
 
 def how(tile_id: str, name: str) -> str:
-    """What to type to waive a check for a tile, as part of a remedy."""
+    """The option that waives a check for a tile, for use in a remedy."""
     return f"--set scan.accept={tile_id}={name}"

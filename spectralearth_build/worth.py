@@ -1,4 +1,4 @@
-"""What a window of some depth is worth: a preset, or a formula of the user's."""
+"""The value of a window as a function of its depth: a preset, or a formula of the user."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ PRESETS = {
     "series": "10000 * (d >= 2) + d",
     "pairs": "10000 * d * (d - 1) / 2 + d",
 }
-"""Presets as formulas of the depth d. What comes first weighs 10,000 times the number of dates, which breaks ties and
-fills what is left."""
+"""Presets as formulas of the depth d. The main term weighs 10,000 times as much as the number of dates, which breaks
+ties and fills the remaining area."""
 
 _LARGEST = 1 << 32
-"""Values that are not whole numbers are scaled to this largest one and rounded: placement counts exactly."""
+"""Fractional values are scaled to this maximum and rounded, because placement computes with integers."""
 _OPERATORS: dict[type[ast.AST], Callable[..., Any]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
@@ -50,13 +50,13 @@ def worth_of(value: str, min_dates: int, max_depth: int) -> Worth:
     Args:
         value: a name of `PRESETS`, or a formula in d with numbers, + - * / // **, comparisons (1 or 0), min, max,
             sqrt and log, such as ``min(d, 5)``.
-        min_dates: depths below are worth nothing.
-        max_depth: the largest depth asked for.
+        min_dates: smaller depths have the value 0.
+        max_depth: the largest depth to evaluate.
 
     Raises:
-        ConfigError: the formula cannot be read, or gives something else than a number of at least 0.
+        ConfigError: the formula cannot be parsed, or its value is not a number from 0 to 1e12.
     """
-    import numpy as np  # here, because settings are read before anything is computed
+    import numpy as np  # imported here, so that reading settings stays fast
 
     worth = np.array(_values(value, max_depth))
     worth[: max(1, min_dates)] = 0
@@ -66,10 +66,10 @@ def worth_of(value: str, min_dates: int, max_depth: int) -> Worth:
 
 
 def check(value: str) -> str:
-    """The value itself, if `worth_of` understands it.
+    """Return the value if `worth_of` can evaluate it.
 
     Raises:
-        ValueError: it does not.
+        ValueError: it cannot.
     """
     try:
         _values(value, 40)
@@ -98,10 +98,10 @@ def _value(tree: ast.expr, formula: str, depth: int) -> float:
     except (ArithmeticError, TypeError, ValueError, RecursionError) as error:
         names = ", ".join(PRESETS)
         raise ConfigError(
-            f"plan.value '{formula}' is none of {names}, and as a formula fails for d = {depth}: {error}."
+            f"plan.value '{formula}' is none of {names}, and as a formula it fails for d = {depth}: {error}."
         ) from error
     if not 0 <= found < 1e12:
-        raise ConfigError(f"plan.value '{formula}' is {found:g} for d = {depth}; from 0 to 1e12 makes sense.")
+        raise ConfigError(f"plan.value '{formula}' is {found:g} for d = {depth}; it must be from 0 to 1e12.")
     return found
 
 

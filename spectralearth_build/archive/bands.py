@@ -1,8 +1,8 @@
 """The 202 kept bands, chosen by wavelength and detector.
 
-The number of a band is no identity: three sets of 224 bands are in circulation, and dropping bands by number
-leaves 19 of the 202 about 11 nm off. Nor is the wavelength alone: VNIR and SWIR interleave around 900-1000 nm,
-bands of the two lie within 0.2 nm of each other there, and their order differs between sets.
+A band number does not identify a band: three sets of 224 bands are in circulation, and selecting bands by number
+leaves 19 of the 202 about 11 nm off. The wavelength alone does not identify it either: VNIR and SWIR interleave around
+900-1000 nm, some of their bands are within 0.2 nm of each other, and their order differs between sets.
 """
 
 from __future__ import annotations
@@ -22,26 +22,26 @@ Floats = npt.NDArray[np.float64]
 BANDS = 202
 """Number of kept bands."""
 GAP = 15.0
-"""Distance in nm from which on two bands are not next to each other."""
+"""Distance in nm from which two bands no longer count as neighbours."""
 
 
 @dataclass(frozen=True, eq=False)
 class BandTable:
-    """The nominal bands, in ascending wavelength, which is their order everywhere."""
+    """The nominal bands, in order of ascending wavelength, which is their order everywhere."""
 
     wavelength_nm: Floats
     """Centre wavelengths [202], nm."""
     fwhm_nm: Floats
     """Full widths at half maximum [202], nm."""
     detector: tuple[str, ...]
-    """VNIR or SWIR, one per band."""
+    """VNIR or SWIR, for each band."""
 
     @cached_property
     def near(self) -> npt.NDArray[np.int32]:
-        """The bands just before and after each in the spectrum of its detector, -1 for none, int32 [202, 2].
+        """The previous and the next band of each band in the spectrum of its detector, -1 for none, int32 [202, 2].
 
-        Bands next to each other are 5 to 12 nm apart; what lies across a gap of `GAP` is no neighbour. Where the
-        detectors meet, the last of the one goes on in the other.
+        Neighbouring bands are 5 to 12 nm apart; bands at a distance of `GAP` or more are no neighbours. Where the
+        detectors meet, the last band of one is followed by the next band of the other.
         """
         near = np.full((len(self.detector), 2), -1, np.int32)
         close = np.diff(self.wavelength_nm) < GAP
@@ -57,10 +57,10 @@ class BandTable:
 
 @dataclass(frozen=True, eq=False)
 class BandSelection:
-    """Which bands of a product stand for the nominal ones, and how well."""
+    """The bands of a product that match the nominal ones, with their deviation."""
 
     index: npt.NDArray[np.int32]
-    """0-based band in the raster [202]."""
+    """0-based index of the band in the raster [202]."""
     wavelength_nm: Floats
     """Actual centre wavelength [202], nm."""
     fwhm_nm: Floats
@@ -71,7 +71,7 @@ class BandSelection:
 
 @cache
 def nominal() -> BandTable:
-    """The nominal 202 bands (data_manifests/enmap_202_bands.csv says where they come from)."""
+    """The nominal 202 bands (for their source, see data_manifests/enmap_202_bands.csv)."""
     text = files("spectralearth_build.archive").joinpath("nominal_bands.csv").read_text(encoding="utf-8")
     rows = list(csv.DictReader(line for line in text.splitlines() if not line.startswith("#")))
     return BandTable(
@@ -84,17 +84,17 @@ def nominal() -> BandTable:
 def select_bands(
     wavelength_nm: Floats, fwhm_nm: Floats, detector: Sequence[str], tolerance_nm: float
 ) -> BandSelection:
-    """For each nominal band, the product's nearest band of the same detector.
+    """Find the product's nearest band of the same detector for each nominal band.
 
     Args:
-        wavelength_nm: centre wavelengths of the product's bands, in raster order, which may be any order.
+        wavelength_nm: centre wavelengths of the product's bands, in raster order, which need not be ascending.
         fwhm_nm: their full widths at half maximum.
-        detector: VNIR or SWIR for each.
-        tolerance_nm: largest distance from nominal.
+        detector: VNIR or SWIR, for each band.
+        tolerance_nm: largest deviation from the nominal wavelength.
 
     Raises:
-        BandMismatchError: the lists differ in length, or a nominal band has no band, or more than one, of known
-            wavelength and width near enough.
+        BandMismatchError: the lists differ in length, or a nominal band matches no band, or more than one, of known
+            wavelength and width.
     """
     found, widths = np.asarray(wavelength_nm, float), np.asarray(fwhm_nm, float)
     if not len(found) == len(widths) == len(detector):
@@ -102,9 +102,7 @@ def select_bands(
             f"There are {len(found)} wavelengths, {len(widths)} widths and {len(detector)} detectors."
         )
     table = nominal()
-    known = np.isfinite(found) & np.isfinite(
-        widths
-    )  # what is said of bands that nobody needs does not matter
+    known = np.isfinite(found) & np.isfinite(widths)  # bands that are not kept may have any value
     same = known & (np.asarray(detector)[np.newaxis] == np.asarray(table.detector)[:, np.newaxis])
     distance = np.where(same, np.abs(found[np.newaxis] - table.wavelength_nm[:, np.newaxis]), np.inf)
     near = distance <= tolerance_nm

@@ -1,7 +1,7 @@
-r"""Paths below an archive as text, whatever bytes file names contain.
+r"""Paths below an archive as text, even if file names are not valid UTF-8.
 
-Names on disk are bytes, and old disks and other systems leave some that are not UTF-8. In tables, and everywhere in
-this package, such a byte is written ``\xff``; only what touches the disk turns it into a byte again.
+File names are bytes, and old disks and other systems leave names that are not valid UTF-8. In tables, and everywhere
+in this package, such a byte is written as, for example, ``\xff``. Only code that accesses the disk converts it back.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ _BYTE = re.compile(r"\\x([89a-f][0-9a-f])", re.ASCII)
 
 
 def below(root: Path, path: str) -> Path:
-    """The file or folder of a path below ``root``, as `errors.as_text` writes it. Links are not resolved.
+    """The file or folder of a path below ``root``; the path is as `texts.as_text` writes it. Links are not resolved.
 
-    A name that really holds a backslash, x and two digits is taken as it is if there is such a file.
+    If a file exists whose name really contains a backslash, x and two digits, that file is meant.
     """
     place = root / path
     if not _BYTE.search(path) or os.path.lexists(place):

@@ -28,28 +28,28 @@ from spectralearth_build.waive import how
 NORTH, SOUTH = 84.0, -80.0
 """Latitudes where UTM ends."""
 CORNER_PIXELS = 20
-"""Largest distance between the raster's borders and those of the footprint in the metadata. In ten catalogue items
-it is at most 1.1; footprints of level 0, which ignore the terrain, differ by up to 10."""
+"""Largest distance, pixels, between the borders of the raster and of the footprint in the metadata. In ten catalogue
+items it is at most 1.1; level 0 footprints, which ignore the terrain, differ by up to 10."""
 GAIN = 1e-4
-"""Factor from stored values to reflectance; all ten catalogue items have it, with offset 0."""
+"""Factor from stored values to reflectance; all ten catalogue items have this factor, with offset 0."""
 GAIN_TOLERANCE = 5e-5
-"""Relative: a factor as near as this changes no value up to reflectance 1 by more than half a count, however the
-metadata round it."""
+"""Relative tolerance for rounding in the metadata: a factor within it changes no value up to reflectance 1 by more
+than half a count."""
 
 
 def check_metadata(name: ProductName, metadata: Metadata, path: Path, waived: Collection[str] = ()) -> None:
-    """Compare metadata with the product's name and with what can be used at all.
+    """Check that the metadata match the product's name, and that level and latitude are supported.
 
     Args:
-        name: what the product's name says.
-        metadata: what its metadata say.
-        path: the metadata's file.
-        waived: checks of `waive.CHECKS` that are left out.
+        name: the product's name.
+        metadata: its metadata.
+        path: the metadata file.
+        waived: checks of `waive.CHECKS` to skip.
 
     Raises:
-        WrongLevelError: it is no L2A product.
-        MetadataMismatchError: it belongs to another tile.
-        OutsideUtmError: the tile lies beyond UTM.
+        WrongLevelError: the product is not L2A.
+        MetadataMismatchError: the metadata belong to another tile.
+        OutsideUtmError: the tile is outside the latitudes of UTM.
     """
     if metadata.level not in ("", "L2A"):
         raise WrongLevelError(f"The metadata are of level {metadata.level[:20]}.", path)
@@ -57,7 +57,7 @@ def check_metadata(name: ProductName, metadata: Metadata, path: Path, waived: Co
         raise MetadataMismatchError(
             f"The metadata belong to {metadata.datatake}_{metadata.tile:03d}, the files to {name.tile_id}.",
             path,
-            "Give each product a folder of its own, with the files as they were delivered.",
+            "Put each product into its own folder, with the files as delivered.",
         )
     latitude = float(np.mean([metadata.corners[frame][1] for frame in CORNERS]))
     if not SOUTH <= latitude <= NORTH and "latitude" not in waived:
@@ -65,19 +65,19 @@ def check_metadata(name: ProductName, metadata: Metadata, path: Path, waived: Co
 
 
 def check_scale(metadata: Metadata, index: npt.NDArray[np.int32], path: Path) -> None:
-    """Make sure that the kept bands have the usual scale; bands without data are not checked.
+    """Check that the kept bands have the usual scale. Bands without gain are not checked.
 
     Args:
-        metadata: what the metadata say.
+        metadata: the metadata.
         index: 0-based kept bands.
-        path: the metadata's file.
+        path: the metadata file.
 
     Raises:
         MetadataMismatchError: values are scaled differently.
     """
     gain, offset = np.nan_to_num(metadata.gain[index], nan=GAIN), np.nan_to_num(metadata.offset[index])
     if not (np.allclose(gain, GAIN, rtol=GAIN_TOLERANCE, atol=0) and np.all(offset == 0)):
-        remedy = "Use DLR's L2A product as delivered; output of other processors is not supported."
+        remedy = "Use DLR's L2A product as delivered. Output of other processors is not supported."
         raise MetadataMismatchError(f"Values are not reflectance times {1 / GAIN:.0f}.", path, remedy)
 
 
@@ -88,18 +88,18 @@ def check_image(
 
     Args:
         image: the image.
-        metadata: what the metadata say.
-        path: the image's file.
-        waived: checks of `waive.CHECKS` that are left out.
+        metadata: the metadata.
+        path: the file of the image.
+        waived: checks of `waive.CHECKS` to skip.
 
     Returns:
-        EPSG code of its lattice, and its box on it.
+        EPSG code of the image's lattice, and its box on that lattice.
 
     Raises:
-        WrongTypeError: it is not int16.
-        BandMismatchError: it has more or fewer bands than there are wavelengths.
-        MetadataMismatchError: size, coordinate system or place differ.
-        OffLatticeError: it is not on a lattice.
+        WrongTypeError: the image is not int16.
+        BandMismatchError: the numbers of bands and of wavelengths differ.
+        MetadataMismatchError: size, coordinate system or position differ.
+        OffLatticeError: the image is not on a lattice.
     """
     if set(image.dtypes) != {"int16"}:
         raise WrongTypeError(f"The image is {image.dtypes[0]}, not int16.", path)
@@ -136,30 +136,30 @@ def check_layer(layer: DatasetReader, image: DatasetReader, path: Path) -> None:
     """Compare a quality layer with the image.
 
     Raises:
-        WrongTypeError: it does not hold whole numbers.
-        MetadataMismatchError: it is on another grid.
+        WrongTypeError: the layer does not have an integer type.
+        MetadataMismatchError: the layer is on another grid.
     """
     if np.dtype(layer.dtypes[0]).kind not in "iu":
         raise WrongTypeError(f"The layer is {layer.dtypes[0]}, not an integer type.", path)
     if (layer.shape, _epsg(layer)) != (image.shape, _epsg(image)) or not layer.transform.almost_equals(
         image.transform
     ):
-        remedy = "Use all files of the product as delivered; do not crop or reproject any of them."
+        remedy = "Use all files of the product as delivered. Do not crop or reproject any of them."
         raise MetadataMismatchError("The layer is not on the grid of the image.", path, remedy)
 
 
 def place_of(image: DatasetReader) -> tuple[int | None, Box | None]:
-    """EPSG code and box on that lattice of a raster; None for a code that PROJ does not know, or off any lattice."""
+    """EPSG code of a raster and its box on that lattice; None if PROJ does not know the code, or if off the lattice."""
     grid = image.transform
     box = box_of_raster(grid.c, grid.f, (grid.a, -grid.e), image.shape) if grid.b == grid.d == 0 else None
     return _epsg(image), box
 
 
 def as_bytes(values: npt.NDArray[Any], path: Path) -> npt.NDArray[np.uint8]:
-    """The values of a quality layer, whatever type of whole numbers they are stored in.
+    """The values of a quality layer as uint8, whatever integer type they are stored in.
 
     Raises:
-        WrongTypeError: some are no flag, class or level.
+        WrongTypeError: some values are below 0 or above 255.
     """
     if values.dtype != np.uint8 and not (values.min() >= 0 and values.max() <= 255):
         raise WrongTypeError(f"The layer holds values from {values.min()} to {values.max()}.", path)

@@ -1,6 +1,6 @@
-"""Archives that products come in: .zip, and .tar, .tar.gz or .tgz of zips. Nothing in them is trusted.
+"""Archives that contain products: .zip, and .tar, .tar.gz or .tgz of zips. Nothing in them is trusted.
 
-Only members that are asked for are unpacked, to names of our own, and never more bytes than a product may have.
+Only requested members are unpacked, to names chosen here, and only up to the size limits below.
 """
 
 from __future__ import annotations
@@ -26,43 +26,43 @@ from spectralearth_build.texts import as_text
 
 MAX_MEMBERS = 100_000
 MAX_RATIO = 50
-"""Unpacked bytes per packed byte of a zip's member or of a gzip file; real ones have 1 to 3."""
+"""Largest compression ratio of a zip member or a gzip file; real ones have ratios of 1 to 3."""
 HARMLESS = 128 * 2**20
-"""Bytes up to which the ratio does not matter: a cloud mask without clouds shrinks a thousandfold."""
+"""Unpacked size, bytes, up to which any ratio is allowed: a cloud mask without clouds shrinks a thousandfold."""
 MAX_BYTES = 8 * 2**30
-"""Most bytes of any member; real images have up to 0.95 GB."""
+"""Largest size of a member, bytes; real images have up to 0.95 GB."""
 PIECE = 2**20
 _TROUBLE = (
     zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, struct.error, EOFError, ValueError, LookupError,
     RuntimeError, OverflowError,
 )  # fmt: skip
-"""What the standard library raises on damaged archives."""
+"""Exceptions that the standard library raises on damaged archives."""
 
 
 @dataclass(frozen=True)
 class Listing:
-    """What an archive holds."""
+    """The contents of an archive."""
 
     members: tuple[str, ...]
-    """Names of the regular files, as they are, safe or not."""
+    """Names of the regular files, unchecked and unchanged."""
     problem: ProductError | None = None
-    """Why it could not be read to its end."""
+    """Why the archive could not be read to its end; None if it could."""
     cut: str = ""
-    """The member in which it ended too early."""
+    """The member that is cut off by an early end of the archive."""
 
 
 def is_zip(path: str) -> bool:
-    """Whether a file's name says that it is a zip."""
+    """Whether a file is a zip, by its name."""
     return path.lower().endswith(".zip")
 
 
 def is_tar(path: str) -> bool:
-    """Whether a file's name says that it is a tar or tar.gz."""
+    """Whether a file is a tar or tar.gz, by its name."""
     return path.lower().endswith((".tar", ".tar.gz", ".tgz"))
 
 
 def list_members(path: Path) -> Listing:
-    """Look into an archive. A tar.gz must be unpacked for this, which takes seconds per gigabyte."""
+    """List the members of an archive. A tar.gz must be decompressed for this, which takes seconds per gigabyte."""
     members: list[str] = []
     reading = ""
     try:
@@ -83,12 +83,12 @@ def unpack(path: Path, wanted: Mapping[str, Path]) -> None:
 
     Args:
         path: the archive.
-        wanted: where to write each member.
+        wanted: the path to write each member to.
 
     Raises:
-        BrokenArchiveError: one is absent, damaged or larger than it may be.
-        OutOfSpaceError: there is no room for them.
-        EmptyFileError, MissingFileError, UnreadableFileError: the archive cannot be read at all.
+        BrokenArchiveError: a member is absent, damaged or larger than allowed.
+        OutOfSpaceError: the disk is full.
+        EmptyFileError, MissingFileError, UnreadableFileError: the archive cannot be read.
     """
     with _mapped(path):
         done = (_unpack_zip if is_zip(path.name) else _unpack_tar)(path, wanted)
@@ -103,14 +103,14 @@ def unpack_each(
 
     Args:
         path: the tar.
-        wanted: where each member shall lie; those that are absent are no error.
-        takes: asked for each that is found, by name and size in bytes, whether to unpack it.
+        wanted: the final path of each member; absent members are no error.
+        takes: called with the name and size in bytes of each member found; returns whether to unpack it.
 
     Yields:
-        Name and partial file of a member that is complete.
+        Name and partial file of each completely unpacked member.
 
     Raises:
-        BrokenArchiveError, OutOfSpaceError: see `unpack`; what came before is sound.
+        BrokenArchiveError, OutOfSpaceError: see `unpack`; members yielded before are sound.
     """
     left = set(wanted)
     with _mapped(path), _opened_tar(path) as (archive, _):
@@ -132,7 +132,7 @@ def unpack_each(
 
 
 def partial_of(path: Path) -> Path:
-    """A name of its own for a file under construction."""
+    """A unique name for an unfinished file."""
     return path.with_name(f"{path.name}.{secrets.token_hex(4)}.partial")
 
 
@@ -142,7 +142,7 @@ def _list_zip(path: Path) -> Iterator[tuple[str, bool]]:
 
 
 def _list_tar(path: Path) -> Iterator[tuple[str, bool]]:
-    """Each regular member twice: at its beginning, and again once all of it was there."""
+    """Yield each regular member twice: at its start (False), and after all of it was read (True)."""
     with _opened_tar(path) as (archive, stream):
         for member in archive:
             if _regular(member):
@@ -150,9 +150,9 @@ def _list_tar(path: Path) -> Iterator[tuple[str, bool]]:
                 yield name, False
                 stream.seek(member.offset_data + member.size)
                 yield name, True
-        if stream.last != bytes(tarfile.BLOCKSIZE):  # tarfile takes any rubbish for the end
+        if stream.last != bytes(tarfile.BLOCKSIZE):  # tarfile accepts any garbage as the end
             raise ValueError("it ends without an end mark")
-        while stream.read(PIECE):  # to the checksum of the gzip
+        while stream.read(PIECE):  # up to the checksum of the gzip
             pass
 
 
@@ -165,7 +165,7 @@ def _unpack_zip(path: Path, wanted: Mapping[str, Path]) -> set[str]:
             if member.file_size > limit:
                 raise ValueError(f"{member.compress_size} bytes claim to hold {member.file_size}")
             with archive.open(member) as source:
-                _copy(source, wanted[name], limit)  # it may claim less than it holds
+                _copy(source, wanted[name], limit)  # the header may understate the size
         return held
 
 
@@ -179,7 +179,7 @@ def _unpack_tar(path: Path, wanted: Mapping[str, Path]) -> set[str]:
                 _copy(source, wanted[name], MAX_BYTES)
                 done.add(name)
             if len(done) == len(wanted):
-                break  # what follows need not be unpacked
+                break  # the rest need not be decompressed
     return done
 
 
@@ -196,18 +196,18 @@ def _opened_tar(path: Path) -> Iterator[tuple[tarfile.TarFile, _Stream]]:
 
 
 class _Stream(io.BufferedIOBase):
-    """A file for tarfile that is read from front to back, gives only so many bytes, and never many at once."""
+    """A forward-only file for tarfile that limits the total number of bytes and the size of each read."""
 
     def __init__(self, source: IO[bytes], limit: int) -> None:
         self.source, self.limit = source, limit
         self.place = 0
         self.last = b""
-        """What the latest read gave."""
+        """Result of the latest read."""
 
     def read(self, size: int | None = -1) -> bytes:
-        """Exactly ``size`` bytes, or fewer at the end.
+        """Read exactly ``size`` bytes, or fewer at the end.
 
-        A header that asks for much (tar has such) is refused, because the answer would be held in memory.
+        A tar header that claims a large size is refused, because it would be held in memory.
         """
         if size is None or not 0 <= size <= PIECE:
             raise ValueError(f"a header of {size} bytes")
@@ -218,7 +218,7 @@ class _Stream(io.BufferedIOBase):
         return self.last
 
     def seek(self, place: int, whence: int = 0) -> int:
-        """Go on to a place further on."""
+        """Skip forward to a position."""
         if place < self.place or whence:
             raise ValueError("its members overlap")
         while self.place < place:
@@ -232,7 +232,7 @@ class _Stream(io.BufferedIOBase):
 
 
 def _regular(member: tarfile.TarInfo) -> bool:
-    return member.isfile() and not member.issparse()  # a sparse one can be made of nothing and fill the disk
+    return member.isfile() and not member.issparse()  # a tiny sparse member can fill the disk
 
 
 def _allowed(packed: int) -> int:
@@ -251,13 +251,13 @@ def _copy(source: IO[bytes], target: Path, limit: int) -> None:
 
 @contextmanager
 def _mapped(path: Path) -> Iterator[None]:
-    """Say of anything that goes wrong what it means for the product."""
+    """Turn errors of the system and the standard library into errors of the product."""
     require_readable(path)
     try:
         yield
     except OSError as error:
         if error.errno in (ENOSPC, EDQUOT):
-            raise OutOfSpaceError("There is no room to unpack it.", path) from error
+            raise OutOfSpaceError("There is no space to unpack it.", path) from error
         if error.errno is not None:
             raise unreadable(error, path) from error
         raise BrokenArchiveError(f"It cannot be unpacked ({error}).", path) from error

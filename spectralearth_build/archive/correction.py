@@ -1,7 +1,7 @@
-"""What the values of a product are. METADATA.XML says it in processing/correctionType, file names do not.
+"""The quantity of a product's values. METADATA.XML gives it in processing/correctionType; file names do not.
 
-Land mode gives surface reflectance. Water mode gives another quantity under the same file names, the normalised
-water-leaving reflectance. Combined gives that of water where QUALITY_CLASSES says water, and that of land elsewhere.
+Land mode gives surface reflectance. Water mode gives another quantity under the same file names: normalised
+water-leaving reflectance. Combined gives the quantity of water where QUALITY_CLASSES is water, and of land elsewhere.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from spectralearth_build.waive import how
 Correction = Literal["land", "water", "combined"]
 Quantity = Literal["land", "water"]
 KINDS: dict[str, Correction] = {"landmode": "land", "watermode": "water", "combined": "combined"}
-"""By the text of the element, in small letters and without spaces, lines and dashes."""
+"""Correction by the text of the element, in lower case and without spaces, underscores and hyphens."""
 OPPOSITE: dict[Quantity, Quantity] = {"land": "water", "water": "land"}
 SILENT = ("", "na", "n/a", "999")
-"""The element is absent or empty, or says that it does not apply (NA) or was not computed (-999)."""
+"""Texts that mean no correction: the element is absent or empty, not applicable (NA) or not computed (-999)."""
 QUANTITY: dict[str, str] = {
     "land": "surface reflectance",
     "water": "normalised water-leaving reflectance",
@@ -32,19 +32,19 @@ QUANTITY: dict[str, str] = {
 
 
 def correction_of(text: str, path: Path, tile_id: str, waived: bool = False) -> tuple[Correction, bool]:
-    """How a product was corrected.
+    """The correction of a product.
 
     Args:
-        text: processing/correctionType; empty where it is absent.
-        path: the metadata, for messages.
+        text: text of processing/correctionType; empty if absent.
+        path: the metadata file, for messages.
         tile_id: the tile, for messages.
-        waived: an unknown word is ignored.
+        waived: whether an unknown text counts as land mode.
 
     Returns:
-        The correction, and whether it is assumed: a product that does not say it counts as land.
+        The correction, and whether it is assumed: a product that names none counts as land.
 
     Raises:
-        UnknownCorrectionError: the word is unknown.
+        UnknownCorrectionError: the text is unknown.
     """
     word = re.sub(r"[\s_-]", "", text.lower())
     if word in SILENT or (waived and word not in KINDS):
@@ -53,16 +53,16 @@ def correction_of(text: str, path: Path, tile_id: str, waived: bool = False) -> 
         raise UnknownCorrectionError(
             f"processing/correctionType is '{text[:40]}', not Land_Mode, Water_Mode, Combined or NA.",
             path,
-            f"Order it in land mode. If its values are land mode, accept it with {how(tile_id, 'correction')}.",
+            f"Order it in land mode. If its values are land mode, type {how(tile_id, 'correction')} to accept it.",
         )
     return KINDS[word], False
 
 
 def check_correction(correction: Correction, wanted: Quantity, path: str) -> None:
-    """Refuse values that are all of the other quantity.
+    """Refuse a product whose values are all of the other quantity.
 
     Raises:
-        OtherCorrectionError: it is so.
+        OtherCorrectionError: they are.
     """
     if correction not in (wanted, "combined"):
         raise OtherCorrectionError(
@@ -79,17 +79,17 @@ def of_quantity(
     wanted: Quantity,
     path: Path,
 ) -> npt.NDArray[np.bool_]:
-    """The valid pixels that hold the quantity asked for: those of a Combined product only on its side of the shore.
+    """The valid pixels of the quantity asked for; of a Combined product, only those on its side of the shore.
 
     Args:
         valid: pixels with data [line, col].
-        water: pixels that QUALITY_CLASSES calls water [line, col].
-        correction: how the product was corrected.
+        water: pixels that are water in QUALITY_CLASSES [line, col].
+        correction: the correction of the product.
         wanted: the quantity asked for.
-        path: the layer of classes, for messages.
+        path: the file of QUALITY_CLASSES, for messages.
 
     Raises:
-        OtherCorrectionError: no pixel does.
+        OtherCorrectionError: there is no such pixel.
     """
     if correction != "combined":
         return valid
@@ -100,11 +100,11 @@ def of_quantity(
 
 
 def of_other_quantity(tiles: pd.DataFrame, names: Collection[str]) -> str:
-    """Says which changed tiles of a dataset hold another quantity than it was taken for; empty if none do.
+    """A message naming the changed tiles of a dataset whose patches are of another quantity; empty if there are none.
 
     Args:
         tiles: the tile table.
-        names: the tiles that have changed, are gone or of another version.
+        names: the tiles that have changed, are missing or have another version.
     """
     other = tiles["error_class"].eq(OtherCorrectionError.__name__) | tiles["correction"].eq("combined")
     found = sorted(set(names) & set(tiles.loc[other, "tile_id"].dropna()))
@@ -113,12 +113,12 @@ def of_other_quantity(tiles: pd.DataFrame, names: Collection[str]) -> str:
     more = f" and {len(found) - 3} more" if len(found) > 3 else ""
     return (
         f" The dataset still has patches of another quantity, from {', '.join(found[:3])}{more}: an earlier version, "
-        "which did not read the correction, cut them from water-mode products or from the water of Combined ones."
+        "which did not read the correction, cut them from water-mode products or the water of Combined products."
     )
 
 
 def remarks(tiles: pd.DataFrame, wanted: Quantity) -> list[str]:
-    """What to tell users about the values of the products found, one line each.
+    """Notes for users on the quantities of the products found, one per line.
 
     Args:
         tiles: the tile table.
@@ -138,5 +138,5 @@ def remarks(tiles: pd.DataFrame, wanted: Quantity) -> list[str]:
         lines.append(f"products that do not name their correction, used as land mode: {assumed}")
     combined = int(sound["correction"].eq("combined").sum())
     if combined:
-        lines.append(f"Combined products, of which only {wanted} pixels count: {combined}")
+        lines.append(f"Combined products, used only for their {wanted} pixels: {combined}")
     return lines

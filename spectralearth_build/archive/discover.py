@@ -1,4 +1,4 @@
-"""Finding products below a folder: in folders, in zips, in tar.gz of zips. Never beyond the folder."""
+"""Find products below a folder: in folders, in zips and in tar.gz of zips. Nothing outside the folder is read."""
 
 from __future__ import annotations
 
@@ -29,32 +29,32 @@ Kind = Literal["folder", "zip", "tar"]
 
 @dataclass(frozen=True)
 class Found:
-    """A product, or something that should be one."""
+    """A product, or something that looks like one."""
 
     path: str
-    """Below the root, with '/'; members of an archive behind '!'. `open_product` takes it."""
+    """Path below the root, with '/', and members of an archive after '!'. `open_product` takes it."""
     kind: Kind
-    """Where it lies."""
+    """What contains it."""
     name: ProductName | None
-    """What its name says, if anything does."""
+    """The product's name, if it can be told from file or folder names."""
     stamp: str
-    """Sizes and times of its files: as long as this stays the same, it need not be read again."""
+    """Hash of sizes and times of its files. While this is unchanged, the product need not be read again."""
     problem: ProductError | None = None
-    """Why it cannot be opened, if that is known already."""
+    """Why it cannot be opened, if that is already known."""
 
 
 def find_products(
     root: Path, listings: Path | None = None, skipped: Counter[str] | None = None
 ) -> list[Found]:
-    """Everything below a folder that is a product, or is named like one, sorted by path.
+    """Find everything below a folder that is a product, or is named like one, sorted by path.
 
-    Links are followed as long as they stay inside; one that leads out is found, with a problem. What is hidden or
-    foreign (`foreign.foreign`) is passed over; folders of that kind are not opened.
+    Links are followed if they stay inside; a link that leads out is returned with a problem. Hidden and foreign files
+    (`foreign.foreign`) are skipped; hidden and foreign folders are not opened.
 
     Args:
         root: the archive.
-        listings: folder where to remember what tar archives hold, since listing one means unpacking all of it.
-        skipped: gets the number of files and folders passed over, by kind.
+        listings: folder that caches the contents of tar archives, since listing one means decompressing all of it.
+        skipped: receives the number of skipped files and folders, by kind.
 
     Raises:
         ArchiveError: the folder itself cannot be listed.
@@ -69,7 +69,7 @@ def find_products(
 
 
 def _walk(root: Path, skipped: Counter[str]) -> Iterator[tuple[str, list[str] | ProductError, list[str]]]:
-    """Path of each folder ('' for the root), its folders, or why it cannot be read, and its files."""
+    """Yield the path of each folder ('' for the root), its folders or why it cannot be read, and its files."""
     waiting = [""]
     while waiting:
         folder = waiting.pop()
@@ -88,7 +88,7 @@ def _walk(root: Path, skipped: Counter[str]) -> Iterator[tuple[str, list[str] | 
 
 
 def _own(paths: Iterable[str], skipped: Counter[str], folders: bool = False) -> list[str]:
-    """Those that are not foreign; counts the others."""
+    """The paths that are not foreign; the others are counted in ``skipped``."""
     own = []
     for path in paths:
         if kind := foreign(path, folders):
@@ -106,7 +106,7 @@ def _look(
     listings: Path | None,
     skipped: Counter[str],
 ) -> Iterator[Found]:
-    """Products that lie directly in a folder."""
+    """Products directly in a folder."""
     if isinstance(folders, ProductError):
         yield Found(folder, "folder", parse_name(folder), "", folders)
         return
@@ -132,7 +132,7 @@ def _look(
     archives = any(is_zip(file) or is_tar(file) for file in files)
     if not groups and not archives and not folders and parse_name(PurePosixPath(folder).name):
         waiting = next(filter(unfinished, everything), "")
-        nothing = MissingFileError("The folder holds no file of the product.", folder)
+        nothing = MissingFileError("The folder has no file of the product.", folder)
         problem = still_downloading(waiting, folder) if waiting else nothing
         yield Found(folder, "folder", parse_name(folder), "", problem)
 
@@ -170,7 +170,7 @@ def _in_archive(root: Path, path: str, listings: Path | None, skipped: Counter[s
 
 
 def _listing(root: Path, path: str, stamp: str, listings: Path | None) -> Listing:
-    """What an archive holds, remembered from the last time if it did not change since."""
+    """The contents of an archive, from the cache if the archive has not changed."""
     place = below(root, path)
     if listings is None:
         return list_members(place)
@@ -180,7 +180,7 @@ def _listing(root: Path, path: str, stamp: str, listings: Path | None) -> Listin
         if known["stamp"] == stamp:
             return Listing(tuple(known["members"]))
     except (OSError, ValueError, TypeError, LookupError):
-        pass  # never listed, or a damaged memory
+        pass  # never listed, or a damaged cache
     listing = list_members(place)
     if listing.problem is None:
         write_bytes(memory, json.dumps({"stamp": stamp, "members": listing.members}).encode())
@@ -196,7 +196,7 @@ def _hostile_path(path: str) -> HostileNameError | None:
 
 
 def _stamp(root: Path, paths: list[str]) -> str:
-    """A hash over names, sizes and times of files; differs from run to run if one cannot be asked."""
+    """A hash of names, sizes and times of files; random if one of them cannot be accessed."""
     digest = hashlib.sha256()
     for path in sorted(paths):
         try:

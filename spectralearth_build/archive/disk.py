@@ -1,4 +1,4 @@
-"""Whether a file can be read at all."""
+"""Check that files can be read, and classify errors of reading."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ PIECE = 2**20
 _GONE = (errno.ENOENT, errno.ENOTDIR)
 _NONE_LEFT = (errno.EMFILE, errno.ENFILE)
 _OF_NAME = (errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL)
-"""What the file's own permissions or name may cause; all else comes from the disk or the connection."""
+"""Errors that a file's permissions or name may cause; all others come from the disk or the connection."""
 
 
 def require_readable(path: Path) -> int:
-    """Make sure that a file can be opened and holds something; returns its size in bytes.
+    """Check that a file can be opened and is not empty; returns its size in bytes.
 
     Raises:
-        MissingFileError: it is not there, or is no regular file.
-        EmptyFileError: it has no bytes.
+        MissingFileError: it does not exist, or is not a regular file.
+        EmptyFileError: it is empty.
         UnreadableFileError: the system refuses to open it, or (MediumError) to read it.
-        MachineError: this process has no file descriptor left.
+        MachineError: this process has no file descriptors left.
     """
     try:
         if not path.is_file():
@@ -44,20 +44,20 @@ def require_readable(path: Path) -> int:
 
 
 def read_ahead(path: Path) -> None:
-    """Let the system fetch a file while other work goes on; only a hint, where there is such a thing."""
+    """Ask the system to prefetch a file in the background; only a hint, where the system supports it."""
     if hasattr(os, "posix_fadvise"):
         with suppress(OSError), path.open("rb") as file:
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_WILLNEED)
 
 
 def require_whole(path: Path) -> None:
-    """Make sure that the system gives every byte of a file; what the bytes say is not looked at.
+    """Check that every byte of a file can be read; the content is not checked.
 
-    For use when a decoder has failed: libraries report a read that failed as a broken file.
+    Call this after a decoder has failed: libraries report a failed read as a broken file.
 
     Raises:
-        MissingFileError, MediumError, UnreadableFileError: it does not.
-        MachineError: this process has no file descriptor left.
+        MissingFileError, MediumError, UnreadableFileError: some byte cannot be read.
+        MachineError: this process has no file descriptors left.
     """
     try:
         with path.open("rb", buffering=0) as file:
@@ -68,14 +68,14 @@ def require_whole(path: Path) -> None:
 
 
 def unreadable(error: OSError, path: Path) -> ProductError:
-    """What a system error on reading means for a product.
+    """The product error for a system error on reading.
 
     Raises:
-        MachineError: this process has no file descriptor left, which is no fault of the product.
+        MachineError: this process has no file descriptors left, which is not the product's fault.
     """
     if error.errno in _NONE_LEFT:
         what = "Too many files are open."
-        raise MachineError(what, path, "Raise the limit, such as by `ulimit -n 4096`.") from error
+        raise MachineError(what, path, "Type `ulimit -n 4096` to raise the limit.") from error
     if error.errno in _GONE:
         return MissingFileError("There is no such file.", path)
     kind = UnreadableFileError if error.errno in _OF_NAME else MediumError

@@ -1,4 +1,4 @@
-"""The footprint of a tile: the hull of the pixels inside the swath."""
+"""The footprint of a tile: the convex hull of the pixels inside the swath."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ def footprint(inside: npt.NDArray[np.bool_], box: Box, epsg: int) -> BaseGeometr
 
     Args:
         inside: pixels inside the swath [line, col]; at least one.
-        box: the raster on its lattice.
-        epsg: the lattice.
+        box: the box of the raster on its lattice.
+        epsg: EPSG code of the lattice.
     """
     return to_lonlat(hull(inside, box), epsg)
 
 
 def hull(inside: npt.NDArray[np.bool_], box: Box) -> BaseGeometry:
-    """Convex hull of pixels [line, col], whole squares, in metres of the zone."""
+    """Convex hull of pixels [line, col], as squares, in metres of the UTM zone."""
     lines = np.flatnonzero(inside.any(axis=1))
     first = inside[lines].argmax(axis=1)
     stop = inside.shape[1] - inside[lines, ::-1].argmax(axis=1)

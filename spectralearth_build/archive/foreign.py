@@ -1,7 +1,7 @@
-"""What other programs leave in an archive: hidden files, partial downloads, sidecars, trash and snapshots.
+"""Foreign files that other programs leave in an archive: hidden files, partial downloads, sidecars, trash, snapshots.
 
-None of it is a product or part of one, wherever it lies: in a folder, a zip, a tar or an object store. Only names below
-the archive count, since an archive may itself lie in a hidden folder.
+None of them is a product or part of one, whether in a folder, a zip, a tar or an object store. Only names below the
+archive count, since the archive itself may be in a hidden folder.
 """
 
 from __future__ import annotations
@@ -16,31 +16,31 @@ from spectralearth_build.texts import counted
 UNFINISHED = (
     ".part", ".partial", ".filepart", ".crdownload", ".opdownload", ".download", ".aria2", ".icloud", ".tmp", ".temp",
 )  # fmt: skip
-"""Suffixes that browsers, download managers, SFTP and sync clients give to a file that is not complete yet."""
+"""Suffixes that browsers, download managers, SFTP and sync clients give to incomplete files."""
 _SIDECARS = (".aux.xml", ".ovr", ".msk", "~")
-"""Suffixes of what GDAL, QGIS and editors write beside a file."""
+"""Suffixes of files that GDAL, QGIS and editors write beside a file."""
 _NAMES = {
     "thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "__macosx", "lost+found", "@eadir", "@recycle",
     "@recently-snapshot", "#recycle", "#snapshot", "~snapshot", "$recycle.bin", "recycler", "system volume information",
     "network trash folder", "temporary items",
 }  # fmt: skip
-"""Files and folders of Windows, macOS, file systems and network storage, in lower case."""
+"""Names of files and folders of Windows, macOS, file systems and network storage, in lower case."""
 _BUNDLE = ".download"
-"""Suffix of the folder in which Safari keeps a file until it is complete."""
+"""Suffix of the folder in which Safari keeps an incomplete download."""
 _RSYNC = re.compile(r"\.(?P<stem>.+)\.[A-Za-z0-9]{6}", re.ASCII)
-"""What rsync calls a file while it copies it."""
+"""Name that rsync gives a file while copying it."""
 
 
 def foreign(path: str, folder: bool = False) -> str:
-    """What makes a path below an archive foreign.
+    """Why a path below an archive is foreign.
 
     Args:
-        path: with '/'; hidden folders and the like count wherever they stand in it.
+        path: the path, with '/'; a hidden or foreign folder anywhere in it counts.
         folder: whether it is the path of a folder.
 
     Returns:
-        A word to count it by, such as '._' or '.part'; '' if it is not foreign. A path that is absolute or leads
-        upwards is never foreign: it is hostile, and has to be told.
+        The kind, for counting, such as '._' or '.part'; '' if the path is not foreign. A path that is absolute or
+        leads upwards is never foreign: it is hostile and must be reported.
     """
     parts = PurePosixPath(path.replace("\\", "/")).parts
     if ".." in parts or path.startswith(("/", "\\")):
@@ -52,7 +52,7 @@ def foreign(path: str, folder: bool = False) -> str:
 
 
 def unfinished(file: str) -> tuple[str, bool] | None:
-    """What `names.layer_of` will say of a file when its download is complete; None if it is no download."""
+    """What `names.layer_of` returns for a file once its download is complete; None if it is not a partial download."""
     rsync = _RSYNC.fullmatch(file)
     if rsync is not None and (layer := layer_of(rsync["stem"])):
         return layer
@@ -60,7 +60,7 @@ def unfinished(file: str) -> tuple[str, bool] | None:
 
 
 def told(skipped: Counter[str]) -> str:
-    """What was skipped, in one line."""
+    """The skipped files and their kinds, in one line."""
     kinds = ", ".join(
         f"{kind} {count}" for kind, count in sorted(skipped.items(), key=lambda i: (-i[1], i[0]))
     )

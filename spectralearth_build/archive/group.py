@@ -1,4 +1,4 @@
-"""Which files belong to one product, in a folder or inside an archive."""
+"""Group files by product, in a folder or inside an archive."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ class Group:
     """The files of one product."""
 
     name: ProductName | None
-    """From the files' names or, where they bear none, from the folder's; None if neither says it."""
+    """The product's name, from the files or else from the folder; None if neither has it."""
     files: dict[str, str] = field(default_factory=dict)
-    """Path of each layer (names.layer_of) that is read here."""
+    """Path of each layer (names.layer_of) in a supported format."""
     foreign: dict[str, str] = field(default_factory=dict)
-    """Path of each layer in a format that is not read here, such as BSQ."""
+    """Path of each layer in an unsupported format, such as BSQ."""
     pending: dict[str, str] = field(default_factory=dict)
-    """Path of each layer that is only there as a download that is not complete."""
+    """Path of each layer that exists only as an incomplete download."""
 
     @property
     def first(self) -> str:
-        """The file that stands for the group: its metadata, or the first in order."""
+        """The file that represents the group: its metadata, or else the first in order."""
         return self.files.get(METADATA) or min([*self.files.values(), *self.foreign.values()])
 
 
 def group_files(paths: Iterable[str], context: str = "") -> list[Group]:
-    """Put files together that belong to one product: same folder, same product name.
+    """Group files of one product: files in the same folder with the same product name.
 
     Args:
-        paths: paths with '/'; what is no product file, or hidden or foreign (`foreign.foreign`), is passed over.
-        context: path or name of what they lie in, which may say the product's name.
+        paths: paths with '/'. Files of no product, and hidden and foreign files (`foreign.foreign`), are skipped.
+        context: path or name of the folder or archive that contains them, which may have the product's name.
 
     Returns:
-        Groups in order of their first files. If a layer is there twice, a name that begins with the product's counts
-        more than others ("Copy of ..."), and then the first path.
+        Groups in order of their first files. If a layer occurs twice, a file name that begins with the product's name
+        takes precedence over others ("Copy of ..."), then the first path.
     """
     groups: dict[tuple[str, str], Group] = {}
     downloads: dict[tuple[str, str], dict[str, str]] = {}
@@ -61,7 +61,7 @@ def group_files(paths: Iterable[str], context: str = "") -> list[Group]:
 
 
 def _is_copy(path: str) -> bool:
-    """Whether a file's name has something before the product's, as 'Copy of ...' has."""
+    """Whether a file name has something before the product's name, such as 'Copy of ...'."""
     file = PurePosixPath(path).name
     name = parse_name(file)
     return name is not None and not file.upper().startswith(name.product_id)

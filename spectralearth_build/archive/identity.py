@@ -1,8 +1,9 @@
-"""What identifies the content of a product, so that cut can check that it reads what scan read.
+"""Digests of a product's content, with which cut checks that it reads what scan read.
 
-Small files count whole. Of the image, which takes long to read, its size, its grid, and pieces of blocks spread over
-bands and ground count, with their place in the file: where blocks are compressed, it tells of all blocks before.
-Nothing depends on the product's path, its times, or whether it lies in a folder, an archive or an object store.
+Small files are hashed completely. The image takes long to read, so only its size, its grid, and pieces of blocks spread
+over bands and ground are hashed, with their positions in the file. In compressed files, a position depends on all
+blocks before it. Nothing depends on the product's path, on file times, or on whether it is in a folder, an archive or
+an object store.
 """
 
 from __future__ import annotations
@@ -25,13 +26,13 @@ from spectralearth_build.mask import Mask
 from spectralearth_build.overlap.lattice import PIXEL, Box
 
 PIECES = 64
-"""Blocks of an image that are looked at: if a tenth of it differs, all of them miss it once in a thousand times."""
+"""Blocks to sample from an image: if a tenth of it differs, the chance that all samples miss it is 1 in 1,000."""
 PIECE = 16 * 2**10
-"""Bytes of a block that are looked at; a strip of a real cut-out has 768."""
+"""Bytes to read of a block; a strip of a real cut-out has 768."""
 MASK = "mask"
 SIZE = "bytes"
 _GOLDEN = (5**0.5 - 1) / 2
-"""Multiples of it, without their whole part, are spread evenly however many there are."""
+"""The fractional parts of its multiples are evenly spread, however many there are."""
 _BLOCK = 2**20
 _WORDS = {
     SIZE: "its image has {now} bytes instead of {before}",
@@ -41,17 +42,17 @@ _WORDS = {
 }
 
 Content = Mapping[str, str]
-"""Digests by layer, `SIZE` of the image, and `MASK`."""
+"""Digests by layer and for `MASK`, and under `SIZE` the bytes of the image."""
 
 
 class ContentGuard:
-    """The content of a product at the moment when it is opened, and whether it is still the same later.
+    """The content of a product when it is opened, to check later that it is unchanged.
 
     Args:
-        product: its files.
+        product: the product.
 
     Raises:
-        MissingFileError, EmptyFileError, UnreadableFileError, BrokenRasterError: of any of its files.
+        MissingFileError, EmptyFileError, UnreadableFileError, BrokenRasterError: one of its files cannot be read.
     """
 
     def __init__(self, product: Product) -> None:
@@ -61,16 +62,16 @@ class ContentGuard:
         self.content = _content_of(product)
 
     def require_same(self) -> None:
-        """Make sure that what was read meanwhile is what was there in the beginning.
+        """Check that the files have not changed since the product was opened.
 
         Raises:
-            ContentChangedError: it is not; files that were only touched are looked at again.
+            ContentChangedError: they have. Files with new times only are compared by content.
         """
         if self._ask() != self._state:
             require_content(self.content, _content_of(self._product), self._product.path)
 
     def _ask(self) -> list[tuple[int, ...]]:
-        """What the system knows of the files without reading them."""
+        """File identities, sizes and times, without reading the files."""
         try:
             seen = [path.stat() for path in self._files]
         except OSError as error:
@@ -79,25 +80,25 @@ class ContentGuard:
 
 
 def with_mask(content: Content, mask: Mask) -> Content:
-    """A content, and the mask [line, col] that scan made of it."""
+    """Add the digest of the mask [line, col] that scan made of a content."""
     return {**content, MASK: hashlib.blake2b(mask.tobytes(), digest_size=16).hexdigest()}
 
 
 def encode(content: Content) -> str:
-    """A content as the tile table has it."""
+    """A content as JSON, for the tile table."""
     return json.dumps(content, sort_keys=True, separators=(",", ":"))
 
 
 def decode(text: str | None) -> Content:
-    """The content that the tile table says; nothing if it is of a version that did not know it."""
+    """The content from the tile table; empty if an earlier version wrote the table."""
     return json.loads(text) if text else {}
 
 
 def require_content(before: Content, now: Content, path: str) -> None:
-    """Make sure that two contents agree in all that both of them know.
+    """Check that two contents agree in all keys that both have.
 
     Raises:
-        ContentChangedError: they do not; it says in what.
+        ContentChangedError: they do not; it names the differences.
     """
     other = sorted(key for key in before.keys() & now.keys() if before[key] != now[key])
     if SIZE in other and IMAGE in other:
@@ -109,16 +110,16 @@ def require_content(before: Content, now: Content, path: str) -> None:
 
 
 def require_place(image: DatasetReader, epsg: int, box: Box, path: str) -> None:
-    """Make sure that an image lies where it lay when it was scanned.
+    """Check that an image is at the same position as when it was scanned.
 
     Args:
         image: the image.
-        epsg: its lattice.
-        box: its place on that.
-        path: the product, for messages.
+        epsg: EPSG code of its lattice when it was scanned.
+        box: its box on that lattice.
+        path: path of the product, for messages.
 
     Raises:
-        ContentChangedError: it is elsewhere, or of another size.
+        ContentChangedError: its position or size has changed.
     """
     now_epsg, now = place_of(image)
     said = f"it has {image.width} x {image.height} pixels instead of {box.width} x {box.height}"
@@ -128,7 +129,7 @@ def require_place(image: DatasetReader, epsg: int, box: Box, path: str) -> None:
             if now == box:
                 return
             east, south = PIXEL * (now.col - box.col), PIXEL * (now.line - box.line)
-            said = f"its image lies {east / 1000:+g} km east and {-south / 1000:+g} km north of where it lay"
+            said = f"its image has moved by {east / 1000:+g} km east and {-south / 1000:+g} km north"
         elif now is not None:
             said = f"its image is in EPSG:{now_epsg} instead of EPSG:{epsg}"
     raise ContentChangedError(f"It is not what was scanned: {said}.", path)
@@ -155,7 +156,7 @@ def _whole(path: Path) -> str:
 
 
 def _sampled(image: DatasetReader, path: Path) -> str:
-    """Hash of an image's grid and of pieces of its blocks."""
+    """Hash of an image's grid and of samples of its blocks."""
     shape = image.count, image.height, image.width, image.dtypes[0], image.block_shapes[0], image.nodata
     digest = hashlib.blake2b(f"{shape} {tuple(image.transform)[:6]}".encode(), digest_size=16)
     try:
@@ -176,7 +177,7 @@ def _sampled(image: DatasetReader, path: Path) -> str:
 
 
 def _places(image: DatasetReader) -> Iterator[tuple[int, int, int]]:
-    """Band, line and column of blocks that are spread over all of an image, the same ones for the same layout."""
+    """Yield band, line and column of blocks spread over the whole image; the same layout gives the same blocks."""
     height, width = image.block_shapes[0]
     down, across = -(-image.height // height), -(-image.width // width)
     bands = 1 if interleaved_by_pixel(image) else image.count

@@ -1,4 +1,4 @@
-"""What the pixels of a spectral image say: where it has data, which parts were never written, and a checksum."""
+"""Inspect the pixels of a spectral image: where it has data, which parts were never written, and a checksum."""
 
 from __future__ import annotations
 
@@ -19,33 +19,33 @@ Sums = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class ImageSummary:
-    """What one pass over an image tells."""
+    """Results of one pass over an image."""
 
     valid: Bools
-    """Inside the swath and data in every band asked for [line, col]; a hole that reads as zeros counts as data."""
+    """Inside the swath and with data in every kept band [line, col]; a hole that reads as zeros counts as data."""
     hole: Bools
-    """Inside the swath, and part of the file was never written [line, col]; see `holes`."""
+    """Inside the swath but never written in the file [line, col]; see `holes`."""
     sums: Sums
-    """Of each band, the sum of its values and that of value times position, modulo 2**64 [band, 2]."""
+    """Sum of values, and of values times position, of each band, modulo 2**64 [band, 2]."""
 
 
 def inspect_image(
     dataset: DatasetReader, index: npt.NDArray[np.int32], inside: Bools, near: npt.NDArray[np.int32]
 ) -> ImageSummary:
-    """Read the kept bands of an image once, in parts; a damaged one a little more often.
+    """Read the kept bands of an image once, in parts. Some bands of a damaged image are read again.
 
     Args:
         dataset: the image, int16.
         index: 0-based kept bands.
         inside: pixels inside the swath [line, col].
-        near: for each kept band, the positions in ``index`` of the bands just before and after it in the spectrum of
-            its detector, -1 for none [band, 2].
+        near: for each kept band, the positions in ``index`` of the previous and the next band in the spectrum of its
+            detector, -1 for none [band, 2].
 
     Returns:
-        Validity, holes and checksum; validity and checksum depend on the pixels only, not on how the file stores them.
+        Validity, holes and checksum. Validity and checksum depend only on the pixels, not on the layout of the file.
 
     Raises:
-        NoValidPixelError: no pixel has data in every band, and no hole is to blame.
+        NoValidPixelError: no pixel has data in every kept band, and there is no hole that would explain it.
     """
     valid, lit = inside.copy(), ~inside
     width = dataset.block_shapes[0][1]
@@ -85,7 +85,7 @@ def inspect_image(
 
 
 def _nothing(dataset: DatasetReader, index: npt.NDArray[np.int32], data: Bools) -> NoValidPixelError:
-    """What to say of an image without a valid pixel."""
+    """The error for an image without a valid pixel."""
     empty = [str(i + 1) for i in index[~data]]
     if not empty:
         return NoValidPixelError("No pixel has data in every kept band.", dataset.name)

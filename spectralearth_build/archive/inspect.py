@@ -1,4 +1,4 @@
-"""What scan reads of one product: facts for its row in the tile table, and its mask."""
+"""Read one product for scan: the values of its row in the tile table, and its mask."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from spectralearth_build.overlap.lattice import Box
 from spectralearth_build.waive import accepted, how
 
 BACKGROUND = 3
-"""QUALITY_CLASSES outside the swath; the other layers have no value for it."""
+"""Value of QUALITY_CLASSES outside the swath; the other layers have no such value."""
 WATER = 2
 
 Layers = dict[str, npt.NDArray[np.uint8]]
@@ -38,19 +38,19 @@ Layers = dict[str, npt.NDArray[np.uint8]]
 def inspect_product(
     product: Product, name: ProductName, settings: ScanConfig
 ) -> tuple[dict[str, Any], mask.Mask]:
-    """Read a product once and cross-check it.
+    """Read a product once and check it.
 
     Args:
-        product: its files.
-        name: what its name says.
-        settings: how validity is judged, the tolerance of wavelengths, and what is accepted of which tile.
+        product: the product.
+        name: the product's name.
+        settings: the source of validity, the tolerance of wavelengths, and accepted tiles.
 
     Returns:
         Columns of the tile table as plain JSON values (times in ISO format, geometry as hexadecimal WKB), and the
         mask [line, col].
 
     Raises:
-        ProductError: the product cannot be used; the class says why.
+        ProductError: the product cannot be used; its subclass says why.
     """
     guard = ContentGuard(product)
     waived = accepted(settings.accept, name.tile_id)
@@ -62,14 +62,14 @@ def inspect_product(
     check_correction(correction, settings.correction, product.path)
     bands = _bands(metadata, product, WIDEST_NM if "bands" in waived else settings.band_tolerance_nm)
     check_scale(metadata, bands.index, product.metadata_path)
-    paths = {layer: product.layer(layer) for layer in QUALITY}  # before the image, which takes long
+    paths = {layer: product.layer(layer) for layer in QUALITY}  # before reading the image, which takes long
     with open_raster(product.image_path) as image:
         epsg, box = check_image(image, metadata, product.image_path, waived)
         layers = dict(_layers(paths, image))
         inside = layers["CLASSES"] < BACKGROUND
         if not inside.any():
             raise NoValidPixelError("No pixel lies inside the swath.", paths["CLASSES"])
-        valid, hole, sums = inside, None, b""  # without a look at the image nobody knows of holes
+        valid, hole, sums = inside, None, b""  # holes are unknown if the image is not read
         if settings.validity == "all-bands":
             pixels = inspect_image(image, bands.index, inside, nominal().near)
             valid, sums = pixels.valid, pixels.sums.tobytes()
@@ -88,7 +88,7 @@ def inspect_product(
         "correction_assumed": assumed,
         "water_type": metadata.water_type,
         "cirrus_haze_removal": metadata.cirrus_haze_removal,
-        "hole_fraction": hole,  # no part of the fingerprint: the mask says where, and earlier plans lack it
+        "hole_fraction": hole,  # not in the fingerprint: the mask has the holes, and earlier plans lack it
         "fingerprint": hashlib.sha256(told + coded.tobytes() + sums).hexdigest(),
         "content": encode(with_mask(guard.content, coded)),
         "geometry": shapely.to_wkb(footprint(inside, box, epsg), hex=True),
@@ -97,22 +97,24 @@ def inspect_product(
 
 
 def identify(product: Product) -> ProductName:
-    """The product's name, from its metadata if its files do not say it.
+    """The product's name, from its metadata if its file names do not have it.
 
     Raises:
-        BrokenMetadataError: neither says it.
+        BrokenMetadataError: neither has it.
         ProductError: the metadata cannot be read.
     """
     if product.name is not None:
         return product.name
     name = parse_name(read_metadata(product.metadata_path).name)
     if name is None:
-        raise BrokenMetadataError("Neither files nor metadata say the product's name.", product.metadata_path)
+        raise BrokenMetadataError(
+            "Neither file names nor metadata have the product's name.", product.metadata_path
+        )
     return name
 
 
 def _without_holes(pixels: ImageSummary, name: ProductName, product: Product) -> npt.NDArray[np.bool_]:
-    """Which pixels are valid and in no hole.
+    """The pixels that are valid and in no hole.
 
     Raises:
         HoleError: there are none.
@@ -120,9 +122,9 @@ def _without_holes(pixels: ImageSummary, name: ProductName, product: Product) ->
     valid = pixels.valid & ~pixels.hole
     if not valid.any():
         raise HoleError(
-            "No pixel is left: every pixel with data lies in a part of the file that was never written.",
+            "No pixel is usable: every pixel with data is in a part of the file that was never written.",
             product.image_path,
-            f"Download the product again. If it is as delivered, accept it with {how(name.tile_id, 'hole')}.",
+            f"Download the product again. If it is as delivered, accept it: type {how(name.tile_id, 'hole')}.",
         )
     return valid
 
@@ -137,7 +139,7 @@ def _bands(metadata: Metadata, product: Product, tolerance: float) -> BandSelect
 def _layers(paths: dict[str, Any], image: DatasetReader) -> Iterator[tuple[str, npt.NDArray[np.uint8]]]:
     for layer, path in paths.items():
         with open_raster(path) as dataset:
-            values = dataset.read(1)  # first, because a truncated file may have lost its georeference too
+            values = dataset.read(1)  # first, because a truncated file may also lack georeferencing
             check_layer(dataset, image, path)
             yield layer, as_bytes(values, path)
 
@@ -174,9 +176,9 @@ def _columns(
 
 
 def _identity(metadata: Metadata, correction: str) -> dict[str, Any]:
-    """What a fingerprint is made of in place of the row's facts, or beyond them.
+    """Values that replace values of the row, or are added to them, in a fingerprint.
 
-    Numbers as the file gives them, as ever; what the values are only where they are not, or not all, those of land
-    mode. So fingerprints of tiles that datasets of earlier versions hold are what they were.
+    Numbers are those of the file, as in all versions. The correction is included only if it is not land mode. So the
+    fingerprints of tiles in datasets of earlier versions stay the same.
     """
     return dict(metadata.numbers) | ({} if correction == "land" else {"correction": correction})

@@ -1,4 +1,4 @@
-"""METADATA.XML: read as a stream, because it is 4 MB of which little matters, and without trust."""
+"""Read METADATA.XML as a stream, because little of its 4 MB is needed. The file is not trusted."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ _RANGES: Mapping[str, tuple[float, float]] = {
     "off_nadir": (-90, 90),
     "overall_quality": (0, 2),
 }
-"""What each number can be. Anything else is unknown; the format writes -999 for what was not computed."""
+"""Valid range of each number. Other values count as unknown; -999 means not computed."""
 _YES = {"yes": True, "no": False}
 _UTM = re.compile(r"UTM_Zone_?0?(\d{1,2})_(North|South)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, eq=False)
 class Metadata:
-    """What METADATA.XML says. Numbers that a product may lack are None."""
+    """The contents of METADATA.XML. Numbers that a product lacks are None."""
 
     name: str
     """Name of the metadata file, which begins with the product's name; empty if absent."""
@@ -50,11 +50,11 @@ class Metadata:
     datatake: str
     """DT0000001849."""
     tile: int
-    """Number of the tile inside the datatake."""
+    """Number of the tile within the datatake."""
     started: datetime
     """Start of the tile's acquisition, UTC."""
     stopped: datetime | None
-    """Its end, UTC."""
+    """End of the tile's acquisition, UTC."""
     corners: dict[str, tuple[float, float]]
     """Longitude and latitude by frame: upper_left, upper_right, lower_left, lower_right, center."""
     width: int
@@ -62,36 +62,36 @@ class Metadata:
     height: int
     """Lines of the raster."""
     epsg: int | None
-    """Coordinate system of the raster: 326xx, 327xx, 3035, 4326; None if its name is unknown."""
+    """EPSG code of the raster: 326xx, 327xx, 3035, 4326; None if the projection is unknown."""
     projection: str
-    """That name, such as UTM_Zone32_North."""
+    """Name of the projection, such as UTM_Zone32_North."""
     correction: str
-    """How values were corrected, as it stands there: Land_Mode, Water_Mode, Combined; empty if absent."""
+    """Correction as in the file: Land_Mode, Water_Mode, Combined; empty if absent."""
     water_type: str | None
-    """Clear, Turbid, Highly_Turbid, as it stands there; None if absent or NA."""
+    """Water type as in the file: Clear, Turbid, Highly_Turbid; None if absent, NA or -999."""
     cirrus_haze_removal: bool | None
     """Whether cirrus and haze were removed from the pixels; None if unknown."""
     numbers: Mapping[str, float | None]
-    """What the file says of quality and angles, by column of the tile table, whether it can be or not.
+    """Quality and angles as in the file, by column of the tile table; values may be out of range.
 
     cloud_cover, haze_cover, cirrus_cover, snow_cover and water_cover are percent. sun_elevation, sun_azimuth and
-    off_nadir (across track) are degrees at the centre; with the sun at 0 and below it is night. overall_quality is
+    off_nadir (across track) are degrees at the centre; a sun elevation of 0 or below is night. overall_quality is
     0 nominal, 1 reduced, 2 low.
     """
     wavelength_nm: Floats
     """Centre wavelengths of all bands, in raster order."""
     fwhm_nm: Floats
-    """Their full widths at half maximum."""
+    """Full widths at half maximum of all bands."""
     detector: tuple[str, ...]
-    """VNIR, SWIR, or empty for a band in neither list."""
+    """Detector of each band: VNIR, SWIR, or empty for a band in neither list."""
     gain: Floats
-    """Factor from stored value to reflectance, by band; NaN where absent."""
+    """Factor from stored value to reflectance, by band; NaN if absent."""
     offset: Floats
-    """Offset after that, by band; NaN where absent."""
+    """Offset to add after multiplying, by band; NaN if absent."""
 
     @property
     def known(self) -> dict[str, float | None]:
-        """``numbers`` where those that cannot be are None."""
+        """``numbers`` with None for values out of range."""
         return {name: value if _possible(name, value) else None for name, value in self.numbers.items()}
 
 
@@ -99,9 +99,9 @@ def read_metadata(path: Path) -> Metadata:
     """Read a METADATA.XML.
 
     Raises:
-        BandMismatchError: it names detectors of bands that it does not describe.
-        BrokenMetadataError: it is not well-formed, too large, too deep, declares a DTD, or lacks something.
-        EmptyFileError, MissingFileError, UnreadableFileError: it cannot be read at all.
+        BandMismatchError: it assigns a detector to a band that it does not describe.
+        BrokenMetadataError: it is not well-formed, too large, nested too deep, declares a DTD, or lacks an element.
+        EmptyFileError, MissingFileError, UnreadableFileError: the file cannot be read.
     """
     return _metadata(read_elements(path))
 
@@ -176,7 +176,7 @@ def _said(elements: MetadataElements, place: str) -> str | None:
 def _datatake(elements: MetadataElements) -> str:
     digits = elements.text("specific/datatakeID").upper().removeprefix("DT")
     if natural(digits) is None:
-        raise BrokenMetadataError("The element specific/datatakeID is no number.", elements.path)
+        raise BrokenMetadataError("The element specific/datatakeID is not a number.", elements.path)
     return datatake_of(digits)
 
 
@@ -187,7 +187,9 @@ def _corners(elements: MetadataElements) -> dict[str, tuple[float, float]]:
         if not point:
             continue
         if not (-180 <= lon <= 180 and -90 <= lat <= 90):  # also where one is NaN
-            raise BrokenMetadataError(f"A point of {POINT} lies nowhere on Earth.", elements.path)
+            raise BrokenMetadataError(
+                f"A point of {POINT} is outside the range of longitude and latitude.", elements.path
+            )
         corners.setdefault(point.get("frame", ""), (lon, lat))
     if missing := [frame for frame in CORNERS if frame not in corners]:
         raise BrokenMetadataError(f"{POINT} lacks {', '.join(missing)}.", elements.path)
@@ -203,7 +205,7 @@ def _detectors(elements: MetadataElements, bands: int) -> tuple[str, ...]:
             if band > bands:
                 raise BandMismatchError(f"{place} names band {band}, but there are {bands}.", elements.path)
             if band < 1 or detectors[band - 1]:
-                what = f"{place} names '{item[:20]}', no band or one named before."
+                what = f"{place} names '{item[:20]}', which is not a band or was named before."
                 raise BrokenMetadataError(what, elements.path)
             detectors[band - 1] = detector
     return tuple(detectors)

@@ -1,4 +1,4 @@
-"""A metadata file as a stream of elements, of which the few that matter are kept; read without trust."""
+"""Read a metadata file as a stream and keep the few elements that are needed. The file is not trusted."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from spectralearth_build.archive.disk import require_readable
 from spectralearth_build.errors import BrokenMetadataError
 
 MAX_BYTES = 64 * 2**20
-"""Real files have about 4.2 MB."""
+"""Largest size of the file, bytes; real files have about 4.2 MB."""
 MAX_DEPTH = 40
 MAX_BANDS = 1000
 BAND = "specific/bandCharacterisation/bandID"
 POINT = "base/spatialCoverage/boundingPolygon/point"
 MAX_KEPT = 4
-"""Below this depth nothing is asked any more whether it is kept: its parents were."""
+"""From this depth on, elements are kept without a check, because their parents were checked."""
 _PART = 1 << 16
 _KEPT = ("metadata/name", "base/", "specific/", "product/ortho/", "processing/")
 
 
 def read_elements(path: Path) -> MetadataElements:
-    """Read what matters of a METADATA.XML.
+    """Read the elements of a METADATA.XML that are needed.
 
     Raises:
-        BrokenMetadataError: it is not well-formed, too large, too deep, declares a DTD or is of another kind.
-        EmptyFileError, MissingFileError, UnreadableFileError: it cannot be read at all.
+        BrokenMetadataError: it is not well-formed, too large, nested too deep, declares a DTD or has another root.
+        EmptyFileError, MissingFileError, UnreadableFileError: the file cannot be read.
     """
     if (size := require_readable(path)) > MAX_BYTES:
         raise BrokenMetadataError(f"The file has {size} bytes, more than {MAX_BYTES}.", path)
@@ -50,19 +50,20 @@ def read_elements(path: Path) -> MetadataElements:
 
 
 class _Elements:
-    """A parser's target: hands on the elements below what is kept, and builds nothing.
+    """Parser target that passes on the elements to keep and builds no tree.
 
-    Of each it gives the path below the root, the text, and attribute `number` of itself or the nearest above.
+    It passes on each element's path below the root, its text, and the attribute `number` of the element or of its
+    nearest ancestor.
     """
 
     def __init__(self, add: Callable[[str, str, str], None]) -> None:
         self._add = add
         self._open: list[tuple[str, str, list[str]]] = []
         self._skipped = 0
-        """How deep the parser is in elements of which nothing is kept."""
+        """Depth of the parser within a skipped element."""
 
     def start(self, tag: str, attributes: dict[str, str]) -> None:
-        """An element begins."""
+        """Handle the start of an element."""
         depth = len(self._open) + self._skipped
         if depth >= MAX_DEPTH:
             raise ValueError(f"elements nest deeper than {MAX_DEPTH}")
@@ -83,12 +84,12 @@ class _Elements:
         self._open.append((place, attributes.get("number", number), []))
 
     def data(self, text: str) -> None:
-        """Text, or a part of it."""
+        """Handle text, or a part of it."""
         if not self._skipped:
             self._open[-1][2].append(text)
 
     def end(self, _tag: str) -> None:
-        """An element ends."""
+        """Handle the end of an element."""
         if self._skipped:
             self._skipped -= 1
             return
@@ -98,7 +99,7 @@ class _Elements:
 
 
 class MetadataElements:
-    """The few texts that matter, by path, by band and by point."""
+    """The texts that are needed, by path, by band and by point."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -107,7 +108,7 @@ class MetadataElements:
         self.points: list[dict[str, str]] = [{}]
 
     def add(self, place: str, text: str, number: str) -> None:
-        """Take note of an element."""
+        """Add an element."""
         if place.startswith(BAND):
             band = natural(number)
             if band is None or band > MAX_BANDS:
@@ -121,38 +122,38 @@ class MetadataElements:
             self.texts.setdefault(place, text)
 
     def text(self, place: str) -> str:
-        """A text that must be there."""
+        """A required text."""
         if place not in self.texts:
             raise BrokenMetadataError(f"The element {place} is missing.", self.path)
         return self.texts[place]
 
     def number(self, place: str) -> float:
-        """A number that must be there and finite."""
+        """A required, finite number."""
         value = self.maybe(place)
         if value is None:
-            raise BrokenMetadataError(f"The element {place} is missing or no number.", self.path)
+            raise BrokenMetadataError(f"The element {place} is missing or not a number.", self.path)
         return value
 
     def maybe(self, place: str) -> float | None:
-        """A number, if there is one."""
+        """An optional number; None if absent or not finite."""
         value = to_float(self.texts.get(place, ""))
         return value if np.isfinite(value) else None
 
     def whole(self, place: str) -> int:
-        """A whole number that must be there."""
+        """A required whole number."""
         return int(self.number(place))
 
     def time(self, place: str) -> datetime:
-        """A time that must be there, as UTC."""
+        """A required time, as UTC."""
         try:
             moment = datetime.fromisoformat(self.text(place))
             return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
         except (ValueError, OverflowError) as error:  # OverflowError: before year 1 or after 9999 in UTC
-            raise BrokenMetadataError(f"The element {place} is no time.", self.path) from error
+            raise BrokenMetadataError(f"The element {place} is not a time.", self.path) from error
 
 
 def to_float(text: str) -> float:
-    """A number; NaN for anything else."""
+    """Parse a number; NaN for anything else."""
     try:
         return float(text)
     except ValueError:
@@ -160,5 +161,5 @@ def to_float(text: str) -> float:
 
 
 def natural(text: str) -> int | None:
-    """A number of at most ten plain digits; None for anything else."""
+    """Parse a number of at most ten ASCII digits; None for anything else."""
     return int(text) if text.isascii() and text.isdigit() and len(text) <= 10 else None

@@ -1,4 +1,4 @@
-"""Product names: what they say, and what the files of a product are called."""
+"""Parse product names, and name the files of a product."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ QUALITY = ("CLASSES", "CLOUD", "CLOUDSHADOW", "HAZE", "CIRRUS", "SNOW")
 
 @dataclass(frozen=True)
 class ProductName:
-    """What a product's name says."""
+    """The parts of a product's name."""
 
     level: str
     """L0, L1B, L1C or L2A."""
@@ -35,7 +35,7 @@ class ProductName:
     started: datetime
     """Start of the tile's acquisition (L0: of the datatake's), UTC, whole seconds."""
     tile: int
-    """Number of the tile inside the datatake, from 1."""
+    """Number of the tile within the datatake, from 1."""
     version: str
     """Processor version, V010402."""
     processed: datetime
@@ -45,11 +45,11 @@ class ProductName:
 
     @property
     def tile_id(self) -> str:
-        """Datatake and tile, such as DT0000001849_005: what stays the same from version to version."""
+        """Datatake and tile, such as DT0000001849_005, the same in all versions."""
         return f"{self.datatake}_{self.tile:03d}"
 
     def file(self, layer: str) -> str:
-        """Name of one of the product's files, as orders have them.
+        """Name of one of the product's files, as delivered.
 
         Args:
             layer: METADATA, HISTORY, SPECTRAL_IMAGE, PIXELMASK, VNIR, SWIR or a quality layer such as CLOUD.
@@ -65,7 +65,7 @@ class ProductName:
 def parse_name(text: str) -> ProductName | None:
     """Find the last product name anywhere in a text, such as a path; None if there is none.
 
-    The last, because a file's own name says more than the folders above it.
+    The last one, because a file's own name takes precedence over the folders above it.
     """
     for match in reversed(list(_PRODUCT.finditer(text))):
         try:
@@ -78,22 +78,22 @@ def parse_name(text: str) -> ProductName | None:
                 processed=_time(match["processed"]),
                 product_id=match[0].upper(),
             )
-        except ValueError:  # digits that are no date
+        except ValueError:  # the digits are not a date
             continue
     return None
 
 
 def datatake_of(digits: str) -> str:
-    """The datatake that digits stand for: DT0000001849 for 1849, 000001849 and 0000001849."""
+    """The datatake of a number: DT0000001849 for 1849, 000001849 and 0000001849."""
     return f"DT{int(digits):010d}"
 
 
 def layer_of(filename: str) -> tuple[str, bool] | None:
-    """Which file of a product this is, whether or not the product's name stands before it.
+    """The layer of a product's file, with or without the product's name before it.
 
     Returns:
         METADATA, HISTORY, SPECTRAL_IMAGE, or the quality layer without QL_ and QUALITY_; and whether its format
-        is one that is read here (XML, GeoTIFF). None for any other file.
+        is supported (XML, GeoTIFF). None for any other file.
     """
     match = _FILE.search(filename)
     if match is None:

@@ -1,4 +1,4 @@
-"""Archives without a usable product: what was found, why it is not used, and what to do."""
+"""Refuse archives without a usable product: say what was found, why it is not used, and what to do."""
 
 from __future__ import annotations
 
@@ -20,63 +20,63 @@ _EXAMPLES = 3
 
 
 def refuse_empty(archive: Path, dataset: Path) -> None:
-    """Refuse an archive that is not there or holds nothing, such as the folder of a disk that is not mounted.
+    """Refuse an archive that is missing or empty, such as the folder of a disk that is not mounted.
 
     Args:
         archive: folder of the products.
-        dataset: the dataset; if something of it was cut, there were products once.
+        dataset: the dataset; if any shard of it is cut, the archive once had products.
 
     Raises:
-        UsageError: it is no folder, or empty.
-        ArchiveError: the same, where there were products once.
+        UsageError: it is not a folder, or is empty.
+        ArchiveError: the same, if the archive once had products.
     """
     if plan_in_use(dataset):
         require_archive(archive)
     if not archive.is_dir():
-        raise UsageError("The archive is not a folder.", archive, "Give the folder that holds the products.")
+        raise UsageError("The archive is not a folder.", archive, "Give the folder of the products.")
     with os.scandir(archive) as entries:
         if next(entries, None) is None:
             raise NothingFoundError(
                 "The archive is empty.",
                 archive,
-                "Check that it is the right folder and that its disk is mounted.",
+                "Check that it is the right folder, and that its disk is mounted.",
             )
 
 
 def refuse_gone(tiles: Collection[str], found: Collection[str], archive: Path, listed: bool) -> None:
-    """Refuse an archive without tiles that a dataset was built from, before anything is read.
+    """Refuse an archive that lacks tiles from which a dataset was built, before anything is read.
 
     Args:
-        tiles: tile_id of the tiles that the dataset has.
-        found: those of the archive.
-        archive: its folder.
+        tiles: ids of the tiles of the dataset.
+        found: ids of the tiles of the archive.
+        archive: folder of the archive.
         listed: whether a tile list was given.
 
     Raises:
-        PlanChangedError: some are not there.
+        PlanChangedError: some tiles are missing.
     """
     if gone := sorted(set(tiles) - set(found)):
         there = " or not on the tile list" if listed else ""
         raise PlanChangedError(
             f"The dataset was cut from {counted(len(tiles), 'tile')}, of which {len(gone)} "
-            f"{'is' if len(gone) == 1 else 'are'} not here{there}: tiles gone: {_some(gone)}.",
+            f"{'is' if len(gone) == 1 else 'are'} missing{there}: tiles gone: {_some(gone)}.",
             archive,
-            "Check that the archive is mounted. Give one that has the old and the new tiles, or choose a new dataset "
+            "Check that the archive is mounted. Give an archive that has the old and the new tiles, or a new dataset "
             "folder.",
         )
 
 
 def refuse_unlisted(listed: Collection[Listed], there: Collection[ProductName], left: int, path: str) -> None:
-    """Refuse a tile list of which nothing is in the archive.
+    """Refuse a tile list none of whose tiles is in the archive.
 
     Args:
-        listed: its lines.
-        there: the names of all products of the archive.
-        left: how many of them are on the list.
-        path: the list.
+        listed: lines of the list.
+        there: names of all products in the archive.
+        left: number of products that are on the list.
+        path: file of the list.
 
     Raises:
-        NothingFoundError: none are.
+        NothingFoundError: no product is on the list.
     """
     if left == 0:
         lines = [f"{line.tile_id} {line.version}".rstrip() for line in listed]
@@ -85,7 +85,7 @@ def refuse_unlisted(listed: Collection[Listed], there: Collection[ProductName], 
             f"The archive has none of the {counted(len(lines), 'tile')} on this list. The list begins with "
             f"{_some(lines) or 'nothing'}; the archive has {_some(tiles) or 'no EnMAP products'}.",
             path,
-            "Give the list of this archive, or none.",
+            "Use a tile list for this archive (--manifest FILE), or none.",
         )
 
 
@@ -93,11 +93,11 @@ def refuse_unusable(archive: Path, tiles: pd.DataFrame) -> None:
     """Refuse an archive without any sound product.
 
     Args:
-        archive: its folder.
-        tiles: the tile table of all that was found.
+        archive: folder of the archive.
+        tiles: the tile table.
 
     Raises:
-        NothingFoundError: there is none; with the counts and the first reasons.
+        NothingFoundError: there is none; the message has counts and the first reasons.
     """
     if tiles["eligible"].astype(bool).any():
         return
@@ -109,7 +109,7 @@ def refuse_unusable(archive: Path, tiles: pd.DataFrame) -> None:
             f"No EnMAP L2A product was found among {many}"
             f"{': ' + _some([printable(name, 80) for name in first]) if first else ''}.",
             archive,
-            "Give the folder that holds the products: folders, .zip or .tar.gz with names such as "
+            "Give the folder of the products: folders, .zip or .tar.gz with names such as "
             "ENMAP01-____L2A-DT0000001849_20220618T103245Z_001_V010402_20231108T103245Z.",
         )
     kinds = tiles["error_class"].where(tiles["error_class"] != "", tiles["status"]).value_counts()
@@ -122,7 +122,7 @@ def refuse_unusable(archive: Path, tiles: pd.DataFrame) -> None:
             for path, reason in zip(reasons["path"], reasons["reason"], strict=True)
         ),
         archive,
-        "Add L2A products as delivered, and run the same command again.",
+        "Add L2A products as delivered, then run the same command again.",
     )
 
 

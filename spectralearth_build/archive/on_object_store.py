@@ -1,7 +1,7 @@
-"""An archive on an object store, and the folder here that stands in for it.
+"""An archive on an object store, and the local folder that stands in for it.
 
-The folder has an empty file of the same name, size and version for each object, zips with their table of contents, so
-that finding products needs nothing but the folder. `fetched` brings the files of one product when it is opened.
+For each object, the folder has a sparse file of the same name, size and version; zips have their central directory. So
+products are found with the folder alone. `fetched` downloads the files of a product when it is opened.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ if TYPE_CHECKING:
     from spectralearth_build.storage.client import Client, Meta
 
 TAILS = (2**16 + 2**10, 2**22)
-"""Bytes at the end of a zip in which its table of contents is looked for; products have some 20 members."""
+"""Bytes at the end of a zip in which to look for its central directory; products have about 20 members."""
 FETCHES = 32
-"""Tables of contents fetched at a time."""
+"""Number of central directories to fetch at a time."""
 INSIDE = "!"
-"""Stands between an archive and its member in a path."""
+"""Separates an archive from its member in a path."""
 
 
 @dataclass(frozen=True)
@@ -43,21 +43,21 @@ class StandIn(Attachment):
 
     @property
     def client(self) -> Client:
-        """Operations on the store."""
+        """The client of the store."""
         from spectralearth_build.storage.client import Client
 
         return Client(self.remote)
 
     def settle(self) -> None:
-        """Make the folder, if need be; nothing else is needed to open products."""
+        """Create the folder if need be; nothing else is needed to open products."""
         self.folder.mkdir(parents=True, exist_ok=True)
 
     def written(self, path: Path) -> None:
-        """Never happens."""
+        """Refuse: archives are not written to."""
         raise PermissionError(f"Archives are not written to: {path}")
 
     def removed(self, path: Path) -> None:
-        """Never happens."""
+        """Refuse: archives are not written to."""
         raise PermissionError(f"Archives are not written to: {path}")
 
     @contextmanager
@@ -77,7 +77,7 @@ class StandIn(Attachment):
 
     @contextmanager
     def archive(self, path: Path) -> Iterator[Path]:
-        """A zip has its table of contents here; a tar is fetched."""
+        """List the members of an archive: a zip's central directory is local, a tar is downloaded."""
         if is_zip(path.name):
             yield path
             return
@@ -89,13 +89,13 @@ class StandIn(Attachment):
             yield copy
 
     def refresh(self) -> None:
-        """Make the folder say what the store has now."""
+        """Bring the folder up to date with the store."""
         from spectralearth_build.storage.mirror import is_version
 
         listing = {meta.name: meta for meta in self.client.listing() if not meta.name.endswith("/")}
         folders = {parent.as_posix() for name in listing for parent in PurePosixPath(name).parents}
         for name in [name for name in listing if name in folders or not _possible(name)]:
-            say(f"scan: left out, since no file can have this name: {name!a}")
+            say(f"scan: skipped, since no file can have this name: {name!a}")
             del listing[name]
         _delete_others(self.folder, set(listing))
         changed = [meta for meta in listing.values() if not is_version(self.folder / meta.name, meta)]
@@ -104,14 +104,16 @@ class StandIn(Attachment):
                 pass
 
     def _stand_in(self, meta: Meta) -> None:
-        """Put an empty file in place of an object; a zip gets its end, where its table of contents is."""
+        """Write the stand-in file of an object; a zip gets its end, which has the central directory."""
         from obstore.exceptions import PreconditionError
 
         try:
             self._write_stub(meta)
         except (PreconditionError, FileNotFoundError):
             where = str(self.remote / meta.name)
-            raise StorageError("It changed while the archive was listed.", where, "Run again.") from None
+            raise StorageError(
+                "It changed while the archive was listed.", where, "Run the command again."
+            ) from None
 
     def _write_stub(self, meta: Meta) -> None:
         from spectralearth_build.storage.mirror import stub
@@ -128,18 +130,18 @@ class StandIn(Attachment):
 
 @contextmanager
 def fetched(root: Path, path: str, scratch: Path | None, layers: Collection[str]) -> Iterator[Path]:
-    """Yield a folder that has the files of a product where ``root`` has them: ``root`` itself, if it is local.
+    """Yield a folder with the files of a product at the same paths as below ``root``: ``root`` itself if it is local.
 
     Args:
         root: the archive.
-        path: path of the product below it, members of archives behind '!'.
-        scratch: where to put files of an object store; they are deleted on leaving.
-        layers: those that are needed; of the others there are empty files.
+        path: path of the product below ``root``, with members of archives after '!'.
+        scratch: folder for downloaded files, which are deleted on exit.
+        layers: layers to download; the others become empty files.
 
     Raises:
-        OutOfSpaceError: there is no room.
-        UnreadableFileError: the product changed while it was fetched.
-        StorageError: the store refuses or does not answer.
+        OutOfSpaceError: the disk is full.
+        UnreadableFileError: the product changed while it was downloaded.
+        StorageError: the store refuses a request or does not answer.
     """
     attachment = attach.at(root)
     if attachment is None:
@@ -150,7 +152,7 @@ def fetched(root: Path, path: str, scratch: Path | None, layers: Collection[str]
 
 
 def list_members(place: Path) -> Listing:
-    """What an archive holds; see `container.list_members`. A tar on an object store is fetched for this."""
+    """List the members of an archive; see `container.list_members`. A tar on an object store is downloaded for this."""
     attachment = attach.at(place)
     if attachment is None:
         return container.list_members(place)
@@ -163,7 +165,7 @@ def list_members(place: Path) -> Listing:
 
 
 def _fetch(client: Client, parts: Sequence[str], folder: Path, layers: Collection[str]) -> None:
-    """Fetch the object that a path names, or the wanted files of the product whose folder or file it names."""
+    """Download the archive that a path names, or the wanted files of the product whose folder or file it names."""
     for end in range(1, len(parts) + 1):
         whole = INSIDE.join(parts[:end])
         meta = client.head(whole) if whole else None
@@ -210,11 +212,11 @@ def _download(client: Client, meta: Meta, target: Path) -> None:
     try:
         client.download(meta, target)
     except (PreconditionError, FileNotFoundError):
-        raise UnreadableFileError("It changed while it was read.", target, "Run again.") from None
+        raise UnreadableFileError("It changed while it was read.", target, "Run the command again.") from None
 
 
 def _delete_others(folder: Path, known: set[str]) -> None:
-    """Delete the files, and then empty folders, that do not stand for anything any more."""
+    """Delete files that no longer stand for an object, then empty folders."""
     for place, folders, files in os.walk(folder, topdown=False):
         for path in [Path(place) / file for file in files]:
             if path.relative_to(folder).as_posix() not in known:
@@ -225,7 +227,7 @@ def _delete_others(folder: Path, known: set[str]) -> None:
 
 
 def _possible(name: str) -> bool:
-    """Whether a file may have the name of an object."""
+    """Whether a file can have the name of an object."""
     parts = name.split("/")
     return "\0" not in name and all(
         part not in ("", ".", "..") and len(os.fsencode(part)) < 240 for part in parts

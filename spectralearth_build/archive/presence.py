@@ -1,7 +1,7 @@
-"""Whether an archive is there at all: this tells faults of a disk or a machine from faults of a product.
+"""Check that an archive is still accessible, to tell faults of a disk or a machine from faults of a product.
 
-A disk that was unmounted, a connection that broke and a machine that lacks a mount all look like many damaged products.
-So before a failure counts against a product, some files that could be read at the start are read again.
+An unmounted disk, a broken connection and a machine without the mount all look like many damaged products. So before a
+failure counts against a product, some files that could be read at the start are read again.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from spectralearth_build.layout import SIGHT
 from spectralearth_build.storage import attach
 
 LOOKS = 64
-"""Products among which witnesses are looked for: enough to meet every file system with a share of the archive."""
+"""Products to sample for witnesses: enough to find every file system that has a share of the archive."""
 EACH = 3
-"""Witnesses of one file system; one that can be read suffices, since a user may replace or delete the others."""
+"""Witness files per file system. One readable file is enough, since users may replace or delete the others."""
 HEAD = 4096
-"""Bytes that are read of each."""
+"""Bytes to read of each witness file."""
 
 
 @dataclass(frozen=True)
 class FileSample:
-    """A file as it was when it could be read."""
+    """A file at the time when it could be read."""
 
     path: Path
     size: int
@@ -41,16 +41,16 @@ class FileSample:
 
 @dataclass(frozen=True)
 class FileSystem:
-    """One file system that the work stands on."""
+    """A file system that the run depends on."""
 
     root: Path
-    """The folder that users know."""
+    """The folder that the user gave, for messages."""
     mount: Path
-    """Where the file system was mounted."""
+    """Mount point of the file system at the start."""
     files: tuple[FileSample, ...]
 
     def fault(self) -> str:
-        """Why none of its files can be read as they were; empty if one can."""
+        """Why none of its files can be read unchanged; empty if at least one can."""
         why = ""
         for file in self.files:
             try:
@@ -64,26 +64,26 @@ class FileSystem:
 
 @dataclass(frozen=True)
 class PresenceCheck:
-    """What this process saw at the start; small, so that it can be sent to others. Call it to look again.
+    """The files that this process read at the start. It is small enough to send to workers; call it to check again.
 
     Raises:
-        ArchiveError: on one of its grounds nothing can be read any more.
+        ArchiveError: no file can be read any more on one of its file systems.
     """
 
     file_systems: tuple[FileSystem, ...] = ()
 
     def __call__(self) -> None:
-        """Look again."""
+        """Read the files again."""
         for file_system in self.file_systems:
             if why := file_system.fault():
                 raise away(file_system.root, why, file_system.mount)
 
 
 def require_archive(root: Path) -> None:
-    """Make sure that an archive can be listed and holds something.
+    """Check that an archive can be listed and is not empty.
 
     Raises:
-        ArchiveError: it does not, with the mount that it lies on.
+        ArchiveError: it cannot, or is empty; the message has its mount point.
     """
     try:
         with os.scandir(root) as entries:
@@ -94,12 +94,12 @@ def require_archive(root: Path) -> None:
 
 
 def away(root: Path, why: str, mount: Path | None = None) -> ArchiveError:
-    """The error for a folder that is not there, or not any more.
+    """The error for a folder that is missing or can no longer be read.
 
     Args:
         root: the folder.
-        why: what the system says.
-        mount: where its file system was mounted when it was there; None if that is not known.
+        why: the system's message.
+        mount: mount point of its file system at the start; None if unknown.
     """
     now = mount_of(root)
     if mount is not None and now != mount:
@@ -108,7 +108,7 @@ def away(root: Path, why: str, mount: Path | None = None) -> ArchiveError:
 
 
 def mount_of(path: Path) -> Path:
-    """The mount point that a path lies on, whether or not the path is there."""
+    """The mount point of a path, whether or not the path exists."""
     place = path.absolute()
     while not os.path.ismount(place) and place != place.parent:
         place = place.parent
@@ -119,12 +119,12 @@ def presence_check(archive: Path, products: Iterable[str]) -> PresenceCheck:
     """Read some files of an archive, for comparison later.
 
     Args:
-        archive: folder of the products; one that stands for an object store has no witnesses, since the store itself
-            says when it is away.
-        products: paths of products below it, as tables give them; without any there is nothing to miss.
+        archive: folder of the products. An archive on an object store needs no witnesses, since the store itself
+            reports when it cannot be reached.
+        products: paths of products below it, as in the tables; without any, there are no witnesses.
 
     Raises:
-        ArchiveError: it cannot be listed, is empty, or has not one readable file of the products that are looked at.
+        ArchiveError: it cannot be listed, is empty, or no sampled product has a readable file.
     """
     paths = sorted(products)
     if not paths or attach.at(archive) is not None:
@@ -146,9 +146,9 @@ def presence_check(archive: Path, products: Iterable[str]) -> PresenceCheck:
 
 @contextmanager
 def noted(dataset: Path) -> Iterator[FileSystem]:
-    """Write a note into a dataset's work folder: a process that can read it works on the same dataset. It is deleted.
+    """Write a temporary note into a dataset's work folder: a process that can read it sees the same dataset.
 
-    Where nothing may be written, a file of the dataset stands for the note.
+    If the folder is not writable, a file of the dataset serves as the note.
     """
     note = dataset / f"{SIGHT}{secrets.token_hex(6)}{PARTIAL}"
     try:
@@ -165,12 +165,12 @@ def noted(dataset: Path) -> Iterator[FileSystem]:
 
 
 def file_system_of(file: Path) -> FileSystem:
-    """A single file that is needed."""
+    """The file system of a single required file."""
     return FileSystem(file, mount_of(file), (_sample(file),))
 
 
 def _sample(path: Path) -> FileSample:
-    """Read the beginning of a file from where it lies, not from memory."""
+    """Read the beginning of a file from disk, not from the page cache."""
     with path.open("rb", buffering=0) as file:
         if hasattr(os, "posix_fadvise"):
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
@@ -179,7 +179,7 @@ def _sample(path: Path) -> FileSample:
 
 
 def _sample_of(place: Path) -> FileSample:
-    """A file of a product: the place itself, or the first one in its folder that can be read."""
+    """Read a file of a product: the path itself, or the first readable file in its folder."""
     if not place.is_dir():
         return _sample(place)
     with os.scandir(place) as entries:

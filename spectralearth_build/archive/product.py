@@ -1,4 +1,4 @@
-"""A product as files that can be opened, whether it lies in a folder, a zip or a tar.gz of zips."""
+"""Open the files of a product, whether it is in a folder, a zip or a tar.gz of zips."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ from spectralearth_build.archive.unpack_cache import UnpackCache
 from spectralearth_build.errors import HostileNameError, MissingFileError, ProductError
 from spectralearth_build.texts import as_text, is_utf8
 
-_FORMAT = "Order the product as GeoTIFF; output of ENVI, EnPT, ACOLITE and other software is not supported."
+_FORMAT = "Order the product as GeoTIFF. Output of ENVI, EnPT, ACOLITE and other software is not supported."
 WANTED = (METADATA, IMAGE, *QUALITY)
-"""What is unpacked of a product."""
+"""Layers to unpack of a product."""
 
 
 @dataclass(frozen=True)
 class Product:
-    """The files of one product, on disk for as long as `open_product` is open."""
+    """The files of one product, on disk while `open_product` is open."""
 
     path: str
-    """As tables say it: below the archive, members behind '!'."""
+    """Path as in the tables: below the archive, with members after '!'."""
     name: ProductName | None
-    """What the names of its files, folder or archive say."""
+    """The product's name, from the names of its files, folder or archive."""
     files: Mapping[str, Path] = field(default_factory=dict)
     """Absolute path of each layer."""
     foreign: Mapping[str, str] = field(default_factory=dict)
-    """Layers in a format that is not read, such as BSQ."""
+    """Layers in an unsupported format, such as BSQ."""
     pending: Mapping[str, str] = field(default_factory=dict)
-    """Layers that are only there as a download that is not complete."""
+    """Layers that exist only as an incomplete download."""
 
     @property
     def metadata_path(self) -> Path:
@@ -57,7 +57,7 @@ class Product:
             name: METADATA, SPECTRAL_IMAGE, CLASSES, CLOUD, CLOUDSHADOW, HAZE, CIRRUS, SNOW, TESTFLAGS, PIXELMASK.
 
         Raises:
-            MissingFileError: there is none that can be read here.
+            MissingFileError: there is none in a supported format.
         """
         if name in self.files:
             return self.files[name]
@@ -70,7 +70,7 @@ class Product:
 
 
 def still_downloading(file: str, path: str) -> MissingFileError:
-    """The error of a product of which a file is not complete yet.
+    """The error for a product with an incomplete download.
 
     Args:
         file: name of the partial download.
@@ -78,7 +78,9 @@ def still_downloading(file: str, path: str) -> MissingFileError:
     """
     name = PurePosixPath(file).name
     return MissingFileError(
-        f"It is still being downloaded: {name}.", path, "Finish the download, then run again."
+        f"It is still being downloaded: {name}.",
+        path,
+        "Finish the download, then run the same command again.",
     )
 
 
@@ -90,21 +92,21 @@ def open_product(
     layers: Collection[str] = WANTED,
     unpack_cache: UnpackCache | None = None,
 ) -> Iterator[Product]:
-    """Make the files of a product available.
+    """Make the files of a product available on disk.
 
     Args:
         root: the archive.
         path: path below it, as `find_products` and the tile table give it: a folder with one product, any file of
-            a product in a folder with several, or an archive, with members behind '!'.
-        scratch: where to unpack archives to; None for the system's temporary folder. It is cleaned on leaving.
-        layers: what to unpack; files in folders are all there.
-        unpack_cache: what is unpacked for other tasks too.
+            a product in a folder with several, or an archive, with members after '!'.
+        scratch: folder to unpack archives to; None for the system's temporary folder. It is cleaned on exit.
+        layers: layers to unpack; of a product in a folder, all files are available.
+        unpack_cache: cache of unpacked files that tasks share; None for none.
 
     Raises:
         MissingFileError: there is no product.
-        HostileNameError: the path, or a link on it, leads out of the archive.
-        BrokenArchiveError: it cannot be unpacked.
-        OutOfSpaceError: there is no room to unpack it.
+        HostileNameError: the path, or a link in it, leads out of the archive.
+        BrokenArchiveError: the archive cannot be unpacked.
+        OutOfSpaceError: there is no space to unpack it.
     """
     with ExitStack() as stack:
         root = stack.enter_context(fetched(root, path, scratch, layers))
@@ -123,7 +125,7 @@ def open_product(
 
 
 def is_packed(root: Path, path: str) -> bool:
-    """Whether a product's path leads into an archive, which must be unpacked."""
+    """Whether a product is in an archive, which must be unpacked."""
     names = path.split(INSIDE)
     return any(
         (is_zip(name) or is_tar(name)) and not below(root, INSIDE.join(names[: end + 1])).is_dir()
@@ -133,19 +135,19 @@ def is_packed(root: Path, path: str) -> bool:
 
 @contextmanager
 def _named_as_known(folder: Path, path: str) -> Iterator[None]:
-    """Make errors name what the user knows, not what it was unpacked to."""
+    """Make errors name the product's path instead of the unpacked file."""
     try:
         yield
     except ProductError as error:
         where = Path(error.path or "")
         if not where.is_relative_to(folder):
             raise
-        shown = path if where.suffix else f"{path}: {where.name}"  # layers are unpacked without suffix
+        shown = path if where.suffix else f"{path}: {where.name}"  # layers are unpacked without a suffix
         raise type(error)(error.what, shown, error.remedy) from error
 
 
 def _split(root: Path, path: str) -> tuple[Path, list[str]]:
-    """The file or folder that a path names, and the members behind it."""
+    """The file or folder that a path names, and the members after it."""
     whole, *members = path.split(INSIDE)
     while members and not _exists(below(root, whole)):
         whole = f"{whole}{INSIDE}{members.pop(0)}"  # a folder may have '!' in its name
@@ -157,17 +159,17 @@ def _split(root: Path, path: str) -> tuple[Path, list[str]]:
 
 
 def require_inside(root: Path, place: Path) -> None:
-    """Make sure that a path, links resolved, lies in a folder.
+    """Check that a path, with links resolved, is inside a folder.
 
     Raises:
-        HostileNameError: it does not.
+        HostileNameError: it is not.
     """
     if leads_out(root, place):
         raise HostileNameError("It leads out of the archive.", place)
 
 
 def leads_out(root: Path, place: Path) -> bool:
-    """Whether a path, links resolved, lies outside a folder, or goes round in circles."""
+    """Whether a path, with links resolved, is outside a folder, or has a loop of links."""
     try:
         return not place.resolve().is_relative_to(root.resolve())
     except (OSError, RuntimeError):  # RuntimeError: a loop, before Python 3.13
@@ -176,7 +178,7 @@ def leads_out(root: Path, place: Path) -> bool:
 
 @contextmanager
 def _openable(product: Product, scratch: Path | None) -> Iterator[Product]:
-    """A product that GDAL can open, which takes UTF-8 only: files of other names get links of ours, until the end."""
+    """Yield a product that GDAL can open. GDAL takes only UTF-8, so files with other names get temporary links."""
     if all(map(is_utf8, product.files.values())):
         yield product
         return
@@ -194,7 +196,7 @@ def _link(link: Path, target: Path) -> Path:
     try:
         link.symlink_to(target.absolute())
     except OSError as error:
-        what = f"Its name is not UTF-8, and no link can be made to it ({error.strerror})."
+        what = f"Its name is not UTF-8, and a link to it cannot be created ({error.strerror})."
         raise HostileNameError(what, target, "Rename it.") from error
     return link
 
@@ -242,7 +244,7 @@ def _unpacked(
         raise listing.problem
     require_safe(listing.members, place)
     group = _chosen(group_files(listing.members, context), members[0] if members else "", path)
-    # Names of our own: nothing of what an archive says about places is followed.
+    # The names are chosen here; paths inside an archive are never used.
     files = {layer: folder / layer for layer in layers if layer in group.files}
     if unpack_cache is not None and unpack_cache.shared(path):
         for layer in files:
@@ -257,19 +259,19 @@ def _unpack_one(place: Path, member: str, target: Path) -> None:
 
 
 def require_safe(members: Collection[str], place: Path | str) -> None:
-    """Refuse an archive with names that no honest one has.
+    """Refuse an archive with member names that no product has.
 
     Raises:
-        HostileNameError: one is absolute, leads upwards, or has line breaks or markup. Foreign ones, which are never
+        HostileNameError: one is absolute, leads upwards, or has line breaks or markup. Foreign members, which are never
             unpacked, may have any name.
     """
     for member in members:
         if hostile(member) and not foreign(member):
-            raise HostileNameError(f"It holds a member of the name {member!a}.", place)
+            raise HostileNameError(f"It has a member named {member!a}.", place)
 
 
 def hostile(path: str) -> bool:
-    """Whether a relative path is one that no product has."""
+    """Whether no product can have a relative path."""
     parts = PurePosixPath(path.replace("\\", "/")).parts
     return (
         path.startswith(("/", "\\"))

@@ -1,6 +1,6 @@
-"""GeoTIFFs of products, read without trust and in one pass, whatever their layout.
+"""Read GeoTIFFs of products in one pass, whatever their layout. The files are not trusted.
 
-Only the GTiff driver may open a file, and nothing beside the file counts: a VRT named .TIF would read other files
+Only the GTiff driver may open a file, and files beside it are ignored: a VRT named .TIF would read other files
 and the network, and a stale .aux.xml would override coordinate system, transform and nodata.
 """
 
@@ -27,16 +27,16 @@ from spectralearth_build.errors import BrokenRasterError
 Pixels = npt.NDArray[np.int16]
 
 NODATA = -32768
-"""Value of a pixel without data, whatever the tag and METADATA.XML say (its backgroundValue is wrong)."""
+"""Value of a pixel without data, whatever the nodata tag and METADATA.XML say (its backgroundValue is wrong)."""
 MAX_SIDE = 10_000
-"""Largest height and width in pixels; real rasters have up to 1517."""
+"""Largest height and width, pixels; real rasters have up to 1517."""
 MAX_BANDS = 1_000
 MAX_VALUES = 2**31
 """Largest number of values; real images have up to 0.47e9."""
 CHUNK = 32 * 2**20
-"""Bytes to aim at when a raster is read in parts."""
+"""Target size in bytes of a part of a raster."""
 CACHE = 64 * 2**20
-"""GDAL's block cache; its default is 5 % of the memory in every process."""
+"""Size of GDAL's block cache, bytes. The default is 5 % of the memory in every process."""
 
 
 @contextmanager
@@ -44,8 +44,8 @@ def open_raster(path: Path) -> Iterator[DatasetReader]:
     """Open a GeoTIFF for reading.
 
     Raises:
-        BrokenRasterError: it is no GeoTIFF, claims absurd dimensions, or, while it is open, cannot be decoded.
-        EmptyFileError, MissingFileError, UnreadableFileError: the system does not give all of it.
+        BrokenRasterError: it is not a GeoTIFF, claims impossible dimensions, or cannot be decoded while it is open.
+        EmptyFileError, MissingFileError, UnreadableFileError: some of its bytes cannot be read.
     """
     require_readable(path)
     options = {
@@ -54,25 +54,25 @@ def open_raster(path: Path) -> Iterator[DatasetReader]:
         "GDAL_GEOREF_SOURCES": "INTERNAL",
         "GDAL_CACHEMAX": CACHE,
         "GDAL_NUM_THREADS": "1",
-        "GTIFF_IGNORE_READ_ERRORS": "NO",  # whatever the environment says: torn blocks would pass for zeros
-        "GTIFF_POINT_GEO_IGNORE": "NO",  # and pixels for half a pixel beside their place
+        "GTIFF_IGNORE_READ_ERRORS": "NO",  # overrides the environment: truncated blocks would read as zeros
+        "GTIFF_POINT_GEO_IGNORE": "NO",  # overrides the environment: pixels would be shifted by half a pixel
     }
     try:
-        # No session: rasterio would look for credentials of AWS and hand them to GDAL, 50 ms a file.
+        # No session: otherwise rasterio looks for AWS credentials and passes them to GDAL, 50 ms per file.
         with rasterio.Env(DummySession(), **options), _opened(path) as dataset:
             _check_size(dataset, path)
             yield dataset
     except RasterioError as error:
-        require_whole(path)  # GDAL says of a disk that fails what it says of a torn file
+        require_whole(path)  # GDAL reports a failing disk like a truncated file
         raise BrokenRasterError(f"The raster cannot be read ({_reason(error, path)}).", path) from error
 
 
 @dataclass(frozen=True)
 class RasterPart:
-    """What one read gives: some of the bands that are wanted, in one window."""
+    """The extent of one read: some of the wanted bands, in one window."""
 
     bands: slice
-    """Which of the wanted bands."""
+    """Positions in the list of wanted bands."""
     rows: slice
     """Lines of the raster."""
     cols: slice
@@ -80,7 +80,7 @@ class RasterPart:
 
     @property
     def window(self) -> Window:
-        """The same place, for rasterio."""
+        """Lines and columns as a rasterio window."""
         return Window.from_slices(self.rows, self.cols)
 
 
@@ -97,7 +97,7 @@ def read_image(path: Path, index: npt.NDArray[np.int32], lines: slice | None = N
 
     Raises:
         BrokenRasterError: the file cannot be opened or decoded.
-        EmptyFileError, MissingFileError, UnreadableFileError: it cannot be read at all.
+        EmptyFileError, MissingFileError, UnreadableFileError: the file cannot be read.
     """
     with open_raster(path) as dataset:
         start, stop, _ = (lines or slice(None)).indices(dataset.height)
@@ -114,14 +114,14 @@ def read_part(
     out: Pixels,
     origin: tuple[int, int],
 ) -> None:
-    """Decode a part into its place.
+    """Decode a part into its position in an array.
 
     Args:
         dataset: the raster.
-        index: 0-based bands that are wanted.
+        index: 0-based wanted bands.
         part: one of `chunks`.
-        out: int16 [band, line, col], filled where the part lies.
-        origin: line and column of the raster at which ``out`` begins.
+        out: int16 [band, line, col], filled at the position of the part.
+        origin: line and column of the raster where ``out`` begins.
     """
     rows, cols = (slice(s.start - o, s.stop - o) for s, o in zip((part.rows, part.cols), origin, strict=True))
     bands = [int(i) + 1 for i in index[part.bands]]
@@ -131,18 +131,18 @@ def read_part(
 def chunks(
     dataset: DatasetReader, bands: int, lines: slice | None = None, cols: slice | None = None
 ) -> Iterator[RasterPart]:
-    """Parts of a raster such that reading them, in any order, decodes each stored block once.
+    """Divide a raster into parts such that reading them, in any order, decodes each stored block once.
 
     Args:
         dataset: the raster.
-        bands: number of bands that are wanted.
-        lines: lines that are wanted; None for all.
-        cols: columns that are wanted; None for all.
+        bands: number of wanted bands.
+        lines: wanted lines; None for all.
+        cols: wanted columns; None for all.
 
     Yields:
-        Parts that begin and end at block borders or at those of what is wanted, the left ones first. Each has at most
-        about `CHUNK` bytes, or one block (of one band, if bands are stored apart). Bands go together as far as
-        possible: every read has a cost of its own, and the blocks of a band are neighbours in the file.
+        Parts that begin and end at block borders or at the borders of the wanted area, from left to right. Each has at
+        most about `CHUNK` bytes, or one block (of one band, if bands are stored separately). A part has as many bands
+        as possible, since every read has a fixed cost, and the blocks of a band are adjacent in the file.
     """
     top, bottom, _ = (lines or slice(None)).indices(dataset.height)
     left, right, _ = (cols or slice(None)).indices(dataset.width)
@@ -164,7 +164,7 @@ def _borders(start: int, stop: int, step: int) -> Iterator[slice]:
 
 
 def decoded(dataset: DatasetReader, part: RasterPart) -> int:
-    """Bytes of the pixels in all blocks that reading a part decodes (what pads blocks beyond the raster apart)."""
+    """Bytes of the pixels in all blocks that reading a part decodes, without padding beyond the raster."""
     sides = []
     for wanted, block, whole in zip(
         (part.rows, part.cols), dataset.block_shapes[0], (dataset.height, dataset.width), strict=True
@@ -175,7 +175,7 @@ def decoded(dataset: DatasetReader, part: RasterPart) -> int:
 
 
 def interleaved_by_pixel(dataset: DatasetReader) -> bool:
-    """Whether a block holds all bands of its pixels."""
+    """Whether a block has all bands of its pixels."""
     return bool(dataset.count > 1 and dataset.tags(ns="IMAGE_STRUCTURE").get("INTERLEAVE") == "PIXEL")
 
 
@@ -186,7 +186,7 @@ def _opened(path: Path) -> DatasetReader:
 
 
 def _check_size(dataset: DatasetReader, path: Path) -> None:
-    """Refuse dimensions that no product has before any memory is asked for."""
+    """Refuse dimensions that no product has, before any memory is allocated."""
     height, width, count = dataset.height, dataset.width, dataset.count
     if max(height, width) > MAX_SIDE or count > MAX_BANDS or height * width * count > MAX_VALUES:
         raise BrokenRasterError(f"The raster claims {count} bands of {height} x {width} pixels.", path)
@@ -196,6 +196,6 @@ def _check_size(dataset: DatasetReader, path: Path) -> None:
 
 
 def _reason(error: BaseException, path: Path) -> str:
-    """GDAL's own words, which rasterio hides one exception deeper, without folders and line breaks."""
+    """GDAL's message, which rasterio keeps in the cause of its exception, without folders and line breaks."""
     words = str(error.__cause__ or error).replace(f"{path.absolute().parent}/", "")
     return " ".join(words.split())[:300].rstrip(".")

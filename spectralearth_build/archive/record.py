@@ -1,4 +1,4 @@
-"""What scan remembers of each product it read: one JSON file, which makes scanning resumable."""
+"""Records of the products that scan has read, one JSON file each, so that scanning can resume."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from spectralearth_build.layout import mask_name, scan_record
 from spectralearth_build.waive import accepted
 
 FORMAT = 2
-"""Number of the present format, of what is read and how it is judged; records and verdicts of another are not used."""
+"""Version of the format and of the checks; records and quarantine decisions of other versions are not used."""
 
 
 @dataclass(frozen=True)
@@ -32,13 +32,13 @@ class Record:
     """The outcome of reading one product."""
 
     error_class: str = ""
-    """Class of the problem; empty if it is sound."""
+    """Class of the problem; empty if the product is sound."""
     status: str = ""
-    """What the problem makes of it: quarantined or rejected."""
+    """Status because of the problem: quarantined or rejected; empty if the product is sound."""
     reason: str = ""
-    """The problem in words."""
+    """Description of the problem."""
     row: Mapping[str, Any] = field(default_factory=dict)
-    """Columns of the tile table as JSON values, lists as arrays; empty unless it is sound."""
+    """Columns of the tile table as JSON values, lists as arrays; empty unless the product is sound."""
 
     @property
     def sound(self) -> bool:
@@ -47,12 +47,12 @@ class Record:
 
     @property
     def final(self) -> bool:
-        """Whether reading the same files again would end the same; see `ProductError.lasting`."""
+        """Whether reading the same files again would give the same result; see `ProductError.lasting`."""
         return self.sound or errors.is_lasting(self.error_class)
 
     @classmethod
     def of_error(cls, error: ProductError, archive: Path) -> Record:
-        """The record of a product that cannot be used; paths are said below the archive."""
+        """The record of a product that cannot be used, with paths relative to the archive."""
         return cls(type(error).__name__, error.status, str(error).replace(f"{_shown(archive)}/", ""))
 
     @classmethod
@@ -63,30 +63,30 @@ class Record:
 
 
 def stamp_of(item: Found, settings: ScanConfig) -> str:
-    """Changes whenever a product must be read again."""
+    """A stamp that changes whenever a product must be read again."""
     waived = accepted(settings.accept, item.name.tile_id) if item.name else ()
     read = f"{settings.validity} {settings.band_tolerance_nm!r} {settings.correction}"
     return " ".join([str(FORMAT), read, item.stamp, *waived])
 
 
 def forget_record(dataset: Path, path: str) -> None:
-    """Let scan read a product again, though sizes and times of its files say that nothing changed.
+    """Make scan read a product again, even if sizes and times of its files are unchanged.
 
     Args:
         dataset: the dataset.
-        path: the product, below the archive.
+        path: path of the product below the archive.
     """
     remove(_path(dataset, path))
 
 
 def save_record(dataset: Path, item: Found, stamp: str, record: Record) -> None:
-    """Remember a record, atomically."""
+    """Save a record atomically."""
     content = {"stamp": stamp, **vars(record)}
     write_bytes(_path(dataset, item.path), json.dumps(content, sort_keys=True).encode())
 
 
 def load_record(dataset: Path, item: Found, stamp: str) -> Record | None:
-    """The record of a product, if there is one of the same stamp and its mask is still there."""
+    """The record of a product, if there is one with the same stamp and its mask still exists."""
     try:
         content = json.loads(_path(dataset, item.path).read_bytes())
         if content.pop("stamp") != stamp:
@@ -102,7 +102,7 @@ def load_record(dataset: Path, item: Found, stamp: str) -> Record | None:
 
 
 def mask_path(dataset: Path, product_id: str) -> Path:
-    """Where the mask of a product lies."""
+    """Path of the mask of a product."""
     return dataset / mask_name(product_id)
 
 

@@ -58,33 +58,33 @@ class _ScanRun:
 def scan(
     archive: Path, dataset: Path, config: Config, executor: Executor, needed: Collection[str] = ()
 ) -> gpd.GeoDataFrame:
-    """Find the products of an archive, read those that count, and write the tile table.
+    """Find the products of an archive, read the best of each tile, and write the tile table.
 
-    Of each tile the newest sound product is read, once; copies and older versions are not. A version of which the
-    dataset has patches stays the one that counts, unless `plan.replace_versions` is set. What was read before and did
-    not change is not read again, and if nothing changed at all, nothing is written.
+    The newest sound product of each tile is read, once; copies and older versions are not. A version of which the
+    dataset has patches is kept, unless `plan.replace_versions` is set. Unchanged products are not read again, and if
+    nothing changed at all, nothing is written.
 
     Args:
         archive: folder of the products; never written to.
-        dataset: folder of the dataset; gets tiles.parquet, and in work/ a mask and a record of each product read.
-        config: settings; `scan` counts, and `plan.replace_versions`.
-        executor: where products are read.
-        needed: tile_id of tiles that must be there, since patches were cut of them; asked before anything is read.
+        dataset: folder of the dataset; receives tiles.parquet, and in work/ a mask and a record of each product read.
+        config: settings; the section `scan` and `plan.replace_versions` are used.
+        executor: runs the tasks that read products.
+        needed: ids of tiles that must exist, because patches were cut from them; checked before anything is read.
 
     Returns:
-        The tile table: every product found has one row. Sound ones are `eligible` and have, until they are planned,
-        the status `unused`.
+        The tile table: every product found has one row. Sound products are `eligible` and have the status `unused`
+        until they are planned.
 
     Raises:
-        UsageError: the archive is no folder, or the tile list cannot be read.
-        ArchiveError: the archive is away, or goes away meanwhile.
-        NothingFoundError: nothing of a tile list is there, or nothing can be used any more.
-        PlanChangedError: tiles that the dataset was built from are not there.
+        UsageError: the archive is not a folder, or the tile list cannot be read.
+        ArchiveError: the archive cannot be reached, at the start or later.
+        NothingFoundError: no tile of the tile list is in the archive, or no product can be used.
+        PlanChangedError: tiles from which the dataset was built are missing.
     """
     if needed:
         require_archive(archive)
     elif not archive.is_dir():
-        raise UsageError("The archive is not a folder.", archive, "Give the folder that holds the products.")
+        raise UsageError("The archive is not a folder.", archive, "Give the folder of the products.")
     archive, home = archive.resolve(), dataset.resolve()
     listed = read_tile_list(Path(config.scan.manifest)) if config.scan.manifest else None
     delete_partials(home / WORK)
@@ -116,10 +116,10 @@ def scan(
 
 
 def scan_product(archive: Path, dataset: Path, item: Found, settings: ScanConfig) -> None:
-    """Task: read one product, write its mask, then its record.
+    """Task: read one product; write its mask, then its record.
 
     Raises:
-        ProductError: it cannot be used; the record of that is written by who started the task, after a second look.
+        ProductError: it cannot be used. The caller writes the record of that, after checking the archive.
     """
     assert item.name is not None
     with open_product(archive, item.path, dataset / SCRATCH) as product:
@@ -129,10 +129,10 @@ def scan_product(archive: Path, dataset: Path, item: Found, settings: ScanConfig
 
 
 def identify_product(archive: Path, dataset: Path, item: Found) -> ProductName:
-    """Task: the name of a product whose files do not say it.
+    """Task: find the name of a product whose file names do not have it.
 
     Raises:
-        ProductError: nothing says it.
+        ProductError: the name cannot be found.
     """
     with open_product(archive, item.path, dataset / SCRATCH, layers=(METADATA,)) as product:
         return identify(product)
@@ -143,7 +143,7 @@ def _paths(found: list[Found]) -> list[str]:
 
 
 def _named(run: _ScanRun, found: list[Found]) -> tuple[list[Found], Bad]:
-    """Products that have a name and may be read, and the others with what is wrong with them."""
+    """Products that have a name and may be read, and the others with records of their problems."""
     nameless = {item.path: item for item in found if item.name is None and item.problem is None}
     good = [item for item in found if item.name is not None and item.problem is None]
     bad = {item: Record.of_error(item.problem, run.archive) for item in found if item.problem is not None}
@@ -161,7 +161,7 @@ def _named(run: _ScanRun, found: list[Found]) -> tuple[list[Found], Bad]:
 
 
 def _only(listed: dict[str, Listed], found: list[Found], bad: Bad) -> tuple[list[Found], Bad]:
-    """What a tile list asks for; says what is not there."""
+    """The products on a tile list; reports listed tiles that are not there."""
 
     def asked(item: Found) -> bool:
         return (
@@ -180,13 +180,13 @@ def _only(listed: dict[str, Listed], found: list[Found], bad: Bad) -> tuple[list
 
 
 def _say_unknown(accept: tuple[str, ...], found: list[Found]) -> None:
-    """Say which tiles are accepted and not there: a wrong name would do nothing without a word."""
+    """Report accepted tiles that are not there; otherwise a misspelt name would be ignored silently."""
     if unknown := sorted(tiles_of(accept) - {item.name.tile_id for item in found if item.name}):
         say(f"scan: scan.accept names tiles that are not in the archive: {', '.join(unknown)}")
 
 
 def _read(run: _ScanRun, tiles: Mapping[str, list[Found]]) -> list[dict[str, Any]]:
-    """Of each tile, read products in order of preference until one is sound."""
+    """Read the products of each tile in order of preference until one is sound; returns the rows."""
     records: dict[str, list[Record]] = {tile: [] for tile in tiles}
     for turn in range(max(map(len, tiles.values()), default=0)):
         waiting = {
@@ -204,7 +204,7 @@ def _read(run: _ScanRun, tiles: Mapping[str, list[Found]]) -> list[dict[str, Any
 
 
 def _of_other_quantity(run: _ScanRun, items: list[Found]) -> dict[Found, Record]:
-    """The products that an earlier scan has read, whatever it asked for, and that hold another quantity."""
+    """The products that an earlier scan has read, for either quantity, and that have another quantity."""
     known: dict[Found, Record] = {}
     settings = run.settings
     opposite = settings.model_copy(update={"correction": OPPOSITE[settings.correction]})
@@ -222,9 +222,9 @@ def _of_other_quantity(run: _ScanRun, items: list[Found]) -> dict[Found, Record]
 
 
 def _read_all(run: _ScanRun, waiting: Mapping[str, Found], turn: int) -> dict[str, Record]:
-    """Records of one product per tile, read now or before."""
+    """Records of one product per tile, read now or earlier."""
     stamps = {tile: stamp_of(item, run.settings) for tile, item in waiting.items()}
-    again = f" again {turn}" if turn else ""  # keys of tasks must differ from those of the turn before
+    again = f" again {turn}" if turn else ""  # keys of tasks must be unique in all turns
     known = {tile: load_record(run.dataset, item, stamps[tile]) for tile, item in waiting.items()}
     unread = {f"{tile}{again}": tile for tile, record in known.items() if record is None or not record.final}
     tasks = {key: (run.archive, run.dataset, waiting[tile], run.settings) for key, tile in unread.items()}
@@ -239,7 +239,9 @@ def _written(dataset: Path, item: Found, stamp: str) -> Record:
     record = load_record(dataset, item, stamp)
     if record is None:
         raise UsageError(
-            "Results of a worker are not here.", dataset / WORK, "Put the dataset on a disk that all share."
+            "The results of a worker are missing.",
+            dataset / WORK,
+            "Put the dataset on a disk that all workers share.",
         )
     return record
 

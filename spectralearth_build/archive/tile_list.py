@@ -1,6 +1,6 @@
-"""Tile lists: which tiles a dataset is made of, as a file that people can share.
+"""Tile lists: files that say which tiles a dataset is made of, to share with others.
 
-A list is CSV in UTF-8 with the columns ``tile_id`` and, if it matters, ``version``; lines that begin with '#' are
+A list is CSV in UTF-8 with the columns ``tile_id`` and, optionally, ``version``; lines that begin with '#' are
 comments. data_manifests/README.md describes it for users.
 """
 
@@ -30,10 +30,10 @@ class Listed:
     tile_id: str
     """Datatake and tile, DT0000001849_005."""
     version: str = ""
-    """Processor version, V010402; empty for the newest there is."""
+    """Processor version, V010402; empty for the newest."""
 
     def takes(self, name: ProductName) -> bool:
-        """Whether a product is what this line asks for."""
+        """Whether a product matches this line."""
         return self.tile_id == name.tile_id and self.version in ("", name.version)
 
 
@@ -41,11 +41,11 @@ def read_tile_list(path: Path) -> dict[str, Listed]:
     """Read a tile list.
 
     Returns:
-        Its lines by tile_id, in order of the file.
+        The lines by tile_id, in the order of the file.
 
     Raises:
-        UsageError: it cannot be read, has other columns, or a line is no tile, no version, or asks for another
-            version of a tile that was there before.
+        UsageError: the file cannot be read or has other columns, or a line has an invalid tile or version, or gives
+            another version of a tile that an earlier line has.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -62,7 +62,7 @@ def read_tile_list(path: Path) -> dict[str, Listed]:
     for (number, line), row in zip(lines[1:], rows, strict=False):
         item = _parse([(value or "").strip() for value in row.values() if not isinstance(value, list)])
         if item is None or None in row:
-            raise UsageError(f"Line {number}, '{line[:60]}', is no tile and version.", path, _REMEDY)
+            raise UsageError(f"Line {number}, '{line[:60]}', is not a tile and a version.", path, _REMEDY)
         if listed.setdefault(item.tile_id, item) != item:
             raise UsageError(f"Line {number} asks for another version of {item.tile_id}.", path, _REMEDY)
     return listed
@@ -73,8 +73,8 @@ def write_tile_list(path: Path, tiles: Iterable[Listed], comment: str = "") -> N
 
     Args:
         path: the file.
-        tiles: its lines, in order.
-        comment: lines for its head.
+        tiles: the lines, in order.
+        comment: comment lines for the top of the file.
     """
     text = io.StringIO()
     text.writelines(f"# {line}\n" for line in comment.splitlines())
@@ -85,7 +85,7 @@ def write_tile_list(path: Path, tiles: Iterable[Listed], comment: str = "") -> N
 
 
 def missing(listed: dict[str, Listed], found: Collection[ProductName]) -> list[Listed]:
-    """Lines of a list that no product answers."""
+    """Lines of a list that match no product."""
     there = {name.tile_id for name in found if name.tile_id in listed and listed[name.tile_id].takes(name)}
     return [item for tile, item in listed.items() if tile not in there]
 

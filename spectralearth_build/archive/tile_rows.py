@@ -1,4 +1,4 @@
-"""Rows of the tile table, and what of an earlier table stays."""
+"""Rows of the tile table, and merging them with an earlier table."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def rows_of_tile(
 
     Args:
         items: the products, in order of preference.
-        records: what reading the first of them gave; only the last of these can be sound.
-        known: what reading others gave in an earlier scan, where they hold another quantity.
+        records: records of the first of them, which were read; only the last of these can be sound.
+        known: records of an earlier scan for other products that have another quantity.
     """
     rows = [
         row_of_problem(item, record) for item, record in zip(items, records, strict=False) if not record.sound
@@ -57,16 +57,16 @@ def rows_of_tile(
 
 
 def merge(dataset: Path, frame: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
-    """Write the tile table if it says anything new, and keep what later stages said of unchanged tiles.
+    """Write the tile table if it has changed, and keep the status that later stages gave to unchanged tiles.
 
-    What was published stays: then the table waits, see `journal`.
+    A published table is not replaced; the new one waits for publication, see `journal`.
 
     Args:
-        dataset: the dataset's folder.
-        frame: the table as scan sees it.
+        dataset: folder of the dataset.
+        frame: the table from scan.
 
     Returns:
-        The table as it then stands.
+        The merged table.
     """
     merged = frame.copy()
     before = [
@@ -74,7 +74,7 @@ def merge(dataset: Path, frame: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
         for table in map(_table, (newest(dataset, TILES.file), dataset / TILES.file))
         if table is not None
     ]
-    for table in reversed(before):  # what was said last counts most
+    for table in reversed(before):  # the newest takes precedence
         known = table[table["eligible"].astype(bool)].set_index(["path", "fingerprint"])
         keys = pd.MultiIndex.from_frame(frame[["path", "fingerprint"]])
         kept = frame["eligible"].to_numpy() & keys.isin(known.index)
@@ -85,7 +85,7 @@ def merge(dataset: Path, frame: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
 
 
 def _table(path: Path) -> gpd.GeoDataFrame | None:
-    """A tile table, unless there is none, or it is damaged or of an older format."""
+    """A tile table; None if it is missing, damaged or in an older format."""
     try:
         return TILES.read(path.parent)
     except (UsageError, DamagedError, OSError, pa.ArrowException):
@@ -93,7 +93,7 @@ def _table(path: Path) -> gpd.GeoDataFrame | None:
 
 
 def _row(item: Found, status: str, reason: str, error_class: str = "") -> dict[str, Any]:
-    """What can be said of a product without reading it."""
+    """The row of a product that is not read."""
     row: dict[str, Any] = {"path": printable(item.path, limit=4096), "status": status, "reason": reason}
     row |= {"error_class": error_class, "eligible": False, "fingerprint": "", "mask": "", "geometry": None}
     name = item.name
@@ -111,5 +111,5 @@ def _row(item: Found, status: str, reason: str, error_class: str = "") -> dict[s
 
 
 def _plain(frame: gpd.GeoDataFrame) -> pa.Table:
-    """The table in a form in which equal rows are equal."""
+    """The table in a form in which equal rows compare equal."""
     return pa.Table.from_pandas(TILES.frame(frame).to_wkb(), preserve_index=False).replace_schema_metadata()

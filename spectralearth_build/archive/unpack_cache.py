@@ -1,7 +1,7 @@
-"""Unpacked archives that tasks share, so that each archive is unpacked once however many products it holds.
+"""A cache of unpacked archives that tasks share, so that each archive is unpacked once, however many products it has.
 
-Whoever needs a file first makes it; the others wait for it. Locks are the system's: they end with their process,
-however it ends, and what it left half-done is made again. The run that owns the cache clears it.
+The first task that needs a file unpacks it; others wait for it. Locks are locks of the system, which end with their
+process, however it ends; unfinished files are unpacked again. The run that owns the cache clears it.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from spectralearth_build.archive.on_object_store import INSIDE
 from spectralearth_build.errors import BrokenArchiveError, OutOfSpaceError, ProductError
 
 POLL = 0.05
-"""Seconds between two looks at whether a file has come."""
+"""Seconds between two checks whether a file is complete."""
 FREE = 0.1
-"""Share of the disk that stays free when something is kept for other tasks."""
+"""Fraction of the disk to leave free when unpacking files for other tasks."""
 
 
 @dataclass(frozen=True)
 class UnpackCache:
-    """A folder of unpacked files, and which of them are of use to other tasks."""
+    """A folder of unpacked files, and the number of tasks that need each product."""
 
     folder: Path
-    """Where they lie, on a disk that all tasks share."""
+    """The folder, on a disk that all tasks share."""
     wanted: Mapping[str, int]
     """Products in archives that the tasks of this run need, by path, with the number of tasks that need each."""
 
@@ -40,19 +40,19 @@ class UnpackCache:
         return self.wanted.get(path, 0) > 1
 
     def only(self, paths: Collection[str]) -> UnpackCache:
-        """What concerns some products: themselves and those in the same archives."""
+        """The same cache, restricted to some products and those in the same archives."""
         archives = {path.split(INSIDE)[0] for path in paths}
         return UnpackCache(
             self.folder, {p: n for p, n in self.wanted.items() if p.split(INSIDE)[0] in archives}
         )
 
     def layer(self, path: str, name: str, make: Callable[[Path], None]) -> Path:
-        """A layer of a product, made if it is not there.
+        """The path of a product's layer, which is unpacked if it is not there.
 
         Args:
             path: the product.
             name: the layer.
-            make: unpacks it to a path.
+            make: unpacks the layer to a path.
         """
         target = self._place(path) / name
         with self._turn(target, target.parent) as mine:
@@ -63,16 +63,16 @@ class UnpackCache:
         return target
 
     def inner(self, place: Path, outer: str, member: str) -> Path:
-        """A zip out of a tar; the pass over the tar also unpacks those that other tasks need, as far as there is room.
+        """Unpack a zip from a tar. The same pass also unpacks zips that other tasks need, as far as space allows.
 
         Args:
             place: the tar.
             outer: its path below the archive.
-            member: the zip in it.
+            member: the zip in the tar.
 
         Raises:
             ProductError: the tar is damaged before or at the member.
-            OutOfSpaceError: there is no room for it.
+            OutOfSpaceError: there is no space for it.
         """
         target = self._zip(f"{outer}{INSIDE}{member}")
         with self._turn(target, self._place(outer)) as mine:
@@ -81,7 +81,7 @@ class UnpackCache:
         return target
 
     def release(self, path: str) -> None:
-        """Delete what was unpacked of a product that no task needs any more."""
+        """Delete the unpacked files of a product that no task needs any more."""
         shutil.rmtree(self._place(path), ignore_errors=True)
         self._zip(path).unlink(missing_ok=True)
 
@@ -103,14 +103,14 @@ class UnpackCache:
             for name, partial in unpack_each(place, missing, lambda n, size: n == member or self._room(size)):
                 partial.replace(missing[name])
         except (ProductError, OutOfSpaceError):
-            if not target.exists():  # else it is for the task that needs what lies there
+            if not target.exists():  # otherwise a task that needs the rest of the tar raises it
                 raise
         if not target.exists():
             raise BrokenArchiveError(f"It cannot be unpacked ({member} is absent).", place)
 
     @contextmanager
     def _turn(self, target: Path, lock: Path) -> Iterator[bool]:
-        """Whether it is on the caller to make a file, alone; it is there if not. Whoever finds another at it waits."""
+        """Yield True if the caller must make a file, alone; False once it exists. Waits while another task makes it."""
         target.parent.mkdir(parents=True, exist_ok=True)
         while not target.exists():
             with _alone(lock.with_suffix(".lock")) as mine:
@@ -123,7 +123,7 @@ class UnpackCache:
 
 @contextmanager
 def _alone(path: Path) -> Iterator[bool]:
-    """Hold a lock, or say that another does. File systems that cannot lock let everyone in."""
+    """Yield whether the lock was acquired. On file systems without locks, it always is."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,8 +1,8 @@
-"""Which of several copies and versions of a tile counts.
+"""Choose among several copies and versions of a tile.
 
-A tile is a datatake and a number. Of its versions the newest counts, of the copies of one product the folder before
-the zip before the tar; but always the first that is sound, so that a damaged newer version or copy takes nothing away.
-Once patches were cut from a version, it stays the one that counts, unless newer ones are asked for.
+A tile is a datatake and a tile number. The newest version is preferred, and of the copies of one product, the folder to
+the zip and the zip to the tar. The first sound product in this order is used, so a damaged newer version or copy does
+no harm. Once patches were cut from a version, it stays in use, unless newer ones are asked for.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ NO_PINS: Mapping[str, str] = MappingProxyType({})
 
 
 def pinned(dataset: Path) -> dict[str, str]:
-    """The product of each tile that is in the plan of a dataset of which something was cut, by tile_id."""
+    """The product of each tile in the plan of a dataset with cut shards, by tile_id; empty without such a plan."""
     folder = plan_in_use(dataset)
     try:
         tiles = json.loads((folder / PLAN).read_bytes())["inputs"]["tiles"] if folder else {}
@@ -33,14 +33,14 @@ def pinned(dataset: Path) -> dict[str, str]:
 
 
 def candidates(found: Iterable[Found], pins: Mapping[str, str] = NO_PINS) -> dict[str, list[Found]]:
-    """Products by tile, in the order in which they are preferred.
+    """Products by tile, in order of preference.
 
     Args:
         found: products with a name.
-        pins: tile_id to product_id: what comes first whatever its version.
+        pins: by tile_id, the product_id that comes first, whatever its version.
 
     Returns:
-        By tile_id, in order of it: what is pinned, then newest version first (by version, then processing time), then
+        By tile_id, sorted: the pinned product, then newest version first (by version, then processing time), then
         folder, zip, tar, then in order of path.
     """
     tiles: dict[str, list[Found]] = {}
@@ -54,7 +54,7 @@ def candidates(found: Iterable[Found], pins: Mapping[str, str] = NO_PINS) -> dic
 
 
 def status_of(item: Found, chosen: Found) -> tuple[str, str]:
-    """What becomes of a product that was not chosen, and why.
+    """Final status of a product that was not chosen, and the reason.
 
     Returns:
         Status (duplicate, superseded or, where an older version is pinned, unused) and reason.
@@ -72,7 +72,7 @@ def status_of(item: Found, chosen: Found) -> tuple[str, str]:
 
 
 def waiting(tiles: pd.DataFrame) -> list[str]:
-    """The products, newer than what the dataset has of their tiles, that are not used for that reason.
+    """The products that are not used because the dataset has an older version of their tile.
 
     Args:
         tiles: the tile table.

@@ -19,18 +19,18 @@ from spectralearth_build.storage import attach
 T = TypeVar("T")
 
 LIMIT = 60.0
-"""Seconds that looking may take: a disk behind a broken connection never answers."""
+"""Timeout of a check, seconds: a disk behind a broken connection never answers."""
 OF_DISK = (MediumError.__name__, TimeLimitError.__name__)
-"""Failures that a bad sector or a huge product may cause once, and a failing disk again and again."""
+"""Errors that a bad sector or a huge product may cause once, but a failing disk causes repeatedly."""
 MANY, OF = 5, 10
-"""If `MANY` of the last `OF` tasks failed like this, the disk is at fault."""
+"""If `MANY` of the last `OF` tasks failed with such errors, the disk is at fault."""
 
 
 @contextmanager
 def watched(executor: Executor, archive: Path, dataset: Path, products: Iterable[str]) -> Iterator[Watched]:
     """Yield an executor for tasks that read products of an archive and write below a dataset.
 
-    When a task fails, the archive is checked: if it is gone, the run ends and no product is quarantined. On a cluster
+    When a task fails, the archive is checked. If it is gone, the run ends and no product is quarantined. On a cluster,
     each worker must see archive and dataset before it gets tasks.
 
     Args:
@@ -40,7 +40,7 @@ def watched(executor: Executor, archive: Path, dataset: Path, products: Iterable
         products: paths of the products that will be read; see `presence.presence_check`.
 
     Raises:
-        ArchiveError: archive or dataset are away, now, for every worker, or when a task fails.
+        ArchiveError: archive or dataset cannot be reached, now, from any worker, or when a task fails.
     """
     seen = presence_check(archive, products)
     if not executor.elsewhere or attach.at(dataset) is not None:
@@ -57,7 +57,7 @@ def sharing(executor: Executor, dataset: Path, files: Iterable[Path] = ()) -> It
     Args:
         executor: runs the tasks.
         dataset: the dataset.
-        files: what else tasks read; those that are not here are left out.
+        files: other files that tasks read; those that do not exist are ignored.
     """
     if not executor.elsewhere:
         yield executor
@@ -96,16 +96,16 @@ class Watched(WrappedExecutor):
                 raise ArchiveError(
                     f"{MANY} of the last {len(latest)} products cannot be read ({failed}).",
                     self.archive,
-                    "Check its disk or connection and run the same command again; no product was quarantined.",
+                    "Check its disk or connection, then run the same command again. No product was quarantined.",
                 )
             yield key, outcome
 
 
 def look_within(look: Look, archive: Path, seconds: float = LIMIT) -> None:
-    """Look, but do not wait for ever.
+    """Check an archive with a timeout.
 
     Raises:
-        ArchiveError: what is looked at is away, or does not answer.
+        ArchiveError: the archive cannot be reached, or does not answer in time.
     """
     answers: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
 

@@ -1,7 +1,7 @@
 """Majority and mean over quadrilaterals on a grid, weighted by exact areas.
 
-How much of each grid cell a quadrilateral covers is found as font rasterisers do it: each edge leaves, in the cells
-that it crosses, the area between itself and the cell's right side; sums along the lines are the areas.
+The area of each grid cell that a quadrilateral covers is computed as in font rasterisers: in the cells that it crosses,
+each edge adds the signed area between itself and the cell's right side. Cumulative sums along lines give the areas.
 """
 
 from __future__ import annotations
@@ -17,25 +17,25 @@ Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int64]
 
 _LEAST = 1e-9
-"""Areas, in grid cells, that differ by less are equal: rounding must not decide."""
+"""Areas, in grid cells, that differ by less count as equal, so that rounding does not decide."""
 
 _FLAT = 1e-12
-"""Height, in grid cells, of an edge that has no area beside it; a smaller one has no slope that a float could hold."""
+"""Height, in grid cells, below which an edge counts as horizontal: its slope could overflow."""
 
 
 @kernel
 def majority(codes: Codes, lines: Floats, cols: Floats, nodata: int, most: int) -> Codes:
-    """The code with the largest area in each quadrilateral, the smallest of equal ones.
+    """The code with the largest area in each quadrilateral; of equal areas, the smallest code.
 
     Args:
-        codes: the grid [line, col]; cell (l, c) covers [l, l + 1) x [c, c + 1). Beyond it there is no data.
-        lines: corners of the quadrilaterals, [n + 1, m + 1].
-        cols: of the same shape.
-        nodata: the code that stands for no data.
-        most: largest extent of a quadrilateral in lines and in columns.
+        codes: the grid [line, col]; cell (l, c) covers [l, l + 1) x [c, c + 1). There is no data outside the grid.
+        lines: lines of the corners of the quadrilaterals, [n + 1, m + 1].
+        cols: columns of the corners, of the same shape.
+        nodata: the code for no data.
+        most: largest extent of a quadrilateral, in lines and in columns.
 
     Returns:
-        int64 [n, m]; no data where it covers more than half, or where a quadrilateral is larger than ``most``.
+        int64 [n, m]; no data if more than half of a quadrilateral has no data, or if it is larger than ``most``.
     """
     height, width = lines.shape[0] - 1, lines.shape[1] - 1
     out = np.full((height, width), nodata, np.int64)
@@ -74,16 +74,16 @@ def majority(codes: Codes, lines: Floats, cols: Floats, nodata: int, most: int) 
 
 @kernel
 def mean(values: Floats, lines: Floats, cols: Floats, most: int) -> Floats:
-    """The mean over each quadrilateral.
+    """The mean of values over each quadrilateral.
 
     Args:
-        values: the grid [line, col], NaN where there is no data; otherwise as in `majority`.
-        lines: corners of the quadrilaterals, [n + 1, m + 1].
-        cols: of the same shape.
-        most: largest extent of a quadrilateral in lines and in columns.
+        values: the grid [line, col] as in `majority`, with NaN for no data.
+        lines: lines of the corners of the quadrilaterals, [n + 1, m + 1].
+        cols: columns of the corners, of the same shape.
+        most: largest extent of a quadrilateral, in lines and in columns.
 
     Returns:
-        float64 [n, m]; NaN where that covers more than half, or where a quadrilateral is larger than ``most``.
+        float64 [n, m]; NaN if more than half of a quadrilateral has no data, or if it is larger than ``most``.
     """
     height, width = lines.shape[0] - 1, lines.shape[1] - 1
     out = np.full((height, width), np.nan)
@@ -108,7 +108,7 @@ def mean(values: Floats, lines: Floats, cols: Floats, most: int) -> Floats:
 
 @kernel
 def _room(lines: Floats, cols: Floats, most: int) -> int:
-    """Extent of the largest quadrilateral that is not larger than ``most``."""
+    """Extent of the largest quadrilateral whose extent is at most ``most``."""
     room = 0
     for i in range(lines.shape[0] - 1):
         for j in range(lines.shape[1] - 1):
@@ -127,14 +127,14 @@ def _value(grid: npt.NDArray[np.generic], line: int, col: int, otherwise: float)
 
 @kernel
 def _cover(lines: Floats, cols: Floats, i: int, j: int, out: Floats) -> tuple[int, int, int, int]:
-    """Write what a quadrilateral covers of each cell around it, and say which: first line, column, height, width.
+    """Write the covered area of each cell around a quadrilateral; returns first line, first column, height, width.
 
-    Nothing is written, and height and width are 0, where it does not fit into ``out``, or is not finite.
+    If the quadrilateral does not fit into ``out`` or is not finite, nothing is written, and height and width are 0.
     """
     corners = ((i, j), (i, j + 1), (i + 1, j + 1), (i + 1, j))
     low, high, first, last = np.inf, -np.inf, np.inf, -np.inf
     for corner in corners:
-        if not np.isfinite(lines[corner] + cols[corner]):  # minima and maxima would pass over it
+        if not np.isfinite(lines[corner] + cols[corner]):  # minima and maxima would ignore NaN
             return 0, 0, 0, 0
         low, high = min(low, lines[corner]), max(high, lines[corner])
         first, last = min(first, cols[corner]), max(last, cols[corner])
@@ -156,7 +156,7 @@ def _cover(lines: Floats, cols: Floats, i: int, j: int, out: Floats) -> tuple[in
 
 @kernel
 def _edge(line: float, col: float, to_line: float, to_col: float, out: Floats) -> None:
-    """Add an edge's signed areas: to each cell, how much its sum along the line grows there."""
+    """Add an edge's signed areas: to each cell, the increase of the cumulative sum along the line."""
     sign = 1.0
     if line > to_line:
         sign, line, col, to_line, to_col = -1.0, to_line, to_col, line, col
@@ -166,7 +166,7 @@ def _edge(line: float, col: float, to_line: float, to_col: float, out: Floats) -
     for k in range(math.floor(line), math.ceil(to_line)):
         begin, end = max(line, float(k)), min(to_line, k + 1.0)
         a, b = col + slope * (begin - start), col + slope * (end - start)
-        # Never beyond the edge's own ends, by rounding: there may be no cell.
+        # Rounding must not go beyond the ends of the edge, where there may be no cell.
         a, b = max(min(a, b), min(col, to_col)), min(max(a, b), max(col, to_col))
         for m in range(math.floor(a), max(math.ceil(b), math.floor(a) + 1)):
             near, far = max(a, float(m)), min(b, m + 1.0)

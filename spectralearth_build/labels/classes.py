@@ -1,9 +1,9 @@
-"""Nomenclatures: which source codes make a class, what the class is called, and its colour.
+"""Nomenclatures: the source codes of each class, its name and its colour.
 
 Labels are stored as the codes of their source; a nomenclature turns codes into class indices when they are read. So
-one store serves CORINE's 44 classes and the 19 that multi-label work uses. Each nomenclature is a CSV beside this
-module, with the columns codes (separated by spaces), name and colour, a class a row, and with comments
-``# title: ...`` and ``# source: ...`` above. Users may name a CSV of their own.
+one store serves both CORINE's 44 classes and the 19 classes of multi-label work. Each nomenclature is a CSV beside this
+module, with the columns codes (separated by spaces), name and colour, one class per row, and with comments
+``# title: ...`` and ``# source: ...`` at the top. Users may give a CSV of their own.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Indices = npt.NDArray[np.uint8]
 IGNORE = 255
 """Class index of pixels without a class."""
 MOST_CLASSES = 255
-"""Classes that an index of 8 bits can tell apart from `IGNORE`."""
+"""Largest number of classes: 8-bit indices without `IGNORE`."""
 LARGEST_CODE = 65_535
 NOMENCLATURES = ("corine44", "corine19", "cdl", "cdl14", "nlcd")
 """Nomenclatures that come with the package."""
@@ -39,27 +39,27 @@ class LabelClass:
     """One class of a nomenclature."""
 
     index: int
-    """Place in the nomenclature, from 0."""
+    """Position in the nomenclature, from 0."""
     name: str
     colour: str
     """As '#rrggbb'."""
     codes: tuple[int, ...]
-    """Source codes that it gathers."""
+    """Source codes of the class."""
 
 
 @dataclass(frozen=True)
 class Nomenclature:
-    """Classes and the source codes that they gather."""
+    """Classes and their source codes."""
 
     name: str
     """One of `NOMENCLATURES`, or the stem of a user's file."""
     title: str
     source: str
-    """Where codes, names and colours come from."""
+    """Source of codes, names and colours."""
     classes: tuple[LabelClass, ...]
 
     def lookup(self) -> Indices:
-        """Class index of each code, uint8 [largest code + 1]; `IGNORE` where a code has none."""
+        """Class index of each code, uint8 [largest code + 1]; `IGNORE` for codes without a class."""
         table = np.full(1 + max(code for c in self.classes for code in c.codes), IGNORE, np.uint8)
         for label in self.classes:
             table[list(label.codes)] = label.index
@@ -69,16 +69,16 @@ class Nomenclature:
         """Class indices of source codes.
 
         Args:
-            codes: integers of any type and shape; codes that no class gathers, negative ones too, may occur.
+            codes: integers of any type and shape; codes without a class, including negative ones, are allowed.
 
         Returns:
-            uint8 of the same shape; `IGNORE` where there is no class.
+            uint8 of the same shape; `IGNORE` for codes without a class.
 
         Raises:
             TypeError: the codes are not integers.
         """
         if codes.dtype.kind not in "iu":
-            raise TypeError(f"Codes of classes are integers, not {codes.dtype}.")
+            raise TypeError(f"Class codes must be integers, not {codes.dtype}.")
         table = self.lookup()
         known = (codes >= 0) & (codes < len(table))
         return np.where(known, table[np.where(known, codes, 0)], np.uint8(IGNORE))
@@ -88,10 +88,10 @@ def nomenclature(name: str) -> Nomenclature:
     """A nomenclature by name, or from a user's CSV.
 
     Args:
-        name: one of `NOMENCLATURES`, or the path of a CSV, which ends in .csv.
+        name: one of `NOMENCLATURES`, or the path of a CSV that ends in .csv.
 
     Raises:
-        UsageError: there is none of that name, or the file does not describe one.
+        UsageError: there is no nomenclature of that name, or the file is not a valid one.
     """
     if name in NOMENCLATURES:
         return _packaged(name)
@@ -124,9 +124,9 @@ def _parsed(name: str, text: str, path: Path | str) -> Nomenclature:
     except (ValueError, csv.Error) as error:
         columns = ",".join(_COLUMNS)
         raise UsageError(
-            f"This is no nomenclature: {error}.",
+            f"This is not a nomenclature: {error}.",
             path,
-            f"Write a CSV with the columns {columns}, a class a row.",
+            f"Write a CSV with the columns {columns}, one class per row.",
         ) from error
     return Nomenclature(name, comments.get("title", name), comments.get("source", ""), classes)
 

@@ -1,8 +1,8 @@
-"""Rasters that give labels: opened, checked, and read window by window.
+"""Open and check rasters of labels, and read them window by window.
 
-Any format that GDAL knows will do, on disk or behind a URL (https://, s3://, or a /vsi path), as long as it has one
-band, a coordinate system and a type that fits its kind. Colour and attribute tables are not looked at: names and
-colours come from nomenclatures.
+Any format that GDAL reads is supported, on disk or at a URL (https://, s3://, or a /vsi path), if the raster has one
+band, a coordinate system and a type that suits its kind. Colour and attribute tables are ignored: names and colours
+come from nomenclatures.
 """
 
 from __future__ import annotations
@@ -33,37 +33,36 @@ Kind = Literal["categorical", "continuous"]
 Values = npt.NDArray[Any]
 
 _EARTH = 6_371_000.0
-"""Radius of the sphere that stands for the Earth, metres."""
+"""Radius of a spherical Earth, metres."""
 _ALONE = {"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR", "GDAL_PAM_ENABLED": "NO"}
-"""Nothing beside the file counts, here as on workers: a sidecar could change nodata or coordinate system, and nobody
-hashes it."""
+"""Options to ignore files beside the raster: a sidecar could change nodata or coordinate system, and is not hashed."""
 _REMOTE = {
     "GDAL_HTTP_CONNECTTIMEOUT": "20",
     "GDAL_HTTP_TIMEOUT": "120",
     "GDAL_HTTP_MAX_RETRY": "4",
     "GDAL_HTTP_RETRY_DELAY": "1",
 }
-"""Seconds and tries for rasters behind a URL: by default GDAL waits for ever."""
+"""Timeouts, seconds, and retries for rasters at a URL; by default, GDAL waits for ever."""
 _CODES = ("uint8", "int8", "uint16", "int16", "int32")
 """Types of categorical rasters."""
 
 
 class LabelRaster:
-    """One open raster of labels. Not for several threads, nor for another process; opening is cheap."""
+    """An open raster of labels. Do not share it between threads or processes; opening is cheap."""
 
     kind: Kind
     name: str
-    """Base name of the file, which is what a dataset may say of it."""
+    """Base name of the file; datasets name no more than that."""
     crs: CRS
     transform: Affine
-    """From column and line to x and y."""
+    """Transform from column and line to x and y."""
     shape: tuple[int, int]
     """Lines and columns."""
     dtype: np.dtype[Any]
-    """Type of what is read: that of the file for categorical rasters, float32 for continuous ones."""
+    """Type of the values read: that of the file for categorical rasters, float32 for continuous ones."""
     nodata: float
-    """Value of pixels without data, always NaN for continuous rasters; an integer for categorical ones, and where the
-    file names none: the largest of an unsigned type, the smallest of a signed one."""
+    """Value of pixels without data. NaN for continuous rasters. For categorical rasters, the integer in the file, or
+    else the largest value of an unsigned type or the smallest value of a signed type."""
 
     def __init__(self, dataset: DatasetReader, path: str, kind: Kind | None) -> None:
         self.kind = kind or ("continuous" if np.dtype(dataset.dtypes[0]).kind == "f" else "categorical")
@@ -74,30 +73,30 @@ class LabelRaster:
         self.crs = _crs(dataset, path)
         self.dtype = np.dtype(dataset.dtypes[0] if self.kind == "categorical" else np.float32)
         self.nodata = math.nan if self.kind == "continuous" else _code_without_data(dataset)
-        # A code that stands for no data is left as it is; only a mask of its own must be asked for.
+        # A code for no data is kept as it is; only a separate mask must be read.
         tagged = MaskFlags.nodata if self.kind == "continuous" else MaskFlags.per_dataset
         self._masked = {tagged, MaskFlags.per_dataset} & set(dataset.mask_flag_enums[0])
 
     @property
     def metres(self) -> float:
-        """Nominal edge of a pixel, metres: that of a square of its area; of degrees, at the equator."""
+        """Nominal edge of a pixel, metres: that of a square of the same area; for degrees, at the equator."""
         unit = self.crs.axis_info[0].unit_conversion_factor * (_EARTH if self.crs.is_geographic else 1)
         return float(math.sqrt(abs(self.transform.determinant)) * unit)
 
     def covers(self, epsg: int, west: float, north: float) -> bool:
-        """Whether the centre of any pixel of a patch lies in the raster, with data or without.
+        """Whether the centre of any pixel of a patch is in the raster, with or without data.
 
         Args:
             epsg: UTM zone of the patch.
-            west: x of its upper-left corner, metres.
-            north: y of its upper-left corner, metres.
+            west: x of the patch's upper-left corner, metres.
+            north: y of the patch's upper-left corner, metres.
         """
         height, width = self.shape
         found = (cells(*place, self.shape) for place in places(self, epsg, west, north, centres()))
         return any(((line >= 0) & (line < height) & (col >= 0) & (col < width)).any() for line, col in found)
 
     def read(self, lines: slice, cols: slice) -> Values:
-        """Pixels of a window inside the raster [line, col], of type ``dtype``, with ``nodata`` where there are none.
+        """Read pixels of a window inside the raster [line, col], of type ``dtype``, with ``nodata`` for no data.
 
         Raises:
             UsageError: the raster cannot be decoded.
@@ -136,32 +135,34 @@ class LabelRaster:
         dataset, path = self._dataset, _shown(self._path)
         if dataset.count != 1:
             raise UsageError(
-                f"The raster has {dataset.count} bands; labels have one.",
+                f"The raster has {dataset.count} bands; labels must have one.",
                 path,
-                "Write the band you mean to a file.",
+                "Write the band to use to its own file.",
             )
         if self.kind == "continuous" and np.dtype(dataset.dtypes[0]).kind not in "iuf":
-            raise UsageError(f"The raster is {dataset.dtypes[0]}, and so no quantity.", path, "Convert it.")
+            raise UsageError(
+                f"The raster is {dataset.dtypes[0]}, not a real number.", path, "Convert it to float32."
+            )
         if self.kind == "categorical" and dataset.dtypes[0] not in _CODES:
             raise UsageError(
-                f"The raster is {dataset.dtypes[0]}; codes of classes are {', '.join(_CODES)}.",
+                f"The raster is {dataset.dtypes[0]}; class codes must be one of {', '.join(_CODES)}.",
                 path,
-                "Convert it, or say that its values are continuous.",
+                "Convert it, or use --rule mean if its values are quantities.",
             )
         if self.transform.determinant == 0 or self.transform.is_identity:
-            raise UsageError("The raster has no georeference.", path, "Write its transform into the file.")
+            raise UsageError("The raster has no georeferencing.", path, "Write its transform into the file.")
 
 
 def open_label_raster(path: str | Path, kind: Kind | None = None) -> LabelRaster:
-    """Open a raster of labels, a context manager.
+    """Open a raster of labels; the result is a context manager.
 
     Args:
-        path: file or URL, as rasterio takes it.
-        kind: categorical for codes of classes, continuous for quantities; None: by the type of the file, integer or
+        path: file or URL in the form that rasterio accepts.
+        kind: categorical for class codes, continuous for quantities; None: by the type of the file, integer or
             float. Integers may be continuous, such as percent of tree cover; scale and offset are then applied.
 
     Raises:
-        UsageError: it cannot be opened, or has several bands, no coordinate system, or a type that does not fit.
+        UsageError: it cannot be opened, or has several bands, no coordinate system, or an unsuitable type.
     """
     text = str(path)
     try:
@@ -194,11 +195,11 @@ def _crs(dataset: DatasetReader, path: str) -> CRS:
         crs = CRS.from_wkt(dataset.crs.to_wkt(version="WKT2_2019"))
     except (CRSError, RasterioError) as error:
         raise UsageError(
-            f"Its coordinate system is not understood ({error}).", _shown(path), remedy
+            f"Its coordinate system is not supported ({error}).", _shown(path), remedy
         ) from error
     if not (crs.is_geographic or crs.is_projected):
         raise UsageError(
-            f"Its coordinate system, {crs.name}, is not of the Earth's surface.", _shown(path), remedy
+            f"Its coordinate system, {crs.name}, is neither geographic nor projected.", _shown(path), remedy
         )
     return crs
 
@@ -212,12 +213,12 @@ def _code_without_data(dataset: DatasetReader) -> int:
 
 
 def _shown(path: str) -> str:
-    """A path or URL without what may be secret: the query and the user."""
+    """A path or URL without the query and the user, which may be secret."""
     return re.sub(r"(?<=://)[^/@]*@", "", path.split("?")[0]) if _is_remote(path) else path
 
 
 def _unreadable(path: str, error: RasterioError) -> UsageError:
     reason = "" if _is_remote(path) else f" ({' '.join(str(error.__cause__ or error).split())[:300]})"
     return UsageError(
-        f"The raster cannot be read{reason}.", _shown(path), "Check that it is there and whole."
+        f"The raster cannot be read{reason}.", _shown(path), "Check that it exists and is complete."
     )

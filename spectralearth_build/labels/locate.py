@@ -1,8 +1,8 @@
-"""Where points of a patch lie in a raster of any projection: pure geometry, no pixels.
+"""Locate points of a patch in a raster of any projection. Pure geometry without pixels.
 
-A patch is 3.84 km wide, and projections are smooth at that scale. So they are evaluated at 5 x 5 Chebyshev points and
-interpolated by polynomials, which are compared with the projection at other points; where they disagree (at the cut
-of a projection, at the edge of what it can show) every point is projected.
+A patch is 3.84 km wide, and projections are smooth at that scale. So the projection is evaluated at 5 x 5 Chebyshev
+points and interpolated by polynomials, which are compared with the projection at other points. If they disagree (at a
+discontinuity of the projection, or at the edge of its domain), every point is projected.
 """
 
 from __future__ import annotations
@@ -25,23 +25,23 @@ Integers = npt.NDArray[np.int64]
 Places = tuple[Floats, Floats]
 
 TOLERANCE = 0.001
-"""Largest distance, in source pixels, by which interpolated places may miss the projected ones."""
+"""Largest error of interpolated positions, in source pixels."""
 _NODES = 5
 _CHECKS = 6
 _SNAP = 1e-6
-"""Source pixels: a point this near to the next pixel lies in it, so that rounding does not decide at its edge."""
+"""A point this close to the next pixel, in source pixels, belongs to it, so that rounding does not decide."""
 
 
 class Georeferenced(Protocol):
-    """What must be known of where a raster lies."""
+    """The georeferencing of a raster."""
 
     @property
     def crs(self) -> CRS:
-        """Its coordinate system."""
+        """The coordinate system."""
 
     @property
     def transform(self) -> Affine:
-        """From column and line to x and y; of any orientation."""
+        """Transform from column and line to x and y, of any orientation."""
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -49,29 +49,29 @@ class Georeferenced(Protocol):
 
 
 def centres() -> Floats:
-    """Where the pixels' centres lie along a side of a patch: 0 is its west or north edge, 1 the opposite one."""
+    """Positions of the pixels' centres along a side of a patch: 0 is its west or north edge, 1 the opposite edge."""
     return (np.arange(WINDOW) + 0.5) / WINDOW
 
 
 def corners() -> Floats:
-    """Where the pixels' edges lie along a side of a patch, the first and the last included."""
+    """Positions of the pixels' edges along a side of a patch, including the first and the last."""
     return np.arange(WINDOW + 1) / WINDOW
 
 
 def places(raster: Georeferenced, epsg: int, west: float, north: float, at: Floats) -> Iterator[Places]:
-    """Where points of a patch lie in a raster.
+    """Yield the positions of points of a patch in a raster.
 
     Args:
         raster: the raster.
         epsg: UTM zone of the patch.
-        west: x of its upper-left corner, metres.
-        north: y of its upper-left corner, metres.
+        west: x of the patch's upper-left corner, metres.
+        north: y of the patch's upper-left corner, metres.
         at: positions along each side of the patch; see `centres` and `corners`.
 
     Yields:
         Lines and columns, float64 [at, at]: the source pixel (l, c) covers [l, l + 1) x [c, c + 1). They are not finite
-        where the projection has no such place. Once for each turn around the Earth that may bring points of the patch
-        into the raster: more than once only at the ends of a raster in longitudes.
+        for points outside the domain of the projection. There is one result for each number of turns around the Earth
+        that may bring points of the patch into the raster; several only at the ends of a raster in longitudes.
     """
     nodes, checks = _chebyshev(), np.linspace(0, 1, _CHECKS)
     known = _projected(raster.crs, epsg, west, north, nodes)
@@ -91,7 +91,7 @@ def places(raster: Georeferenced, epsg: int, west: float, north: float, at: Floa
 
 
 def cells(lines: Floats, cols: Floats, shape: tuple[int, int]) -> tuple[Integers, Integers]:
-    """The pixels that hold places: lines and columns, int64; -1 or the raster's size where they lie outside."""
+    """Lines and columns, int64, of the pixels that contain positions; -1 or the raster's size for positions outside."""
     return _cells(lines, shape[0]), _cells(cols, shape[1])
 
 
@@ -101,7 +101,7 @@ def _cells(places: Floats, size: int) -> Integers:
     for i in range(places.shape[0]):
         for j in range(places.shape[1]):
             place = places[i, j] + _SNAP
-            # What is not a number fails both comparisons.
+            # NaN fails both comparisons.
             out[i, j] = int(np.floor(place)) if 0 <= place < size else (size if place >= size else -1)
     return out
 
@@ -112,7 +112,7 @@ def _transformer(epsg: int, crs: CRS) -> Transformer:
 
 
 def _projected(crs: CRS, epsg: int, west: float, north: float, at: Floats) -> Places:
-    """Coordinates at positions along each side of a patch (0 is its west or north edge, 1 the opposite), [at, at]."""
+    """Coordinates at positions along each side of a patch (0: west or north edge, 1: opposite edge), [at, at]."""
     side = WINDOW * PIXEL
     grid = np.meshgrid(west + side * at, north - side * at)
     x, y = _transformer(epsg, crs).transform(*grid)
@@ -128,14 +128,14 @@ def _turn(crs: CRS) -> float:
 
 
 def _turns(raster: Georeferenced, x: Floats) -> Iterator[tuple[float, float]]:
-    """Lines and columns to add for each number of turns that brings some of the longitudes into the raster."""
+    """Yield the lines and columns to add for each number of turns that brings some longitudes into the raster."""
     if not raster.crs.is_geographic:
         yield 0.0, 0.0
         return
     (height, width), t, turn = raster.shape, raster.transform, _turn(raster.crs)
     first = t.c + min(0.0, t.a * width) + min(0.0, t.b * height)
     last = t.c + max(0.0, t.a * width) + max(0.0, t.b * height)
-    # A pixel of room: what touches an edge is sorted out by its line and column.
+    # With a margin of a pixel: points at an edge are checked later by line and column.
     for number in range(math.floor((first - x.max()) / turn), math.ceil((last - x.min()) / turn) + 1):
         if x.min() + number * turn <= last + abs(t.a) and x.max() + number * turn >= first - abs(t.a):
             inverse = _linear(t)
@@ -144,30 +144,30 @@ def _turns(raster: Georeferenced, x: Floats) -> Iterator[tuple[float, float]]:
 
 def _pixels(raster: Georeferenced, x: Floats, y: Floats) -> Places:
     t, inverse = raster.transform, _linear(raster.transform)
-    east, north = x - t.c, y - t.f  # first, because offsets are large and pixels small
+    east, north = x - t.c, y - t.f  # subtract first, because offsets are large and pixels small
     return inverse.d * east + inverse.e * north, inverse.a * east + inverse.b * north
 
 
 def _linear(transform: Affine) -> Affine:
-    """From differences of x and y to those of column and line."""
+    """Transform from differences of x and y to differences of column and line."""
     t = transform
     inverse: Affine = ~Affine(t.a, t.b, 0, t.d, t.e, 0)
     return inverse
 
 
 def _chebyshev() -> Floats:
-    """The nodes between 0 and 1."""
+    """The Chebyshev nodes between 0 and 1."""
     return (1 - np.cos(np.pi * (np.arange(_NODES) + 0.5) / _NODES)) / 2
 
 
 def _interpolated(known: Floats, nodes: Floats, at: Floats) -> Floats:
-    """A function known at nodes x nodes, at positions x positions."""
+    """Interpolate a function that is known at nodes x nodes at positions x positions."""
     return _products(_lagrange(nodes, at), np.ascontiguousarray(known))
 
 
 @kernel
 def _products(weights: Floats, known: Floats) -> Floats:
-    """Weights times what is known times weights transposed: a BLAS would start threads for it, and wait for them."""
+    """Compute weights @ known @ weights.T without BLAS, which would start threads and wait for them."""
     size, nodes = weights.shape
     along, out = np.zeros((nodes, size)), np.zeros((size, size))
     for k in range(nodes):
@@ -182,7 +182,7 @@ def _products(weights: Floats, known: Floats) -> Floats:
 
 
 def _lagrange(nodes: Floats, at: Floats) -> Floats:
-    """What each node weighs at each position [at, node]."""
+    """Weight of each node at each position [at, node]."""
     gaps = nodes[:, np.newaxis] - nodes
     np.fill_diagonal(gaps, 1)
     factors = np.repeat((at[:, np.newaxis] - nodes)[:, np.newaxis], len(nodes), axis=1)

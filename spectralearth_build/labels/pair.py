@@ -1,7 +1,7 @@
-"""The stage that gives the patches of a dataset labels: one task a tile, whole shards, a record after each.
+"""The stage that gives labels to the patches of a dataset: one task per tile writes whole shards, each with a record.
 
-As with cutting, what was done is decided by the records alone, so a run may stop anywhere, and the same command goes
-on. It makes what is missing (because the dataset has grown) or not as its record says, and nothing else.
+As in cutting, only the records say what was done, so a run may stop anywhere, and the same command continues it. It
+makes only shards that are missing (because the dataset has grown) or that differ from their record.
 """
 
 from __future__ import annotations
@@ -47,40 +47,40 @@ from spectralearth_build.texts import counted, listed
 
 STAGE = "pair"
 FEW = 8
-"""So many rasters are opened by every task."""
+"""Up to this number of rasters, every task opens all of them."""
 _TOGETHER = 64
-"""Shards whose hashes one task checks."""
+"""Number of shards whose hashes one task checks."""
 
 
 @dataclass(frozen=True)
 class Paired:
-    """What a run did, and what there is now."""
+    """The result of a run."""
 
     shards: dict[str, int]
-    """Shards that this run made, by label."""
+    """Number of shards that this run made, by label."""
     table: pd.DataFrame
-    """labels.parquet, of all labels of the dataset."""
+    """labels.parquet with all labels of the dataset."""
 
 
 def pair(dataset: Path, requests: Sequence[Request], executor: Executor, anew: bool = False) -> Paired:
-    """Make the labels that are asked for and not there yet, then publish.
+    """Make the requested labels that do not exist yet, then publish.
 
     Args:
         dataset: the dataset, cut and published.
         requests: the labels.
         executor: runs the tasks.
-        anew: forget labels of the same names, whatever they were made from.
+        anew: replace existing labels of the same names, whatever they were made from.
 
     Raises:
-        UsageError: the dataset is not finished, a raster cannot be used, or a label of that name is of another making.
-        DamagedError: some patches could not be labelled; all others are.
-        OutOfSpaceError: the target is full.
-        StoppedError: a signal came.
+        UsageError: the dataset is not finished, a raster cannot be used, or a label of that name was made differently.
+        DamagedError: some patches could not be labelled; all others were.
+        OutOfSpaceError: the disk is full.
+        StoppedError: a signal was received.
     """
-    dataset = dataset.absolute()  # workers may run elsewhere
+    dataset = dataset.absolute()  # workers may run in another folder
     work = _opened(dataset, executor)
     definitions = [define(request) for request in requests]
-    for definition in definitions:  # all refusals come before the first change
+    for definition in definitions:  # check everything before the first change
         if not anew:
             work.refuse_others(definition)
     shards, failed = {}, list[Failure]()
@@ -101,14 +101,14 @@ def pair(dataset: Path, requests: Sequence[Request], executor: Executor, anew: b
 
 
 def drop(dataset: Path, label: str) -> None:
-    """Take a label out of a dataset.
+    """Remove a label from a dataset.
 
     Raises:
-        UsageError: there is none of that name, or the dataset is not finished.
+        UsageError: there is no such label, or the dataset is not finished.
     """
     _opened(dataset, InlineExecutor())
     path = dataset / label_definition(label)
-    # Where an earlier run was stopped, the definition may be gone and its records not.
+    # If an earlier run was stopped, the definition may be gone while its records still exist.
     if not LABEL_NAME.fullmatch(label) or not (path.is_file() or made_of(dataset, label)):
         known = ", ".join(sorted(p.stem for p in path.parent.glob("*.json"))) or "none"
         raise UsageError(f"There is no label '{label}'; there are: {known}.", dataset, "Name one of them.")
@@ -119,31 +119,31 @@ def drop(dataset: Path, label: str) -> None:
 
 @dataclass(frozen=True)
 class _PairWork:
-    """A dataset that gets labels."""
+    """A dataset to label."""
 
     dataset: Path
     planned: Planned
     commits: Mapping[int, Commit]
-    """Records of the pixels, by shard."""
+    """Commit records of the pixels, by shard."""
     executor: Executor
 
     def refuse_others(self, definition: Definition) -> None:
-        """Refuse to mix labels of one name that are of different making."""
+        """Refuse to mix labels of one name that were made differently."""
         path = self.dataset / label_definition(definition.label)
         try:
             changed = definition.differences(decode_definition(path.read_bytes()))
-        except (FileNotFoundError, ValueError):  # missing or damaged: the records know its id
+        except (FileNotFoundError, ValueError):  # missing or damaged: the records have its id
             others = made_of(self.dataset, definition.label) - {definition.id}
-            changed = ["its rasters or options were others"] if others else []
+            changed = ["its rasters or options were different"] if others else []
         if changed:
             raise UsageError(
                 f"Label {definition.label} exists already and was made differently:{listed(changed, 6)}",
                 path,
-                "Use the same rasters and options, or another name, or --anew to make it anew.",
+                "Use the same rasters and options, or another name, or --anew to replace the label.",
             )
 
     def outstanding(self, definition: Definition, anew: bool) -> list[int]:
-        """Shards of which there is no whole one with these labels of all their patches."""
+        """Shards that do not exist, are damaged, or lack labels of some of their patches."""
         if anew:
             return sorted(self.commits)
         held = [
@@ -156,7 +156,7 @@ class _PairWork:
         return [shard for shard in sorted(self.commits) if shard not in whole]
 
     def prepare(self, definition: Definition, todo: list[int]) -> None:
-        """Write the definition and delete records that are to be made anew; the root is away while one is missing."""
+        """Write the definition and delete outdated records. The store's root is removed first if anything changes."""
         path = self.dataset / label_definition(definition.label)
         defined = path.is_file() and path.read_bytes() == definition.data
         names = (f(definition.label, shard) for shard in todo for f in (label_record, label_shard))
@@ -170,7 +170,7 @@ class _PairWork:
                 remove(each)
 
     def run(self, definition: Definition, rasters: tuple[Given, ...], todo: list[int]) -> list[Failure]:
-        """Make shards; what failed."""
+        """Make shards; returns the failures."""
         reaches = _reaches(rasters, kind_of(definition)) if todo and len(rasters) > FEW else None
         tasks = _PairTasks(self, definition, rasters, self._by_tile(todo), reaches)
         files = [Path(raster.path) for raster in rasters]
@@ -179,7 +179,7 @@ class _PairWork:
             return [outcome for _, outcome in steps if isinstance(outcome, Failure)]
 
     def places(self, shard: int) -> tuple[PatchToLabel, ...]:
-        """The patches of a shard, retired ones too, in order of their rows."""
+        """The patches of a shard, including retired ones, in order of their rows."""
         rows = list(self.commits[shard].rows)
         patches = self._patches.loc[rows]
         windows = self._windows.loc[patches["location_id"]]
@@ -190,7 +190,7 @@ class _PairWork:
         )
 
     def ground(self, shards: Sequence[int]) -> shapely.Geometry:
-        """What the patches of shards cover, in longitude and latitude."""
+        """The area of the patches of shards, in longitude and latitude."""
         rows = [row for shard in shards for row in self.commits[shard].rows]
         return shapely.union_all(
             self._outlines.loc[self._patches.loc[rows, "location_id"].unique()].to_numpy()
@@ -209,7 +209,7 @@ class _PairWork:
         return self.planned.locations.set_index("location_id")[["epsg", "lattice_col", "lattice_row"]]
 
     def _by_tile(self, shards: list[int]) -> dict[str, list[int]]:
-        """Shards by tile, which lie together on the ground."""
+        """Shards by tile; the patches of a tile are close to each other on the ground."""
         found: dict[str, list[int]] = {}
         for shard in shards:
             found.setdefault(self.commits[shard].tile_id, []).append(shard)
@@ -218,14 +218,14 @@ class _PairWork:
 
 @dataclass(frozen=True)
 class _PairTasks(Mapping[str, tuple[Path, PairTask]]):
-    """Arguments of `pair_shards` by tile; each made when it is asked for."""
+    """Arguments of `pair_shards` by tile, made on access."""
 
     work: _PairWork
     definition: Definition
     rasters: tuple[Given, ...]
     shards: Mapping[str, list[int]]
     reaches: npt.NDArray[np.object_] | None
-    """Where each raster may have pixels; None: each task looks at all of them."""
+    """Area where each raster may have pixels; None if every task opens all rasters."""
 
     def __getitem__(self, tile_id: str) -> tuple[Path, PairTask]:
         plans = {shard: self.work.planned.plan_of(shard) for shard in self.shards[tile_id]}
@@ -256,27 +256,27 @@ def _reaches(rasters: Sequence[Given], kind: Kind) -> npt.NDArray[np.object_]:
 
 
 def whole_shards(dataset: Path, records: Sequence[LabelRecord]) -> list[int]:
-    """Shards that are there and have the hash of their record."""
+    """Shards that exist and have the hash of their record."""
     return [record.shard for record in records if is_whole(dataset, record)]
 
 
 def _opened(dataset: Path, executor: Executor) -> _PairWork:
-    """A finished dataset, after what an interrupted run has left is cleared away."""
+    """Open a finished dataset, after deleting leftovers of an interrupted run."""
     delete_partials(dataset)
     recover(dataset)
     if not (dataset / MANIFEST).is_file():
-        raise UsageError(
-            f"The dataset is unfinished: {MANIFEST} is missing.", dataset, "Run `build` (again)."
-        )
+        raise UsageError(f"The dataset is unfinished: {MANIFEST} is missing.", dataset, "Run `build` first.")
     refuse_half_grown(dataset)
     planned = load_plan(dataset)
     commits = read_all(dataset, planned.plan_of)
-    given_up(planned, commits, read_failed(dataset, planned.first_id))  # refuses what is not wholly cut
+    given_up(
+        planned, commits, read_failed(dataset, planned.first_id)
+    )  # refuses a dataset that is not completely cut
     return _PairWork(dataset, planned, commits, executor)
 
 
 def _whole(dataset: Path, records: Sequence[LabelRecord], executor: Executor) -> set[int]:
-    """The same, by tasks; what cannot be read is not whole."""
+    """The same, in tasks; shards that cannot be read are not whole."""
     starts = range(0, len(records), _TOGETHER)
     tasks = {f"{start}": (dataset, records[start : start + _TOGETHER]) for start in starts}
     with sharing(executor, dataset) as sharers:

@@ -1,4 +1,4 @@
-"""The labels of one patch, and the task that makes those of some shards."""
+"""Make the labels of a patch, and the task that writes shards of labels."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from spectralearth_build.store.labels import Definition, LabelRecord, PatchLabel
 
 @dataclass(frozen=True)
 class PatchToLabel:
-    """A patch that wants labels."""
+    """A patch to label."""
 
     row: int
-    """Its row in the store."""
+    """Row of the patch in the store."""
     epsg: int
     """UTM zone of its window."""
     west: float
@@ -35,17 +35,17 @@ class PatchToLabel:
     north: float
     """y of the upper-left corner, metres."""
     acquired: datetime
-    """When it was seen."""
+    """Time of acquisition."""
 
 
 @dataclass(frozen=True)
 class PairTask:
-    """All there is to know to make some shards of a label."""
+    """The input of a task that makes shards of a label."""
 
     definition: Definition
-    """What the label is."""
+    """Definition of the label."""
     rasters: tuple[Given, ...]
-    """Those of its rasters that may reach the patches, in the order of the definition."""
+    """The rasters that may reach the patches, in the order of the definition."""
     plans: Mapping[int, str]
     """Id of the generation of each shard."""
     shard_rows: int
@@ -55,7 +55,7 @@ class PairTask:
 
 
 def pair_shards(dataset: Path, task: PairTask) -> int:
-    """Write shards of labels, each with its record; returns how many patches have a map.
+    """Write shards of labels, each with its record; returns the number of patches with a map.
 
     Raises:
         UsageError: a raster cannot be read.
@@ -73,11 +73,11 @@ def label_patch(
     place: PatchToLabel,
     classes: Nomenclature,
 ) -> tuple[PatchLabel, LabelMap | None]:
-    """What became of a patch, and its map unless it was left out.
+    """Label a patch; returns its record, and its map unless it was left out.
 
     Args:
-        definition: what the label is.
-        sources: its rasters and their years, in the order of the definition.
+        definition: definition of the label.
+        sources: rasters of the label and their years, in the order of the definition.
         place: the patch.
         classes: the nomenclature of the definition.
     """
@@ -98,7 +98,7 @@ def label_patch(
 
 
 def _year(definition: Definition, years: set[int], acquired: datetime) -> int | None:
-    """The year of the rasters to use; 0 where they have none."""
+    """The year of the rasters to use; 0 if they have no years."""
     return 0 if 0 in years else year_for(years, acquired, cast("YearRule", definition.year_rule))
 
 
@@ -108,7 +108,7 @@ def _described(
     """What the pixels say of a patch.
 
     Args:
-        definition: what the label is.
+        definition: definition of the label.
         classes: its nomenclature.
         found: the patch, and the rasters that its map is of.
         values: the map.
@@ -132,7 +132,7 @@ def _described(
 def _write(
     dataset: Path, task: PairTask, shard: int, sources: Sequence[tuple[LabelRaster, int]]
 ) -> LabelRecord:
-    """Write one shard, map by map, and then its record."""
+    """Write a shard, map by map, and then its record."""
     definition, classes = task.definition, nomenclature_of(task.definition)
     labels: list[PatchLabel] = []
     with label_shard_writer(dataset, definition.label, shard, task.shard_rows) as writer:

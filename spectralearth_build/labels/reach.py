@@ -1,4 +1,4 @@
-"""Which of many rasters can reach a patch at all, so that a task need not open the tiles of a whole continent."""
+"""Find which of many rasters may reach a patch, so that a task need not open the tiles of a whole continent."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from pyproj.enums import TransformDirection
 from spectralearth_build.labels.locate import Georeferenced
 
 _MARGIN = 0.1
-"""Degrees around a raster: outlines in other projections are curves."""
+"""Margin around a raster, degrees, because its outline is curved in other projections."""
 _POLAR = 80.0
-"""Nearer to a pole, a raster counts as all around it."""
+"""Latitude, degrees, from which a raster counts as covering all longitudes."""
 _POINTS, _GRID = 101, 33
 WORLD = shapely.box(-180, -90, 180, 90)
 Box = tuple[float, float, float, float]
@@ -22,9 +22,9 @@ Box = tuple[float, float, float, float]
 
 
 def reach(raster: Georeferenced) -> shapely.Geometry:
-    """Longitudes and latitudes that a raster lies within, as boxes cut at the antimeridian.
+    """The extent of a raster in longitude and latitude, as boxes that are cut at the antimeridian.
 
-    The whole world where its projection does not tell, such as beyond the edge of what it can show.
+    It is the whole world if the extent cannot be determined, for example beyond the domain of the projection.
     """
     (height, width), place = raster.shape, raster.transform
     corners = np.array([(0, 0), (width, 0), (0, height), (width, height)])
@@ -40,16 +40,16 @@ def reach(raster: Georeferenced) -> shapely.Geometry:
 
 
 def _usual(crs: CRS) -> bool:
-    """Whether a geographic system counts in degrees from Greenwich."""
+    """Whether a geographic system is in degrees from Greenwich."""
     degrees = math.isclose(crs.axis_info[0].unit_conversion_factor, math.radians(1))
     return degrees and crs.prime_meridian is not None and crs.prime_meridian.longitude == 0
 
 
 def _invertible(to_degrees: Transformer, box: Box, step: float) -> bool:
-    """Whether points of a box come back when they are projected there and back again, to a pixel."""
+    """Whether projecting points of a box to degrees and back returns them within a pixel."""
     x, y = np.meshgrid(np.linspace(box[0], box[2], _GRID), np.linspace(box[1], box[3], _GRID))
     again = to_degrees.transform(*to_degrees.transform(x, y), direction=TransformDirection.INVERSE)
-    return bool((np.hypot(again[0] - x, again[1] - y) < step).all())  # what is not finite is not less
+    return bool((np.hypot(again[0] - x, again[1] - y) < step).all())  # infinite and NaN fail the comparison
 
 
 def _boxes(west: float, south: float, east: float, north: float) -> shapely.Geometry:

@@ -1,4 +1,4 @@
-"""Labels of a finished dataset, opened for reading: maps of class indices, classes of whole patches."""
+"""Read labels of a finished dataset: maps of class indices, and classes of whole patches."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from spectralearth_build.store.labels import MEND, Definition, decode_definition
 from spectralearth_build.tables import LABELS
 
 _TOGETHER = 256
-"""Maps that are summed up at once."""
+"""Number of maps to summarise at a time."""
 
 
 def open_labels(dataset: str | Path | Dataset, name: str, nomenclature: str | None = None) -> LabelSet:
@@ -33,8 +33,8 @@ def open_labels(dataset: str | Path | Dataset, name: str, nomenclature: str | No
     Args:
         dataset: the dataset, or its folder or URL.
         name: name of the label.
-        nomenclature: name or CSV file of other classes than those it was made with; they gather the codes that
-            are stored, so any nomenclature of the same codes will do.
+        nomenclature: name or CSV file of classes other than those of the label. The codes are stored, so any
+            nomenclature of the same codes can be used.
 
     Raises:
         UsageError: there is no such label or nomenclature, or the label has no classes.
@@ -64,16 +64,16 @@ def open_labels(dataset: str | Path | Dataset, name: str, nomenclature: str | No
 
 @dataclass(frozen=True)
 class LabelSet:
-    """One label of a dataset; made by `open_labels`. Rows are rows of the store, in any order."""
+    """A label of a dataset, opened by `open_labels`. Rows are rows of the store, in any order."""
 
     dataset: Dataset
     """The dataset."""
     definition: Definition
-    """How the label was made."""
+    """Definition of the label."""
     array: zarr.Array[Any]
-    """What is stored: source codes or quantities [row, 128, 128]."""
+    """The stored array: source codes or quantities [row, 128, 128]."""
     other: Nomenclature | None = None
-    """Classes to read it with; None: those it was made with."""
+    """Classes to use instead of those of the definition; None for the latter."""
 
     @property
     def name(self) -> str:
@@ -82,7 +82,7 @@ class LabelSet:
 
     @property
     def kind(self) -> Literal["categorical", "continuous"]:
-        """Whether it has classes or quantities."""
+        """Whether the label has classes or quantities."""
         return "continuous" if self.definition.kind == "continuous" else "categorical"
 
     @cached_property
@@ -92,7 +92,7 @@ class LabelSet:
 
     @property
     def classes(self) -> tuple[LabelClass, ...]:
-        """The classes in order of their indices; none of quantities."""
+        """The classes in order of their indices; empty for quantities."""
         return self.nomenclature.classes
 
     @cached_property
@@ -103,12 +103,12 @@ class LabelSet:
         return mine if self.other is None else self._counted(mine)
 
     def maps(self, rows: Sequence[int] | npt.ArrayLike) -> npt.NDArray[Any]:
-        """Maps of patches: class indices, uint8 [n, 128, 128], 255 where there is no class; of quantities float32.
+        """Maps of patches: class indices, uint8 [n, 128, 128], 255 for no class; or quantities, float32.
 
-        Patches that were left out have no class, or NaN, everywhere.
+        Patches that were left out have no class, or NaN, in all pixels.
 
         Raises:
-            DamagedError: a shard is gone, or is one of another label or dataset.
+            DamagedError: a shard is missing, or belongs to another label or dataset.
         """
         wanted = np.asarray(rows, np.int64)
         values = np.asarray(self.array.oindex[wanted])
@@ -117,7 +117,7 @@ class LabelSet:
         lost = np.intersect1d(wanted[empty], self.table["store_row"])
         if lost.size:
             raise DamagedError(
-                f"Labels of rows are gone: {', '.join(map(str, lost))}.", self.dataset.path, MEND
+                f"Labels of rows are missing: {', '.join(map(str, lost))}.", self.dataset.path, MEND
             )
         together = (self.array.shards or self.array.chunks)[0]
         checksums = self.table.set_index("store_row")["checksum"].reindex(wanted)
@@ -127,7 +127,7 @@ class LabelSet:
         return values if self.kind == "continuous" else self.nomenclature.indices(values)
 
     def multi_hot(self, rows: Sequence[int] | npt.ArrayLike) -> npt.NDArray[np.bool_]:
-        """Which classes take at least the threshold's share of the labelled pixels of patches, bool [n, class].
+        """Which classes reach the threshold's share of the labelled pixels of patches, bool [n, class].
 
         Raises:
             UsageError: the label has no classes, or a patch has no map.
@@ -139,7 +139,7 @@ class LabelSet:
         return found
 
     def majority(self, rows: Sequence[int] | npt.ArrayLike) -> npt.NDArray[np.int64]:
-        """The most frequent class of patches, int64 [n]; -1 where no pixel has a class.
+        """The most frequent class of patches, int64 [n]; -1 if no pixel has a class.
 
         Raises:
             UsageError: the label has no classes, or a patch has no map.
@@ -154,7 +154,7 @@ class LabelSet:
         wanted = np.asarray(rows, np.int64)
         if missing := sorted(set(wanted.tolist()) - set(known.index)):
             raise UsageError(
-                f"Row {missing[0]} has no map of {self.name}.", self.dataset.path, "Take rows of its table."
+                f"Row {missing[0]} has no map of {self.name}.", self.dataset.path, "Use rows from its table."
             )
         return list(known.loc[wanted])
 
@@ -163,7 +163,7 @@ class LabelSet:
         return self.table.set_index("store_row")
 
     def _counted(self, table: pd.DataFrame) -> pd.DataFrame:
-        """The table with what it says of classes counted anew."""
+        """The table with the columns about classes computed for the other nomenclature."""
         count, rows = len(self.classes), table["store_row"].to_numpy()
         fractions, classes, best = [], [], []
         for start in range(0, len(rows), _TOGETHER):

@@ -1,7 +1,7 @@
-"""Labels on a patch's own pixels, from rasters of any projection and resolution.
+"""Resample labels to a patch's pixels, from rasters of any projection and resolution.
 
-Nothing is resampled twice: each pixel of the patch asks the raster directly. A patch reads the window of the raster
-that it needs, in pieces where that is large or torn (across the antimeridian), never the file.
+Nothing is resampled twice: each pixel of the patch is computed directly from the raster. A patch reads only the window
+of the raster that it needs, in pieces if the window is large or split (across the antimeridian).
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ Rule = Literal["nearest", "majority", "mean"]
 RULES: tuple[Rule, ...] = get_args(Rule)
 
 FINE = 20.0
-"""Rasters with smaller pixels, metres, count as finer than the patches."""
+"""Rasters with pixels smaller than this, metres, count as finer than the patches."""
 LARGEST_WINDOW = 2**22
-"""Pixels that are read at once."""
+"""Largest number of pixels to read at a time."""
 _STRETCH = 16
-"""How much larger than nominal a pixel may be in a raster: longitudes at 86 degrees north stretch it so."""
+"""Largest stretch of a patch's pixel in a raster, relative to nominal; reached by longitudes at 86 degrees north."""
 
 
 class RasterWindowSource(Georeferenced, Protocol):
-    """What is read from: a `Source`, or anything like it."""
+    """Interface of a raster to read from, such as a `Source`."""
 
     @property
     def kind(self) -> Kind:
@@ -48,20 +48,20 @@ class RasterWindowSource(Georeferenced, Protocol):
 
     @property
     def metres(self) -> float:
-        """Nominal edge of a pixel."""
+        """Nominal edge of a pixel, metres."""
 
     @property
     def name(self) -> str:
-        """What messages call it."""
+        """Name for messages."""
 
     def read(self, lines: slice, cols: slice) -> Values:
         """Pixels of a window inside the raster."""
 
 
 def default_rule(source: RasterWindowSource) -> Rule:
-    """Mean for quantities; for codes majority if the raster is finer than `FINE` metres, else nearest.
+    """The default rule: mean for quantities; for codes, majority if the raster is finer than `FINE`, otherwise nearest.
 
-    It depends on the raster alone, so that all patches of a label follow one rule.
+    It depends only on the raster, so that all patches of a label use the same rule.
     """
     if source.kind == "continuous":
         return "mean"
@@ -77,25 +77,26 @@ def on_patch(
 ) -> Values:
     """A raster's values on the pixels of a patch.
 
-    nearest: the source pixel that holds the centre of the patch's pixel; one whose centre lies on an edge belongs to
-    the next line or column. majority: the code with the largest part of the patch pixel's area, the smaller of two that
-    tie. mean: the mean over its area. Areas are exact. Source pixels without data have no vote, but where they cover
-    more than half of a pixel, it has no data; so has one that the projection tears apart. A pixel in several tiles of a
-    mosaic, or at both ends of a raster, across the antimeridian, follows the part that covers at least half of it.
+    The rules are: nearest, the source pixel that contains the centre of the patch's pixel (a centre on an edge belongs
+    to the next line or column); majority, the code with the largest share of the patch pixel's area (in a tie, the
+    smallest code); mean, the mean over its area. Areas are exact. Source pixels without data are ignored, but if they
+    cover more than half of a pixel, the pixel has no data. A pixel that the projection splits has no data either. A
+    pixel in several tiles of a mosaic, or at both ends of a raster across the antimeridian, gets the value of the part
+    that covers at least half of it.
 
     Args:
-        source: the raster, or several, such as the tiles of a mosaic: what one leaves without data is taken from the
-            next. They must be of one kind and type.
+        source: the raster, or several, such as the tiles of a mosaic; pixels without data in one are taken from the
+            next. They must have the same kind and type.
         epsg: UTM zone of the patch.
         west: x of its upper-left corner, metres.
         north: y of its upper-left corner, metres.
-        rule: how; see `default_rule`.
+        rule: the rule; see `default_rule`.
 
     Returns:
-        [128, 128] in the type of the (first) source, its ``nodata`` where there is none.
+        [128, 128] in the type of the (first) source, with its ``nodata`` for pixels without data.
 
     Raises:
-        UsageError: the rule does not fit the kind of the source, sources differ, or one cannot be read.
+        UsageError: the rule does not apply to the kind of the source, sources differ, or one cannot be read.
     """
     sources = list(source) if isinstance(source, Sequence) else [source]
     first = sources[0]
@@ -116,12 +117,12 @@ def _check(source: RasterWindowSource, first: RasterWindowSource, rule: Rule) ->
         raise UsageError(
             f"It is {source.kind} {source.dtype}, but {first.name} is {first.kind} {first.dtype}.",
             source.name,
-            "Give rasters of one kind and type, or make two labels of them.",
+            "Give rasters of the same kind and type, or make two labels.",
         )
     wrong = "majority" if source.kind == "continuous" else "mean"
     if rule == wrong:
         raise UsageError(
-            f"The rule {rule} makes no sense of {source.kind} values.", source.name, "Use another rule."
+            f"The rule {rule} does not apply to {source.kind} values.", source.name, "Use another rule."
         )
 
 
@@ -139,7 +140,7 @@ def _resampled(source: RasterWindowSource, epsg: int, west: float, north: float,
 
 
 def _fill(source: RasterWindowSource, lines: Floats, cols: Floats, rule: Rule, out: Values) -> None:
-    """Find the values of pixels, from their centres (as many as pixels) or corners (one more along each axis)."""
+    """Compute the values of pixels from their centres (as many as pixels) or corners (one more along each axis)."""
     (top, bottom), (left, right) = (
         _reach(axis, size) for axis, size in zip((lines, cols), source.shape, strict=True)
     )
@@ -157,7 +158,7 @@ def _fill(source: RasterWindowSource, lines: Floats, cols: Floats, rule: Rule, o
 
 
 def _reach(places: Floats, size: int) -> tuple[int, int]:
-    """First and one past the last of a raster's lines (or columns) that places touch; none: an empty range."""
+    """Range of a raster's lines (or columns) that positions touch, start and stop; empty if there are none."""
     known = places[np.isfinite(places)]
     if not known.size:
         return 0, 0
@@ -183,7 +184,7 @@ def _mean(source: RasterWindowSource, window: Values, lines: Floats, cols: Float
 
 
 def _most(source: RasterWindowSource) -> int:
-    """Source pixels along a side of a patch's pixel, beyond which it is torn."""
+    """Largest extent of a patch's pixel in source pixels; a larger pixel counts as split."""
     return math.ceil(_STRETCH * PIXEL / source.metres) + 1
 
 

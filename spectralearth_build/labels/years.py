@@ -1,4 +1,4 @@
-"""Which year's raster labels a patch."""
+"""Choose the year of the raster that labels a patch."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ def year_for(years: Collection[int], acquired: datetime, rule: YearRule = "neare
     Years are compared with the calendar year of the acquisition, in UTC.
 
     Args:
-        years: years that there are rasters of.
+        years: years of the rasters.
         acquired: date of the patch.
-        rule: nearest: the year nearest to that of the patch, the earlier of two that are equally near. before: the
-            latest that is not after it. same: that of the patch itself.
+        rule: nearest: the year nearest to that of the patch; of two equally near years, the earlier. before: the latest
+            year that is not after it. same: the year of the patch itself.
 
     Returns:
-        The year, or None if the rule allows none.
+        The year; None if the rule allows none.
     """
     own = acquired.year
     if rule == "same":

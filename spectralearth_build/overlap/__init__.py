@@ -1,1 +1,1 @@
-"""Geometry on integer lattices: validity, depth, n-tuples, the overlap graph. Pure, no I/O."""
+"""Geometry on integer lattices: validity, depth, n-tuples, the overlap graph. Pure functions without I/O."""

@@ -17,9 +17,9 @@ _END = np.iinfo(np.int64).max
 
 @kernel
 def combined(a: Runs, b: Runs, only_a: bool, only_b: bool, both: bool) -> Runs:
-    """The pixels that lie only in ``a``, only in ``b`` or in both, as wanted: one merge of their borders."""
+    """The pixels only in ``a``, only in ``b`` or in both, as selected, by one merge of their borders."""
     out = np.empty((a.shape[0] + b.shape[0], 3), np.int32)
-    i = j = m = 0  # borders passed, of a and of b: inside after an odd number
+    i = j = m = 0  # borders of a and of b that were passed: inside after an odd number
     at_a, at_b = _border(a, 0), _border(b, 0)
     inside = False
     while at_a < _END or at_b < _END:
@@ -43,14 +43,14 @@ def combined(a: Runs, b: Runs, only_a: bool, only_b: bool, both: bool) -> Runs:
 
 @kernel
 def _border(runs: Runs, k: int) -> int:
-    """Where the k-th border of the runs lies, starts and stops alternating: a number that grows along the lines."""
+    """Position of the k-th border of the runs, starts and stops alternating, as a number that increases along lines."""
     if k >= 2 * runs.shape[0]:
         return _END
     return int(runs[k // 2, 0]) * _LINE + int(runs[k // 2, 1 + k % 2]) + _ZERO
 
 
 def merged(runs: npt.NDArray[np.integer[Any]]) -> Runs:
-    """The pixels of any of the runs [n, 3], which may be in any order and overlap."""
+    """The union of runs [n, 3], which may be in any order and overlap."""
     keys = runs[:, 0].astype(np.int64) * _LINE + runs[:, 1]
     return _merged(runs[np.argsort(keys)].astype(np.int32))
 

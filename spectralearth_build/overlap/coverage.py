@@ -1,8 +1,8 @@
-"""Depth and maximal n-tuples, read off the plane instead of off the subsets.
+"""Depth and maximal n-tuples, found by a sweep over the plane instead of over subsets.
 
-The paper grows n-tuples from (n-1)-tuples, because a tile of degree 30 has 2^30 subsets. But the borders of the
-regions cut the plane into a few thousand faces only. A sweep along the lines of anchors sees each face; the XOR of
-random 64-bit keys of the datatakes over it names the set (two sets share a name with probability 2^-64).
+The SpectralEarth paper grows n-tuples from (n-1)-tuples, because a tile of degree 30 has 2^30 subsets. But the borders
+of the regions divide the plane into only a few thousand faces. A sweep along the lines of anchors visits each face. The
+XOR of the random 64-bit keys of its datatakes identifies the set (two sets share a key with probability 2^-64).
 """
 
 from __future__ import annotations
@@ -22,25 +22,25 @@ Flags = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, eq=False)
 class Coverage:
-    """How often, and by which of ``regions``, every pixel is covered."""
+    """The depth of every pixel, and the set of ``regions`` that cover it."""
 
     segments: Runs
-    """int32 [m, 3] of (line, start, stop), sorted and disjoint; those that touch differ in their set."""
+    """int32 [m, 3] of (line, start, stop), sorted and disjoint; adjacent segments have different sets."""
     depth: npt.NDArray[np.int32]
-    """Number of regions over each segment, at least 1."""
+    """Number of regions that cover each segment, at least 1."""
     key: Keys
-    """Name of the set of regions over each segment."""
+    """Key of the set of regions that cover each segment."""
     regions: tuple[Region, ...]
-    """What was added up."""
+    """The regions that were added up."""
     choose: Callable[[Flags], Flags] | None = None
-    """If given, which of the regions over a point count: bool [point, region] to the same."""
+    """Optional function that selects which regions over a point count: bool [point, region] to the same shape."""
 
     def where(self, wanted: npt.NDArray[np.bool_]) -> Coverage:
-        """Only the wanted segments (a mask over segments)."""
+        """The cover restricted to the segments in a mask."""
         return replace(self, segments=self.segments[wanted], depth=self.depth[wanted], key=self.key[wanted])
 
     def choosing(self, choose: Callable[[Flags], Flags]) -> Coverage:
-        """The same plane where only some of the regions over a point count; ``depth`` is then their number."""
+        """The same cover with a function that selects which regions count; ``depth`` becomes their number."""
         _, first, which = np.unique(self.key, return_index=True, return_inverse=True)
         depth = choose(self.members(self.segments[first, :2])).sum(axis=1).astype(np.int32)
         return replace(self, depth=depth[which], choose=choose)
@@ -51,22 +51,22 @@ class Coverage:
         return replace(self, segments=segments, depth=self.depth[parent], key=self.key[parent])
 
     def region(self) -> Region:
-        """All that is covered."""
+        """The region with a depth of at least 1."""
         return Region(joined(self.segments, np.ones(len(self.segments), np.bool_)))
 
     def members(self, points: npt.NDArray[np.int32]) -> npt.NDArray[np.bool_]:
-        """Which regions lie over each point: bool [point, region]."""
+        """Which regions cover each point: bool [point, region]."""
         columns = [region.contains(points) for region in self.regions]
         return np.stack(columns, axis=1) if columns else np.zeros((len(points), 0), np.bool_)
 
     def counted(self, points: npt.NDArray[np.int32]) -> Flags:
-        """Which regions over each point count: bool [point, region]; their number is the depth there."""
+        """Which regions count at each point: bool [point, region]; their number is the depth there."""
         members = self.members(points)
         return members if self.choose is None else self.choose(members)
 
 
 def cover(regions: Sequence[Region], names: Sequence[str]) -> Coverage:
-    """Add up regions; the names give the keys, so that the result does not depend on their order."""
+    """Add up regions. Keys are made from the names, so the result does not depend on the order of the regions."""
     segments, depth, key = swept(regions, np.array([key_of(name) for name in names], np.uint64))
     return Coverage(segments, depth, key, tuple(regions))
 
@@ -78,18 +78,18 @@ def key_of(name: str) -> int:
 
 @dataclass(frozen=True, eq=False)
 class Face:
-    """All pixels with exactly the same set of regions over them: a maximal n-tuple."""
+    """All pixels that are covered by exactly the same set of regions: a maximal n-tuple."""
 
     members: tuple[int, ...]
     """Indices of the regions."""
     area: int
     """Number of pixels (anchors)."""
     runs: Runs
-    """Where they are."""
+    """The pixels (anchors)."""
 
 
 def faces(covered: Coverage) -> list[Face]:
-    """The distinct sets of a cover, largest sets first, then by area, then by members."""
+    """The faces of a cover, largest sets first, then by area, then by members."""
     if len(covered.segments) == 0:
         return []
     _, first, which = np.unique(covered.key, return_index=True, return_inverse=True)

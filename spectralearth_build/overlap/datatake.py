@@ -1,7 +1,7 @@
-"""The tiles of one datatake joined: what it shows, and where its windows may lie.
+"""Join the tiles of a datatake into a mosaic, and find the anchors of its windows.
 
-A datatake is one date. Its tiles overlap by some 19 lines; each pixel comes from the first tile of the order
-(native lattice first, then by tile number) that is valid there, so a window may straddle tiles.
+A datatake is one date. Its tiles overlap by about 19 lines. Each pixel comes from the first tile that is valid there
+(tiles on their native lattice first, then by tile number), so a window may straddle tiles.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ LIMITS = {
     "thick_cirrus": "max_cirrus",
     "snow": "max_snow",
 }
-"""Which setting bounds which flag."""
+"""The setting that limits each flag."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,25 +35,25 @@ class Datatake:
     views: tuple[View, ...]
     """Its tiles, in order of precedence."""
     own: tuple[Region, ...]
-    """For each view, the pixels that it gives."""
+    """For each view, the pixels that it provides."""
     flags: dict[str, Region]
     """Quality layers of the mosaic."""
     valid: Region
-    """All pixels that it shows."""
+    """All valid pixels."""
     anchors: Region
-    """Anchors of its windows: wholly valid, clear enough, and the lattice's own."""
+    """Anchors of its windows: entirely valid, clear enough, and owned by this lattice."""
 
     @property
     def day(self) -> int:
-        """Day of acquisition, counted from 1970-01-01: that of the first tile."""
+        """Day of acquisition of the first tile, counted from 1970-01-01."""
         return min(v.tile.day for v in self.views)
 
     def shares(self, points: Points, size: int = WINDOW) -> npt.NDArray[np.int64]:
-        """Pixels that each view gives to the window of each anchor: [anchor, view]."""
+        """Number of pixels that each view provides to the window of each anchor: [anchor, view]."""
         return np.stack([region.count_in(points, size) for region in self.own], axis=1)
 
     def fractions(self, points: Points, size: int = WINDOW) -> dict[str, npt.NDArray[np.float64]]:
-        """Share of each flag in the window of each anchor."""
+        """Fraction of each flag in the window of each anchor."""
         return {name: region.count_in(points, size) / size**2 for name, region in self.flags.items()}
 
 
@@ -63,10 +63,10 @@ def join(
     """Join the views of a datatake.
 
     Args:
-        name: the datatake.
+        name: name of the datatake.
         views: its tiles on one lattice.
         home: the anchors that this lattice owns.
-        quality: what counts as clear.
+        quality: limits of a clear window.
         size: edge of a window.
     """
     ordered = tuple(sorted(views, key=lambda v: (not v.native, v.tile.number)))

@@ -1,9 +1,10 @@
 """Erosion of runs by a square window: from valid pixels to anchors.
 
-An anchor is valid if the S lines from its own on all contain [col, col + S). Along a line this shortens each run
-by S - 1; down the lines it is the intersection of S neighbouring lines, which van Herk's scheme (Pattern
-Recognition Letters 13, 1992) gives with three intersections a line whatever S: cut the lines into blocks of S,
-intersect backward from each block's end and forward from its start; any S lines in a row are one of each.
+An anchor is valid if each of the S lines from its own line on contains [col, col + S). Along a line, this shortens each
+run by S - 1. Across lines, it is the intersection of S consecutive lines. Van Herk's scheme (Pattern Recognition
+Letters 13, 1992) needs three intersections per line for any S: divide the lines into blocks of S, and intersect
+backward from the end and forward from the start of each block. Any S consecutive lines are the intersection of one
+backward and one forward result.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ _NOWHERE = np.iinfo(np.int32).max
 
 
 def erode(runs: Runs, size: int) -> Runs:
-    """Anchors (as runs) of the size x size windows that lie wholly inside ``runs``."""
+    """Anchors (as runs) of the size x size windows that are entirely inside ``runs``."""
     narrowed = runs[runs[:, 2] - runs[:, 1] >= size]
     if len(narrowed) == 0:
         return narrowed
@@ -35,7 +36,7 @@ def erode(runs: Runs, size: int) -> Runs:
 
 @kernel
 def _erode_single(lines: npt.NDArray[np.int32], spans: Spans, first: int, size: int) -> Runs:
-    """The same where no line has more than one span: the latest start and the earliest stop of ``size`` lines."""
+    """Erode runs with at most one span per line: the latest start and the earliest stop of ``size`` lines."""
     height = lines[-1] + 1
     ends = np.empty((height, 2), np.int32)
     ends[:, 0], ends[:, 1] = _NOWHERE, -_NOWHERE

@@ -1,4 +1,4 @@
-"""From a UTM zone to longitude and latitude, right across the antimeridian."""
+"""Project from a UTM zone to longitude and latitude, correctly across the antimeridian."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ Geometries = npt.NDArray[np.object_]
 
 WGS84 = 4326
 STEP = 5_000.0
-"""Longest straight edge in metres: a longer one is divided, because it is curved in longitude and latitude
-(85 m off for 40 km eastward at 70 degrees north; 1.3 m for 5 km)."""
+"""Longest straight edge in metres. Longer edges are divided, because they are curved in longitude and latitude (the
+error is 85 m for 40 km eastward at 70 degrees north, and 1.3 m for 5 km)."""
 
 
 @overload
@@ -27,15 +27,15 @@ def to_lonlat(geometry: BaseGeometry, epsg: int) -> BaseGeometry: ...
 def to_lonlat(geometry: BaseGeometry | Geometries, epsg: int) -> BaseGeometry | Geometries:
     """Project geometries of a UTM zone to EPSG:4326.
 
-    What crosses the antimeridian becomes a multi-part geometry, cut at 180 degrees, so that no part is ever
-    wider than it is on the ground. Works on any number of geometries at once.
+    A geometry that crosses the antimeridian becomes a multi-part geometry, cut at 180 degrees, so that no part is
+    wider than on the ground.
 
     Args:
-        geometry: one geometry or an array of them, x and y in metres of the zone.
-        epsg: the zone, 326xx or 327xx.
+        geometry: a geometry or an array of geometries, x and y in metres of the zone.
+        epsg: EPSG code of the zone, 326xx or 327xx.
 
     Returns:
-        The same in longitude and latitude, longitudes within -180 and 180.
+        The same in longitude and latitude, with longitudes from -180 to 180.
     """
     middle = 6 * (epsg % 100) - 183
 
@@ -50,7 +50,7 @@ def to_lonlat(geometry: BaseGeometry | Geometries, epsg: int) -> BaseGeometry | 
 
 
 def _split(geometries: Geometries) -> Geometries:
-    """Cut at the antimeridian what reaches beyond it, and move the part beyond to the other side."""
+    """Cut geometries that cross the antimeridian, and move the part beyond it to the other side."""
     if geometries.size == 0:
         return geometries
     bounds: npt.NDArray[np.float64] = shapely.bounds(geometries)

@@ -1,8 +1,9 @@
-"""The overlap graph: which tiles belong together.
+"""The overlap graph, and components of touching tiles.
 
-Two notions. *Touching* tiles (ground in common, whatever the datatake) must be planned together, for a window of one
-could overlap a window of the other; the connected components of this relation are what tables call ``component``.
-*Edges* of the overlap graph join tiles of different datatakes that share at least one whole window.
+There are two relations. *Touching* tiles (tiles with common ground, whatever the datatake) must be planned together,
+because a window of one could overlap a window of the other. The connected components of this relation are called
+``component`` in the tables. *Edges* of the overlap graph join tiles of different datatakes that share at least one
+whole window.
 """
 
 from __future__ import annotations
@@ -18,15 +19,15 @@ from spectralearth_build.overlap.coverage import cover
 from spectralearth_build.overlap.region import Region
 
 MARGIN_DEGREES = 0.001
-"""Footprints are grown by about a hundred metres, for their straight edges bend between projections (at most some
-60 m over a swath): a component may then be larger than needed, never too small."""
+"""Footprints are buffered by about 100 m, because their straight edges bend between projections (at most about 60 m
+over a swath). So a component may be larger than needed, but never too small."""
 
 
 def components(footprints: Sequence[shapely.Geometry]) -> list[list[int]]:
-    """Indices of the footprints (longitude, latitude) that touch, directly or through others.
+    """Group footprints (longitude, latitude) that touch, directly or through others.
 
     Returns:
-        Groups, each sorted, in order of their smallest index.
+        Groups of indices, each sorted, in order of their smallest index.
     """
     graph = nx.Graph()
     graph.add_nodes_from(range(len(footprints)))
@@ -35,7 +36,7 @@ def components(footprints: Sequence[shapely.Geometry]) -> list[list[int]]:
 
 
 def touching(footprints: Sequence[shapely.Geometry]) -> npt.NDArray[np.int64]:
-    """Pairs of footprints with ground in common, also across the antimeridian: [n, 2]."""
+    """Pairs of indices of footprints with common ground, also across the antimeridian: [n, 2]."""
     shapes = np.asarray(footprints, dtype=object)
     latitude = np.radians(np.clip(np.abs(shapely.bounds(shapes)[:, [1, 3]]).max(axis=1), 0, 85))
     grown = shapely.buffer(shapes, MARGIN_DEGREES / np.cos(latitude), quad_segs=1)
@@ -55,15 +56,15 @@ def _turned(shapes: npt.NDArray[np.object_], degrees: float) -> npt.NDArray[np.o
 def shared_windows(
     regions: Sequence[Region], names: Sequence[str], datatakes: Sequence[str]
 ) -> dict[tuple[int, int], int]:
-    """How many windows each pair of tiles of different datatakes shares.
+    """Count the windows that each pair of tiles of different datatakes shares.
 
     Args:
-        regions: for each tile, the anchors of the windows wholly inside it and clear.
-        names: their tiles.
-        datatakes: their datatakes.
+        regions: for each tile, the anchors of the clear windows entirely inside it.
+        names: the tile of each region.
+        datatakes: the datatake of each region.
 
     Returns:
-        Pairs of indices (i < j) with at least one window in common.
+        Number of windows by pair of indices (i < j); only pairs with at least one.
     """
     covered = cover(regions, names)
     covered = covered.where(covered.depth > 1)

@@ -1,8 +1,8 @@
-"""The pixel lattice of a UTM zone: integer coordinates for everything that is cut.
+"""The pixel lattice of a UTM zone: integer coordinates for all rasters and windows.
 
-A pixel has a column (grows east) and a *line* (grows south, like raster rows). Its upper-left corner lies at
-``x = 15 + 30 col`` and ``y = 15 - 30 line`` metres. Tables publish ``lattice_row = -line``, which grows north
-like the coordinate; nothing else uses it. A lattice is named by its EPSG code, 32601-32660 or 32701-32760.
+A pixel has a column (increases to the east) and a *line* (increases to the south, like raster rows). Its upper-left
+corner is at ``x = 15 + 30 col`` and ``y = 15 - 30 line`` metres. Tables have ``lattice_row = -line``, which increases
+to the north like the coordinate; nothing else uses it. A lattice is named by its EPSG code, 32601-32660 or 32701-32760.
 """
 
 from __future__ import annotations
@@ -32,22 +32,22 @@ class Box:
 
     @property
     def stop_line(self) -> int:
-        """One past the last line."""
+        """Line after the last line."""
         return self.line + self.height
 
     @property
     def stop_col(self) -> int:
-        """One past the last column."""
+        """Column after the last column."""
         return self.col + self.width
 
     @property
     def bounds(self) -> tuple[int, int, int, int]:
-        """West, south, east, north in metres of the zone."""
+        """West, south, east and north in metres of the zone."""
         west, north = ORIGIN + PIXEL * self.col, ORIGIN - PIXEL * self.line
         return west, north - PIXEL * self.height, west + PIXEL * self.width, north
 
     def intersection(self, other: Box) -> Box | None:
-        """What both boxes cover, or None."""
+        """The box that both boxes cover; None if they do not overlap."""
         line, col = max(self.line, other.line), max(self.col, other.col)
         height = min(self.stop_line, other.stop_line) - line
         width = min(self.stop_col, other.stop_col) - col
@@ -71,7 +71,7 @@ def window(line: int, col: int, size: int = WINDOW) -> Box:
 def box_of_raster(
     west: float, north: float, pixel: tuple[float, float], shape: tuple[int, int]
 ) -> Box | None:
-    """The lattice box of a north-up raster, or None if it is not on the lattice.
+    """The lattice box of a north-up raster; None if it is not on the lattice.
 
     Args:
         west: x of the upper-left corner in metres.

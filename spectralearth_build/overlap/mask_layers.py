@@ -1,4 +1,4 @@
-"""The layers of a mask as runs, all of them in one pass over its bytes."""
+"""Turn the layers of a mask into runs, all in one pass over its bytes."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ def runs_of_layers(mask: Bytes, layers: Sequence[npt.NDArray[np.bool_]], line0: 
     """Runs of the pixels of each layer.
 
     Args:
-        mask: bytes [line, col].
-        layers: for each layer, which of the 256 bytes belong to it; at most 8 layers.
+        mask: uint8 [line, col].
+        layers: for each layer, which of the 256 byte values belong to it; at most 8 layers.
         line0: line of the mask's first pixel.
-        col0: its column.
+        col0: column of the mask's first pixel.
     """
     sets = np.packbits(np.stack(layers), axis=0, bitorder="little")[0]
     changes = _changes(np.ascontiguousarray(mask), sets)
@@ -35,7 +35,7 @@ def runs_of_mask(mask: npt.NDArray[np.bool_], line0: int, col0: int) -> Runs:
 
 @kernel
 def _changes(mask: Bytes, sets: Bytes) -> npt.NDArray[np.int32]:
-    """Where along the lines the set of layers changes: [n, 4] of line, column, the set before, the set from here."""
+    """Changes of the set of layers along lines: [n, 4] of line, column, the set before, the set from here on."""
     height, width = mask.shape
     found = np.empty((max(64, 4 * height), 4), np.int32)
     m = 0

@@ -1,4 +1,4 @@
-"""Between polygons and runs: footprints in, outlines out."""
+"""Convert between polygons and runs: footprints to runs, runs to outlines."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Floats = npt.NDArray[np.float64]
 
 
 def region_of_footprint(footprint: BaseGeometry, epsg: int) -> Region:
-    """Pixels of a lattice whose centre lies in a footprint given in longitude and latitude."""
+    """Pixels of a lattice whose centre is in a footprint in longitude and latitude."""
     edges = []
     for part in shapely.get_parts(footprint):
         for ring in shapely.get_rings(part):
@@ -67,7 +67,7 @@ def _fill(edges: Floats) -> Runs:
 
 @kernel
 def _sorted(values: Floats) -> Floats:
-    """The values in order; few of them in place, without a call that allocates."""
+    """Sort values; a few of them in place, without an allocating call."""
     if values.size > 16:
         return np.sort(values)
     for k in range(1, values.size):
@@ -89,12 +89,12 @@ def outlines(sets: Sequence[Runs], shift: float = 0.0, tolerance: float = 0.0) -
     """The outlines of sets of pixels, in metres of the zone, all at once.
 
     Args:
-        sets: the pixels.
-        shift: moves the outlines down and right by so many pixels (half a window: from anchors to centres).
-        tolerance: simplification of the sides, in pixels; at 1, a slanted staircase becomes a straight line.
+        sets: sets of pixels, as runs.
+        shift: number of pixels to move the outlines down and right (half a window: from anchors to centres).
+        tolerance: tolerance for simplifying the sides, in pixels; with 1, a slanted staircase becomes a straight line.
 
     Returns:
-        One geometry a set, an empty polygon where there are no pixels.
+        One geometry per set; an empty polygon if the set has no pixels.
     """
     found = np.full(len(sets), shapely.Polygon(), object)
     runs = np.concatenate(sets) if len(sets) else np.empty((0, 3), np.int32)
@@ -117,7 +117,7 @@ def outlines(sets: Sequence[Runs], shift: float = 0.0, tolerance: float = 0.0) -
 
 
 def _apart(runs: Runs, owner: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """The runs with each set moved down, so that no set touches the one before."""
+    """Move the runs of each set down so that no set touches the set before it."""
     moved = runs.astype(np.int64)
     down = np.diff(moved[:, 0], prepend=moved[0, 0])
     down[np.diff(owner, prepend=owner[0]) > 0] = 2
@@ -126,9 +126,9 @@ def _apart(runs: Runs, owner: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
 
 
 def _stacks(runs: Runs, chain: npt.NDArray[np.int64], tolerance: float) -> npt.NDArray[np.object_]:
-    """Polygons of stacks of runs, one run a line, whose ends meet the next stack's exactly.
+    """Polygons of stacks of runs with one run per line; their ends meet those of the next stack exactly.
 
-    The two sides of a stack are simplified with their ends held, so stacks still join without a gap.
+    The two sides of a stack are simplified with fixed ends, so stacks still join without a gap.
     """
     order = np.argsort(chain, kind="stable")
     left, right = (_side(runs[order], chain[order], end, tolerance) for end in (1, 2))
@@ -142,7 +142,7 @@ def _stacks(runs: Runs, chain: npt.NDArray[np.int64], tolerance: float) -> npt.N
 
 
 def _side(runs: Runs, chain: npt.NDArray[np.int64], end: int, tolerance: float) -> npt.NDArray[np.object_]:
-    """One side of each stack, from top to bottom: the staircase, or a simpler line through its treads."""
+    """One side of each stack, from top to bottom: the staircase, or a simplified line through its steps."""
     if not tolerance:
         rows = runs[:, 0].repeat(2) + np.tile([0, 1], len(runs))
         points, number = np.stack([runs[:, end].repeat(2), rows], axis=1), chain.repeat(2)
@@ -161,7 +161,7 @@ def _side(runs: Runs, chain: npt.NDArray[np.int64], end: int, tolerance: float) 
 
 @kernel
 def _chains(runs: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Number the stacks: a run goes on the stack above if each is the other's only neighbour."""
+    """Number the stacks: a run joins the stack above it if each is the other's only neighbour."""
     n = runs.shape[0]
     above = np.full(n, -1, np.int64)
     ups, downs = np.zeros(n, np.int64), np.zeros(n, np.int64)

@@ -1,4 +1,4 @@
-"""Sets of lattice pixels, as runs along lines; everything that planning computes is an operation on them."""
+"""Sets of lattice pixels as runs along lines, with the operations that planning needs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Region:
 
     @staticmethod
     def empty() -> Region:
-        """No pixels."""
+        """The empty region."""
         return Region(np.empty((0, 3), np.int32))
 
     @staticmethod
@@ -47,14 +47,14 @@ class Region:
         )
 
     def to_mask(self, box: Box) -> npt.NDArray[np.bool_]:
-        """The region as a mask [line, col] over ``box``; what lies outside is lost."""
+        """The region as a mask [line, col] over ``box``; pixels outside are dropped."""
         mask = np.zeros((box.height, box.width), np.bool_)
         kernels.paint(self.runs, mask, box.line, box.col)
         return mask
 
     @property
     def box(self) -> Box:
-        """The smallest box that holds the region; an empty one at (0, 0) if there is nothing."""
+        """The smallest box that contains the region; an empty box at (0, 0) if the region is empty."""
         if not self:
             return Box(0, 0, 0, 0)
         line, col = int(self.runs[0, 0]), int(self.runs[:, 1].min())
@@ -78,33 +78,33 @@ class Region:
         return _combine(self, other, only_a=True) if self and other else self
 
     def anchors(self, size: int = WINDOW) -> Region:
-        """Anchors of the windows that lie wholly inside."""
+        """Anchors of the windows that are entirely inside."""
         return Region(erode(self.runs, size))
 
     def moved(self, lines: int, cols: int) -> Region:
-        """The region so many lines down and columns to the right."""
+        """The region moved down by ``lines`` and right by ``cols``."""
         return Region(self.runs + np.array([lines, cols, cols], np.int32))
 
     def where_at_most(self, flags: Region, limit: int, size: int = WINDOW) -> Region:
-        """Of these anchors, those whose window holds at most ``limit`` pixels of ``flags``."""
+        """The anchors of this region whose window has at most ``limit`` pixels of ``flags``."""
         return self if not flags else Region(kernels.anchors_within_limit(self.runs, flags.runs, size, limit))
 
     def count_in(self, anchors: Points, size: int = WINDOW) -> npt.NDArray[np.int64]:
-        """Pixels of this region in the window of each anchor."""
+        """Number of pixels of this region in the window of each anchor."""
         return kernels.pixels_in_windows(self.runs, anchors, size)
 
     def contains(self, points: Points) -> npt.NDArray[np.bool_]:
-        """Which points lie in the region."""
+        """Which points are in the region: bool [point]."""
         return kernels.contains_points(self.runs, points)
 
 
 def merged(runs: npt.NDArray[np.integer[Any]]) -> Region:
-    """The pixels of any of the runs [n, 3], which may be in any order and overlap."""
+    """The union of runs [n, 3], which may be in any order and overlap."""
     return Region(combine.merged(runs))
 
 
 def union(regions: Sequence[Region]) -> Region:
-    """The pixels of any of the regions."""
+    """The union of regions."""
     present = [region for region in regions if region]
     if len(present) <= 1:
         return present[0] if present else Region.empty()
@@ -114,7 +114,7 @@ def union(regions: Sequence[Region]) -> Region:
 def swept(
     regions: Sequence[Region], keys: kernels.Keys
 ) -> tuple[kernels.Runs, npt.NDArray[np.int32], kernels.Keys]:
-    """Segments over which the same regions lie, with their number and the XOR of their keys."""
+    """Segments covered by the same regions, with the number of regions and the XOR of their keys."""
     runs = np.concatenate([region.runs for region in regions]) if regions else Region.empty().runs
     order = np.argsort(runs[:, 0], kind="stable")
     every = np.repeat(keys, [len(region.runs) for region in regions])

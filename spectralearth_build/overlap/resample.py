@@ -1,8 +1,8 @@
-"""Bilinear resampling from one UTM zone's lattice to another's: a pixel has one value however the work is divided.
+"""Bilinear resampling from one UTM zone's lattice to another's. A pixel's value does not depend on how work is divided.
 
-Coordinates are projected at knots that belong to the lattice, not to the window, and interpolated between them by
+Coordinates are projected at knots that are fixed to the lattice, not to the window, and interpolated between them by
 parabolas, which differ from the projection by less than a millionth of a pixel. (GDAL's warper interpolates linearly
-over the window it is given; its results differ with the window.)
+over the window it is given, so its results depend on the window.)
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ Grid = npt.NDArray[np.float64]
 NODATA = -32768
 _NEAR = 1e-9
 _SPAN = 64
-"""Pixels that one parabola spans: between neighbouring UTM zones 2e-8 pixels off at most, wherever on Earth."""
+"""Pixels that one parabola spans: the error between neighbouring UTM zones is at most 2e-8 pixels everywhere."""
 
 
 @lru_cache(maxsize=1024)
 def transformer(source_epsg: int, target_epsg: int) -> Transformer:
-    """The projection from one zone to another, x and y in this order."""
+    """The projection from one zone to another, with x before y."""
     return Transformer.from_crs(source_epsg, target_epsg, always_xy=True)
 
 
 def source_grid(target: Box, target_epsg: int, source_epsg: int) -> tuple[Grid, Grid]:
-    """Where the centres of a target box's pixels lie on another lattice.
+    """Positions on another lattice of the centres of a target box's pixels.
 
     Returns:
         Lines and columns, float64 [height, width]; the centre of pixel (l, c) is at l + 0.5, c + 0.5.
@@ -46,7 +46,7 @@ def source_grid(target: Box, target_epsg: int, source_epsg: int) -> tuple[Grid, 
 
 
 def _spanning(target: Box) -> Box:
-    """The knots, two for each span, that a box needs: counted from the lattice's origin."""
+    """The knots that a box needs, two per span, counted from the lattice's origin."""
     line, col = (2 * (first // _SPAN) for first in (target.line, target.col))
     stop_line, stop_col = (2 * -(-stop // _SPAN) + 1 for stop in (target.stop_line, target.stop_col))
     return Box(line, col, stop_line - line, stop_col - col)
@@ -54,7 +54,7 @@ def _spanning(target: Box) -> Box:
 
 @kernel
 def _parabolic(knots: Grid, line: npt.NDArray[np.float64], col: npt.NDArray[np.float64]) -> Grid:
-    """Values at knots [n, m] interpolated at each (line, col), which are counted in knots from the first one."""
+    """Interpolate values at knots [n, m] at each (line, col), which are in units of knots from the first knot."""
     along = np.empty((knots.shape[0], col.size))
     for j in range(col.size):
         k, (first, middle, last) = _weights(col[j])
@@ -70,14 +70,14 @@ def _parabolic(knots: Grid, line: npt.NDArray[np.float64], col: npt.NDArray[np.f
 
 @kernel
 def _weights(at: float) -> tuple[int, tuple[float, float, float]]:
-    """The first knot of the span that holds a position, and what each of its three knots weighs."""
+    """The first knot of the span that contains a position, and the weights of its three knots."""
     knot = 2 * int(at // 2)
     t = at - knot - 1
     return knot, (t * (t - 1) / 2, 1 - t * t, t * (t + 1) / 2)
 
 
 def support(lines: Grid, cols: Grid) -> Box:
-    """The smallest source box that holds every pixel with weight in the result."""
+    """The smallest source box that contains every pixel with weight in the result."""
     line, col = (int(np.floor(v.min() - 0.5)) for v in (lines, cols))
     stop_line, stop_col = (int(np.floor(v.max() - 0.5)) + 2 for v in (lines, cols))
     return Box(line, col, stop_line - line, stop_col - col)
@@ -87,7 +87,7 @@ def bilinear(pixels: npt.NDArray[np.int16], box: Box, lines: Grid, cols: Grid) -
     """Interpolate int16 pixels [band, line, col] that cover ``box`` at ``lines``, ``cols`` [h, w].
 
     Returns:
-        int16 [band, h, w], rounded to nearest; nodata where a pixel with weight is nodata or outside the box.
+        int16 [band, h, w], rounded to nearest; nodata if a pixel with weight is nodata or outside the box.
     """
     out = np.full((pixels.shape[0], *lines.shape), NODATA, np.int16)
     _bilinear(np.ascontiguousarray(pixels), lines - box.line - 0.5, cols - box.col - 0.5, out)
@@ -101,7 +101,7 @@ def bilinear_valid(valid: npt.NDArray[np.bool_], box: Box, lines: Grid, cols: Gr
 
 
 def nearest(values: npt.NDArray[np.uint8], box: Box, lines: Grid, cols: Grid) -> npt.NDArray[np.uint8]:
-    """Values [line, col] covering ``box`` of the pixels that the points fall into; 0 outside."""
+    """Values of the pixels that the points fall into, from ``values`` [line, col] covering ``box``; 0 outside."""
     return _nearest(values, lines - box.line, cols - box.col)
 
 
@@ -128,7 +128,7 @@ def _bilinear(pixels: npt.NDArray[np.int16], lines: Grid, cols: Grid, out: npt.N
         for j in range(lines.shape[1]):
             line, col = int(np.floor(lines[i, j])), int(np.floor(cols[i, j]))
             down, right = lines[i, j] - line, cols[i, j] - col
-            # A point on a pixel centre needs no neighbour; without this, a border pixel would be lost.
+            # A point on a pixel centre needs no neighbour. Without this rule, border pixels would be lost.
             lower, next_col = (1 if down > _NEAR else 0), (1 if right > _NEAR else 0)
             if line < 0 or col < 0 or line + lower >= height or col + next_col >= width:
                 continue
@@ -137,7 +137,7 @@ def _bilinear(pixels: npt.NDArray[np.int16], lines: Grid, cols: Grid, out: npt.N
             downs[count], rights[count] = down, right
             count += 1
     source, target = pixels.reshape(bands, height * width), out.reshape(bands, lines.size)
-    for band in range(bands):  # outermost, because the pixels of a band lie together
+    for band in range(bands):  # outermost, because the pixels of a band are contiguous
         for k in range(count):
             first = corner[k]
             a, b = source[band, first], source[band, first + beside[k]]

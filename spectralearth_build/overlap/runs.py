@@ -1,6 +1,6 @@
-"""Compiled kernels over runs: int32 arrays [n, 3] of (line, start, stop), sorted, disjoint, never touching.
+"""Compiled kernels on runs: int32 arrays [n, 3] of (line, start, stop), sorted, disjoint, never touching.
 
-Everything costs in proportion to runs, not to pixels; a tile has about one run a line, plus those of its clouds.
+The cost is proportional to runs, not to pixels. A tile has about one run per line, plus those of its clouds.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ def paint(runs: Runs, mask: npt.NDArray[np.bool_], line0: int, col0: int) -> Non
 
 @kernel
 def sweep(runs: Runs, keys: Keys) -> tuple[Runs, npt.NDArray[np.int32], Keys]:
-    """Cut lines into segments over which the same runs lie.
+    """Divide lines into segments that are covered by the same runs.
 
     Args:
         runs: sorted by line; runs with different keys may overlap.
-        keys: one key for each run; a segment's key is the XOR of the keys over it.
+        keys: one key per run; a segment's key is the XOR of the keys of the runs that cover it.
 
     Returns:
-        Segments [m, 3], how many runs lie over each (at least 1), and their keys.
+        Segments [m, 3], the number of runs that cover each (at least 1), and their keys.
     """
     n = runs.shape[0]
     segments = np.empty((2 * n, 3), np.int32)
@@ -62,14 +62,14 @@ def sweep(runs: Runs, keys: Keys) -> tuple[Runs, npt.NDArray[np.int32], Keys]:
 
 @kernel
 def _sort_borders(runs: Runs, i: int, j: int, borders: npt.NDArray[np.int32], order: Ints) -> None:
-    """Starts and stops of runs i to j in ``borders``, and in ``order`` the way to go through them."""
+    """Write starts and stops of runs i to j into ``borders``, and their sorted order into ``order``."""
     count = j - i
     for k in range(count):
         borders[k], borders[count + k] = runs[i + k, 1], runs[i + k, 2]
     if count > 12:
         order[: 2 * count] = np.argsort(borders[: 2 * count])
         return
-    for k in range(2 * count):  # few: by insertion, without a call that allocates
+    for k in range(2 * count):  # few: insertion sort, without an allocating call
         place = k
         while place > 0 and borders[order[place - 1]] > borders[k]:
             order[place] = order[place - 1]
@@ -118,7 +118,7 @@ def _sweep_line(
 
 @kernel
 def joined(segments: Runs, wanted: npt.NDArray[np.bool_]) -> Runs:
-    """The wanted segments as runs: those that touch are joined."""
+    """The wanted segments as runs, with adjacent segments joined."""
     runs = np.empty((segments.shape[0], 3), np.int32)
     m = 0
     for k in range(segments.shape[0]):
@@ -134,7 +134,7 @@ def joined(segments: Runs, wanted: npt.NDArray[np.bool_]) -> Runs:
 
 @kernel
 def outside(segments: Runs, blocked: Runs) -> tuple[Runs, Ints]:
-    """What of the segments no blocked run covers, and which segment each piece comes from."""
+    """The parts of segments that no blocked run covers, and the index of the segment of each part."""
     size = segments.shape[0] + blocked.shape[0]
     pieces, parents = np.empty((size, 3), np.int32), np.empty(size, np.int64)
     m = b = 0
@@ -158,7 +158,7 @@ def outside(segments: Runs, blocked: Runs) -> tuple[Runs, Ints]:
 
 
 def transposed(segments: Runs, values: Ints) -> tuple[Runs, Ints]:
-    """The same plane with lines and columns exchanged: segments run down the columns."""
+    """The same plane with lines and columns exchanged, so that segments run down the columns."""
     if len(segments) == 0:
         return segments, values
     turned, turned_values = _columns(segments, values)
@@ -168,7 +168,7 @@ def transposed(segments: Runs, values: Ints) -> tuple[Runs, Ints]:
 
 @kernel
 def _columns(segments: Runs, values: Ints) -> tuple[Runs, Ints]:
-    """Segments down the columns, unsorted: from line to line, only columns whose value changes cost anything."""
+    """Segments down the columns, unsorted. From line to line, only columns whose value changes cost time."""
     n = segments.shape[0]
     col0 = segments[:, 1].min()
     since = np.zeros(segments[:, 2].max() - col0, np.int32)  # line at which each column got its value
@@ -208,7 +208,7 @@ def _columns(segments: Runs, values: Ints) -> tuple[Runs, Ints]:
 
 @kernel
 def _value_at(segments: Runs, values: Ints, k: int, stop: int, col: int) -> tuple[int, int]:
-    """Value of a line at a column, and up to which column it stays; ``k`` is the first segment not behind it."""
+    """Value of a line at a column, and the column where it ends; ``k``: the first segment that ends after it."""
     if k >= stop:
         return 0, np.iinfo(np.int32).max
     if segments[k, 1] > col:
@@ -218,7 +218,7 @@ def _value_at(segments: Runs, values: Ints, k: int, stop: int, col: int) -> tupl
 
 @kernel
 def anchors_within_limit(anchors: Runs, flags: Runs, size: int, limit: int) -> Runs:
-    """Those anchors whose window (size x size) holds at most ``limit`` pixels of ``flags``."""
+    """The anchors whose window (size x size) has at most ``limit`` pixels of ``flags``."""
     kept = np.empty((anchors.shape[0] + 16, 3), np.int32)
     m = 0
     if anchors.shape[0] == 0:
@@ -270,7 +270,7 @@ def _doubled(runs: Runs) -> Runs:
 
 @kernel
 def pixels_in_windows(runs: Runs, anchors: npt.NDArray[np.int32], size: int) -> Ints:
-    """How many pixels of the runs lie in each window; anchors [n, 2] are (line, col)."""
+    """Number of pixels of the runs in each window; anchors [n, 2] are (line, col)."""
     counts = np.zeros(anchors.shape[0], np.int64)
     lines = runs[:, 0]
     for k in range(anchors.shape[0]):
@@ -284,12 +284,12 @@ def pixels_in_windows(runs: Runs, anchors: npt.NDArray[np.int32], size: int) -> 
 
 @kernel
 def segment_of(runs: Runs, points: npt.NDArray[np.int32]) -> Ints:
-    """Index of the first run of its line that ends beyond each point [n, 2]: the one it lies in, if any."""
+    """For each point [n, 2], the index of the first run of its line that ends after it: the run it is in, if any."""
     found = np.empty(points.shape[0], np.int64)
     lines = runs[:, 0]
     for k in range(points.shape[0]):
         low, high = np.searchsorted(lines, points[k, 0]), np.searchsorted(lines, points[k, 0], side="right")
-        while low < high:  # first run of the line that ends beyond the point
+        while low < high:  # first run of the line that ends after the point
             middle = (low + high) // 2
             if runs[middle, 2] <= points[k, 1]:
                 low = middle + 1
@@ -301,7 +301,7 @@ def segment_of(runs: Runs, points: npt.NDArray[np.int32]) -> Ints:
 
 @kernel
 def touches(runs: Runs, anchors: Runs, size: int) -> bool:
-    """Whether any window anchored in ``anchors`` holds a pixel of ``runs``."""
+    """Whether any window anchored in ``anchors`` has a pixel of ``runs``."""
     lines = runs[:, 0]
     for k in range(anchors.shape[0]):
         line, start, stop = anchors[k]
@@ -315,7 +315,7 @@ def touches(runs: Runs, anchors: Runs, size: int) -> bool:
 
 @kernel
 def contains_points(runs: Runs, points: npt.NDArray[np.int32]) -> npt.NDArray[np.bool_]:
-    """Which of the points [n, 2] of (line, col) lie in the runs."""
+    """Which of the points [n, 2] of (line, col) are in the runs."""
     inside = np.zeros(points.shape[0], np.bool_)
     at = segment_of(runs, points)
     for k in range(points.shape[0]):

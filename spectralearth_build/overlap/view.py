@@ -1,4 +1,4 @@
-"""A tile seen on a lattice: which pixels it could give there, and what its quality layers say of them."""
+"""A tile on a lattice: the pixels that it can provide there, and their quality flags."""
 
 from __future__ import annotations
 
@@ -24,44 +24,44 @@ FLAGS = ("cloud", "shadow", "haze", "cirrus", "thick_cirrus", "snow", "water")
 
 @dataclass(frozen=True)
 class Tile:
-    """What planning needs to know of a tile."""
+    """The properties of a tile that planning needs."""
 
     tile_id: str
     datatake: str
     number: int
-    """Tile number inside the datatake."""
+    """Tile number within the datatake."""
     epsg: int
-    """Lattice of its raster."""
+    """EPSG code of its raster's lattice."""
     box: Box
     """The raster's box on that lattice."""
     footprint: BaseGeometry
-    """In longitude and latitude."""
+    """Footprint in longitude and latitude."""
     day: int = 0
     """Day of acquisition, counted from 1970-01-01."""
 
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """A tile on one lattice, its own or a neighbouring zone's."""
+    """A tile on a lattice: its own, or that of a neighbouring zone."""
 
     tile: Tile
     native: bool
-    """Whether this is the tile's own lattice; else its pixels must be resampled."""
+    """Whether this is the tile's own lattice; otherwise its pixels must be resampled."""
     valid: Region
-    """Pixels that have data in every kept band."""
+    """Pixels with data in every kept band."""
     flags: MappingProxyType[str, Region]
-    """For each of `FLAGS`, the valid pixels that bear it."""
+    """For each of `FLAGS`, the valid pixels that have it."""
 
 
 def view(tile: Tile, mask: Mask | None, epsg: int, cirrus_level: int, size: int = WINDOW) -> View:
-    """See a tile on the lattice ``epsg``.
+    """Make the view of a tile on the lattice ``epsg``.
 
     Args:
         tile: the tile.
-        mask: its mask [line, col] on its own lattice; None if only the footprint is known.
-        epsg: the lattice.
-        cirrus_level: cirrus from here on counts as thick.
-        size: edge of a window; bounds what a foreign lattice needs to see.
+        mask: mask [line, col] of the tile on its own lattice; None if only the footprint is known.
+        epsg: EPSG code of the lattice.
+        cirrus_level: lowest cirrus level that counts as thick.
+        size: edge of a window; it limits the area that is resampled to another lattice.
     """
     native = epsg == tile.epsg
     if mask is None:
@@ -77,7 +77,7 @@ def view(tile: Tile, mask: Mask | None, epsg: int, cirrus_level: int, size: int 
 
 
 def _layers(cirrus_level: int) -> list[npt.NDArray[np.bool_]]:
-    """Which bytes of a mask are valid, and which bear each of `FLAGS`."""
+    """Which byte values of a mask are valid, and which have each of `FLAGS`."""
     every = np.arange(256)
     cirrus = (every & CIRRUS) >> CIRRUS_SHIFT
     flags = {
@@ -93,7 +93,7 @@ def _layers(cirrus_level: int) -> list[npt.NDArray[np.bool_]]:
 
 
 def _resampled(tile: Tile, mask: Mask, epsg: int, size: int) -> tuple[Box, Mask]:
-    """The mask on another lattice, as far as windows of that zone can reach."""
+    """The mask on another lattice, limited to the area that windows of that zone can reach."""
     reach = _reach(tile, epsg, size)
     if reach is None:
         return Box(0, 0, 0, 0), np.zeros((0, 0), np.uint8)
@@ -103,7 +103,7 @@ def _resampled(tile: Tile, mask: Mask, epsg: int, size: int) -> tuple[Box, Mask]
 
 
 def _reach(tile: Tile, epsg: int, size: int) -> Box | None:
-    """Where the tile's raster meets the windows that the zone ``epsg`` owns."""
+    """The box in which the tile's raster meets windows that the zone ``epsg`` owns."""
     edge = shapely.segmentize(shapely.box(*tile.box.bounds), 100 * PIXEL)
     x, y = transformer(tile.epsg, epsg).transform(*shapely.get_coordinates(edge).T)
     from_x, from_y = np.floor((np.min(x) - 15) / PIXEL), np.floor((15 - np.max(y)) / PIXEL)

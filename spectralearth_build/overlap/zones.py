@@ -1,7 +1,7 @@
-"""Which UTM zone a window belongs to: the regular 6 degree zone and hemisphere of its centre.
+"""The UTM zone that a window belongs to: the regular 6 degree zone and hemisphere of its centre.
 
-One place has one identity: seen from a neighbouring zone's product, it is still this zone's window. The exceptions
-of the grid around Norway and Svalbard are not followed; a product delivered in such a zone is resampled.
+So a place has one identity: it belongs to the same zone even in products of a neighbouring zone. The exceptions of the
+UTM grid around Norway and Svalbard are ignored; a product delivered in such a zone is resampled.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from spectralearth_build.overlap.resample import transformer
 WGS84 = 4326
 METRES_PER_DEGREE = 111_000.0
 _KNOT = 64
-"""Lines between two points at which a zone's edge is computed."""
+"""Lines between two points where a zone's edge is computed."""
 
 
 def zones_of(footprint: BaseGeometry) -> tuple[int, ...]:
-    """EPSG codes of the zones that a footprint in longitude and latitude reaches into, sorted."""
+    """EPSG codes of the zones that a footprint in longitude and latitude intersects, sorted."""
     found: set[int] = set()
     for part in shapely.get_parts(footprint):
         west, south, east, north = part.bounds
@@ -35,13 +35,13 @@ def zones_of(footprint: BaseGeometry) -> tuple[int, ...]:
 
 
 def owned(epsg: int, line: int, stop_line: int, size: int = WINDOW) -> Region:
-    """Anchors in lines [line, stop_line) whose window's centre lies in the zone ``epsg``."""
+    """Anchors in lines [line, stop_line) whose window has its centre in the zone ``epsg``."""
     lines = np.arange(line, stop_line)
     northing = ORIGIN - PIXEL * (lines + size / 2)
     lines = lines[northing >= 0 if epsg < 32700 else northing < 10_000_000]
     if len(lines) == 0:
         return Region.empty()
-    # The same knots whatever the lines asked for; between them a straight line errs by a centimetre.
+    # The knots do not depend on the lines asked for. Between them, linear interpolation errs by a centimetre.
     knots = np.arange(lines[0] // _KNOT, lines[-1] // _KNOT + 2) * _KNOT
     northing = ORIGIN - PIXEL * (knots + size / 2)
     middle = 6 * (epsg % 100) - 183
@@ -55,7 +55,7 @@ def owned(epsg: int, line: int, stop_line: int, size: int = WINDOW) -> Region:
 
 
 def _easting(epsg: int, longitude: float, northing: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.float64]:
-    """Where a meridian crosses northings: Newton's iteration on the latitude, to less than a millimetre."""
+    """Eastings where a meridian crosses northings, by Newton's iteration on the latitude, to less than a millimetre."""
     _, latitude = transformer(epsg, WGS84).transform(np.full_like(northing, 500_000), northing)
     for _ in range(5):
         easting, reached = transformer(WGS84, epsg).transform(np.full_like(northing, longitude), latitude)

@@ -1,1 +1,1 @@
-"""Where patches go: placement strategies, rows of the store, estimates."""
+"""Place patches: placement strategies, rows of the store, estimates."""

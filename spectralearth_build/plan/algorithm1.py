@@ -1,7 +1,7 @@
-"""Algorithm 1 of SpectralEarth (arXiv 2408.08447): n-tuples of tiles grown from (n-1)-tuples, the largest kept.
+"""Algorithm 1 of SpectralEarth (arXiv 2408.08447): grow n-tuples of tiles from (n-1)-tuples and keep the largest.
 
-Tiles are taken one by one, as the paper does, not joined into datatakes. Patches are then laid out in the
-intersections, from the largest n down and by area, left to right and top to bottom, where nothing lies yet.
+Tiles are used one by one, as in the paper, not joined into datatakes. Patches are then placed in the intersections,
+from the largest n down and by area, left to right and top to bottom, where there is no patch yet.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from spectralearth_build.plan.problem import Problem, Strategy, conflicts
 
 @dataclass(frozen=True, eq=False)
 class TileTuple:
-    """Tiles of different datatakes, and the anchors that all of them see."""
+    """Tiles of different datatakes, and the anchors of the windows inside all of them."""
 
     tiles: tuple[int, ...]
     anchors: Region
@@ -31,7 +31,7 @@ def algorithm1(kept: int) -> Strategy:
 
 
 def grow(problem: Problem, kept: int) -> list[list[TileTuple]]:
-    """For n = 1, 2, ...: the n-tuples with common windows, the ``kept`` largest by area (all for n = 1)."""
+    """The n-tuples with common windows for n = 1, 2, ...: the ``kept`` largest by area (all for n = 1)."""
     singles = [TileTuple((i,), region) for i, region in enumerate(problem.tiles) if region]
     levels = []
     level = singles
@@ -64,7 +64,7 @@ def _place(problem: Problem, kept: int) -> Points:
 
 
 def laid_out(problem: Problem, kept: int) -> tuple[Points, npt.NDArray[np.int64]]:
-    """Windows, and the n of the tuple that each was laid out in: the dates that the paper would give it."""
+    """Windows, and the n of the tuple in which each was placed: its number of dates according to the paper."""
     worthy = problem.worthy().region()
     placed, dates = [np.empty((0, 2), np.int32)], [0]
     for level in reversed(grow(problem, kept)):

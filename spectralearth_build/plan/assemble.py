@@ -1,7 +1,7 @@
-"""From planned components to the tables of the dataset, as Arrow tables: they travel, grow and are written as they are.
+"""Turn planned components into the tables of the dataset, as Arrow tables, which are sent, extended and written as is.
 
-What belongs to a component is said where it was planned (`described`); what depends on all of them, such as order and
-store rows, where the plans meet (`assemble`).
+`described` runs in the task of a component and makes its rows. `assemble` runs where the components come together, and
+adds what depends on all of them, such as order and store rows.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from spectralearth_build.plan.rows import assign_rows
 from spectralearth_build.tables import LOCATIONS, OVERLAPS, PATCHES, TUPLES
 
 EQUAL_AREA = 6933
-"""EASE-Grid 2.0, cylindrical equal-area: for areas that no single zone holds."""
+"""EASE-Grid 2.0, cylindrical equal-area, for areas that extend over several zones."""
 KM2 = 1e-6
 Numbered = Sequence[tuple[int, ComponentPlan]]
 """Numbers of components, and their plans."""
@@ -47,27 +47,27 @@ NO_TABLES = PlanTables(*(table.schema.empty_table() for table in (OVERLAPS, TUPL
 
 @dataclass(frozen=True)
 class Known:
-    """What is in the tables already."""
+    """What the tables already contain."""
 
     locations: pa.Array
-    """Names of all locations."""
+    """Ids of all locations."""
     patches: pa.Array
-    """Names of the patches that are not retired."""
+    """Ids of the patches that are not retired."""
     shards: int = 0
-    """How many there are."""
+    """Number of shards."""
     generations: int = 0
-    """How many there are."""
+    """Number of generations."""
 
 
 NOTHING_KNOWN = Known(pa.array([], pa.string()), pa.array([], pa.string()))
 
 
 def described(plans: Numbered, footprints: Mapping[str, BaseGeometry]) -> PlanTables:
-    """The rows of some components, all but their places among the others.
+    """The rows of some components, without their order among other components and without store rows.
 
     Args:
-        plans: component number and its plan.
-        footprints: of their tiles, by tile_id, in longitude and latitude.
+        plans: numbers of the components, and their plans.
+        footprints: footprints of their tiles by tile_id, in longitude and latitude.
     """
     places = columns(plans, "locations")
     patches = columns(plans, "patches")
@@ -84,13 +84,13 @@ def described(plans: Numbered, footprints: Mapping[str, BaseGeometry]) -> PlanTa
 def assemble(
     parts: Sequence[PlanTables], tiles: gpd.GeoDataFrame, shard_rows: int, known: Known = NOTHING_KNOWN
 ) -> PlanTables:
-    """Put components together.
+    """Join the rows of all components into tables.
 
     Args:
         parts: rows of all components, in any order.
-        tiles: the tile table, only eligible tiles.
+        tiles: the tile table with eligible tiles only.
         shard_rows: rows in a shard.
-        known: locations and patches to leave out, and where shards and generations go on.
+        known: locations and patches to leave out, and the number of shards and generations so far.
     """
     every = [NO_TABLES, *parts]
     locations = pa.concat_tables([part.locations for part in every])
@@ -107,12 +107,12 @@ def assemble(
 
 
 def by_component(table: pa.Table) -> pa.Table:
-    """The table in order of components; inside of one, the order stays."""
+    """The table sorted by component; the order within a component is kept."""
     return table.take(np.argsort(table["component"].to_numpy(), kind="stable"))
 
 
 def columns(plans: Iterable[tuple[int, ComponentPlan]], name: str) -> dict[str, Any]:
-    """Join the blocks of ``locations`` or ``patches`` of all plans, and name the locations; empty without any."""
+    """Join the blocks of ``locations`` or ``patches`` of all plans, and add location ids; empty without any."""
     blocks = [(component, block) for component, plan in plans for block in getattr(plan, name)]
     if not blocks:
         return {}
@@ -176,7 +176,7 @@ def _dated(patches: pa.Table, tiles: gpd.GeoDataFrame, generation: int) -> pa.Ta
 
 
 def replaced(table: pa.Table, columns: Mapping[str, Any]) -> pa.Table:
-    """The table with other values in some columns: an array each, or one value for all rows."""
+    """The table with new values in some columns: an array per column, or one value for all rows."""
     for name, values in columns.items():
         at = table.schema.get_field_index(name)
         field = table.schema.field(at)

@@ -1,8 +1,8 @@
-"""An upper bound on the value of any placement, shelves or not.
+"""An upper bound on the value of any placement.
 
-The windows that cross one line have disjoint columns, so together they are worth at most the best one-dimensional
-schedule in which a column counts the best anchor that would cross the line there. Every window crosses S lines; hence
-the sum over all lines, divided by S, bounds the value of any set of windows that do not overlap.
+The windows that cross one line have disjoint columns. So their total value is at most that of the best one-dimensional
+schedule in which each column has the value of the best anchor whose window would cross the line there. Every window
+crosses S lines. Hence the sum over all lines, divided by S, bounds the value of any set of windows that do not overlap.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from spectralearth_build.worth import Worth
 
 
 def upper_bound(problem: Problem) -> float:
-    """No placement is worth more than this."""
+    """The upper bound on the value of any placement."""
     values = problem.worth[problem.cover.depth]
     worthy = values > 0
     segments, values = problem.cover.segments[worthy], values[worthy]
@@ -36,9 +36,7 @@ def _bound(segments: Runs, values: Worth, size: int) -> float:
     col0 = segments[:, 1].min()
     width = segments[:, 2].max() - col0
     blocks = (last - first) // size + 1
-    behind = np.zeros(
-        (size, width), np.int64
-    )  # max from each line of the block to its end (the block before)
+    behind = np.zeros((size, width), np.int64)  # maximum from each line of the previous block to its end
     rows = np.zeros((size, width), np.int64)
     ahead = np.zeros(width, np.int64)
     best = np.zeros(width + 1, np.int64)
@@ -53,7 +51,7 @@ def _bound(segments: Runs, values: Worth, size: int) -> float:
         ahead[:] = 0
         for row in range(
             size
-        ):  # anchors in (line - size, line]: the end of the block before, the start of this one
+        ):  # anchors in (line - size, line]: the end of the previous block, the start of this one
             ahead = np.maximum(ahead, rows[row])
             crossing = np.maximum(ahead, behind[row + 1]) if row + 1 < size else ahead
             total += _schedule_dense(crossing, size, best)

@@ -1,4 +1,4 @@
-"""Which tiles planning may use, and what becomes of them."""
+"""Select the tiles that planning may use, and set the status of the others."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from spectralearth_build.plan.region_file import read_region
 
 
 def reject_poor(tiles: gpd.GeoDataFrame, quality: QualityConfig) -> gpd.GeoDataFrame:
-    """The tile table with the status of eligible tiles made anew: `rejected` by quality, else `unused` as yet."""
+    """The tile table with a new status for eligible tiles: `rejected` if of poor quality, else `unused` for now."""
     judged = tiles.copy()
     eligible = judged["eligible"].astype(bool)
     judged.loc[eligible, ["status", "reason", "error_class"]] = ["unused", "", ""]
@@ -42,7 +42,7 @@ def reject_poor(tiles: gpd.GeoDataFrame, quality: QualityConfig) -> gpd.GeoDataF
 
 
 def leave_out(judged: gpd.GeoDataFrame, config: PlanConfig) -> gpd.GeoDataFrame:
-    """The same, where tiles outside the dates and the region asked for are `unused` with that as the reason."""
+    """Set the reason of `unused` tiles that are outside the dates or the region asked for."""
     day = judged["acquired"].dt.date
     early = day < config.start if config.start else pd.Series(False, judged.index)
     late = day > config.stop if config.stop else pd.Series(False, judged.index)
@@ -60,7 +60,7 @@ def leave_out(judged: gpd.GeoDataFrame, config: PlanConfig) -> gpd.GeoDataFrame:
 
 
 def candidates(judged: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
-    """The tiles that planning may use, by tile_id: nothing speaks against them."""
+    """The tiles that planning may use, sorted by tile_id: those that are `unused` without a reason."""
     return judged[(judged["status"] == "unused") & (judged["reason"] == "")].sort_values(
         "tile_id", ignore_index=True
     )

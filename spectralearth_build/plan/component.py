@@ -1,4 +1,4 @@
-"""Plan one component: from the masks of its tiles to overlaps, tuples, locations and patches. A pure function."""
+"""Plan one component: from the masks of its tiles to overlaps, tuples, locations and patches. Pure functions."""
 
 from __future__ import annotations
 
@@ -34,19 +34,19 @@ from spectralearth_build.worth import Worth, worth_of
 
 Rows = list[dict[str, Any]]
 Columns = dict[str, npt.NDArray[Any]]
-"""Rows of a table, column by column: there are many, and arrays travel between processes at little cost."""
+"""Rows of a table, by column: there are many rows, and arrays are cheap to send between processes."""
 
 
 @dataclass(frozen=True, eq=False)
 class Held:
-    """Windows that a dataset has already, on one lattice."""
+    """Windows that a dataset already has, on one lattice."""
 
     anchors: Points
     dates: tuple[frozenset[str], ...]
-    """The datatakes that each of them has."""
+    """The datatakes of each window."""
 
     def counted(self, depth: Coverage, rule: Spacing | None, datatakes: Sequence[str]) -> Flags:
-        """The datatakes that each window now has: all that cover it or, by a rule, those it has and what fits them.
+        """The datatakes of each window now: all that cover it or, with a rule, its own and those that fit them.
 
         Returns:
             bool [window, datatake].
@@ -63,14 +63,14 @@ NOTHING_HELD: Mapping[int, Held] = MappingProxyType({})
 
 @dataclass(frozen=True)
 class ComponentPlan:
-    """What was planned for one component, without names, geometry, times and store rows."""
+    """The plan of one component, without ids, geometry, times and store rows."""
 
     overlaps: Rows = field(default_factory=list)
     tuples: Rows = field(default_factory=list)
     locations: list[Columns] = field(default_factory=list)
-    """For each lattice: epsg, lattice_col, lattice_row, n."""
+    """For each lattice, columns epsg, lattice_col, lattice_row and n."""
     patches: list[Columns] = field(default_factory=list)
-    """For each lattice and datatake: the location's place, and what the patch table says of each patch."""
+    """For each lattice and datatake, the position of the location, and columns of the patch table."""
 
 
 def strategy_of(config: PlanConfig) -> Strategy:
@@ -92,17 +92,17 @@ def plan_component(
     held: Mapping[int, Held] = NOTHING_HELD,
     region: BaseGeometry | None = None,
 ) -> ComponentPlan:
-    """Plan tiles that touch each other.
+    """Plan a component, tiles that touch each other.
 
     Args:
         tiles: all tiles of the component.
-        mask_of: gives the mask [line, col] of a tile; None if it is known by its footprint only.
-        config: strategy and value.
-        quality: what counts as clear.
+        mask_of: returns the mask [line, col] of a tile; None if only its footprint is known.
+        config: settings of the plan.
+        quality: limits of a clear window.
         size: edge of a window in pixels.
-        held: windows that are there already, by lattice; they are described with all dates they now have, and no
-            other window overlaps them.
-        region: polygons in longitude and latitude; only windows whose centre lies inside are looked at.
+        held: windows that the dataset already has, by lattice. The result describes them with all dates they have now.
+            No other window overlaps them.
+        region: polygons in longitude and latitude; only windows whose centre is inside are used.
     """
     result = ComponentPlan()
     shared: dict[tuple[str, str], int] = defaultdict(int)
@@ -136,17 +136,17 @@ def plan_component(
 
 @dataclass(frozen=True, eq=False)
 class ComponentOnLattice:
-    """A component on one lattice: what every strategy starts from."""
+    """A component on one lattice, the input of every strategy."""
 
     epsg: int
     datatakes: list[Datatake]
     depth: Coverage
-    """Their anchors added up."""
+    """Depth of the datatakes' anchors."""
     inside: list[tuple[View, Region]]
-    """For each tile, the anchors of the clear windows that lie wholly inside it."""
+    """For each tile, the anchors of the clear windows that are entirely inside it."""
 
     def problem(self, worth: Worth, size: int = WINDOW) -> Problem:
-        """What a strategy is given; ``worth`` as of `worth_of`."""
+        """The problem for a strategy; ``worth`` comes from `worth_of`."""
         regions = tuple(region for _, region in self.inside)
         return Problem(self.depth, worth, size, regions, tuple(v.tile.datatake for v, _ in self.inside))
 
@@ -158,11 +158,11 @@ def on_each_lattice(
     size: int = WINDOW,
     region: BaseGeometry | None = None,
 ) -> Iterator[ComponentOnLattice]:
-    """The lattices of a component that have windows, in order; arguments as of `plan_component`."""
+    """Yield the lattices of a component that have windows, in order; for the arguments, see `plan_component`."""
     for epsg, views in sorted(_views(tiles, mask_of, quality, size).items()):
         lines = union([v.valid for v in views]).box
         home = owned(epsg, lines.line, lines.stop_line, size)
-        if region is not None:  # anchors lie half a window before the centres
+        if region is not None:  # anchors are half a window up and left of the centres
             home = home & region_of_footprint(region, epsg).moved(-size // 2, -size // 2)
         datatakes = _joined(views, home, quality, size)
         if datatakes:
@@ -173,7 +173,7 @@ def on_each_lattice(
 def _views(
     tiles: Sequence[Tile], mask_of: Callable[[Tile], Mask | None], quality: QualityConfig, size: int
 ) -> dict[int, list[View]]:
-    """The tiles on every lattice that owns some of their ground."""
+    """The views of the tiles on every lattice that owns some of their ground."""
     found: dict[int, list[View]] = defaultdict(list)
     for tile in tiles:
         mask = mask_of(tile)
@@ -193,7 +193,7 @@ def _joined(views: list[View], home: Region, quality: QualityConfig, size: int) 
 
 
 def _tile_anchors(datatakes: Sequence[Datatake], size: int) -> list[tuple[View, Region]]:
-    """For each tile, the anchors of the clear windows that lie wholly inside it."""
+    """For each tile, the anchors of the clear windows that are entirely inside it."""
     inside = [
         (v, v.valid.anchors(size) & d.anchors if len(d.views) > 1 else d.anchors)
         for d in datatakes
@@ -227,7 +227,7 @@ def _tuples(epsg: int, depth: Coverage, datatakes: Sequence[Datatake], size: int
 
 
 def _reaching(parts: list[tuple[View, Region]], face: Face, size: int) -> Iterator[View]:
-    """The tiles of a datatake that give pixels to some window of a face."""
+    """The tiles of a datatake that provide pixels to some window of a face."""
     if len(parts) == 1:
         yield parts[0][0]
         return
@@ -246,7 +246,7 @@ def _describe(
     datatakes: Sequence[Datatake],
     size: int,
 ) -> None:
-    """Add the locations at ``anchors`` and their patches, one for each datatake that is ``seen`` there."""
+    """Add the locations at ``anchors`` and their patches: one for each datatake that is ``seen`` there."""
     if len(anchors) == 0:
         return
     order = np.lexsort(anchors.T[::-1])

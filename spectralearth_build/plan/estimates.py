@@ -1,4 +1,4 @@
-"""What a plan will cost, said before a pixel is read."""
+"""Estimate the cost of a plan before any pixel is read."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from spectralearth_build.overlap.lattice import WINDOW
 
 PATCH_BYTES = 2 * BANDS * WINDOW**2
 STORED_SHARE = {"spectral": 0.47, "fast": 0.50, "portable": 0.58, "dense": 0.43}
-"""Stored bytes per raw byte of synthetic land, about; `bench store` measures it. Water compresses better."""
+"""Approximate stored bytes per raw byte for synthetic land; `bench store` measures it. Water compresses better."""
 DECODE_BYTES_PER_SECOND = 330e6
 ENCODE_BYTES_PER_SECOND = 750e6
-"""Of one core, in CPU seconds of `bench cut --rounds 2` on a quiet machine (docs/benchmarks.md), strips of 3 lines,
-deflate: kept bands over `decode_cpu`; and raw patches over `cut_cpu - decode_cpu`, which is all that follows decoding
-(composing, encoding, statistics, hashing, writing)."""
+"""Rates of one core, from CPU seconds of `bench cut --rounds 2` on a quiet machine (docs/benchmarks.md) with strips of
+3 lines and deflate. Decoding: bytes of kept bands by `decode_cpu`. Encoding: bytes of raw patches by
+`cut_cpu - decode_cpu`, which includes all steps after decoding (composing, encoding, statistics, hashing, writing)."""
 WORKER_BYTES = 450 << 20
-"""A worker with its libraries and GDAL's cache, measured."""
+"""Measured memory of a worker with its libraries and GDAL's cache."""
 
 
 @dataclass(frozen=True)
@@ -26,17 +26,17 @@ class Estimate:
     """Sizes in bytes, time in seconds."""
 
     raw_bytes: int
-    """All patches, uncompressed."""
+    """Size of all patches, uncompressed."""
     stored_bytes: int
-    """All patches as the codec will leave them, about."""
+    """Approximate size of all patches, compressed."""
     worker_bytes: int
-    """Most memory that one worker will need."""
+    """Peak memory of a worker."""
     core_seconds: float
-    """Time to cut with one worker, about."""
+    """Approximate time to cut with one worker."""
 
 
 def estimate(patches: pd.DataFrame, tiles: pd.DataFrame, codec: str) -> Estimate:
-    """Project a plan's cost.
+    """Estimate the cost of a plan.
 
     Args:
         patches: patch table.
@@ -52,21 +52,21 @@ def estimate(patches: pd.DataFrame, tiles: pd.DataFrame, codec: str) -> Estimate
 
 
 def projected_memory(height: int, width: int, threads: int = 1) -> int:
-    """Peak bytes of a worker that cuts a tile: the tile, a neighbour's lines, a few patches.
+    """Peak memory, bytes, of a worker that cuts a tile: the tile, lines of a neighbour, a few patches.
 
-    A shard costs nothing, because it is written as a stream.
+    A shard needs no memory, because it is written as a stream.
 
     Args:
         height: lines of the tile.
-        width: its columns.
-        threads: of the task; each has a part of the raster or a few patches in hand.
+        width: columns of the tile.
+        threads: threads of the task; each holds a part of the raster or a few patches.
     """
     line = 2 * BANDS * width
     return WORKER_BYTES + line * (height + 2 * 2 * WINDOW) + 4 * PATCH_BYTES * (1 + threads)
 
 
 def readable(size: float) -> str:
-    """Bytes for people: 1.5 GB."""
+    """Format bytes for people: 1.5 GB."""
     for unit in ("B", "kB", "MB", "GB"):
         if size < 1000:
             return f"{size:.0f} {unit}" if unit in ("B", "kB") else f"{size:.1f} {unit}"
@@ -75,7 +75,7 @@ def readable(size: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Seconds for people: 2 min 5 s."""
+    """Format seconds for people: 2 min 5 s."""
     whole = max(1, round(seconds))
     hours, minutes = whole // 3600, whole % 3600 // 60
     if hours:

@@ -1,4 +1,4 @@
-"""Filling a region with windows in reading order: each where the first one fits."""
+"""Fill a region with windows in reading order, each at the first position where it fits."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from spectralearth_build.overlap.runs import Runs
 
 
 def fill(region: Region, size: int) -> Points:
-    """Windows anchored in ``region``, from top to bottom and in each line from left to right, while one fits."""
+    """Windows anchored in ``region``, placed from top to bottom and from left to right wherever one fits."""
     return _fill(region.runs, size) if region else np.empty((0, 2), np.int32)
 
 
@@ -18,8 +18,8 @@ def fill(region: Region, size: int) -> Points:
 def _fill(runs: Runs, size: int) -> Points:
     col0 = runs[:, 1].min()
     width = runs[:, 2].max() - col0
-    free_from = np.full(width, runs[0, 0], np.int64)  # for each column, the first line that no window blocks
-    next_free = np.zeros(width, np.int64)  # and the first column beyond what that window blocks
+    free_from = np.full(width, runs[0, 0], np.int64)  # for each column, the first line that is not blocked
+    next_free = np.zeros(width, np.int64)  # and the first column that the blocking window leaves free
     placed = np.empty((64, 2), np.int32)
     m = 0
     for k in range(runs.shape[0]):

@@ -1,4 +1,4 @@
-"""What a plan depends on, so that a change between two runs is noticed and named."""
+"""The inputs that a plan depends on, so that changes between two runs are detected and reported."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from spectralearth_build.plan.region_file import fingerprint_of, read_region
 from spectralearth_build.texts import changes
 
 MATTERS = ("quality", "plan", "store")
-"""Sections of the configuration that decide what is written. ``scan`` speaks through the tiles' fingerprints, but for
-what is said of the whole dataset."""
+"""Sections of the configuration that determine what is written. The settings of ``scan`` are part of the tiles'
+fingerprints, except `QUANTITY`, which concerns the whole dataset."""
 QUANTITY = "scan.correction"
-"""The setting that says which quantity the dataset holds. Plans of versions before it hold land-mode products."""
+"""The setting for the quantity of the dataset. Plans of versions without this setting have land-mode products."""
 FREE = ("plan.replace_versions",)
 """Settings of these sections that may differ from one build to the next."""
 
@@ -27,10 +27,10 @@ Inputs = dict[str, dict[str, Any]]
 
 
 def inputs_of(config: Config, tiles: pd.DataFrame) -> Inputs:
-    """Settings, and of each eligible tile the product and its fingerprint.
+    """Settings, and the product of each eligible tile with its fingerprint.
 
     Args:
-        config: all settings; of the region file, the content counts, not the path.
+        config: all settings; the region file counts by its content, not by its path.
         tiles: the tile table.
     """
     eligible = tiles[tiles["eligible"].astype(bool)]
@@ -42,20 +42,20 @@ def inputs_of(config: Config, tiles: pd.DataFrame) -> Inputs:
 
 
 def with_defaults(record: dict[str, Any]) -> dict[str, Any]:
-    """A plan's record with the settings that plans of earlier versions did not have, changed in place."""
+    """Add settings that plans of earlier versions lack to a plan's record, in place."""
     record["inputs"]["settings"].setdefault(QUANTITY, ScanConfig().correction)
     return record
 
 
 def without_defaults(inputs: Inputs) -> Inputs:
-    """The inputs of a plan as earlier versions recorded them: without what `with_defaults` adds."""
+    """The inputs of a plan as earlier versions recorded them, without what `with_defaults` adds."""
     added = {QUANTITY: ScanConfig().correction}.items()
     settings = {key: value for key, value in inputs["settings"].items() if (key, value) not in added}
     return {**inputs, "settings": settings}
 
 
 def settings_of(config: Config) -> dict[str, Any]:
-    """The settings that shape a plan, by dotted name; of the region file, a hash of its content.
+    """The settings that determine a plan, by dotted name; the region file as a hash of its content.
 
     Raises:
         ConfigError: the region file cannot be read.
@@ -71,16 +71,16 @@ def settings_of(config: Config) -> dict[str, Any]:
 
 
 def identity(before: str, inputs: Inputs, patches: pa.Table) -> str:
-    """The name of a generation, and of all up to it.
+    """The id of a generation, which also depends on all generations before it.
 
     Args:
-        before: the name of the generation before; empty if there is none.
-        inputs: what was added.
-        patches: the patches that it will write.
+        before: id of the generation before; empty if there is none.
+        inputs: inputs that were added.
+        patches: the planned patches of the generation.
 
     Returns:
-        SHA-256 of all that: of a line of JSON, then of a line for each patch with its name, row and sources. What
-        plans of earlier versions meant without saying it is left out, so that the same plan keeps its name.
+        SHA-256 of a line of JSON with ``before`` and ``inputs``, then a line for each patch with its id, row and
+        sources. Defaults that earlier versions did not record are left out, so that the same plan keeps its id.
     """
     told = [before, without_defaults(inputs)]
     digest = hashlib.sha256(json.dumps(told, sort_keys=True, separators=(",", ":")).encode())
@@ -92,7 +92,7 @@ def identity(before: str, inputs: Inputs, patches: pa.Table) -> str:
 
 
 def difference(old: Inputs, new: Inputs) -> list[str]:
-    """What changed, one line each; long lists of tiles are cut."""
+    """The changes, one per line; long lists of tiles are shortened."""
     lines = changes(old["settings"], new["settings"])
     change = tile_changes(old, new)
     for word, names in (
@@ -109,18 +109,18 @@ def difference(old: Inputs, new: Inputs) -> list[str]:
 
 @dataclass(frozen=True)
 class TileChanges:
-    """Names of tiles, sorted."""
+    """Ids of tiles that differ between two inputs, sorted."""
 
     new: tuple[str, ...]
     gone: tuple[str, ...]
     changed: tuple[str, ...]
-    """The same product with another content."""
+    """The same product with different content."""
     replaced: tuple[str, ...]
-    """Another product of the same tile."""
+    """A different product of the same tile."""
 
 
 def tile_changes(old: Inputs, new: Inputs) -> TileChanges:
-    """How the usable tiles differ."""
+    """The differences between the eligible tiles of two inputs."""
     had, has = old["tiles"], new["tiles"]
     other = sorted(tile for tile in had.keys() & has.keys() if had[tile] != has[tile])
     return TileChanges(

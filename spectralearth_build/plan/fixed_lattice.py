@@ -1,4 +1,4 @@
-"""The fixed lattice: windows at multiples of their size, wherever there is data (what ChronoEarth-492K does)."""
+"""The fixed lattice: windows at multiples of their size, wherever there is data (as in ChronoEarth-492K)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from spectralearth_build.plan.problem import Problem
 
 
 def fixed_lattice(problem: Problem) -> Points:
-    """All windows of the lattice through (0, 0) that are worth something. A `Strategy`."""
+    """All windows of the lattice through (0, 0) with a positive value. A `Strategy`."""
     size = problem.size
     box = problem.cover.region().box
     lines = np.arange(-(-box.line // size), -(-box.stop_line // size)) * size

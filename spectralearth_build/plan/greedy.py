@@ -1,4 +1,4 @@
-"""Greedy by depth: the deepest anchors first, what is obvious to try and fragments the plane."""
+"""Greedy by depth: place the deepest anchors first. This is the obvious approach, but it fragments the plane."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from spectralearth_build.plan.problem import Problem, conflicts
 
 
 def greedy(problem: Problem) -> Points:
-    """For each depth from the largest down, fill the anchors of exactly that depth. A `Strategy`."""
+    """Fill the anchors of each depth, from the largest depth down. A `Strategy`."""
     worthy = problem.worthy()
     return by_levels(worthy.segments, worthy.depth.astype(np.int64), problem.size)
 
 
 def by_levels(segments: Runs, levels: npt.NDArray[np.int64], size: int) -> Points:
-    """Fill segments [m, 3] of (line, start, stop) level by level, the highest first, where nothing lies yet."""
+    """Fill segments [m, 3] of (line, start, stop) level by level, the highest first, where there is no window yet."""
     placed = [np.empty((0, 2), np.int32)]
     taken = Region.empty()
     for level in np.unique(levels)[::-1]:

@@ -1,8 +1,8 @@
-"""Growing: which components new tiles touch, and how what they give joins what is there. Pure functions on tables.
+"""Grow a plan: find the components that new tiles touch, and join their new rows with existing ones. Pure functions.
 
-A dataset before its first plan is an empty one: the first plan is a growth like any other. Nothing that exists moves;
-locations, store rows and shards stay. Touched components are planned again around their windows: datatakes that now
-cover an existing window join its series, and new windows are placed on what is left.
+A dataset before its first plan is empty, so the first plan is a growth like any other. Existing locations, store rows
+and shards do not change. Touched components are planned again around their windows: datatakes that now cover an
+existing window join its series, and new windows are placed in the remaining area.
 """
 
 from __future__ import annotations
@@ -27,65 +27,65 @@ from spectralearth_build.plan.fingerprint import Inputs
 
 RETIRED = "retired"
 COUNTED = pa.array(["planned", "written"])
-"""What a patch must be to count as a date of its location."""
+"""Statuses with which a patch counts as a date of its location."""
 Flags = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class Before:
-    """A planned dataset before it grows; by default one that is not planned yet."""
+    """A planned dataset before it grows; by default, one without a plan."""
 
     inputs: Inputs = field(default_factory=lambda: {"settings": {}, "tiles": {}})
     """Settings and tiles of its plan."""
     generations: tuple[Mapping[str, Any], ...] = ()
-    """How it grew so far, as in plan.json."""
+    """Its generations so far, as in plan.json."""
     tables: PlanTables = NO_TABLES
     """Its tables."""
 
     @property
     def id(self) -> str:
-        """Its fingerprint, empty if there is none."""
+        """Id of the last generation; empty if there is none."""
         return str(self.generations[-1]["id"]) if self.generations else ""
 
     @property
     def shards(self) -> int:
-        """How many shards are planned."""
+        """Number of planned shards."""
         last = self.generations[-1] if self.generations else {"first_shard": 0, "shards": 0}
         return int(last["first_shard"] + last["shards"])
 
     def known(self, standing: pa.Table) -> Known:
-        """What must not be planned again; ``standing`` are the patches that stay."""
+        """The locations and patches not to plan again; ``standing`` are the patches that stay."""
         places, names = self.tables.locations["location_id"], standing["patch_id"]
         return Known(places.combine_chunks(), names.combine_chunks(), self.shards, len(self.generations))
 
 
 @dataclass(frozen=True)
 class Touched:
-    """A component that is planned again, or for the first time."""
+    """A component to plan again, or for the first time."""
 
     number: int
-    """Its number from now on: the smallest it had, or the next."""
+    """Its new number: the smallest of its old numbers, or else the next free number."""
     members: tuple[int, ...]
-    """Its tiles, as rows of the candidates."""
+    """Its tiles, as row numbers of the candidates."""
     replaces: frozenset[int]
-    """The components that it holds, by the numbers they had."""
+    """Old numbers of the components that it contains."""
 
 
 def touched(
     candidates: gpd.GeoDataFrame, changed: Collection[str], tables: PlanTables
 ) -> tuple[list[Touched], frozenset[int]]:
-    """The components in which a tile is new or replaced.
+    """Find the components in which a tile is new or replaced.
 
-    Components merge and never split: tiles that were in one stay together. A tile that no window lies on has no
-    component as yet.
+    Components merge but never split: tiles of the same component stay together. A tile without a window has no
+    component yet.
 
     Args:
-        candidates: all tiles that may be used, old and new, in order of tile_id.
-        changed: tiles that are new or replaced.
+        candidates: all tiles that may be used, old and new, sorted by tile_id.
+        changed: ids of tiles that are new or replaced.
         tables: the tables so far.
 
     Returns:
-        The components, and the old numbers whose overlaps and tuples no longer hold.
+        The components, and the old numbers whose overlaps and tuples are outdated.
     """
     number_of = _numbers(tables.tuples)
     names = candidates["tile_id"].tolist()
@@ -102,11 +102,11 @@ def touched(
 
 
 def windows_of(locations: pa.Table, patches: pa.Table, groups: Sequence[Touched]) -> list[dict[int, Held]]:
-    """For each component, the windows it has, by lattice.
+    """The existing windows of each component, by lattice.
 
     Args:
         locations: all locations.
-        patches: the patches that count as theirs.
+        patches: the patches that count as dates of the locations.
         groups: the components.
     """
     group_of = {old: k for k, group in enumerate(groups) for old in group.replaces}
@@ -128,7 +128,7 @@ def _held(locations: pd.DataFrame, dates: Mapping[str, frozenset[str]]) -> Held:
 
 
 def stale_patches(patches: pa.Table, replaced: Collection[str]) -> Flags:
-    """Which patches have pixels of a tile that is replaced: bool, one a row."""
+    """Which patches have pixels of a replaced tile: bool [patch]."""
     stale = np.zeros(len(patches), np.bool_)
     if replaced:
         sources = patches["sources"].combine_chunks()
@@ -143,10 +143,10 @@ def joined(
     """The tables after growing: new locations and patches follow the old ones.
 
     Args:
-        before: the tables so far, with what is retired.
-        new: what was planned on the touched components.
-        groups: these components.
-        gone: numbers whose overlaps and tuples are replaced.
+        before: the tables so far, with stale patches retired.
+        new: the new rows of the touched components.
+        groups: the touched components.
+        gone: component numbers whose overlaps and tuples are replaced.
     """
     renumbered = {old: group.number for group in groups for old in group.replaces}
     old, which = np.unique(before.locations["component"].to_numpy(), return_inverse=True)
@@ -168,9 +168,9 @@ def retire(patches: pa.Table, stale: Flags, again: pa.ChunkedArray, products: Ma
 
     Args:
         patches: the table.
-        stale: which of its rows.
-        again: names of the patches that are cut again.
-        products: the newer product of each tile that is replaced, by tile_id; the other tiles are gone.
+        stale: which rows of the table are stale.
+        again: ids of the patches that are cut again.
+        products: the newer product of each replaced tile, by tile_id; other tiles of stale patches are gone.
     """
     if not stale.any():
         return patches
@@ -188,7 +188,7 @@ def retire(patches: pa.Table, stale: Flags, again: pa.ChunkedArray, products: Ma
 
 
 def is_live(patches: pa.Table) -> Flags:
-    """Which patches are not retired: bool, one a row."""
+    """Which patches are not retired: bool [patch]."""
     return np.asarray(pc.not_equal(patches["status"], RETIRED).to_numpy(), np.bool_)
 
 
@@ -205,7 +205,7 @@ def _newer(sources: Collection[str], products: Mapping[str, str]) -> str:
 
 
 def _numbers(tuples: pa.Table) -> dict[str, int]:
-    """The component of each tile on which windows lie."""
+    """The component of each tile that has windows."""
     tiles = tuples["tiles"].combine_chunks()
     component = tuples["component"].take(pc.list_parent_indices(tiles))
     return dict(zip(tiles.flatten().to_pylist(), component.to_pylist(), strict=True))
@@ -218,9 +218,9 @@ def _numbered(tables: PlanTables) -> list[pa.Table]:
 def _groups(
     candidates: gpd.GeoDataFrame, number_of: Mapping[str, int], locations: pa.Table
 ) -> list[tuple[list[int], frozenset[int]]]:
-    """Tiles that touch or were together, in order of the first, and the numbers of the components that they hold.
+    """Groups of tiles that touch or were in one component, in order of their first tile, with old component numbers.
 
-    A location without a date may lie on no tile any more; it holds its place, and belongs to whatever touches it.
+    A location without dates may have no tile any more. It keeps its position, and belongs to the group that touches it.
     """
     bare = locations.filter(pc.equal(locations["n"], 0))
     tiles = len(candidates)

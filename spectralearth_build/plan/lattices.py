@@ -1,8 +1,8 @@
-"""Placing on all lattices of a component: windows of one zone keep clear of those of another.
+"""Place windows on all lattices of a component, so that windows of different zones do not overlap.
 
-Where a component reaches over the edge of a UTM zone, what is placed first takes room from what comes after. No
-order is always best, so a few are tried. Greedy placement and the fixed lattice are among them: what is chosen is
-never worth less than either.
+If a component crosses the edge of a UTM zone, windows that are placed first take space from those placed later. No
+order is always best, so a few are tried. Greedy placement and the fixed lattice are among them, so the result is never
+worth less than either.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from spectralearth_build.plan.problem import Problem, Strategy, conflicts
 from spectralearth_build.plan.shelves import improved, shelves
 
 Problems = Mapping[int, Problem]
-"""What there is to place on each lattice, by EPSG code."""
+"""The problem of each lattice, by EPSG code."""
 Placed = Mapping[int, Points]
 """Anchors of windows, by lattice."""
 NOTHING: Placed = MappingProxyType({})
@@ -33,8 +33,8 @@ def place(problems: Problems, strategy: Strategy, held: Placed = NOTHING) -> dic
 
     Args:
         problems: the lattices; all windows have the same size.
-        strategy: as it is, lattice after lattice; for `shelves`, the best that is found (see above).
-        held: windows that are there already; none of the new ones overlaps them.
+        strategy: applied to one lattice after the other; for `shelves`, the best of several orders (see above).
+        held: windows that the dataset already has; no new window overlaps them.
     """
     if strategy is not shelves or len(problems) < 2:
         return _in_turn(problems, strategy, held)
@@ -50,7 +50,7 @@ def value_of(problems: Problems, placed: Placed) -> int:
 
 
 def _in_turn(problems: Problems, strategy: Strategy, held: Placed) -> dict[int, Points]:
-    """Lattice after lattice, each in what those before it have left."""
+    """Place windows lattice by lattice, each in the area that the previous lattices left free."""
     placed: dict[int, Points] = {}
     for epsg in problems:
         placed[epsg] = strategy(_left(problems, epsg, placed, held))
@@ -58,10 +58,10 @@ def _in_turn(problems: Problems, strategy: Strategy, held: Placed) -> dict[int, 
 
 
 def _together(problems: Problems, placed: dict[int, Points], held: Placed) -> dict[int, Points]:
-    """Improved on lattice after lattice, holding all others where they are.
+    """Improve the windows of one lattice after the other while those of all others stay in place.
 
-    Seen from the other lattice, a window blocks a little more than itself, so that not every one may stay; what is
-    then worth less is not taken.
+    On another lattice, a window blocks slightly more than its own area, so some windows may not be able to stay. A
+    result with a lower value is not used.
     """
     for epsg in problems:
         others = {other: anchors for other, anchors in placed.items() if other != epsg}
@@ -72,14 +72,14 @@ def _together(problems: Problems, placed: dict[int, Points], held: Placed) -> di
 
 
 def _left(problems: Problems, epsg: int, placed: Placed, held: Placed) -> Problem:
-    """The problem of one lattice without what windows in place block."""
+    """The problem of one lattice without the anchors that windows in place block."""
     problem = problems[epsg]
     blocked = blocked_by(placed, epsg, problem.size) | blocked_by(held, epsg, problem.size)
     return problem.without(blocked) if blocked else problem
 
 
 def blocked_by(placed: Mapping[int, Points], epsg: int, size: int) -> Region:
-    """Anchors of ``epsg`` whose windows could overlap windows that are placed, on this lattice or on others."""
+    """Anchors of ``epsg`` whose windows could overlap placed windows, on this lattice or on others."""
     return union(
         [
             conflicts(anchors, size) if other == epsg else _shadow(anchors, other, epsg, size)
@@ -92,7 +92,7 @@ def blocked_by(placed: Mapping[int, Points], epsg: int, size: int) -> Region:
 def _shadow(anchors: Points, other: int, epsg: int, size: int) -> Region:
     """Anchors of ``epsg`` whose windows could overlap windows placed on another zone's lattice.
 
-    They are kept away from the smallest box of ``epsg`` around each window.
+    Each window blocks the smallest box of ``epsg`` that contains it.
     """
     west, north = ORIGIN + PIXEL * anchors[:, 1], ORIGIN - PIXEL * anchors[:, 0]
     edges = shapely.segmentize(shapely.box(west, north - PIXEL * size, west + PIXEL * size, north), 960)

@@ -1,4 +1,4 @@
-"""The plan stage: from the tile table to all locations and patches, with the row each will have."""
+"""The plan stage: from the tile table to all locations and patches, with their store rows."""
 
 from __future__ import annotations
 
@@ -60,21 +60,21 @@ PLANNED = (OVERLAPS, TUPLES, LOCATIONS, PATCHES, TILES)
 
 @dataclass(frozen=True)
 class Plan:
-    """What was decided, in numbers."""
+    """Summary of a plan."""
 
     id: str
-    """SHA-256 of inputs and rows; every commit record and the manifest bear it."""
+    """SHA-256 of inputs and rows; every commit record and the manifest contain it."""
     counts: dict[str, Any]
     """tiles_used, components, tuples, locations, patches and locations_by_dates."""
     generations: tuple[Mapping[str, Any], ...]
-    """How the dataset grew: of each generation the tiles and what they gave."""
+    """The generations of the dataset: the tiles of each, and the number of shards, patches and locations."""
     estimate: Estimate
-    """What cutting will cost: of all that was not written when the plan was made."""
+    """Estimated cost of cutting all patches that were not written when the plan was made."""
     fresh: bool
-    """False if the same plan was there already."""
+    """Whether the plan is new; False if the same plan existed already."""
 
     def summary(self, workers: int = 1) -> list[str]:
-        """The plan for people, one line each; ``workers`` will share the work."""
+        """The plan for people, as lines of text, for a number of workers."""
         by_dates = ", ".join(f"{n} with {dates}" for dates, n in self.counts["locations_by_dates"].items())
         expected, last = self.estimate, self.generations[-1]
         tiles = len(last["new_tiles"]) + len(last["replaced_tiles"])
@@ -95,15 +95,15 @@ class Plan:
 
 
 def plan(dataset: Path, config: Config, executor: Executor) -> Plan:
-    """Plan a dataset, or how it grows, unless all tiles are in the plan already.
+    """Plan a dataset or its growth, unless inputs and settings are those of the existing plan.
 
     Reads tiles.parquet and the masks; writes overlaps, tuples, locations and patches, the status of each tile, and
-    plan.json, all together. Once something was cut, new tiles make the plan grow; before, it is made anew. Then all
-    that waits in work/next until cut has published it (see `journal`).
+    plan.json, all together. Once shards were cut, new tiles make the plan grow; before that, the whole plan is made
+    again. The files of a grown plan wait in work/next until cut publishes them (see `journal`).
 
     Raises:
-        PlanChangedError: shards were already cut, and more has changed than that there are new tiles; says what.
-        UsageError: there is no tile table, or masks are gone.
+        PlanChangedError: shards were already cut, and more than new tiles has changed; it names the changes.
+        UsageError: there is no tile table, or masks are missing.
     """
     recover(dataset)
     tiles = TILES.read(newest(dataset, TILES.file).parent)
@@ -133,7 +133,7 @@ def plan(dataset: Path, config: Config, executor: Executor) -> Plan:
         "estimate": asdict(expected),
     }
     plans = [str(each["id"]) for each in record["generations"]]
-    remove(table_folder(dataset) / MAP)  # it shows another plan
+    remove(table_folder(dataset) / MAP)  # it shows the old plan
     with replaced_together(dataset) as folder:
         for table, frame in zip(PLANNED, (*vars(tables).values(), judged), strict=True):
             table.write(frame, folder, plans)
@@ -144,7 +144,7 @@ def plan(dataset: Path, config: Config, executor: Executor) -> Plan:
 def _as_before(
     dataset: Path, tiles: gpd.GeoDataFrame, config: Config, before: Before, record: dict[str, Any]
 ) -> Plan:
-    """Take back a plan that waits, of which nothing was cut: the tiles are again those of the plan in use."""
+    """Discard a waiting plan of which nothing was cut, because the tiles are again those of the plan in use."""
     forget_plan(dataset)
     judged = leave_out(reject_poor(tiles, config.quality), config.plan)
     TILES.write(_with_final_status(judged, before.tables), table_folder(dataset))
@@ -152,15 +152,15 @@ def _as_before(
 
 
 def read_tables(dataset: Path) -> PlanTables:
-    """The tables of a plan."""
+    """Read the tables of a plan."""
     return PlanTables(*(table.read_arrow(dataset) for table in PLANNED[:-1]))
 
 
 def refuse_other_settings(dataset: Path, config: Config) -> None:
-    """Refuse settings with which `plan` would refuse, whatever the tiles are; asked before anything is scanned.
+    """Refuse settings that `plan` would refuse for any tiles. Call this before scanning.
 
     Raises:
-        PlanChangedError: something was cut, with other settings.
+        PlanChangedError: shards were cut with other settings.
         ConfigError: the region file cannot be read.
     """
     settings, folder = settings_of(config), plan_in_use(dataset)
@@ -171,12 +171,12 @@ def refuse_other_settings(dataset: Path, config: Config) -> None:
 
 
 def tiles_in_use(dataset: Path) -> frozenset[str]:
-    """Names of the tiles that must stay in the archive: those of which patches were cut."""
+    """Ids of the tiles that must stay in the archive, because patches were cut from them."""
     folder = plan_in_use(dataset)
     try:
         patches = PATCHES.read_arrow(folder) if folder else PATCHES.schema.empty_table()
     except (BuildError, OSError, pa.ArrowException):
-        return frozenset()  # damaged: the next stage says so
+        return frozenset()  # damaged: the next stage reports it
     cut = _cut(patches, dataset) & is_live(patches)
     return frozenset(patches["sources"].filter(pa.array(cut)).combine_chunks().flatten().to_pylist())
 
@@ -184,10 +184,10 @@ def tiles_in_use(dataset: Path) -> frozenset[str]:
 def _refuse(
     before: Before, new: Inputs, replace: bool, dataset: Path, tiles: pd.DataFrame | None = None
 ) -> None:
-    """Say what has changed, if it is more than may.
+    """Refuse changes that are not allowed, and name them.
 
-    Tiles may be new; others may change and go as long as nothing was cut of them; where asked for, other versions and
-    other content of tiles may take their place.
+    New tiles are allowed. Other tiles may change or disappear as long as nothing was cut from them. With ``replace``,
+    tiles may be replaced by other versions or other content.
     """
     old = before.inputs
     change = tile_changes(old, new)
@@ -199,8 +199,8 @@ def _refuse(
         return
     remedy = "Use the old settings and tiles, or choose a new dataset folder."
     if (changed or change.replaced) and not replace:
-        remedy += " Other versions and contents of tiles are taken with plan.replace_versions = true."
-    what = f"Shards were already cut from a plan that differs:{listed(difference(old, new))}"
+        remedy += " To use other versions or contents of tiles, set plan.replace_versions = true."
+    what = f"Shards were already cut from a different plan:{listed(difference(old, new))}"
     if tiles is not None and old["settings"] == new["settings"]:
         what += of_other_quantity(tiles, {*change.gone, *change.changed, *change.replaced}).lstrip()
     raise PlanChangedError(what, dataset, remedy)
@@ -212,7 +212,7 @@ def _cut_of(tiles: Collection[str], patches: pa.Table, dataset: Path) -> bool:
 
 
 def _cut(patches: pa.Table, dataset: Path) -> Flags:
-    """Which patches may have been cut: bool, one a row."""
+    """Which patches may have been cut: bool [patch]."""
     committed = committed_shards(dataset)
     inside = pc.is_in(patches["shard"], pa.array(committed, pa.int64())).to_numpy()
     skipped = pc.equal(patches["status"], "skipped").to_numpy()
@@ -222,7 +222,7 @@ def _cut(patches: pa.Table, dataset: Path) -> Flags:
 def _grown(
     before: Before, tiles: gpd.GeoDataFrame, inputs: Inputs, dataset: Path, config: Config, executor: Executor
 ) -> tuple[gpd.GeoDataFrame, PlanTables, dict[str, Any]]:
-    """Tile table, plan tables and the new entry of ``generations`` after planning what changed."""
+    """Plan what changed; returns the tile table, the plan tables and the new entry of ``generations``."""
     change = tile_changes(before.inputs, inputs)
     again = sorted((*change.replaced, *change.changed))
     changed = {*change.new, *again, *change.gone}
@@ -235,7 +235,7 @@ def _grown(
     windows = windows_of(before.tables.locations, standing, groups)
     planned = run_tasks(groups, windows, candidates=able, dataset=dataset, config=config, executor=executor)
     new = assemble(planned, able, config.store.shard_rows, known)
-    del planned  # twice the memory otherwise
+    del planned  # otherwise memory use doubles
     products = {name: inputs["tiles"][name][0] for name in again}
     retired = retire(before.tables.patches, stale, new.patches["patch_id"], products)
     tables = joined(replace(before.tables, patches=retired), new, groups, gone)
@@ -277,7 +277,7 @@ def _counts(tiles: pd.DataFrame, tables: PlanTables) -> dict[str, Any]:
 
 
 def of_before(data: bytes) -> bytes:
-    """A plan's record as earlier versions wrote it, which knew fewer settings."""
+    """A plan's record as earlier versions with fewer settings wrote it."""
     record = json.loads(data)
     return _encoded({**record, "inputs": without_defaults(record["inputs"])})
 

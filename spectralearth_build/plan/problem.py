@@ -1,4 +1,4 @@
-"""What a placement strategy is given: one component on one lattice."""
+"""The input of a placement strategy: one component on one lattice."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from spectralearth_build.worth import Worth
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """Where windows may lie, how deep, and what depth is worth."""
+    """Possible anchors of windows, their depth, and the value of each depth."""
 
     cover: Coverage
-    """Anchors by depth."""
+    """The anchors, with their depth."""
     worth: Worth
     size: int
     """Edge of a window in pixels."""
     tiles: tuple[Region, ...] = ()
-    """For each tile, the anchors of the windows wholly inside it: what SpectralEarth's method sees."""
+    """For each tile, the anchors of the windows entirely inside it, which SpectralEarth's method uses."""
     tile_datatakes: tuple[str, ...] = ()
     """The datatake of each of ``tiles``."""
 
     def without(self, blocked: Region) -> Problem:
-        """The same with the anchors ``blocked`` taken away."""
+        """The same problem without the anchors ``blocked``."""
         return replace(self, cover=self.cover.without(blocked), tiles=tuple(t - blocked for t in self.tiles))
 
     def worthy(self) -> Coverage:
-        """The anchors that are worth something."""
+        """The anchors with a positive value."""
         return self.cover.where(self.worth[self.cover.depth] > 0)
 
     def value(self, anchors: Points) -> int:
@@ -41,15 +41,15 @@ class Problem:
 
 
 class Strategy(Protocol):
-    """Chooses windows that do not overlap: from a problem to anchors [n, 2] of (line, col)."""
+    """A function that chooses windows that do not overlap, as anchors [n, 2] of (line, col)."""
 
     def __call__(self, problem: Problem) -> Points:
-        """Place windows."""
+        """Place windows; returns their anchors."""
         ...
 
 
 def conflicts(anchors: Points, size: int) -> Region:
-    """All anchors whose window would overlap one of the windows at ``anchors``."""
+    """All anchors whose window would overlap a window at ``anchors``."""
     line, col = anchors.astype(np.int64).T
     beside = merged(np.stack([line, col - size + 1, col + size], axis=1)).runs
     reach = np.arange(-size + 1, size)

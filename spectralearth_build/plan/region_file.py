@@ -1,4 +1,4 @@
-"""The region that a plan is limited to, from any vector file."""
+"""Read the region that a plan is limited to from a vector file."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from spectralearth_build.errors import ConfigError
 
 
 def read_region(path: str) -> BaseGeometry | None:
-    """The polygons of a vector file as one shape in longitude and latitude; None if there is no path.
+    """Read the polygons of a vector file as one shape in longitude and latitude; None if the path is empty.
 
     Raises:
         ConfigError: the file cannot be read, has no coordinate system or no polygon.
@@ -22,7 +22,7 @@ def read_region(path: str) -> BaseGeometry | None:
         return None
     try:
         shapes = gpd.read_file(Path(path))
-    except Exception as error:  # GDAL's drivers raise many classes
+    except Exception as error:  # GDAL's drivers raise many exceptions
         raise ConfigError(
             f"plan.region cannot be read: {error}.", path, "Give a vector file of polygons."
         ) from error
@@ -36,7 +36,7 @@ def read_region(path: str) -> BaseGeometry | None:
 
 
 def fingerprint_of(region: BaseGeometry | None) -> str:
-    """A short name of the region's content; empty for none."""
+    """A short hash of the region's content; empty for no region."""
     return (
         "" if region is None else hashlib.sha256(shapely.to_wkb(shapely.normalize(region))).hexdigest()[:16]
     )

@@ -1,9 +1,10 @@
-"""Local improvement: windows slide and are chosen anew, band by band, so that more or better ones fit.
+"""Local improvement: slide windows and choose them again, band by band, so that more or better ones fit.
 
-The windows that cross one line have disjoint columns. With all others held where they are, each column leaves such a
-window a stretch of lines to lie on; the best of it counts, and the best set of windows is the scheduling of one shelf
-again, exact. The windows that crossed the line before are one such set, so the value never falls. Among equals the
-ones nearest to a corner win: windows move together there, and what was free between them becomes room elsewhere.
+The windows that cross one line have disjoint columns. While all other windows stay in place, each column leaves a range
+of lines for the anchor of such a window. The best anchor in this range gives the value of the column, and the best set
+of windows is again the exact schedule of one shelf. The windows that crossed the line before are one such set, so the
+value never falls. Among equal values, windows nearest to a corner win: they move together there, and the free space
+between them becomes usable elsewhere.
 """
 
 from __future__ import annotations
@@ -21,37 +22,37 @@ from spectralearth_build.plan.schedule import best_row
 from spectralearth_build.worth import Worth
 
 GOLDEN = 0.6180339887498949
-"""Steps of this fraction of a window spread the lines of successive sweeps evenly over it."""
+"""Step between the lines of successive sweeps, as a fraction of a window; it spreads them evenly over the window."""
 
 
 Depth = npt.NDArray[np.int64]
 
 
 class Plane(NamedTuple):
-    """A piece, in one of the ways to look at it."""
+    """A piece in one of four orientations."""
 
     rows: Runs
     """int32 [m, 3] of (line, start, stop), sorted and disjoint."""
     row_depth: Depth
-    """int64 [m]."""
+    """Depth of each run, int64 [m]."""
     columns: Runs
     """The same anchors as int32 [k, 3] of (column, first line, stop line)."""
     column_depth: Depth
-    """int64 [k]."""
+    """Depth of each column run, int64 [k]."""
     turn: int
-    """1, or -1 if the plane is seen upside down: its anchors are those of the piece times ``turn``."""
+    """1, or -1 if the plane is upside down. Its anchors are those of the piece times ``turn``."""
     axis: int
     """1, or -1 if lines and columns are exchanged."""
 
     def seen(self, anchors: Points) -> Points:
-        """Anchors of the piece as they are in this view, and, as every view is its own inverse, the way back."""
+        """Convert anchors of the piece to this orientation, or back: every orientation is its own inverse."""
         return np.ascontiguousarray(self.turn * anchors[:, :: self.axis])
 
 
 def planes_of(segments: Runs, depth: Depth) -> tuple[Plane, Plane, Plane, Plane]:
-    """Four ways to look at a piece: as it is and upside down, and both with lines and columns exchanged.
+    """The four orientations of a piece: as it is and upside down, each also with lines and columns exchanged.
 
-    Each leads to the next by what windows slide along and by the corner that they slide to.
+    In each, windows slide along another axis or towards another corner.
     """
     across, across_depth = transposed(segments, depth)
     turned, turned_depth = _half_turned(segments), depth[::-1].copy()
@@ -65,20 +66,20 @@ def planes_of(segments: Runs, depth: Depth) -> tuple[Plane, Plane, Plane, Plane]
 
 
 def _half_turned(segments: Runs) -> Runs:
-    """The plane seen upside down: an anchor (line, col) becomes (-line, -col)."""
+    """The plane upside down: an anchor (line, col) becomes (-line, -col)."""
     line, start, stop = segments[::-1].T
     return np.ascontiguousarray(np.stack([-line, 1 - stop, 1 - start], axis=1))
 
 
 def repacked(planes: Sequence[Plane], worth: Worth, anchors: Points, size: int, sweeps: int) -> Points:
-    """A placement worth at least as much.
+    """Improve a placement; the result has at least the same value.
 
     Args:
-        planes: the ways to look at the piece, each with a corner of its own; sweeps take turns.
-        worth: value of each depth, positive where the piece is.
+        planes: the orientations of the piece, which the sweeps use in turn.
+        worth: value of each depth, positive for the depths of the piece.
         anchors: windows that do not overlap, anchored in the piece.
         size: edge of a window.
-        sweeps: how often every window is chosen anew.
+        sweeps: number of times that every window is chosen again.
     """
     for sweep in range(sweeps):
         plane = planes[sweep % len(planes)]
@@ -99,7 +100,7 @@ def repacked(planes: Sequence[Plane], worth: Worth, anchors: Points, size: int, 
 
 @kernel
 def _spans(rows: Runs) -> npt.NDArray[np.int32]:
-    """For each line from the first to the last, the first column and one past the last; (0, 0) for none."""
+    """For each line from first to last, the first column and the column after the last; (0, 0) if empty."""
     spans = np.zeros((rows[-1, 0] - rows[0, 0] + 1, 2), np.int32)
     for k in range(rows.shape[0]):
         line = rows[k, 0] - rows[0, 0]
@@ -111,7 +112,7 @@ def _spans(rows: Runs) -> npt.NDArray[np.int32]:
 
 @kernel
 def _pointers(columns: Runs) -> npt.NDArray[np.int64]:
-    """Where each column from the first to the last begins in ``columns``, and the end."""
+    """Index in ``columns`` where each column from first to last begins, and the end."""
     pointers = np.zeros(columns[-1, 0] - columns[0, 0] + 2, np.int64)
     for k in range(columns.shape[0]):
         pointers[columns[k, 0] - columns[0, 0] + 1] = k + 1
@@ -131,7 +132,7 @@ def _swept(
     size: int,
     offset: int,
 ) -> Points:
-    """Choose all windows anew, those first that cross the first of the lines ``offset`` + k * ``size``."""
+    """Choose all windows again, band by band: those that cross the lines ``offset`` + k * ``size``, in order."""
     first = (top + size - 1 - offset) // size
     bands = (top + spans.shape[0] + size - 2 - offset) // size - first + 1
     order, starts = _banded(anchors, first, bands, size, offset)
@@ -175,7 +176,7 @@ def _swept(
 def _banded(
     anchors: Points, first: int, bands: int, size: int, offset: int
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Windows by the line that they cross, west to east, and where each line's begin; one empty line at the end."""
+    """Windows by the line that they cross, west to east, and the start of each line; an empty line at the end."""
     band = (anchors[:, 0].astype(np.int64) + size - 1 - offset) // size - first
     order = np.argsort((band << 32) + anchors[:, 1])
     return order, np.searchsorted(band[order], np.arange(bands + 2))
@@ -183,7 +184,7 @@ def _banded(
 
 @kernel
 def _extent(spans: npt.NDArray[np.int32], start: int, stop: int, col0: int) -> tuple[int, int]:
-    """Columns, counted from ``col0``, of the anchors in lines ``start`` to ``stop``; (0, 0) for none."""
+    """Range of columns, counted from ``col0``, of the anchors in lines ``start`` to ``stop``; (0, 0) if empty."""
     x0 = x1 = 0
     for line in range(max(0, start), min(stop, spans.shape[0])):
         if spans[line, 0] < spans[line, 1]:
@@ -208,12 +209,12 @@ def _stretches(
     worth: Worth,
     lines: npt.NDArray[np.int32],
 ) -> int:
-    """The best window across ``line`` in each column, between the windows ``above`` and ``below``.
+    """Find the best window across ``line`` in each column, between the windows ``above`` and ``below``.
 
-    Columns ``x0`` to ``x1`` count from the plane's first; ``cursor`` holds, for each, the first of its runs that may
-    reach the lines looked at, and moves on. Windows ``above`` and ``below`` go from west to east. There must be room in
-    ``choice`` for runs (0, start, stop) of columns whose best windows are worth the same, in ``worth`` for the value
-    of each run, and in ``lines`` for the line of each column's best window.
+    Columns ``x0`` to ``x1`` count from the first column of the plane. ``cursor`` has, for each column, the first of its
+    runs that may reach the lines in question; it is updated. Windows ``above`` and ``below`` are sorted from west to
+    east. Results are written to ``choice`` (runs (0, start, stop) of columns whose best windows have equal values),
+    ``worth`` (the value of each run) and ``lines`` (the line of each column's best window).
 
     Returns:
         The number of runs in ``choice``.

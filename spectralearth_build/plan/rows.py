@@ -1,4 +1,4 @@
-"""Which row of the store each patch gets: rows of one tile fill whole shards of their own."""
+"""Assign a row of the store to each patch. The patches of a tile fill shards of their own."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import pyarrow.compute as pc
 
 
 def assign_rows(patches: pa.Table, shard_rows: int, first_shard: int = 0) -> pa.Table:
-    """Sort patches by tile and give them ``store_row`` and ``shard``.
+    """Sort patches by tile and set their ``store_row`` and ``shard``.
 
-    A shard holds patches of one tile only, so that a task that reads one tile writes whole files. A tile's last shard
-    may be partly empty: its last rows do not exist.
+    A shard has patches of one tile only, so that a task that reads one tile writes whole files. The last shard of a
+    tile may be partly empty: its last rows do not exist.
 
     Args:
-        patches: with tile_id, store_row and shard; those of a tile are in order.
+        patches: table with tile_id, store_row and shard; the patches of each tile are in their final order.
         shard_rows: rows in a shard.
         first_shard: number of the first shard.
     """

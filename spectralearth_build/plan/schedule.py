@@ -1,4 +1,4 @@
-"""Weighted interval scheduling, exact: the best windows along a line, and the best lines for rows of windows."""
+"""Exact weighted interval scheduling: the best windows along a line, and the best lines for shelves."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from spectralearth_build.worth import Worth
 
 @kernel
 def row_values(segments: Runs, values: Worth, pointers: npt.NDArray[np.int64], size: int) -> Worth:
-    """Greatest value of a shelf in each line."""
+    """The greatest value of a shelf in each line."""
     totals = np.empty(pointers.size - 1, np.int64)
     steps = np.empty((64, 4), np.int64)
     for k in range(totals.size):
@@ -25,25 +25,25 @@ def row_values(segments: Runs, values: Worth, pointers: npt.NDArray[np.int64], s
 def schedule(
     segments: Runs, values: Worth, first: int, stop: int, size: int, steps: npt.NDArray[np.int64]
 ) -> tuple[npt.NDArray[np.int64], int]:
-    """The greatest value of windows anchored west of x, as the steps at which it grows with x.
+    """The greatest total value of windows anchored west of x, as a step function of x.
 
-    It is constant but for a step wherever one more, or a better, window fits: a few steps a line, not a thousand
-    columns. Going along a segment, each step so far gives one more, a window's width further on.
+    The value increases only where one more, or a better, window fits. So there are a few steps per line instead of a
+    thousand columns. Along a segment, each existing step leads to another, a window's width further on.
 
     Args:
-        segments: of which ``first`` to ``stop`` are the line.
-        values: value of a window anchored in each.
+        segments: segments; those from ``first`` to ``stop`` are the line.
+        values: value of a window anchored in each segment.
         first: first segment of the line.
-        stop: one past its last.
+        stop: index after the last segment of the line.
         size: edge of a window.
-        steps: room for steps [n, 4]: x from which it holds, value, column of the last window, step it builds on.
+        steps: buffer for steps [n, 4]: x where the step begins, value, column of the last window, previous step.
 
     Returns:
-        The room, larger if it had to be, and the number of steps; the first is nothing.
+        The buffer, enlarged if necessary, and the number of steps. The first step stands for no window.
     """
     steps[0] = np.array([segments[first, 1] - size, 0, 0, -1])
     n = 1
-    ready = 0  # the step that a window anchored at the column can build on
+    ready = 0  # the latest step that a window anchored at the column can follow
     for k in range(first, stop):
         column = segments[k, 1]
         while column < segments[k, 2]:
@@ -57,7 +57,9 @@ def schedule(
                 n += 1
             if ready + 1 == n:
                 break
-            column = max(column + 1, steps[ready + 1, 0] + size - 1)  # where the next step can be built on
+            column = max(
+                column + 1, steps[ready + 1, 0] + size - 1
+            )  # the first column that can follow the next step
     return steps, n
 
 
@@ -77,9 +79,11 @@ def best_row(line: Runs, values: Worth, size: int) -> npt.NDArray[np.int32]:
 
 @kernel
 def best_rows(lines: npt.NDArray[np.int32], totals: Worth, size: int) -> npt.NDArray[np.int64]:
-    """Indices of the lines of the best shelves: at least ``size`` lines apart, greatest total."""
+    """Indices of the lines of the best shelves: at least ``size`` lines apart, with the greatest total value."""
     n = lines.size
-    before = np.searchsorted(lines, lines - size, side="right")  # lines[:before[k]] leave room for line k
+    before = np.searchsorted(
+        lines, lines - size, side="right"
+    )  # lines[:before[k]] do not collide with line k
     best = np.zeros(n + 1, np.int64)
     for k in range(n):
         best[k + 1] = max(best[k], best[before[k]] + totals[k])

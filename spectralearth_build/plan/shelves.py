@@ -1,10 +1,10 @@
-"""Shelves: rows of windows, the best set of them, improved locally.
+"""Shelves: place windows in rows, choose the best set of rows, and improve it locally.
 
-The windows of one shelf have the same line. In one line, the best set of windows that do not overlap is a weighted
-interval scheduling, exact in one pass along the line; choosing the lines of the shelves is the same problem again,
-down the lines. Every fixed lattice is a set of shelves, so shelves are never worse than the best lattice for the same
-value. What lies too far apart to collide is solved apart; what is left between the shelves is filled by shelves again.
-Then windows leave their rows where that is worth something (`repack`).
+The windows of one shelf have the same line. Along one line, the best set of windows that do not overlap is a weighted
+interval scheduling problem, which one pass along the line solves exactly. Choosing the lines of the shelves is the same
+problem across lines. Every fixed lattice is a set of shelves, so shelves are never worse than the best lattice for the
+same value. Parts that are too far apart to collide are solved separately. The gaps between shelves are filled with
+shelves again. Then windows leave their rows if that increases the value (`repack`).
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from spectralearth_build.plan.schedule import best_row, best_rows, row_values
 from spectralearth_build.worth import Worth
 
 SWEEPS = 8
-"""How often local improvement chooses every window anew: what more of them gain is not worth their time."""
+"""Sweeps of local improvement. More of them gain too little for their time."""
 
 
 def shelves(problem: Problem) -> Points:
-    """Place windows, piece by piece, in the best of a few layouts, until no more fit. A `Strategy`."""
+    """Place windows piece by piece, in the best of a few layouts, until no more fit. A `Strategy`."""
     worthy = problem.worthy()
     if len(worthy.segments) == 0:
         return np.empty((0, 2), np.int32)
@@ -42,7 +42,7 @@ def shelves(problem: Problem) -> Points:
 
 
 def improved(problem: Problem, anchors: Points) -> Points:
-    """The windows at ``anchors``, moved and chosen anew, and more of them if more fit: worth at least as much."""
+    """Improve the windows at ``anchors``, and add more if they fit; the result has at least the same value."""
     worthy = problem.worthy()
     if len(worthy.segments) == 0:
         return anchors
@@ -53,8 +53,9 @@ def improved(problem: Problem, anchors: Points) -> Points:
 def _best_layout(segments: Runs, depth: Depth, worth: Worth, size: int) -> Points:
     """The best of a few layouts of one piece, improved.
 
-    Shelves along the lines and along the columns, and, as small pieces are sometimes better filled from a corner, the
-    deepest anchors first from each of the four corners; the first of these is the greedy strategy itself.
+    The layouts are shelves along the lines, shelves along the columns, and the deepest anchors first from each of the
+    four corners, since small pieces are sometimes better filled from a corner. The first of the latter is the greedy
+    strategy itself.
     """
     planes = planes_of(segments, depth)
     upright = (planes[0], planes[2])
@@ -71,11 +72,11 @@ def _improved(planes: Sequence[Plane], worth: Worth, anchors: Points, size: int)
 
 
 def filled(segments: Runs, values: Worth, size: int) -> Points:
-    """The best shelves, then the best shelves of what is left, and so on.
+    """Place the best shelves, then the best shelves in the remaining area, and so on.
 
     Args:
         segments: int32 [m, 3] of (line, start, stop), sorted and disjoint.
-        values: int64 [m], value of a window anchored in each segment, positive.
+        values: int64 [m], positive value of a window anchored in each segment.
         size: edge of a window.
     """
     placed = [np.empty((0, 2), np.int32)]
@@ -88,9 +89,9 @@ def filled(segments: Runs, values: Worth, size: int) -> Points:
 
 
 def pieces(segments: Runs, size: int) -> npt.NDArray[np.int64]:
-    """Number the parts of the plane that cannot collide: no window of one overlaps a window of another.
+    """Number the independent parts of the plane: no window of one overlaps a window of another.
 
-    Anchors nearer than ``size`` lie in the same or in neighbouring cells of a grid of that pitch.
+    Anchors closer than ``size`` are in the same or in neighbouring cells of a grid with that pitch.
     """
     line, first, last = (segments[:, 0] // size, segments[:, 1] // size, (segments[:, 2] - 1) // size)
     line0, col0 = int(line.min()), int(first.min())
@@ -102,7 +103,7 @@ def pieces(segments: Runs, size: int) -> npt.NDArray[np.int64]:
 
 
 def best_shelves(segments: Runs, values: Worth, size: int) -> tuple[Points, int]:
-    """The set of shelves of greatest total value, exact, and that value."""
+    """The set of shelves with the greatest total value, exactly, and that value."""
     lines, pointers = _line_pointers(segments)
     totals = row_values(segments, values, pointers, size)
     rows = best_rows(lines, totals, size)

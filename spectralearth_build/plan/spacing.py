@@ -1,4 +1,4 @@
-"""Which dates of a series count, where the user wants them apart."""
+"""Choose the dates of a series that are far enough apart."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ Flags = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Spacing:
-    """Chooses dates from the earliest on: each that is far enough from the last one chosen.
+    """A rule that chooses dates from the earliest on: each that is far enough from those already chosen.
 
-    For a distance alone, no other choice keeps more dates (interval scheduling).
+    With a minimum distance alone, no other choice keeps more dates (interval scheduling).
     """
 
     days: npt.NDArray[np.int64]
     """Day of each datatake, counted from 1970-01-01."""
     seasons: npt.NDArray[np.int64]
-    """Season of each datatake, one number for each of all years' seasons; see `season_of`."""
+    """Season of each datatake, numbered across years; see `season_of`."""
     apart: int
-    """Least days between two dates."""
+    """Smallest number of days between two dates."""
     one_a_season: bool
-    """At most one date in a season."""
+    """Whether to choose at most one date per season."""
 
     def __call__(self, members: Flags, held: Flags | None = None) -> Flags:
-        """Of the datatakes over each point [point, datatake], those that count; first of all those that are held."""
+        """Select the datatakes that count at each point, bool [point, datatake]; those in ``held`` always count."""
         chosen = np.zeros_like(members) if held is None else held.copy()
         for k in np.argsort(self.days, kind="stable"):
             near = np.abs(self.days - self.days[k]) < self.apart
@@ -43,7 +43,7 @@ def season_of(year: int, month: int) -> int:
 
 
 def spacing(days: list[int], apart: int, one_a_season: bool) -> Spacing | None:
-    """The rule for datatakes of these days; None if it would choose all of them always."""
+    """The rule for datatakes of these days; None if it would always choose all of them."""
     if apart <= 0 and not one_a_season:
         return None
     dates = np.array(days, "datetime64[D]")

@@ -1,4 +1,4 @@
-"""Planning components where the executor says: some components a task, small ones together."""
+"""Plan components in tasks of an executor; small components share a task."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ class ComponentTask:
 
     number: int
     members: list[tuple[Tile, str]]
-    """Its tiles, and the paths of their masks below the dataset (empty: the footprint is the mask)."""
+    """Its tiles, and the paths of their masks below the dataset (empty: the footprint serves as mask)."""
     held: Mapping[int, Held]
-    """The windows that are there already, by lattice."""
+    """The existing windows, by lattice."""
 
 
 def run_tasks(
@@ -46,18 +46,18 @@ def run_tasks(
     config: Config,
     executor: Executor,
 ) -> list[PlanTables]:
-    """Plan components; returns the rows of some of them together, as of `described`, in any order.
+    """Plan components; returns their rows as `described` makes them, one result per task, in any order.
 
     Args:
         groups: the components.
-        windows: for each of them the windows that are there already, by lattice.
-        candidates: the tiles that ``groups`` count.
-        dataset: the dataset, which has the masks.
+        windows: for each component, the existing windows by lattice.
+        candidates: the tiles that the members of ``groups`` refer to.
+        dataset: the dataset with the masks.
         config: all settings.
         executor: runs the tasks.
 
     Raises:
-        UsageError: masks are gone.
+        UsageError: masks are missing.
     """
     needed = candidates.iloc[sorted(i for group in groups for i in group.members)]
     _check_masks(needed, dataset)
@@ -83,7 +83,7 @@ def run_tasks(
 
 
 def bundles(jobs: Sequence[ComponentTask]) -> list[list[ComponentTask]]:
-    """Jobs put together to tasks of some size, the largest first, so that none of them is waited for at the end."""
+    """Group jobs into tasks, the largest first, so that no large job runs alone at the end."""
     found: list[list[ComponentTask]] = [[]]
     for job in sorted(jobs, key=lambda job: (-len(job.members), job.number)):
         if sum(len(each.members) for each in found[-1]) >= TILES_PER_TASK:
@@ -99,7 +99,7 @@ def plan_bundle(
     quality: QualityConfig,
     region: BaseGeometry | None,
 ) -> PlanTables:
-    """The task: plan some components, and say what they hold."""
+    """Task: plan some components and make their rows."""
     done = []
     for job in bundle:
         paths: Mapping[str, str] = {tile.tile_id: path for tile, path in job.members}
@@ -120,12 +120,12 @@ def _check_masks(tiles: pd.DataFrame, dataset: Path) -> None:
         raise UsageError(
             f"{counted(len(missing), 'mask')} that planning needs cannot be found, such as {missing[0]}.",
             dataset,
-            "Run `scan`, or `build`, on the archive: it makes them again.",
+            "Run `scan` or `build` with the archive to make them again.",
         )
 
 
 def tiles_of(table: gpd.GeoDataFrame) -> list[Tile]:
-    """The rows of a tile table as planning sees them."""
+    """Convert the rows of a tile table to tiles for planning."""
     columns = ["tile_id", "datatake", "tile", "epsg", "lattice_row", "lattice_col", "height", "width"]
     days = (table["acquired"] - pd.Timestamp(0, tz="UTC")).dt.days
     found = []

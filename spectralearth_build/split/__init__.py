@@ -1,1 +1,1 @@
-"""Parts of a dataset (train, val, test) that have no ground, tile, datatake or component in common."""
+"""Splits of a dataset into parts (train, val, test) without common ground, tiles, datatakes or components."""

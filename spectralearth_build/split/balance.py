@@ -1,4 +1,4 @@
-"""Whole groups dealt out to parts, so that each part gets its share of every stratum."""
+"""Assign whole groups to parts, so that each part gets its share of every stratum."""
 
 from __future__ import annotations
 
@@ -12,39 +12,39 @@ from spectralearth_build.split.links import Codes, Counts
 
 Floats = npt.NDArray[np.float64]
 SWEEPS = 10
-"""How often all groups are looked at again, at most."""
+"""Largest number of passes in which groups are moved."""
 SIZE_WEIGHT = 3.0
-"""Of the size of parts, to one of each stratum."""
+"""Weight of the size of parts; each stratum has the weight 1."""
 
 
 def chance(seed: int, *names: str) -> bytes:
-    """Bytes that look random and depend on nothing but the seed and the names."""
+    """Pseudo-random bytes that depend only on the seed and the names."""
     return hashlib.blake2b(" ".join([str(seed), *names]).encode(), digest_size=8).digest()
 
 
 def weights_of(strata: Sequence[str]) -> Floats:
-    """How much each stratum counts, the size of parts (of the name "") more than any other."""
+    """Weight of each stratum; the stratum of all patches, "", has a higher weight, `SIZE_WEIGHT`."""
     return np.array([1.0 if name else SIZE_WEIGHT for name in strata])
 
 
 def dealt(
     counts: Counts, held: Counts, fractions: Floats, weights: Floats, names: Sequence[str], seed: int
 ) -> Codes:
-    """Choose a part for each group: the largest first, each where it then deviates least from the targets.
+    """Choose a part for each group: the largest first, each so that the deviation from the targets is smallest.
 
     Deviation is the weighted sum over parts and strata of (patches - target)^2 / target. Groups of about the same
-    size (within a factor of two) are taken in an order that the seed decides. Then each is moved where that is better.
+    size (within a factor of two) are taken in an order that depends on the seed. Then groups move if that is better.
 
     Args:
         counts: patches of each group in each stratum [group, stratum]; the first stratum has all.
-        held: patches that parts have already [part, stratum].
+        held: patches that parts already have [part, stratum].
         fractions: share of each part.
-        weights: of the strata.
-        names: of the groups, from which chance takes the order among equals.
-        seed: decides about chance.
+        weights: weights of the strata.
+        names: names of the groups, which determine the random order among equal groups.
+        seed: seed of the random order.
 
     Returns:
-        For each group its part.
+        The part of each group.
     """
     targets = fractions[:, None] * (counts.sum(axis=0) + held.sum(axis=0))
     scale = weights / np.maximum(targets, 1e-9) * (targets > 0)

@@ -1,4 +1,4 @@
-"""Whether parts of a dataset have something in common, and how many patches are concerned."""
+"""Check whether parts of a dataset have something in common, and count the patches concerned."""
 
 from __future__ import annotations
 
@@ -29,36 +29,36 @@ ANY = "any"
 
 @dataclass(frozen=True, eq=False)
 class Leaks:
-    """Patches with a tie to another part."""
+    """Numbers of patches with a tie to another part."""
 
     parts: tuple[str, ...]
     sizes: Codes
-    """Patches of each part."""
+    """Number of patches of each part."""
     kinds: tuple[str, ...]
-    """Kinds of ties that were looked for, and `ANY`."""
+    """Kinds of ties that were checked, and `ANY`."""
     counts: Counts
-    """Leaking patches [part, kind]; the last column has those that leak in any way."""
+    """Number of leaking patches [part, kind]; the last column counts patches that leak in any way."""
 
     def __bool__(self) -> bool:
         return bool(self.counts.any())
 
     def share(self, part: str, kind: str = ANY) -> float:
-        """Share of a part's patches that leak, 0-1; 0 of a part without patches."""
+        """Fraction of a part's patches that leak, 0-1; 0 for a part without patches."""
         row = self.parts.index(part)
         return float(self.counts[row, self.kinds.index(kind)] / max(1, self.sizes[row]))
 
 
 def leaks(ties: Mapping[str, Tie], part: Codes, parts: Sequence[str], whole: bool = False) -> Leaks:
-    """Look for ties between parts.
+    """Find ties between parts.
 
-    Two patches of different parts leak if they have the location, a tile that gives pixels or the datatake in
-    common, if tiles of theirs are connected by tiles (of patches in parts) that touch, or if their ground is too near.
+    Two patches of different parts leak if they have the same location or datatake, or a common tile that provides
+    pixels; if their tiles are connected through touching tiles (of patches in parts); or if their ground is too close.
 
     Args:
-        ties: by kind; those that are absent are not looked for.
-        part: for each patch its part, or `FREE`.
-        parts: their names.
-        whole: take components as the tables number them, with the tiles that no patch in a part is of.
+        ties: ties by kind; kinds that are absent are not checked.
+        part: part of each patch, or `FREE`.
+        parts: names of the parts.
+        whole: use the components of the tables, including tiles that have no patch in any part.
     """
     inside = part[:, None] == np.arange(len(parts))
     looked_for = {kind: ties[kind] for kind in (LOCATION, TILE, DATATAKE) if kind in ties}
@@ -75,13 +75,13 @@ def leaks(ties: Mapping[str, Tie], part: Codes, parts: Sequence[str], whole: boo
 
 
 def _crossing(tie: Tie, inside: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    """Which patches in a part are tied to a patch in another."""
+    """Which patches in a part are tied to a patch in another part."""
     seen = tie.reached(inside.astype(np.int64)) > 0
     return np.asarray(inside.any(axis=1) & (seen & ~inside).any(axis=1))
 
 
 def _connected(tie: Tie, live: npt.NDArray[np.bool_]) -> Tie:
-    """Components of the things that live patches belong to, as the things that patches share."""
+    """A tie of patches that share a connected component of the related things of live patches."""
     assert tie.related is not None
     used = np.flatnonzero(tie.members.T @ live.astype(np.int64))
     component = np.full(tie.members.shape[1], FREE)

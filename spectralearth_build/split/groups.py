@@ -1,4 +1,4 @@
-"""Groups of datatakes that must stay together, and how they are divided where they have grown too large."""
+"""Groups of datatakes that must stay together, and how to divide groups that are too large."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from scipy.sparse.csgraph import connected_components
 from spectralearth_build.split.links import BUFFER, COMPONENT, DATATAKE, TOUCHING, Codes, Links, Matrix
 
 FREE = -1
-"""Label of what is in no part."""
+"""Number for patches and datatakes that are in no part."""
 TRIES = 16
-"""Places from which a piece is grown, to keep the best."""
+"""Number of starting datatakes from which to grow a piece; the best piece is kept."""
 
 
 def datatakes(links: Links) -> Codes:
@@ -24,7 +24,7 @@ def datatakes(links: Links) -> Codes:
 
 
 def bonds(links: Links) -> Matrix:
-    """How strongly datatakes are tied: pairs of tiles that touch and of locations that are one or near."""
+    """Strength of ties between datatakes: the number of pairs of touching tiles and of equal or close locations."""
     of_datatake = links.ties[DATATAKE].members.T
     total = sparse.csr_array((of_datatake.shape[0], of_datatake.shape[0]), dtype=np.int64)
     for kind in (TOUCHING, BUFFER):
@@ -37,17 +37,17 @@ def bonds(links: Links) -> Matrix:
 
 
 def groups(links: Links, bond: Matrix) -> Codes:
-    """The group of each datatake: bonds and components in common, directly or through others."""
+    """The group of each datatake: datatakes with bonds or common components, directly or through others."""
     things = (links.ties[DATATAKE].members.T @ links.ties[COMPONENT].members).sign()
     return np.asarray(connected_components(bond + things @ things.T, directed=False)[1], np.int64)
 
 
 def spread(bond: Matrix, label: Codes) -> Codes:
-    """Give every datatake that is tied to a labelled one a label, the strongest bonds first.
+    """Assign a part to every datatake that is tied to an assigned one, strongest bonds first.
 
     Args:
-        bond: as of `bonds`.
-        label: for each datatake its part, or `FREE`.
+        bond: bonds between datatakes, from `bonds`.
+        label: part of each datatake, or `FREE`.
     """
     label = label.copy()
     pull = np.zeros((len(label), label.max(initial=FREE) + 1), np.int64)
@@ -71,17 +71,17 @@ def spread(bond: Matrix, label: Codes) -> Codes:
 
 
 def divided(bond: Matrix, sizes: Codes, wanted: dict[int, float], order: Iterable[int], rest: int) -> Codes:
-    """Divide one group: pieces of wanted sizes that few bonds leave, and the rest.
+    """Divide a group into pieces of wanted sizes with few bonds to the outside, and the rest.
 
     Args:
-        bond: between the datatakes of the group.
-        sizes: patches of each.
-        wanted: patches of each piece, by its part.
-        order: datatakes, in the order in which they are tried as a beginning.
-        rest: part of all others.
+        bond: bonds between the datatakes of the group.
+        sizes: number of patches of each datatake.
+        wanted: number of patches of each piece, by its part.
+        order: datatakes, in the order in which they are tried as starting points.
+        rest: part of all other datatakes.
 
     Returns:
-        For each datatake its part.
+        The part of each datatake.
     """
     label, order = np.full(len(sizes), FREE), list(order)
     for part, size in sorted(wanted.items(), key=lambda item: (item[1], item[0])):
@@ -95,7 +95,7 @@ def divided(bond: Matrix, sizes: Codes, wanted: dict[int, float], order: Iterabl
 def _grown(
     bond: Matrix, sizes: Codes, wanted: float, seed: int, free: npt.NDArray[np.bool_]
 ) -> npt.NDArray[np.bool_]:
-    """A piece around a datatake: those enter first whose bonds lie in the piece already, as a share."""
+    """Grow a piece from a datatake, adding first the datatakes with the largest share of their bonds into the piece."""
     inside, held = np.zeros(len(sizes), bool), 0
     into, total = np.zeros(len(sizes), np.int64), bond.sum(axis=1)
     heap = [(0.0, seed)]
@@ -114,6 +114,6 @@ def _grown(
 
 
 def _badness(bond: Matrix, sizes: Codes, wanted: float, piece: npt.NDArray[np.bool_]) -> tuple[float, int]:
-    """How far a piece is from the wanted size, in tenths of it, then the bonds that leave it."""
+    """Deviation of a piece from the wanted size, rounded to tenths of it, then the number of bonds to the outside."""
     off = abs(int(sizes[piece].sum()) - wanted) / wanted
     return round(off, 1), int(bond[piece].sum() - bond[piece][:, piece].sum())

@@ -1,7 +1,7 @@
-"""What ties patches together: places, tiles, datatakes, components, and ground that is too near.
+"""Ties between patches: common locations, tiles, datatakes and components, and ground that is too close.
 
-Each kind is a `Tie`: patches belong to things, and things may be related. The check follows ties, the split avoids
-cutting any.
+Each kind is a `Tie`: patches belong to things, and things may be related. The check looks for ties between parts; the
+split avoids them.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ Codes = npt.NDArray[np.int64]
 Counts = npt.NDArray[np.int64]
 
 LIVE = ("written", "planned")
-"""Patches that can be in a part: those of a finished dataset, or those of a plan."""
+"""Statuses of patches that can be in a part: those of a finished dataset, or of a plan."""
 LOCATION, TILE, DATATAKE, COMPONENT, BUFFER = "location", "tile", "datatake", "component", "buffer"
 TOUCHING = "touching"
 KINDS = (LOCATION, TILE, DATATAKE, COMPONENT, BUFFER)
-"""What may not stand in two parts, in the order of reports."""
+"""Kinds of things that must not be in two parts, in the order of reports."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,12 +38,12 @@ class Tie:
     """One kind of thing that patches share."""
 
     members: Matrix
-    """[patch, thing], 1 where the patch belongs to the thing."""
+    """[patch, thing], 1 if the patch belongs to the thing."""
     related: Matrix | None = None
-    """[thing, thing], 1 where two are as good as one, with the diagonal; None: they are not related."""
+    """[thing, thing], 1 if two things count as the same, including the diagonal; None if things are not related."""
 
     def reached(self, weights: Counts) -> Counts:
-        """For each patch, the sum of ``weights`` [patch, column] over everything that it is tied to, itself too."""
+        """For each patch, the sum of ``weights`` [patch, column] over all patches tied to it, including itself."""
         seen = self.members.T @ weights
         if self.related is not None:
             seen = self.related @ seen
@@ -52,20 +52,20 @@ class Tie:
 
 @dataclass(frozen=True, eq=False)
 class Links:
-    """Patches in order of their names, and all ties between them."""
+    """Patches sorted by patch_id, and all ties between them."""
 
     patches: pd.DataFrame
-    """patch_id, location_id, tile_id, datatake, acquired."""
+    """Columns patch_id, location_id, tile_id, datatake and acquired."""
     lonlat: npt.NDArray[np.float64]
-    """Middle of each patch's window, degrees [patch, 2]."""
+    """Centre of each patch's window, degrees [patch, 2]."""
     ties: dict[str, Tie]
-    """By kind; `TOUCHING` are tiles by their ground, `COMPONENT` are the numbers that tables give."""
+    """Ties by kind; `TOUCHING` relates tiles with common ground, `COMPONENT` uses the numbers in the tables."""
 
     def __len__(self) -> int:
         return len(self.patches)
 
     def reach(self, chosen: npt.NDArray[np.bool_], kinds: Sequence[str]) -> npt.NDArray[np.bool_]:
-        """Which patches have a tie of these kinds to a chosen one."""
+        """Which patches have a tie of these kinds to a chosen patch."""
         weights = chosen.astype(np.int64)[:, None]
         return np.asarray(np.any([self.ties[kind].reached(weights)[:, 0] > 0 for kind in kinds], axis=0))
 
@@ -82,7 +82,7 @@ def links_of(
         buffer_km: ground closer than this is a tie.
 
     Raises:
-        UsageError: there is no live patch, or the tables do not fit together.
+        UsageError: there is no live patch, or the tables do not match.
     """
     live = patches[patches["status"].isin(LIVE)].sort_values("patch_id", ignore_index=True)
     if live.empty:
@@ -109,7 +109,7 @@ def links_of(
 
 
 def middles(outlines: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """The middle [window, 2] of corners [window, corner, 2] in degrees, across the antimeridian too."""
+    """The centre [window, 2] of corners [window, corner, 2] in degrees, also across the antimeridian."""
     first = outlines[:, :1]
     turned = np.stack(
         [(outlines[..., 0] - first[..., 0] + 180) % 360 - 180 + first[..., 0], outlines[..., 1]], -1
@@ -119,7 +119,7 @@ def middles(outlines: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 
 
 def incidence(rows: Codes, columns: Codes, shape: tuple[int, int]) -> Matrix:
-    """A sparse matrix of ones at the given places, however often each is given."""
+    """A sparse matrix with 1 at the given positions, even if a position is given several times."""
     made = sparse.csr_array((np.ones(len(rows), np.int64), (rows, columns)), shape)
     made.sum_duplicates()
     made.data[:] = 1
@@ -127,13 +127,13 @@ def incidence(rows: Codes, columns: Codes, shape: tuple[int, int]) -> Matrix:
 
 
 def one_each(values: npt.NDArray[Any]) -> Tie:
-    """A tie of equal values, one a patch."""
+    """A tie of patches with equal values; one value per patch."""
     found, codes = np.unique(values, return_inverse=True)
     return Tie(incidence(np.arange(len(values)), codes, (len(values), len(found))))
 
 
 def related(pairs: Codes, count: int) -> Matrix:
-    """A symmetric relation, with the diagonal, of pairs [n, 2] of ``count`` things."""
+    """A symmetric relation of pairs [n, 2] of ``count`` things, including the diagonal."""
     self_ = np.arange(count)
     rows = np.concatenate([pairs[:, 0], pairs[:, 1], self_])
     columns = np.concatenate([pairs[:, 1], pairs[:, 0], self_])
@@ -141,14 +141,14 @@ def related(pairs: Codes, count: int) -> Matrix:
 
 
 def _sources(live: pd.DataFrame) -> pd.DataFrame:
-    """Patch (row) and tile (``sources``) for every tile that gives pixels; its own tile at least."""
+    """Patch (row) and tile (``sources``) for every tile that provides pixels, including the patch's own tile."""
     given = pd.DataFrame({"patch": np.arange(len(live)), "sources": live["sources"]}).explode("sources")
     own = pd.DataFrame({"patch": np.arange(len(live)), "sources": live["tile_id"]})
     return pd.concat([given.dropna(), own], ignore_index=True).drop_duplicates(ignore_index=True)
 
 
 def _touching(tiles: gpd.GeoDataFrame, names: npt.NDArray[np.str_]) -> Matrix:
-    """Which of the named tiles touch; a tile may have several footprints, one a version."""
+    """Which of the named tiles touch; a tile may have several footprints, one per version."""
     known = tiles[tiles["tile_id"].isin(names) & tiles["eligible"].eq(True) & tiles.geometry.notna()]
     missing = sorted(set(names.tolist()) - set(known["tile_id"]))
     if missing:

@@ -1,4 +1,4 @@
-"""Splits as files to share: lists of ``location/tile.tif``, as SpectralEarth publishes, and tables of patches."""
+"""Splits as files to share: lists of ``location/tile.tif``, as published by SpectralEarth, and tables of patches."""
 
 from __future__ import annotations
 
@@ -35,25 +35,25 @@ _WINDOW = re.compile(r"(?P<epsg>32[67]\d\d)_(?P<lattice_col>-?\d+)_(?P<lattice_r
 
 @dataclass(frozen=True, eq=False)
 class Named:
-    """Patches of lists, and the ties that their names tell."""
+    """Patches of lists, and the ties that follow from their names."""
 
     parts: tuple[str, ...]
     part: Codes
     """Part of each patch."""
     ties: dict[str, Tie]
-    """By kind; only kinds that names tell."""
+    """Ties by kind; only kinds that follow from names."""
     unread: int
-    """Patches whose name tells no datatake; the name as a whole counts as their tile."""
+    """Number of patches whose name has no datatake; the whole name counts as their tile."""
 
 
 def read_lists(files: Mapping[str, Path], buffer_km: float) -> Named:
-    """Read one list a part.
+    """Read one list per part.
 
-    The folder is the location; if it is named epsg_col_row, as ours are, it also tells the ground. The file tells tile
-    and datatake: by a product's name anywhere in it, or as DT0000001849_005.
+    The folder is the location. If its name is epsg_col_row, as in datasets of this package, the ground is known too.
+    Tile and datatake come from the file name: from a product name anywhere in it, or from the form DT0000001849_005.
 
     Args:
-        files: by name of the part.
+        files: lists by name of the part.
         buffer_km: ground closer than this is a tie.
 
     Raises:
@@ -77,12 +77,12 @@ def read_lists(files: Mapping[str, Path], buffer_km: float) -> Named:
 
 
 def written_lists(patches: pd.DataFrame, splits: pd.DataFrame, recipe: Recipe | None) -> dict[str, bytes]:
-    """The files that share a split: for each part a list, and one table of them all.
+    """The files to share a split: a list for each part, and one table of all patches.
 
     Args:
         patches: patches.parquet.
         splits: the columns of `tables.SPLITS`.
-        recipe: how it was made, for the table's first line.
+        recipe: the recipe of the split, for the table's first line.
     """
     live = patches[patches["status"].isin(LIVE)]
     frame = live.merge(splits.loc[splits["split"] != "", ["patch_id", "split"]], on="patch_id")
@@ -95,7 +95,7 @@ def written_lists(patches: pd.DataFrame, splits: pd.DataFrame, recipe: Recipe | 
     }
     about = ""
     if recipe is not None:
-        criteria = [name.partition("=")[0] for name in recipe.stratify]  # files are nobody else's business
+        criteria = [name.partition("=")[0] for name in recipe.stratify]  # file paths stay private
         about = f"# {json.dumps(asdict(recipe) | {'stratify': criteria})}\n"
     files[CSV] = about + frame[["patch_id", "split"]].to_csv(index=False, lineterminator="\n")
     return {name: text.encode() for name, text in files.items()}
@@ -105,7 +105,7 @@ def import_list(file: Path, links: Links) -> tuple[pd.DataFrame, int]:
     """Apply a table of patch_id and split to a dataset.
 
     Returns:
-        The columns of `tables.SPLITS`, and how many patches of the table the dataset lacks.
+        The columns of `tables.SPLITS`, and the number of patches in the table that the dataset lacks.
 
     Raises:
         UsageError: the file cannot be used, or names no patch of the dataset.
@@ -114,13 +114,13 @@ def import_list(file: Path, links: Links) -> tuple[pd.DataFrame, int]:
         raise UsageError("There is no such file.", file)
     try:
         table = pd.read_csv(file, comment="#", dtype=str, keep_default_na=False)
-    except ValueError as error:  # no table, or no text; pandas raises kinds of it
-        remedy = "Give a table with the columns patch_id and split, as split --export writes it."
+    except ValueError as error:  # not a table, or not text; pandas raises subclasses
+        remedy = "Give a table with the columns patch_id and split, as `split --export` writes it."
         raise UsageError(f"It cannot be read as CSV: {error}.", file, remedy) from error
     if not {"patch_id", "split"} <= set(table):
-        raise UsageError("Columns are needed: patch_id and split.", file)
+        raise UsageError("The table must have the columns patch_id and split.", file)
     if table["patch_id"].duplicated().any():
-        raise UsageError(f"{table['patch_id'][table['patch_id'].duplicated()].iloc[0]} stands twice.", file)
+        raise UsageError(f"{table['patch_id'][table['patch_id'].duplicated()].iloc[0]} occurs twice.", file)
     known = table["patch_id"].isin(links.patches["patch_id"])
     if not known.any():
         raise UsageError("It names no patch of the dataset.", file)
@@ -131,7 +131,7 @@ def import_list(file: Path, links: Links) -> tuple[pd.DataFrame, int]:
 
 
 def _lines(file: Path) -> list[tuple[str, str]]:
-    """Location and file name, without its suffix, of each line."""
+    """Location and file name, without suffix, of each line."""
     try:
         text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -150,7 +150,7 @@ def _lines(file: Path) -> list[tuple[str, str]]:
 
 
 def _tile(text: str) -> tuple[str, str]:
-    """Tile and datatake that a file's name tells; if it tells none, the name itself and nothing."""
+    """Tile and datatake from a file name; if it has none, the name itself and an empty text."""
     product = parse_name(text)
     if product is not None:
         return product.tile_id, product.datatake

@@ -1,4 +1,4 @@
-"""Make a split: groups kept whole where possible, earlier assignments kept always. A pure function of tables."""
+"""Make a split that keeps groups whole if possible, and earlier assignments always. Pure functions of tables."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from spectralearth_build.split.settle import Flags, settled
 from spectralearth_build.tables import SPLITS
 
 SCARCE = 0.5
-"""A group is divided if the other groups have less than this share of what the smaller parts should get together."""
+"""A group is divided if the other groups have less than this share of the patches that the smaller parts should get."""
 
 
 @dataclass(frozen=True)
 class _Graph:
-    """Datatakes, with what decides about them."""
+    """Datatakes with their sizes, bonds and groups."""
 
     names: list[str]
     sizes: Codes
-    """Patches of each."""
+    """Number of patches of each datatake."""
     bond: Matrix
     group: Codes
 
@@ -43,17 +43,17 @@ def split(
     before: pd.DataFrame | None = None,
     whole: bool = False,
 ) -> pd.DataFrame:
-    """Give every patch a part, or leave it out with a reason.
+    """Assign every patch to a part, or leave it out with a reason.
 
     Args:
         links: the patches and all ties between them.
-        recipe: what is wanted.
-        strata: names, and membership [patch, stratum], the first with all patches.
-        before: earlier assignments, as of `tables.SPLITS`; they are kept, left-out patches too.
-        whole: refuse to divide a group that is so large that little is left.
+        recipe: the settings of the split.
+        strata: names, and membership [patch, stratum]; the first stratum has all patches.
+        before: earlier assignments, with the columns of `tables.SPLITS`; they are kept, including left-out patches.
+        whole: refuse to divide a group that is so large that too little is left for other parts.
 
     Returns:
-        The columns of `tables.SPLITS`, in order of patch_id.
+        The columns of `tables.SPLITS`, sorted by patch_id.
 
     Raises:
         UsageError: a group is too large and may not be divided, or earlier assignments leak or have other parts.
@@ -88,20 +88,20 @@ def split(
 
 
 def codes(splits: pd.Series, parts: Sequence[str]) -> Codes:
-    """Numbers of the parts that are named; `FREE` where none is."""
+    """Numbers of named parts; `FREE` for no part."""
     numbers = splits.map({name: k for k, name in enumerate(parts)}).fillna(FREE)
     return np.asarray(numbers, np.int64)
 
 
 def _before(links: Links, parts: Sequence[str], before: pd.DataFrame | None) -> pd.DataFrame:
-    """Earlier assignments in the order of the links: part, reason, and whether there is one."""
+    """Earlier assignments in the order of the links: part, reason, and whether there is an assignment."""
     if before is None:
         before = SPLITS.frame([])
     other = sorted(set(before["split"]) - {"", *parts})
     if other:
         raise UsageError(
-            f"Earlier assignments have a part '{other[0]}', which is not asked for.",
-            remedy="Name it among the fractions, or make all anew with --anew.",
+            f"Earlier assignments have a part '{other[0]}', which the fractions do not name.",
+            remedy="Add it to --fractions, or use --anew to replace all assignments.",
         )
     found = before.drop_duplicates("patch_id").set_index("patch_id").reindex(links.patches["patch_id"])
     return pd.DataFrame(
@@ -130,9 +130,10 @@ def _labelled(graph: _Graph, node_of: Codes, part: Codes) -> Codes:
 def _too_large_divided(
     links: Links, graph: _Graph, label: Codes, recipe: Recipe, rank: Sequence[int], whole: bool
 ) -> Codes:
-    """Divide free groups that leave too little to other parts, in the proportions of the whole.
+    """Divide free groups that leave too little for other parts, in the proportions of the recipe.
 
-    That is done if it costs fewer patches than the other parts would lack, or if they would lack most of what is due.
+    A group is divided if this costs fewer patches than the other parts would lack, or if they would lack most of their
+    share.
     """
     label, fractions = label.copy(), np.array(list(recipe.fractions.values()))
     largest, sizes = int(fractions.argmax()), np.bincount(graph.group, graph.sizes)
@@ -166,7 +167,7 @@ def _pieces(graph: _Graph, nodes: Codes, fractions: balance.Floats, seed: int) -
 
 
 def _cost(links: Links, label: Codes, rank: Sequence[int]) -> int:
-    """How many patches are left out if datatakes have these parts."""
+    """Number of patches that are left out if datatakes are in these parts."""
     part = label[datatakes(links)]
     names = [""] * len(rank)
     after, _ = settled(links, part, np.zeros(len(part), bool), rank, names)
@@ -181,7 +182,7 @@ def _dealt(
     strata: tuple[Sequence[str], Counts],
     recipe: Recipe,
 ) -> Codes:
-    """Parts of the patches in free groups, balanced against what parts have already."""
+    """Parts of the patches in free groups, balanced with the patches that parts already have."""
     names, member = strata
     fractions = np.array(list(recipe.fractions.values()))
     held = np.stack([member[part == p].sum(axis=0) for p in range(len(fractions))])
@@ -202,5 +203,5 @@ def _prove(links: Links, part: Codes, parts: Sequence[str]) -> None:
     if found:
         raise UsageError(
             f"The split would leak: {int(found.counts[:, -1].sum()):,} patches have a tie to another part.",
-            remedy="If earlier assignments leak, make them anew with --anew; otherwise report this.",
+            remedy="If earlier assignments leak, use --anew to replace them; otherwise please report this.",
         )

@@ -1,7 +1,8 @@
-"""Which windows lie within a distance of each other, anywhere on earth.
+"""Find windows within a distance of each other, anywhere on Earth.
 
-Corners are taken as points in space, so zones, hemispheres and the antimeridian need no care. Distances are those on
-the plane that touches the earth between two windows: over a few kilometres it errs by millimetres.
+Corners are converted to points in space, so zones, hemispheres and the antimeridian need no special treatment.
+Distances are measured on the plane that touches the Earth between two windows; over a few kilometres, the error is
+millimetres.
 """
 
 from __future__ import annotations
@@ -21,9 +22,9 @@ Floats = npt.NDArray[np.float64]
 Pairs = npt.NDArray[np.int64]
 
 SLACK_M = 1.0
-"""Windows are near up to this much beyond the distance asked for: in doubt they are."""
+"""Tolerance, metres: windows up to this much beyond the distance still count as near, to be safe."""
 INNER_M, OUTER_M = 1_910.0, 2_730.0
-"""Radii of circles inside and around a window, whatever the scale of its zone (1920 m and 2715 m at scale 1)."""
+"""Radii of circles inside and around a window at any scale of its zone (1920 m and 2715 m at scale 1)."""
 _WGS84 = 4326
 _AXIS_M, _ECCENTRICITY = 6_378_137.0, 0.00669437999014
 """Semi-major axis and squared eccentricity of the WGS84 ellipsoid (NIMA TR8350.2)."""
@@ -31,10 +32,10 @@ _AT_ONCE = 1 << 16
 
 
 def corners(locations: pd.DataFrame) -> Floats:
-    """Longitudes and latitudes [location, corner, 2] of windows, in order round each of them.
+    """Longitudes and latitudes [location, corner, 2] of the corners of windows, in order around each window.
 
     Args:
-        locations: with the columns epsg, lattice_col and lattice_row.
+        locations: table with the columns epsg, lattice_col and lattice_row.
     """
     west = ORIGIN + PIXEL * locations["lattice_col"].to_numpy(np.float64)
     north = ORIGIN + PIXEL * locations["lattice_row"].to_numpy(np.float64)
@@ -51,7 +52,7 @@ def corners(locations: pd.DataFrame) -> Floats:
 
 
 def in_space(lonlat: Floats) -> Floats:
-    """Points on the ellipsoid [..., 3] in metres from the earth's centre, of longitudes and latitudes [..., 2]."""
+    """Convert longitudes and latitudes [..., 2] to points on the ellipsoid [..., 3], metres from the Earth's centre."""
     lon, lat = np.moveaxis(np.radians(lonlat), -1, 0)
     normal = _AXIS_M / np.sqrt(1 - _ECCENTRICITY * np.sin(lat) ** 2)
     return np.stack(
@@ -68,8 +69,8 @@ def near(lonlat: Floats, distance_m: float) -> Pairs:
     """Pairs of windows (i < j) with ground at most ``distance_m`` apart; windows that share ground are 0 m apart.
 
     Args:
-        lonlat: corners of the windows, as of `corners`.
-        distance_m: metres.
+        lonlat: corners of the windows, from `corners`.
+        distance_m: largest distance, metres.
 
     Returns:
         Indices [pair, 2].
@@ -85,7 +86,7 @@ def near(lonlat: Floats, distance_m: float) -> Pairs:
 
 
 def _among(points: Floats, middles: Floats, pairs: Pairs, most: float) -> Pairs:
-    """Those of some pairs that are near; only where circles do not tell are outlines compared."""
+    """The pairs that are near; outlines are compared only if the circles do not decide."""
     gap = np.linalg.norm(middles[pairs[:, 0]] - middles[pairs[:, 1]], axis=1)
     found = gap <= most + 2 * INNER_M
     open_ = np.flatnonzero(~found)
@@ -98,7 +99,7 @@ def _distances(points: Floats, pairs: Pairs) -> Floats:
     both = points[pairs].reshape(-1, 8, 3)
     middle = both.mean(axis=1)
     up = middle / np.linalg.norm(middle, axis=1, keepdims=True)
-    least = np.eye(3)[np.abs(up).argmin(axis=1)]  # the axis that is furthest from vertical
+    least = np.eye(3)[np.abs(up).argmin(axis=1)]  # the axis that is farthest from vertical
     east = np.cross(least, up)
     east /= np.linalg.norm(east, axis=1, keepdims=True)
     plane = np.stack([east, np.cross(up, east)], axis=-1)

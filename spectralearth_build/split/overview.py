@@ -1,4 +1,4 @@
-"""What a split looks like, as tables for people."""
+"""Overview of a split, as tables for people."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NONE = "(left out)"
 
 
 def sizes(links: Links, part: Codes, parts: Sequence[str]) -> tuple[list[str], list[Row]]:
-    """Head and rows: patches, locations, tiles and datatakes of each part."""
+    """Header and rows: patches, locations, tiles and datatakes of each part."""
     head = ["part", "patches", "share %", "locations", "with 2+ dates", "tiles", "datatakes"]
     rows: list[Row] = []
     for number, name in [*enumerate(parts), (FREE, NONE)]:
@@ -34,7 +34,7 @@ def sizes(links: Links, part: Codes, parts: Sequence[str]) -> tuple[list[str], l
 def shares(
     strata: tuple[Sequence[str], Counts], part: Codes, parts: Sequence[str]
 ) -> tuple[list[str], list[Row]]:
-    """Head and rows: percent of each part's patches in each stratum."""
+    """Header and rows: percentage of each part's patches in each stratum."""
     names, member = strata
     rows: list[Row] = []
     for column, name in enumerate(names):
@@ -46,7 +46,7 @@ def shares(
 
 
 def leaking(found: Leaks) -> tuple[list[str], list[Row]]:
-    """Head and rows: how many patches of each part have a tie to another, and their share, by kind."""
+    """Header and rows: number and percentage of each part's patches with a tie to another part, by kind."""
     rows: list[Row] = [(kind, *(_cell(found, part, kind) for part in found.parts)) for kind in found.kinds]
     return ["in common with another part", *found.parts], rows
 

@@ -1,4 +1,4 @@
-"""What a user asks of a split, and the table that the answer is kept in."""
+"""The recipe of a split, and the table in which splits are stored."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from spectralearth_build.tables import SPLITS
 FRACTIONS = {"train": 0.8, "val": 0.1, "test": 0.1}
 BUFFER_KM = 5.0
 _KEY = b"split"
-_REMEDY = "Write, for example, train=0.8,val=0.1,test=0.1."
+_REMEDY = "Type, for example, train=0.8,val=0.1,test=0.1."
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How patches are dealt out."""
+    """The settings of a split."""
 
     fractions: Mapping[str, float]
-    """Share of the patches of each part, by its name."""
+    """Fraction of the patches for each part, by name."""
     buffer_km: float = BUFFER_KM
-    """Ground of two parts is further apart than this."""
+    """The ground of different parts is farther apart than this, kilometres."""
     seed: int = 0
-    """Decides about chance."""
+    """Seed of random choices."""
     stratify: tuple[str, ...] = ()
-    """season, region, NAME=FILE."""
+    """Criteria of the strata: season, region or NAME=FILE."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.fractions, Mapping):
@@ -42,7 +42,7 @@ class Recipe:
         shares = [number(f"The fraction {name}", share, 0) for name, share in self.fractions.items()]
         if len(shares) < 2 or min(shares) <= 0 or abs(sum(shares) - 1) > 1e-6:
             raise UsageError(
-                f"Fractions are positive and add up to 1, of two parts at least; got {dict(self.fractions)}.",
+                f"There must be at least two fractions, positive, with the sum 1; got {dict(self.fractions)}.",
                 remedy=_REMEDY,
             )
         whole("seed", self.seed)
@@ -53,10 +53,10 @@ class Recipe:
 
 
 def parse_fractions(text: str) -> dict[str, float]:
-    """Fractions as the command line has them: train=0.8,val=0.1,test=0.1.
+    """Parse fractions from the command line: train=0.8,val=0.1,test=0.1.
 
     Raises:
-        UsageError: it is not written like this.
+        UsageError: the text does not have this form.
     """
     found: dict[str, float] = {}
     for item in text.split(","):
@@ -72,12 +72,12 @@ def parse_fractions(text: str) -> dict[str, float]:
 
 
 def write_splits(dataset: Path, splits: pd.DataFrame, recipe: Recipe) -> Path:
-    """Write splits.parquet, atomically, each page with a checksum.
+    """Write splits.parquet atomically, with a checksum for each page.
 
     Args:
-        dataset: the folder.
+        dataset: folder of the dataset.
         splits: the columns of `tables.SPLITS`.
-        recipe: how they were made, or what holds of them if they were imported.
+        recipe: how the splits were made; for imported splits, the settings that apply to them.
     """
     table = SPLITS.arrow(splits).replace_schema_metadata({_KEY: json.dumps(asdict(recipe)).encode()})
     path = dataset / SPLITS.file
@@ -87,11 +87,11 @@ def write_splits(dataset: Path, splits: pd.DataFrame, recipe: Recipe) -> Path:
 
 
 def read_splits(dataset: Path) -> pd.DataFrame | None:
-    """splits.parquet, checksums verified; None if there is none.
+    """Read splits.parquet and verify its checksums; None if there is no such file.
 
     Raises:
         DamagedError: it cannot be read.
-        UsageError: it is of another kind, such as one row a location.
+        UsageError: it has other columns, such as a table with one row per location.
     """
     path = dataset / SPLITS.file
     if not path.is_file():
@@ -105,12 +105,12 @@ def read_splits(dataset: Path) -> pd.DataFrame | None:
             f"It cannot be read: {error}.", path, "Delete it and run `split` again."
         ) from error
     if not {column.name for column in SPLITS.columns} <= set(found):
-        raise UsageError("It does not say the split of each patch.", path, "Use --anew to replace it.")
+        raise UsageError("It does not have the split of each patch.", path, "Use --anew to replace it.")
     return found
 
 
 def read_recipe(dataset: Path) -> Recipe | None:
-    """How the splits of a dataset were made; None if there are none, or they do not say."""
+    """The recipe of a dataset's splits; None if there are no splits, or they have no recipe."""
     path = dataset / SPLITS.file
     about = (pq.read_schema(path).metadata or {}).get(_KEY) if path.is_file() else None
     if about is None:

@@ -1,4 +1,4 @@
-"""Patches that would tie two parts together are left out, never moved."""
+"""Leave out patches that would tie two parts together; patches are never moved."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ Flags = npt.NDArray[np.bool_]
 def settled(
     links: Links, part: Codes, kept: Flags, rank: Sequence[int], names: Sequence[str]
 ) -> tuple[Codes, list[str]]:
-    """Leave out what stands between parts: of two patches that are tied, the one of the part with the lower rank.
+    """Leave out patches between parts: of two tied patches, the one of the part that is later in ``rank``.
 
-    Patches that are kept come before all others and are never left out.
+    Kept patches come before all others and are never left out.
 
     Args:
         links: the patches and their ties.
-        part: for each patch its part, or `FREE`.
-        kept: patches whose part was decided earlier.
-        rank: parts, the one that gives way last first.
-        names: of the parts.
+        part: part of each patch, or `FREE`.
+        kept: patches that were assigned earlier.
+        rank: parts in order of precedence.
+        names: names of the parts.
 
     Returns:
-        Parts with `FREE` for what is left out, and for each patch the reason, empty where there is none.
+        Parts, with `FREE` for left-out patches, and the reason for each patch, empty if it is not left out.
 
     Raises:
-        UsageError: two patches that are kept are tied.
+        UsageError: two kept patches of different parts are tied.
     """
     part, reason = part.copy(), [""] * len(part)
     for old in (True, False):
@@ -45,7 +45,7 @@ def settled(
                 name = links.patches["patch_id"].iloc[int(np.flatnonzero(hit & kept)[0])]
                 raise UsageError(
                     f"Earlier assignments leak: {name} is tied to part {names[strong]}.",
-                    remedy="Keep the buffer they were made with, or make them anew with --anew.",
+                    remedy="Use the buffer with which they were made, or --anew to replace them.",
                 )
             for row in np.flatnonzero(hit).tolist():
                 reason[row] = f"Would tie {names[part[row]]} to {names[strong]}."

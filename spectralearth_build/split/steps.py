@@ -1,4 +1,4 @@
-"""Split, check, share and take over the splits of a dataset folder: tables in, splits.parquet out."""
+"""Make, check, export and import the splits of a dataset folder: read tables, write splits.parquet."""
 
 from __future__ import annotations
 
@@ -29,29 +29,29 @@ class Outcome:
     links: Links
     parts: list[str]
     part: Codes
-    """Part of each patch of the links; -1: none."""
+    """Part of each patch of the links; -1 for none."""
     leaks: Leaks
     strata: tuple[list[str], Counts]
-    """Names and membership, as of `strata.strata`."""
+    """Names and membership, from `strata.strata`."""
     path: Path | None = None
-    """The file that was written, if one was."""
+    """The file that was written, if any."""
     strange: int = 0
-    """Patches that were named and are not in the dataset."""
+    """Number of patches in the imported table that are not in the dataset."""
     unassigned: int = 0
-    """Patches of the dataset that no assignment speaks of."""
+    """Number of patches of the dataset without an assignment."""
 
 
 def split_dataset(folder: Path, recipe: Recipe, anew: bool = False, whole: bool = False) -> Outcome:
-    """Make the splits of a dataset, or go on with those that it has, and write them.
+    """Make the splits of a dataset, or extend those that it has, and write them.
 
     Args:
         folder: the dataset.
-        recipe: what is wanted.
-        anew: forget earlier assignments.
-        whole: refuse to divide groups of patches that are so large that little is left for other parts.
+        recipe: the settings of the split.
+        anew: ignore earlier assignments.
+        whole: refuse to divide a group that is so large that too little is left for other parts.
 
     Raises:
-        UsageError: that cannot be done, or the result would leak.
+        UsageError: the split cannot be made, or would leak.
     """
     before = None if anew else read_splits(folder)
     links = links_in(folder, recipe.buffer_km)
@@ -64,12 +64,12 @@ def split_dataset(folder: Path, recipe: Recipe, anew: bool = False, whole: bool 
 
 
 def check_dataset(folder: Path, buffer_km: float | None = None, whole: bool = False) -> Outcome:
-    """Look for leaks between the parts of a dataset.
+    """Find leaks between the parts of a dataset.
 
     Args:
         folder: the dataset.
-        buffer_km: ground closer than this is a leak; None: what the split was made with.
-        whole: components are those of the tables, whatever stands in parts.
+        buffer_km: ground closer than this is a leak; None for the value in the recipe of the split.
+        whole: use the components of the tables, including tiles that have no patch in any part.
 
     Raises:
         UsageError: the dataset has no splits.
@@ -85,12 +85,12 @@ def check_dataset(folder: Path, buffer_km: float | None = None, whole: bool = Fa
 
 
 def import_split(folder: Path, file: Path, recipe: Recipe) -> Outcome:
-    """Take over parts from a table of patch_id and split, unless they leak.
+    """Import parts from a table of patch_id and split, unless they leak.
 
     Args:
         folder: the dataset.
         file: the table.
-        recipe: its buffer counts; fractions are those of the table.
+        recipe: its buffer is used; the fractions come from the table.
 
     Returns:
         The parts; nothing was written (``path`` is None) if they leak.

@@ -1,4 +1,4 @@
-"""Strata: kinds of patches that every part should have its share of."""
+"""Strata: kinds of patches of which every part should have its share."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from spectralearth_build.split.links import Counts, Links
 CELL = 30
 """Edge of a region, degrees."""
 SEASONS = np.array(["winter", "spring", "summer", "autumn"])
-"""Of three months each, from December on in the north and from June on in the south."""
+"""Seasons of three months, beginning with December in the north and with June in the south."""
 NO_LABEL = "none"
 
 
@@ -23,7 +23,7 @@ def strata(links: Links, by: tuple[str, ...]) -> tuple[list[str], Counts]:
 
     Args:
         links: the patches.
-        by: any of "season", "region", and "NAME=FILE" with a table as of `labels`.
+        by: any of "season", "region", and "NAME=FILE" with a table as in `labels`.
 
     Returns:
         Names such as "season=summer", and 0 or 1 [patch, stratum]. The first stratum, "", has all patches.
@@ -41,7 +41,7 @@ def strata(links: Links, by: tuple[str, ...]) -> tuple[list[str], Counts]:
             values = seasons(links) if criterion == "season" else regions(links)
         else:
             raise UsageError(
-                f"There is no criterion '{criterion}'.", remedy="There are: season, region, NAME=FILE."
+                f"There is no criterion '{criterion}'.", remedy="Use season, region or NAME=FILE."
             )
         index = pd.MultiIndex.from_arrays([rows, [f"{name}={value}" for value in values]])
         found.append(pd.Series(1, index=index[~index.duplicated()]))
@@ -66,22 +66,22 @@ def regions(links: Links) -> npt.NDArray[np.str_]:
 
 
 def labels(file: Path, name: str, links: Links) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.str_]]:
-    """Labels from a table: a CSV or Parquet file with a column ``name`` and patch_id or location_id.
+    """Read labels from a CSV or Parquet file with a column ``name``, and patch_id or location_id.
 
-    A patch may have several labels, a row each; those without one are labelled "none".
+    A patch may have several labels, one per row; patches without a label are labelled "none".
 
     Returns:
         Row of the patch and label, for every label of every patch.
 
     Raises:
-        UsageError: the file lacks a column, or knows none of the patches.
+        UsageError: the file lacks a column, or has none of the patches.
     """
     if not file.is_file():
-        raise UsageError("There is no such table of labels.", file)
+        raise UsageError("There is no such table of labels.", file, "Check the path.")
     table = pd.read_parquet(file) if file.suffix == ".parquet" else pd.read_csv(file, comment="#", dtype=str)
     key = next((column for column in ("patch_id", "location_id") if column in table), None)
     if key is None or name not in table:
-        raise UsageError(f"Columns are needed: patch_id or location_id, and {name}.", file)
+        raise UsageError(f"The table must have the columns patch_id or location_id, and {name}.", file)
     rows = links.patches[[key]].assign(row=np.arange(len(links)))
     joined = rows.merge(table[[key, name]].astype(str), on=key, how="left")
     if joined[name].isna().all():

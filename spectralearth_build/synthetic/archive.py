@@ -1,4 +1,4 @@
-"""A synthetic archive: which products it holds, and their writing, product by product."""
+"""Plan a synthetic archive, and write it product by product."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from spectralearth_build.synthetic.water_mode import corrected
 
 Packing = Literal["folder", "zip", "ZIP", "order", "twice"]
 CORRECTIONS = ("Land_Mode", "Combined", "Water_Mode", "")
-"""All that the metadata may say of the correction, the last that they say nothing."""
+"""Corrections that the metadata may name; the last one stands for metadata that name none."""
 MIXED = (
     PLAIN,
     Layout(block=128),
@@ -44,35 +44,35 @@ MIXED = (
     Layout(cog=True, block=128, suffix="_COG.TIF"),
     Layout(compress="zstd", suffix=".tiff"),
 )
-"""Layouts that products are seen in."""
+"""Layouts of real products."""
 BUILDING = f"archive{PARTIAL}"
-"""Folder inside the archive's where products lie until all are written."""
+"""Folder inside the archive's folder for products until all are written."""
 _ORDER = "dims_op_oc_oc-en_700000001_1.tar.gz"
 _PACKINGS: tuple[Packing, ...] = ("folder", "zip", "folder", "ZIP")
 
 
 @dataclass(frozen=True)
 class ArchiveOptions:
-    """What to synthesize."""
+    """Options of a synthetic archive."""
 
     preset: Literal["demo", "random"] = "random"
     """demo: about a dozen chosen tiles. random: sites of all kinds until there are ``tiles``."""
     tiles: int = 12
-    """Tiles of the random preset."""
+    """Number of tiles of the random preset."""
     seed: int = 0
     size: int = 300
     """Nominal raster edge, pixels; 1240 for real tiles."""
     dirty: tuple[str, ...] = ()
-    """Names of dirty cases, one more product each; ``("all",)`` for all."""
+    """Names of dirty cases, each of which adds a product; ``("all",)`` for all."""
     layouts: tuple[Layout, ...] = (PLAIN,)
-    """Layouts of the files, taken in turn."""
+    """Layouts of the files, used in turn."""
     noise: float = 1.0
-    """Factor on the sensor's noise; 0 for the analytic scene, only rounded."""
+    """Factor on the sensor's noise; 0 for the analytic scene, which is only rounded."""
     clouds: bool = True
     generations: bool = False
-    """Pixels as the generations of the processor deliver them, see `processor`; the first site lies at a coast."""
+    """Whether pixels imitate the generations of the processor, see `processor`; the first site is then at a coast."""
     corrections: tuple[str, ...] = ("Land_Mode",)
-    """Corrections of the datatakes, taken in turn: what they are stands in `spec.ProductSpec.correction`."""
+    """Corrections of the datatakes, used in turn; see `spec.ProductSpec.correction`."""
 
     def cases(self) -> tuple[str, ...]:
         """The dirty cases by name.
@@ -94,25 +94,25 @@ class ProductTask:
     spec: ProductSpec
     footprint: Footprint
     cover: float
-    """Cloud cover aimed at, 0-1."""
+    """Target cloud cover, 0-1."""
     layout: Layout = PLAIN
     packing: Packing = "folder"
     case: str = ""
-    """Dirty case to spoil it with; empty for none."""
+    """Dirty case to apply to it; empty for none."""
     superseded: bool = False
-    """Another version of the same tile is newer."""
+    """Whether there is a newer version of the same tile."""
 
 
 @dataclass(frozen=True)
 class Made:
-    """A product that was written, and what a build must make of it."""
+    """A product that was written, and its expected status in a build."""
 
     path: str
-    """Below the archive; the order that holds it, if one does."""
+    """Path below the archive; that of the order if the product is in one."""
     tile_id: str
     product_id: str
     status: str
-    """used (or unused by the plan), superseded, quarantined or rejected, by a build of land as is the default."""
+    """used (or unused by the plan), superseded, quarantined or rejected, in a build with scan.correction = land."""
     case: str
     """Dirty case; empty for a clean product."""
     error_class: str
@@ -120,12 +120,12 @@ class Made:
 
 
 def synthesize(target: Path, options: ArchiveOptions, executor: Executor | None = None) -> list[Made]:
-    """Write an archive, the same for the same options.
+    """Write an archive. The same options give the same bytes.
 
     Args:
         target: a folder that is empty or does not exist.
         options: what to write.
-        executor: runs the tasks, one a product; None: one after the other in this process.
+        executor: runs the tasks, one per product; None runs them one after the other in this process.
 
     Returns:
         Every product, in order of acquisition.
@@ -133,13 +133,13 @@ def synthesize(target: Path, options: ArchiveOptions, executor: Executor | None 
     Raises:
         UsageError: the folder is not empty.
         ConfigError: unknown dirty case.
-        OutOfSpaceError: there is no room; nothing stays.
+        OutOfSpaceError: the disk is full; nothing is left behind.
     """
     tasks = {task.spec.product_id: task for task in plan_archive(options)}
     building = target / BUILDING
     if target.is_dir() and any(path != building for path in target.iterdir()):
         raise UsageError("The folder is not empty.", target, "Give a new folder.")
-    shutil.rmtree(building, ignore_errors=True)  # of a run that was killed
+    shutil.rmtree(building, ignore_errors=True)  # left by a run that was killed
     building.mkdir(parents=True)
     try:
         paths = _write_all(building.resolve(), tasks, options, executor)
@@ -193,7 +193,7 @@ def make_product(target: Path, task: ProductTask, options: ArchiveOptions) -> st
 
 
 def _scene(options: ArchiveOptions) -> Scene:
-    """The ground that a product shows."""
+    """The ground of the archive."""
     if not options.generations:
         return Scene(options.seed)
     return Coast(options.seed, _passes(options)[0].lat)
@@ -245,7 +245,7 @@ def _next(version: str) -> str:
 
 
 def _dirty_tasks(passes: list[Pass], options: ArchiveOptions) -> Iterator[ProductTask]:
-    """One product for each case over the first site, in March 2023, or where the case must lie."""
+    """One product for each case, in March 2023, at the first site or at the site that the case needs."""
     taken = {strip.datatake for strip in passes}
     first = passes[0]
     for number, name in enumerate(options.cases()):

@@ -1,4 +1,4 @@
-"""The three sets of 224 bands that real products carry."""
+"""The three sets of 224 bands in real products."""
 
 from __future__ import annotations
 
@@ -46,9 +46,9 @@ def band_set(name: BandSetName) -> BandSet:
 
 
 def nodata_bands(version: str) -> tuple[int, ...]:
-    """0-based bands that a processor version leaves wholly without data.
+    """0-based bands that a processor version leaves entirely without data.
 
-    Seen: 22 water-vapour bands in V010110, only bands 130-135 in V010302. Where it changed is a guess.
+    Observed: 22 water-vapour bands in V010110, only bands 130-135 in V010302. The version of the change is a guess.
     """
     if version < "V010200":
         return (*range(126, 141), *range(160, 167))

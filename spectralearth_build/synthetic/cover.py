@@ -1,7 +1,7 @@
-"""The classes that the synthetic ground has in each land-cover legend, as functions of what stands there.
+"""Classes of the synthetic ground in each land-cover legend, as functions of its cover.
 
-Each class is a mixture of surfaces, and of how green the plants of a parcel are at a given date: it can be told from
-pixels, though not from one endmember, and not from one pixel with certainty.
+Each class depends on the mixture of surfaces, and on how green the plants of a parcel are at a given date. So it can be
+learned from pixels, but not from a single endmember, and not from a single pixel with certainty.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _FIELDS, _OPEN, _BARE = 0.1, 0.35, 0.85
 
 
 class Cover(NamedTuple):
-    """What stands on the ground at any date; see `Scene.cover`."""
+    """The cover of the ground, independent of the date; see `Scene.cover`."""
 
     plants: Weights
     soil: Weights
@@ -64,7 +64,7 @@ def corine(cover: Cover) -> Codes:
 
 
 def cdl(cover: Cover, year: int) -> Codes:
-    """Codes of the Cropland Data Layer. Fields rotate: in even years the classes reach a little further."""
+    """Codes of the Cropland Data Layer. Fields rotate: class limits differ slightly between even and odd years."""
     soil, crop = cover.soil, cover.crop + (0.02 if year % 2 == 0 else -0.02)
     mixed, green = soil > _FIELDS, cover.plants >= soil
     return _first(
@@ -91,7 +91,7 @@ def cdl(cover: Cover, year: int) -> Codes:
 
 
 def nlcd(cover: Cover, year: int) -> Codes:
-    """Codes of the National Land Cover Database. Towns grow by the year."""
+    """Codes of the National Land Cover Database. Towns grow from year to year."""
     soil, crop, built = cover.soil, cover.crop, cover.built + 0.01 * (year - 2021)
     return _first(
         (cover.water > _WATER, 11),
@@ -113,11 +113,11 @@ def nlcd(cover: Cover, year: int) -> Codes:
 
 
 def tree_cover(cover: Cover) -> Weights:
-    """Percent of the ground under trees, float32, in eighths: plants that are green late have more."""
+    """Percentage of tree cover, float32, in eighths; plants that are green late have more trees."""
     return np.asarray(np.rint(400 * cover.plants * (1 + cover.crop)) / 8, dtype=np.float32)
 
 
 def _first(*rules: tuple[Flags, int], otherwise: int) -> Codes:
-    """The code of the first rule that holds."""
+    """The code of the first rule that applies."""
     flags, codes = zip(*rules, strict=True)
     return np.select(flags, [np.uint8(code) for code in codes], np.uint8(otherwise))

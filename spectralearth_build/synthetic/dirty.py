@@ -1,4 +1,4 @@
-"""Every way in which archives were seen to be dirty, by name, with what a build must make of it."""
+"""All known ways in which archives are dirty, by name, with the expected result of a build."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ class DirtyCase:
 
     name: str
     what: str
-    """What is wrong, one sentence."""
+    """What is wrong, in one sentence."""
     error: str
-    """Class of `spectralearth_build.errors` that it must end in; empty: the product must be used as if clean."""
+    """Class of `spectralearth_build.errors` that must be raised; empty if the product must be used as if clean."""
     spoil: Spoil
-    """Spoils a product folder in place; returns its new path if it has one."""
+    """Function that spoils a product folder in place; returns its new path if that changes."""
     site: tuple[float, float] | None = None
-    """Longitude and latitude that the product must have; None: any."""
+    """Longitude and latitude that the product must have; None for any."""
     hole: bool = False
-    """Part of the image was never written: the product must be used without it."""
+    """Whether part of the image was never written; the product must be used without that part."""
 
     @property
     def status(self) -> str:
-        """What the tile table must say: used, quarantined or rejected (used may also be unused by the plan)."""
+        """Expected status in the tile table: used, quarantined or rejected (used may also be unused by the plan)."""
         return str(getattr(errors, self.error).status) if self.error else "used"
 
     def apply(self, product: Path, spec: ProductSpec) -> Path:
-        """Spoil a product's folder (or make of it a spoilt archive beside it); returns where it is then."""
+        """Spoil a product's folder, or pack it into a spoilt archive; returns its path."""
         return self.spoil(product, spec) or product
 
 
@@ -56,7 +56,7 @@ def _case(
 
 _BROKEN, _GONE, _HOLE = "BrokenRasterError", "MissingFileError", "HoleError"
 _XML, _MISMATCH, _BANDS = "BrokenMetadataError", "MetadataMismatchError", "BandMismatchError"
-_LOCKED = "UnreadableFileError" if os.geteuid() else ""  # nothing is locked to the superuser
+_LOCKED = "UnreadableFileError" if os.geteuid() else ""  # the superuser can read everything
 _OTHER, _ODD, _POOR = "OtherCorrectionError", "UnknownCorrectionError", "PoorQualityError"
 _LATTICE, _NAME, _PACKED = "OffLatticeError", "HostileNameError", "BrokenArchiveError"
 
@@ -100,13 +100,13 @@ _METADATA = (
     _case("wavelengths", "All wavelengths are 5 nm off.", _BANDS, lambda p, s: metadata.move_wavelengths(p, 5)),
     _case("by_detector", "The bands are ordered by detector.", "", lambda p, s: metadata.by_detector(p, s)),
     _case("night", "The sun is down.", "PoorQualityError", lambda p, s: metadata.night(p)),
-    _case("water_mode", "It holds another quantity, of water.", _OTHER, lambda p, s: _mode(p, "Water_Mode")),
-    _case("odd_mode", "It names a correction that is not known.", _ODD, lambda p, s: _mode(p, "Ice_Mode")),
-    _case("no_mode", "It does not say how it was corrected.", "", lambda p, s: metadata.forget_correction(p)),
+    _case("water_mode", "It has another quantity, that of water.", _OTHER, lambda p, s: _mode(p, "Water_Mode")),
+    _case("odd_mode", "It names an unknown correction.", _ODD, lambda p, s: _mode(p, "Ice_Mode")),
+    _case("no_mode", "It does not name a correction.", "", lambda p, s: metadata.forget_correction(p)),
     _case("no_covers", "Covers and angles were not computed (-999).", "", lambda p, s: metadata.not_computed(p)),
     _case("no_quality", "Nothing was computed (-999).", _POOR, lambda p, s: metadata.not_computed(p, grade=True)),
     _case("no_sun", "Its sun is at -999 degrees.", _POOR, lambda p, s: _sun(p, -999)),
-    _case("low_sun", "The sun stands at 4 degrees.", "PoorQualityError", lambda p, s: _sun(p, 4)),
+    _case("low_sun", "The sun is at 4 degrees.", "PoorQualityError", lambda p, s: _sun(p, 4)),
 )  # fmt: skip
 
 _FILES = (
@@ -130,12 +130,12 @@ _FILES = (
     _case("tar_link", "The member of an order is a link.", _GONE, lambda p, s: files.tar_special(p, tarfile.SYMTYPE)),
     _case("tar_device", "Another is a device.", _GONE, lambda p, s: files.tar_special(p, tarfile.CHRTYPE)),
     _case("tar_bomb", "A small order unpacks to 256 MiB.", _PACKED, lambda p, s: files.tar_bomb(p)),
-    _case("zip_lie", "A zip member holds more than it claims.", _PACKED, lambda p, s: files.understate(p)),
+    _case("zip_lie", "A zip member is larger than it claims.", _PACKED, lambda p, s: files.understate(p)),
     _case("zip_bomb", "A small zip unpacks to 256 MiB.", _PACKED, lambda p, s: files.bomb(p)),
     _case("cut_zip", "A zip is cut.", _PACKED, lambda p, s: files.cut_zip(p)),
     _case("cut_order", "An order is cut.", _PACKED, lambda p, s: files.cut_order(p)),
-    _case("polar", "It lies at 85 degrees north.", "OutsideUtmError", lambda p, s: None, (14.0, 85.0)),
-    _case("antimeridian", "It lies across 180 degrees.", "", lambda p, s: None, (180.0, 65.0)),
+    _case("polar", "It is at 85 degrees north.", "OutsideUtmError", lambda p, s: None, (14.0, 85.0)),
+    _case("antimeridian", "It crosses 180 degrees.", "", lambda p, s: None, (180.0, 65.0)),
 )  # fmt: skip
 
 CASES: dict[str, DirtyCase] = {case.name: case for case in (*_RASTER, *_METADATA, *_FILES)}

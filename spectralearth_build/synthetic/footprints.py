@@ -1,7 +1,7 @@
-"""A tile table without products: full-size footprints in any number, for planning at the scale of a real archive.
+"""A tile table without products: any number of full-size footprints, for planning at the scale of a real archive.
 
-Sites lie on slots of one tile along ground tracks a degree apart, so that ground is seen twice only where the
-same site is visited twice, and the share of such ground does not depend on the number of tiles.
+Sites are on slots of one tile along ground tracks one degree apart. So ground is seen twice only if the same site is
+visited twice, and the share of such ground does not depend on the number of tiles.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from spectralearth_build.synthetic.spec import LINE_SECONDS, ProductSpec
 from spectralearth_build.tables import TILES
 
 REVISITED = 0.3
-"""Share of sites seen more than once; leaves about 17 % of the ground with two dates or more."""
+"""Share of sites seen more than once; it gives about 17 % of the ground two or more dates."""
 MOST_DATES, MOST_TILES = 40, 20
 _NORTH, _SOUTH = 60.0, -56.0
 _SLOT = 30.2 / 111.195
@@ -40,10 +40,10 @@ _SLOT = 30.2 / 111.195
 
 
 def footprints(tiles: int, seed: int = 0) -> gpd.GeoDataFrame:
-    """A table of ``tiles`` tiles with the columns of `tables.TILES`, the same for the same arguments.
+    """Make a table of ``tiles`` tiles with the columns of `tables.TILES`, the same for the same arguments.
 
-    Every tile is eligible, has no mask (its geometry is its validity) and waits for a plan. Up to about 150,000 tiles
-    ground is revisited by intention only.
+    Every tile is eligible and unplanned, and has no mask (its geometry serves as mask). With up to about 150,000 tiles,
+    only intended visits see the same ground.
     """
     passes = sorted(
         _passes(tiles, np.random.default_rng([seed, 21])), key=lambda p: (p.epsg or 0, p.datatake)
@@ -67,7 +67,7 @@ def _passes(tiles: int, random: np.random.Generator) -> Iterator[Pass]:
 
 
 def _sites(random: np.random.Generator) -> Iterator[tuple[float, float, int]]:
-    """Longitude, latitude and length in tiles of sites that do not touch, track by track."""
+    """Yield longitude, latitude and length in tiles of sites that do not touch, track by track."""
     for offset in (0.0, 0.5):
         for track in random.permutation(360):
             lat, lon = _NORTH, track - 180 + offset
@@ -80,7 +80,7 @@ def _sites(random: np.random.Generator) -> Iterator[tuple[float, float, int]]:
 
 
 def _visits(lon: float, lat: float, strip: int, random: np.random.Generator) -> Iterator[Visit]:
-    """One date, or several of which some see the whole strip and some a single tile of it."""
+    """Yield one date, or several: some see the whole strip, some a single tile of it."""
     several = random.uniform() < REVISITED
     dates = min(int(2 * (1 + random.pareto(2.0))), MOST_DATES) if several else 1
     for day in days(dates, random):

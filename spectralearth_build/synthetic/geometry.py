@@ -1,4 +1,4 @@
-"""Where the tiles of a datatake lie: rotated rectangles on a zone's lattice, as the sensor's swath leaves them."""
+"""Footprints of the tiles of a datatake: rotated rectangles on a zone's lattice, like the sensor's swath."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from spectralearth_build.synthetic.spec import Corners
 LINES = 1024
 """Scan lines of a full-size tile."""
 FULL_SIZE = 1240
-"""Raster edge in pixels that such a tile has at a heading of 14 degrees and a swath of 30 km."""
+"""Raster edge, pixels, of such a tile at a heading of 14 degrees and a swath of 30 km."""
 OVERLAP = 18.7
-"""Scan lines that consecutive tiles of a datatake share, at any size of tile."""
+"""Scan lines that consecutive tiles of a datatake share, at any tile size."""
 SWATH = 1000
 """Width of a full-size swath at nadir, pixels."""
 _ROOM = 6
-"""Pixels around the windows that a small tile must still hold."""
+"""Margin, pixels, around the windows that a small tile must contain."""
 
 
 @dataclass(frozen=True)
 class Pass:
-    """One datatake: a strip of tiles from north to south."""
+    """A datatake: a strip of tiles from north to south."""
 
     datatake: str
     started: datetime
@@ -37,11 +37,11 @@ class Pass:
     """Latitude of the first tile's centre, degrees."""
     tiles: int = 1
     off_nadir: float = 0.0
-    """Across-track angle, degrees; 26 degrees widen the swath from 30 to 39 km."""
+    """Across-track angle, degrees; 26 degrees widens the swath from 30 to 39 km."""
     epsg: int | None = None
-    """Zone it is processed in; None: that of the first tile's centre."""
+    """EPSG code of the zone it is processed in; None for that of the first tile's centre."""
     cover: float = 0.0
-    """Cloud cover aimed at, 0-1."""
+    """Target cloud cover, 0-1."""
 
 
 @dataclass(frozen=True)
@@ -50,18 +50,18 @@ class Footprint:
 
     epsg: int
     x: float
-    """Centre, metres east in the zone."""
+    """Easting of the centre in the zone, metres."""
     y: float
-    """Centre, metres north in the zone."""
+    """Northing of the centre in the zone, metres."""
     heading: float
     """Flight direction, degrees west of grid south."""
     lines: float
-    """Length along the flight, pixels."""
+    """Length along the flight direction, pixels."""
     width: float
-    """Length across, pixels."""
+    """Width across the flight direction, pixels."""
 
     def corners_xy(self) -> npt.NDArray[np.float64]:
-        """Upper-left, lower-left, lower-right, upper-right corner: metres [4, 2]."""
+        """Upper-left, lower-left, lower-right and upper-right corner, metres [4, 2]."""
         along, across = _axes(self.heading)
         half, side = along * self.lines * PIXEL / 2, across * self.width * PIXEL / 2
         middle = np.array([self.x, self.y])
@@ -75,13 +75,13 @@ class Footprint:
         return tuple((float(lon), float(lat)) for lon, lat in lonlat.itransform(self.corners_xy()))
 
     def box(self) -> Box:
-        """The smallest raster on the lattice that holds it."""
+        """The smallest box on the lattice that contains the rectangle."""
         cols, lines = ((self.corners_xy() - ORIGIN) * (1, -1) / PIXEL).T
         line, col = math.floor(lines.min()), math.floor(cols.min())
         return Box(line, col, math.ceil(lines.max()) - line, math.ceil(cols.max()) - col)
 
     def inside(self) -> npt.NDArray[np.bool_]:
-        """Which pixels of the box have their centre in the rectangle [line, col]."""
+        """Which pixels of the box have their centre in the rectangle, bool [line, col]."""
         box = self.box()
         along, across = _axes(self.heading)
         dx = ORIGIN + PIXEL * (np.arange(box.col, box.stop_col) + 0.5) - self.x
@@ -92,12 +92,12 @@ class Footprint:
 
 
 def footprints_of(strip: Pass, size: int) -> list[Footprint]:
-    """Rectangles of a datatake's tiles, each overlapping the next by `OVERLAP` lines.
+    """Footprints of a datatake's tiles, each overlapping the next by `OVERLAP` lines.
 
     Args:
         strip: the datatake.
-        size: nominal raster edge, pixels; `FULL_SIZE` for real tiles. The heading is that of the orbit unless so
-            small a raster could not hold 2 x 2 windows at that angle.
+        size: nominal raster edge, pixels; `FULL_SIZE` for real tiles. The heading is that of the orbit, or smaller if
+            a small raster could not contain 2 x 2 windows at that angle.
     """
     epsg = strip.epsg or utm_epsg(strip.lon, strip.lat)
     x, y = transformer(4326, epsg).transform(strip.lon, strip.lat)
@@ -114,21 +114,21 @@ def footprints_of(strip: Pass, size: int) -> list[Footprint]:
 
 
 def heading(lat: float) -> float:
-    """Flight direction of the descending orbit in degrees west of south; fits recorded items to within a degree.
+    """Flight direction of the descending orbit, degrees west of south; agrees with real items to within a degree.
 
-    The first term is the geometry of an orbit inclined by 97.98 degrees, the second the turning earth.
+    The first term is the geometry of an orbit with an inclination of 97.98 degrees, the second the Earth's rotation.
     """
     level = max(math.cos(math.radians(lat)), 0.2)
     return math.degrees(math.asin(min(0.139 / level, 1))) + 4 * level
 
 
 def swath_factor(off_nadir: float) -> float:
-    """How much wider than at nadir the swath is; fits recorded items (1.29 at 26 degrees, 1.02 at 8)."""
+    """Width of the swath relative to nadir; agrees with real items (1.29 at 26 degrees, 1.02 at 8 degrees)."""
     return float(math.cos(math.radians(off_nadir)) ** -2.4)
 
 
 def utm_epsg(lon: float, lat: float) -> int:
-    """EPSG code of the UTM zone of a place."""
+    """EPSG code of the UTM zone of a position."""
     zone = int((lon + 180) % 360 // 6) + 1
     return (32600 if lat >= 0 else 32700) + zone
 
@@ -145,16 +145,16 @@ def sun(lon: float, lat: float, moment: datetime) -> tuple[float, float]:
 
 
 def _steepest(size: int) -> float:
-    """Largest heading, degrees, at which a tile of this size holds 2 x 2 windows, or one if it is too small for that.
+    """Largest heading, degrees, at which a tile of this size contains 2 x 2 windows, or one window if it is too small.
 
-    A square of side s fits a rectangle turned by t if that has sides s (cos t + sin t), whose raster then has the
-    edge s (1 + sin 2t).
+    A square of side s fits into a rectangle that is rotated by t if its sides are s (cos t + sin t); its raster then
+    has the edge s (1 + sin 2t).
     """
     held = (2 if size >= 2.1 * (WINDOW + _ROOM) else 1) * WINDOW + _ROOM
     return math.degrees(math.asin(min(max(size / held - 1.03, 0.0), 1))) / 2
 
 
 def _axes(angle: float) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Unit vectors (east, north) along and across the flight."""
+    """Unit vectors (east, north) along and across the flight direction."""
     turn = math.radians(angle)
     return np.array([-math.sin(turn), -math.cos(turn)]), np.array([math.cos(turn), -math.sin(turn)])

@@ -1,8 +1,8 @@
 """Land-cover rasters of the synthetic ground, in the projections and codes of CORINE, CDL and NLCD.
 
-Each raster lies on a grid that is the same for all archives and spans the Earth, so a pixel has one value whatever the
-archive. Only what lies around the tiles is filled; the files are sparse. The projections of Europe and of the United
-States are used everywhere: far away they are as well defined, and equal in area, but not in shape.
+Each raster is on a grid that is the same for all archives and spans the Earth, so a pixel has the same value in all
+archives. Only the area around the tiles is filled; the files are sparse. The projections for Europe and the United
+States are used everywhere: far from there, they are still well defined and equal-area, but distort shapes.
 """
 
 from __future__ import annotations
@@ -44,18 +44,18 @@ Floats = npt.NDArray[np.float64]
 CDL_YEARS = (2022, 2023, 2024)
 NLCD_YEARS = (2021, 2023)
 BLOCK = 2048
-"""Edge of the files' blocks, pixels: large, because the index of a file that spans the Earth lists all of them."""
+"""Edge of the files' blocks, pixels; large, because the index of a file that spans the Earth lists all blocks."""
 _CELL = 32
-"""Edge of the squares that are filled or left empty, pixels."""
+"""Edge, pixels, of the squares that are either filled or left empty."""
 _MARGIN = 8
-"""Pixels around each tile that are filled."""
+"""Margin, pixels, around each tile that is filled."""
 _STEP = 3
-"""Pixels of a tile between the points that say which squares to fill."""
+"""Distance, pixels of a tile, between the points that determine which squares to fill."""
 
 
 @dataclass(frozen=True)
 class RasterLayer:
-    """One file."""
+    """A file to write."""
 
     name: str
     values: Callable[[Cover], npt.NDArray[Any]]
@@ -72,11 +72,11 @@ class RasterGrid:
     """Edge of a pixel in units of the projection."""
     layers: tuple[RasterLayer, ...]
     corner: tuple[float, float] = (0.0, 0.0)
-    """x and y of a corner of the pixels, from which they are counted."""
+    """x and y of the corner from which pixels are counted."""
     turn: int = 0
-    """Columns around the Earth; 0 where columns do not come back."""
+    """Number of columns around the Earth; 0 if columns do not wrap around."""
     every: int = 1
-    """Pixels between those at which the ground is asked; between them the cover is interpolated by cubics."""
+    """Step, pixels, at which the ground is evaluated; between them, the cover is interpolated by cubics."""
 
 
 GRIDS = (
@@ -98,22 +98,22 @@ GRIDS = (
         every=2,
     ),
 )
-"""What is written."""
+"""The files to write, by grid."""
 
 
 def land_cover(folder: Path, areas: Iterable[Area], seed: int = 0) -> list[Path]:
     """Write the rasters: corine.tif, cdl_<year>.tif, nlcd_<year>.tif and tree_cover.tif.
 
-    The same bytes for the same arguments; files that are there are replaced, each as a whole.
+    The same arguments give the same bytes. Existing files are replaced atomically.
 
     Args:
-        folder: where to.
-        areas: where there are tiles; see `areas_of_dataset`.
-        seed: the archive's, which makes its ground.
+        folder: folder to write to.
+        areas: areas of the tiles; see `areas_of_dataset`.
+        seed: seed of the archive, which determines its ground.
 
     Raises:
         UsageError: there are no areas.
-        OutOfSpaceError: there is no room; the files that were there stay.
+        OutOfSpaceError: the disk is full; existing files stay.
     """
     chosen = sorted(set(areas))
     if not chosen:
@@ -124,10 +124,10 @@ def land_cover(folder: Path, areas: Iterable[Area], seed: int = 0) -> list[Path]
 
 
 def areas_of_dataset(dataset: Path) -> list[Area]:
-    """Where the sound tiles of a dataset lie, from its table of tiles.
+    """Areas of the sound tiles of a dataset, from its tile table.
 
     Raises:
-        UsageError: it has none; scan writes it.
+        UsageError: it has no tile table, which scan writes.
     """
     columns = ["epsg", "lattice_row", "lattice_col", "height", "width", "eligible"]
     table = TILES.read(dataset, columns)
@@ -155,7 +155,7 @@ def _write(folder: Path, grid: RasterGrid, areas: list[Area], scene: Scene) -> l
                 box = Box(*(int(v) for v in (*inside.min(axis=0), *(np.ptp(inside, axis=0) + _CELL))))
                 written.append(_fill(targets, grid, box, first * BLOCK, scene))
         for path, parts in zip(temporary, zip(*written, strict=True), strict=True):
-            if not _holds(path, parts):  # GDAL does not say all that goes wrong when it closes a file
+            if not _holds(path, parts):  # GDAL does not report all errors on closing a file
                 raise unwritten(path)
     return paths
 
@@ -185,7 +185,7 @@ def _opened(path: Path, grid: RasterGrid, layer: RasterLayer, first: Cells, stop
 
 
 def _fill(targets: list[DatasetWriter], grid: RasterGrid, box: Box, first: Cells, scene: Scene) -> list[Part]:
-    """Write a box of the grid into all files; returns what each of them must hold."""
+    """Write a box of the grid into all files; returns the window and checksum of each file."""
     parts = []
     cover = _interpolated(grid, box, scene) if grid.every > 1 else _cover(grid, box, 1, scene)
     for target, layer in zip(targets, grid.layers, strict=True):
@@ -198,7 +198,7 @@ def _fill(targets: list[DatasetWriter], grid: RasterGrid, box: Box, first: Cells
 
 
 def _holds(path: Path, parts: Iterable[Part]) -> bool:
-    """Whether a raster can be read, and has the values that were written to it."""
+    """Whether a raster can be read and has the values that were written to it."""
     try:
         with rasterio.open(path) as source:
             return all(
@@ -209,7 +209,7 @@ def _holds(path: Path, parts: Iterable[Part]) -> bool:
 
 
 def _cover(grid: RasterGrid, box: Box, every: int, scene: Scene) -> Cover:
-    """The cover at the centres of pixels; of squares of every x every pixels, if ``box`` counts those."""
+    """The cover at the centres of squares of ``every`` x ``every`` pixels; ``box`` is in units of these squares."""
     step = grid.pixel * every
     x = grid.corner[0] + step * (np.arange(box.col, box.stop_col) + 0.5)
     y = grid.corner[1] - step * (np.arange(box.line, box.stop_line) + 0.5)
@@ -220,18 +220,18 @@ def _cover(grid: RasterGrid, box: Box, every: int, scene: Scene) -> Cover:
 
 
 def _interpolated(grid: RasterGrid, box: Box, scene: Scene) -> Cover:
-    """The cover from squares of pixels, whose four neighbours along each axis make a cubic."""
+    """The cover interpolated from squares of pixels, by cubics through four neighbours along each axis."""
     every = grid.every
     squares = Box(*(v // every for v in (box.line, box.col, box.height, box.width))).grown(2)
     return Cover(*(_cubic(_cubic(field, every).T, every).T for field in _cover(grid, squares, every, scene)))
 
 
 def _cubic(values: npt.NDArray[np.float32], every: int) -> npt.NDArray[np.float32]:
-    """Values between knots, ``every`` in each interval around a knot, without the two outer knots on each side."""
-    at = (np.arange(every) + 0.5) / every - 0.5  # from the knot, in intervals
+    """Interpolate ``every`` values in the interval around each knot, without the two outer knots on each side."""
+    at = (np.arange(every) + 0.5) / every - 0.5  # distance from the knot, in intervals
     out = np.empty((values.shape[0] - 4, every, *values.shape[1:]), np.float32)
     for k, offset in enumerate(at):
-        start = 1 if offset >= 0 else 0  # of the four knots, the second is the one before the place
+        start = 1 if offset >= 0 else 0  # of the four knots, the second is just before the position
         t = offset % 1
         weights = (-t * (t - 1) * (t - 2) / 6, (t + 1) * (t - 1) * (t - 2) / 2,
                    -(t + 1) * t * (t - 2) / 2, (t + 1) * t * (t - 1) / 6)  # fmt: skip
@@ -242,7 +242,7 @@ def _cubic(values: npt.NDArray[np.float32], every: int) -> npt.NDArray[np.float3
 
 
 def _cells(grid: RasterGrid, areas: list[Area]) -> Cells:
-    """The squares of `_CELL` pixels that lie in areas or beside them: line and column [n, 2], sorted."""
+    """The squares of `_CELL` pixels in or next to areas: line and column [n, 2], sorted."""
     found = np.unique(np.concatenate([_touched(grid, area) for area in areas]), axis=0)
     around = np.stack(np.meshgrid((-1, 0, 1), (-1, 0, 1)), axis=-1).reshape(-1, 1, 2)
     wider = (found + around).reshape(-1, 2)
@@ -252,7 +252,7 @@ def _cells(grid: RasterGrid, areas: list[Area]) -> Cells:
 
 
 def _touched(grid: RasterGrid, area: Area) -> Cells:
-    """The squares that points of an area lie in."""
+    """The squares that contain points of an area."""
     epsg, box = area
     wide = box.grown(_MARGIN)
     x = ORIGIN + PIXEL * np.arange(wide.col, wide.stop_col + _STEP, _STEP)

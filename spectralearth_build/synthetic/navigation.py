@@ -1,8 +1,8 @@
-"""The part of METADATA.XML that says where satellite and sensor were: orbit, attitude, times of lines, and RPCs.
+"""The navigation part of METADATA.XML: orbit, attitude, times of lines, and RPCs.
 
-These are most of a real file's bytes, so they are made as text. The orbit is a circle in a plane that does not turn
-with the Earth, the attitude stays the same, and both detectors see the same ground: enough for readers, not for
-geometry.
+These are most of a real file's bytes, so they are made as text. The orbit is a circle in a plane that does not rotate
+with the Earth, the attitude is constant, and both detectors see the same ground. This is enough for readers, but not
+for geometric processing.
 """
 
 from __future__ import annotations
@@ -18,28 +18,28 @@ from spectralearth_build.synthetic.spec import LINE_SECONDS, ProductSpec
 
 Floats = npt.NDArray[np.float64]
 VECTORS = 32
-"""State vectors written; a real file has 6030 of the orbit and 32 of the attitude."""
+"""Number of state vectors to write; a real file has 6030 of the orbit and 32 of the attitude."""
 SCENE_COLUMNS = 1000
 """Pixels of a scan line."""
 ORBIT_RADIUS = 6_371_000.0 + 650_000.0
-"""Metres from the Earth's centre."""
+"""Radius of the orbit, metres."""
 _GRAVITY = 3.986004418e14
 """Gravitational parameter of the Earth, m3/s2 (WGS 84)."""
 _GPS_EPOCH = datetime(1980, 1, 6, tzinfo=UTC)
 _LEAP_SECONDS = 18
 """GPS minus UTC, since 2017."""
 _TERMS = 20
-"""Terms of a cubic in three variables; the first are 1, longitude, latitude, height, longitude x latitude."""
+"""Number of terms of a cubic in three variables; the first are 1, longitude, latitude, height, longitude x latitude."""
 _LON_LAT = 4
 
 
 def utc(moment: datetime) -> str:
-    """A time as the format writes it."""
+    """Format a time as in METADATA.XML."""
     return f"{moment:%Y-%m-%dT%H:%M:%S.%fZ}"
 
 
 def orbit(spec: ProductSpec) -> str:
-    """State vectors of the orbit, one a second, the first above the tile's centre when it begins."""
+    """State vectors of the orbit, one per second; the first is above the tile's centre at the start of the tile."""
     position, velocity = orbit_at(spec, np.arange(VECTORS, dtype=float))
     return "".join(
         f'<stateVector maneuver="N" num="{i}" qualInd="R">{_times(spec, i)}'
@@ -50,7 +50,7 @@ def orbit(spec: ProductSpec) -> str:
 
 
 def orbit_at(spec: ProductSpec, seconds: Floats) -> tuple[Floats, Floats]:
-    """Position in metres and velocity in metres a second [second, xyz], so many seconds after the tile's start."""
+    """Position, metres, and velocity, metres per second, at times after the tile's start [second, xyz]."""
     lon, lat = np.radians(spec.centre)
     up = np.array([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)])
     east = np.array([-np.sin(lon), np.cos(lon), 0.0])
@@ -65,7 +65,7 @@ def orbit_at(spec: ProductSpec, seconds: Floats) -> tuple[Floats, Floats]:
 
 
 def attitude(spec: ProductSpec) -> str:
-    """State vectors of the attitude: rolled by the off-nadir angle."""
+    """State vectors of the attitude: a roll by the off-nadir angle."""
     half = np.radians(spec.across_off_nadir) / 2
     q = f"<q0>{np.cos(half):.9f}</q0><q1>{np.sin(half):.9f}</q1><q2>0.0</q2><q3>0.0</q3>"
     return "".join(
@@ -75,18 +75,18 @@ def attitude(spec: ProductSpec) -> str:
 
 
 def frame_times(spec: ProductSpec) -> str:
-    """When each line was taken."""
+    """Times of acquisition of the lines."""
     times = (utc(spec.started + timedelta(seconds=i * LINE_SECONDS)) for i in range(spec.lines))
     return "".join(f'<frameTime number="{i}">{time}</frameTime>\n' for i, time in enumerate(times, 1))
 
 
 def jitter(spec: ProductSpec) -> str:
-    """How far each line was late: not at all."""
+    """Delays of the lines, all 0."""
     return "".join(f'<jitter number="{i}">0.0</jitter>\n' for i in range(1, spec.lines + 1))
 
 
 def rpcs(spec: ProductSpec) -> str:
-    """Rational polynomials of all bands: from longitude, latitude and height to line and column of the scene.
+    """Rational polynomials of all bands, from longitude, latitude and height to line and column of the scene.
 
     They are exact at the corners of the tile, bilinear between them, and the same for all bands.
     """

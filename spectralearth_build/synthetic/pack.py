@@ -1,4 +1,4 @@
-"""Pack product folders as orders and downloads come: .zip, .ZIP, and tar.gz of zips."""
+"""Pack product folders like orders and downloads: .zip, .ZIP, and tar.gz of zips."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _EPOCH = (2024, 1, 1, 0, 0, 0)
 
 
 def pack(product: Path, suffix: str = ".zip", keep: bool = False) -> Path:
-    """Pack a product's folder into a zip beside it, the same bytes for the same files.
+    """Pack a product's folder into a zip beside it. The same files give the same bytes.
 
     Args:
         product: the folder.
         suffix: .zip or .ZIP.
-        keep: leave the folder in place.
+        keep: whether to keep the folder.
     """
     target = product.with_name(f"{product.name}{suffix}")
     with replacing(target) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
@@ -39,12 +39,12 @@ def add_member(archive: zipfile.ZipFile, name: str, data: bytes, method: int = z
 
 
 def pack_order(zips: Sequence[Path], target: Path, keep: bool = False) -> Path:
-    """Pack zips into one tar.gz, as orders come, the same bytes for the same zips.
+    """Pack zips into one tar.gz, like an order. The same zips give the same bytes.
 
     Args:
         zips: the zips.
         target: the .tar.gz to write.
-        keep: leave the zips in place.
+        keep: whether to keep the zips.
     """
     with (
         replacing(target) as temporary,

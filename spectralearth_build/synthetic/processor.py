@@ -1,8 +1,8 @@
-"""What generations of the processor make of sea, snow and bright ground; and a ground that has a coast.
+"""Imitate what generations of the processor make of sea, snow and bright ground, and provide a ground with a coast.
 
-Seen in real products: up to V0101 reflectance over water is negative as often as not; V0103 clips it at 0, and 135 of
-the 202 kept bands are exactly 0 in at least 95 % of the pixels of open water. Snow and cloud tops exceed reflectance 1.
-TESTFLAGS says which pixels are interpolated (bits 2 and 3, SWIR and VNIR) or saturated (bits 4 and 5).
+Observed in real products: up to V0101, about half of the reflectances over water are negative; V0103 clips them at 0,
+and 135 of the 202 kept bands are exactly 0 in at least 95 % of the pixels of open water. Snow and cloud tops exceed
+reflectance 1. TESTFLAGS marks pixels that are interpolated (bits 2 and 3, SWIR and VNIR) or saturated (bits 4 and 5).
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ from spectralearth_build.synthetic.spec import NODATA, Layers, ProductSpec
 from spectralearth_build.synthetic.xml import Cube
 
 CLIPS_FROM = "V010300"
-"""Version from which on reflectance is clipped at 0. Seen: V010110 does not, V010302 does; between is a guess."""
+"""First version that clips reflectance at 0. Observed: V010110 does not, V010302 does; the exact version is a guess."""
 WIDE = 0.3
-"""Width of a sea, degrees: that of a real tile."""
+"""Width of the sea, degrees: that of a real tile."""
 _DARK_NM = 805.0
-"""Wavelength beyond which clipped water is 0: 135 of the nominal 202 bands lie there."""
+"""Wavelength beyond which clipped water is 0; 135 of the nominal 202 bands are beyond it."""
 _OVERCORRECTED = 2.2
-"""How far below 0, in standard deviations of the noise, the atmospheric correction puts water before it is clipped."""
+"""Reflectance of water below 0 before clipping, in standard deviations of the noise."""
 _GLARE = 1.25
-"""Factor on snow below 1000 nm: slopes that face the sun."""
+"""Factor on snow below 1000 nm, for slopes that face the sun."""
 _FULL = 11_500
-"""Value from which on VNIR counts as saturated here."""
+"""Value above which VNIR counts as saturated here."""
 INTERPOLATED, SATURATED = 1 << 2, 1 << 5
 """Bits of TESTFLAGS that are set here: interpolated SWIR, saturated VNIR."""
 
 
 @dataclass(frozen=True)
 class Coast(Scene):
-    """The same ground, with open sea south of a parallel, `WIDE` degrees wide."""
+    """The same ground with open sea, `WIDE` degrees wide, south of a parallel."""
 
     shore: float = -90.0
     """Latitude of the coast, degrees."""
@@ -52,15 +52,15 @@ class Coast(Scene):
 
 
 def processed(cube: Cube, layers: Layers, spec: ProductSpec) -> tuple[Cube, Layers]:
-    """What the processor of a product's version delivers of what was recorded.
+    """The pixels and layers that the processor of a product's version delivers.
 
     Args:
         cube: int16 [224, line, col], reflectance x 10000.
-        layers: its quality layers.
-        spec: the product; its version and datatake count.
+        layers: quality layers of the image.
+        spec: the product; its version and datatake are used.
 
     Returns:
-        New pixels, and layers with the bits of TESTFLAGS.
+        New pixels, and layers with bits of TESTFLAGS set.
     """
     bands = band_set(spec.band_set)
     water = spectra.surfaces(bands.wavelength_nm)[spectra.SURFACES.index("water")]
@@ -89,7 +89,7 @@ def processed(cube: Cube, layers: Layers, spec: ProductSpec) -> tuple[Cube, Laye
 
 
 def _lost(spec: ProductSpec) -> npt.NDArray[np.bool_]:
-    """The pixels that one dead element of the SWIR detector sees: a line along the track [line, col]."""
+    """The pixels of a dead element of the SWIR detector: a line along the track [line, col]."""
     line, col = np.mgrid[: spec.box.height, : spec.box.width]
     start = spec.box.width * (3 + int(spec.datatake[2:]) % 5) // 10
     return np.asarray(col == start - line // 4)

@@ -26,24 +26,24 @@ __all__ = ["LAYERS", "Layers", "Layout", "ProductSpec", "write_product", "write_
 
 QUALITY = ("CIRRUS", "CLASSES", "CLOUD", "CLOUDSHADOW", "HAZE", "SNOW", "TESTFLAGS")
 LAYERS = ("SPECTRAL_IMAGE", "QL_PIXELMASK", *(f"QL_QUALITY_{name}" for name in QUALITY), "QL_SWIR", "QL_VNIR")
-"""Raster files of a product, as they are named."""
+"""Names of the raster files of a product."""
 _VNIR_NM = (640.0, 550.0, 470.0)
 _SWIR_NM = (2200.0, 1650.0, 1050.0)
 _QUICKLOOK_WHITE = 4000
-"""Value that quicklooks show as white: reflectance 0.4."""
+"""Value that is white in quicklooks: reflectance 0.4."""
 
 
 def write_product(
     folder: Path, spec: ProductSpec, cube: Cube, layers: Layers, layout: Layout = PLAIN
 ) -> Path:
-    """Write a product below ``folder``: the same bytes for the same arguments.
+    """Write a product below ``folder``. The same arguments give the same bytes.
 
     Args:
-        folder: where the product's own folder, named by its product id, is made.
-        spec: identity, place and angles.
+        folder: folder in which the product's folder, named by its product id, is created.
+        spec: identity, position and angles.
         cube: image, int16 [224, line, col], reflectance x 10000, -32768 for nodata.
         layers: quality layers [line, col].
-        layout: how files are named and laid out.
+        layout: names and layout of the files.
 
     Returns:
         The product's folder.
@@ -70,13 +70,13 @@ def write_raster(
 
     Args:
         path: the file.
-        spec: gives place and projection.
+        spec: position and projection.
         bands: the values.
         layout: compression, interleaving, blocks.
-        profile: further items of the rasterio profile, which win over those of the layout.
+        profile: further items of the rasterio profile, which override those of the layout.
 
     Raises:
-        OutOfSpaceError: there is no room.
+        OutOfSpaceError: the disk is full.
     """
     west, _, _, north = spec.box.bounds
     options = {
@@ -95,12 +95,12 @@ def write_raster(
             _write_cog(temporary, bands, options, layout)
         else:
             _write(temporary, bands, options)
-        if not _holds(temporary, bands):  # GDAL does not say all that goes wrong when it closes a file
+        if not _holds(temporary, bands):  # GDAL does not report all errors on closing a file
             raise unwritten(temporary)
 
 
 def _write_cog(path: Path, bands: npt.NDArray[Any], options: dict[str, object], layout: Layout) -> None:
-    """By way of memory: what it writes to a full disk, GDAL deletes without saying why."""
+    """Write by way of memory: on a full disk, GDAL deletes the file without an error message."""
     block = {"BLOCKSIZE": layout.block} if layout.block else {}
     with MemoryFile() as plain, MemoryFile() as tiled:
         _write(plain.name, bands, options)
@@ -117,7 +117,7 @@ def _write(path: Path | str, bands: npt.NDArray[Any], options: dict[str, object]
 
 
 def _holds(path: Path, bands: npt.NDArray[Any]) -> bool:
-    """Whether a raster can be read, and has these values."""
+    """Whether a raster can be read and has these values."""
     try:
         with rasterio.open(path) as source:
             return all(
@@ -140,7 +140,7 @@ def _creation(layout: Layout) -> dict[str, object]:
 
 
 def _small_layers(spec: ProductSpec, cube: Cube, layers: Layers) -> Iterator[tuple[str, Layer]]:
-    """Everything but the image, one at a time, [band, line, col]."""
+    """Yield all layers except the image, one at a time, [band, line, col]."""
     quality = (
         layers.cirrus, layers.classes, layers.cloud, layers.shadow, layers.haze, layers.snow, layers.testflags
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""What the sensor records of scene and sky over one tile: the image and the quality layers."""
+"""Render what the sensor records of scene and sky over a tile: the image and the quality layers."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from spectralearth_build.synthetic.xml import Cube
 
 Inside = npt.NDArray[np.bool_]
 _LINES = 128
-"""Lines worked on at a time, which bounds memory."""
+"""Number of lines to process at a time, which limits memory."""
 
 
 def render(
     scene: Scene, sky: Sky, spec: ProductSpec, inside: Inside, noise: float = 1.0
 ) -> tuple[Cube, Layers]:
-    """Image and quality layers of a product, the same for the same arguments.
+    """Render image and quality layers of a product. The same arguments give the same result.
 
-    Noise depends on datatake, place and band alone, so two tiles of a datatake agree where they overlap, and two
+    Noise depends only on datatake, position and band. So two tiles of a datatake agree where they overlap, and two
     processing versions of a tile differ only in the bands that they leave out.
 
     Args:
@@ -66,13 +66,13 @@ def lonlat(box: Box, epsg: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np
 
 
 def mixed(shares: Weights, veil: Veil) -> Weights:
-    """Weights of surfaces, cloud and haze in what is recorded, float32 [8, line, col]."""
+    """Weights of surfaces, cloud and haze in the recorded signal, float32 [8, line, col]."""
     ground = shares * ((1 - veil.opacity) * (1 - veil.shade))
     return np.concatenate([ground, veil.opacity[None], veil.haze[None]])
 
 
 def _endmembers(wavelength_nm: npt.NDArray[np.float64]) -> Weights:
-    """Spectra that `mixed` weighs, float32 [8, band]."""
+    """The spectra to which the weights of `mixed` apply, float32 [8, band]."""
     extra = [spectra.cloud(wavelength_nm), spectra.haze(wavelength_nm)]
     return np.concatenate([spectra.surfaces(wavelength_nm), extra]).astype(np.float32)
 
@@ -101,7 +101,7 @@ def _record(
     inside: Inside,
     out: Cube,
 ) -> None:
-    """Mix, add noise and quantise; bands whose noise is NaN stay nodata."""
+    """Mix spectra, add noise and quantise; bands whose noise is NaN stay nodata."""
     members, bands = endmembers.shape
     for i in range(inside.shape[0]):
         for j in range(inside.shape[1]):
@@ -123,7 +123,7 @@ def _record(
 
 @kernel
 def _normal(state: np.uint64) -> float:
-    """About standard normal: four uniform numbers from one hash (splitmix64), added up."""
+    """An approximately standard normal number: the sum of four uniform numbers from one hash (splitmix64)."""
     mixed = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     mixed = mixed ^ (mixed >> np.uint64(31))

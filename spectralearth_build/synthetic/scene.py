@@ -1,7 +1,7 @@
-"""An analytic ground: reflectance at any place, date and wavelength, the same for every tile that looks at it.
+"""An analytic ground: reflectance at any position, date and wavelength, the same for every tile that sees it.
 
-Fields are sums of plane waves in earth-centred coordinates: smooth everywhere, across zone edges and the
-antimeridian, with wavelengths from a few hundred metres to 20 km. Nothing is stored and nothing is interpolated.
+Fields are sums of plane waves in Earth-centred coordinates. They are smooth everywhere, also across zone edges and the
+antimeridian, with wavelengths from a few hundred metres to 20 km. Nothing is stored or interpolated.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ Floats = npt.NDArray[np.float64]
 Weights = npt.NDArray[np.float32]
 
 EARTH = 6_371_000.0
-"""Radius of the sphere the waves live on, metres."""
+"""Radius of the sphere on which the waves are defined, metres."""
 _CONTRAST = 2.6
-"""How sharply one surface gives way to the next."""
+"""Sharpness of the transition from one surface to another."""
 
 
 @dataclass(frozen=True)
 class Waves:
-    """Random smooth fields on the globe, each about standard normal."""
+    """Random smooth fields on the globe, each approximately standard normal."""
 
     seed: tuple[int, ...]
     fields: int
@@ -36,7 +36,7 @@ class Waves:
     longest: float
     """Longest wavelength, metres."""
     count: int = 40
-    """Number of waves that make up a field."""
+    """Number of waves in a field."""
 
     @cached_property
     def _table(self) -> tuple[Floats, Floats, Floats]:
@@ -57,7 +57,7 @@ class Waves:
 
 
 def _spread(count: int, start: Floats) -> Floats:
-    """Unit vectors [count, 3], evenly spread however few consecutive ones are taken: no direction prevails."""
+    """Unit vectors [count, 3] without a preferred direction: any few consecutive ones are evenly spread."""
     steps = np.arange(count)[:, None] * np.array([0.7548776662466927, 0.5698402909980532])  # the R2 sequence
     height, turn = ((start + steps) % 1).T
     z, angle = 2 * height - 1, 2 * np.pi * turn
@@ -66,7 +66,7 @@ def _spread(count: int, start: Floats) -> Floats:
 
 
 def earth_centred(lon: npt.ArrayLike, lat: npt.ArrayLike) -> tuple[Floats, Floats, Floats]:
-    """Coordinates in metres on a sphere: no edge anywhere, whatever the longitudes' branch."""
+    """Coordinates on a sphere, metres: continuous everywhere, whatever the range of the longitudes."""
     east, north = np.radians(np.asarray(lon, dtype=float)), np.radians(np.asarray(lat, dtype=float))
     level = EARTH * np.cos(north)
     return level * np.cos(east), level * np.sin(east), EARTH * np.sin(north)
@@ -74,7 +74,7 @@ def earth_centred(lon: npt.ArrayLike, lat: npt.ArrayLike) -> tuple[Floats, Float
 
 @dataclass(frozen=True)
 class Scene:
-    """The ground of one synthetic world."""
+    """The ground of a synthetic world."""
 
     seed: int = 0
 
@@ -87,7 +87,7 @@ class Scene:
         return Waves((self.seed, 2), 2, 350, 1_200, 30)
 
     def abundances(self, lon: npt.ArrayLike, lat: npt.ArrayLike, moment: datetime) -> Weights:
-        """Shares of the surfaces of `spectra.SURFACES`, float32 [6, *shape]; they add up to 1."""
+        """Shares of the surfaces of `spectra.SURFACES`, float32 [6, *shape], with the sum 1."""
         shares, (_, crop), drift = self._ground(lon, lat)
         north = np.asarray(lat, dtype=np.float32)
         green = shares[0] * vigour(moment, north, crop)
@@ -96,11 +96,11 @@ class Scene:
         return np.stack([*land[:3], shares[2], land[3], cover * (1 - shares[2])])
 
     def cover(self, lon: npt.ArrayLike, lat: npt.ArrayLike) -> tuple[Weights, Weights]:
-        """What stands on the ground at any date.
+        """The cover of the ground, independent of the date.
 
         Returns:
-            Shares of plants, soil, water and built-up land, float32 [4, *shape], which add up to 1; and the fields of
-            the parcels' soil and of their crop, which decides when plants are green, float32 [2, *shape], -1 to 1.
+            Shares of plants, soil, water and built-up land, float32 [4, *shape], with the sum 1; and the soil and crop
+            fields of the parcels, float32 [2, *shape], -1 to 1. The crop field determines when plants are green.
         """
         return self._ground(lon, lat)[:2]
 
@@ -120,7 +120,7 @@ class Scene:
         Args:
             lon: longitudes, degrees.
             lat: latitudes of the same shape, degrees.
-            moment: date, which sets the season.
+            moment: date, which determines the season.
             wavelength_nm: wavelengths [band], nm.
         """
         shares = self.abundances(lon, lat, moment)
@@ -135,7 +135,7 @@ def winter(moment: datetime, lat: npt.NDArray[np.float32]) -> npt.NDArray[np.flo
 
 
 def vigour(moment: datetime, lat: npt.NDArray[np.float32], crop: Weights) -> Weights:
-    """Green share of vegetation, 0-1: high in summer, and the crop field shifts when it is highest."""
+    """Green share of vegetation, 0-1: high in summer, with a peak that the crop field shifts."""
     season = -winter(moment, lat) * np.minimum(np.abs(lat) / 25, 1)
     return _sigmoid(2.2 * season + 0.9 * crop + 0.3)
 

@@ -1,4 +1,4 @@
-"""Which datatakes an archive holds: places, dates and weather, the same for the same seed."""
+"""Datatakes of an archive: positions, dates and weather, the same for the same seed."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from spectralearth_build.synthetic.geometry import OVERLAP, Pass, footprints_of,
 LAUNCH = datetime(2022, 6, 15, tzinfo=UTC)
 LATEST = datetime(2025, 9, 30, tzinfo=UTC)
 _PER_DAY = 118
-"""Datatake numbers used up per day: DT0000001849 in July 2022, DT0000140097 in July 2025."""
+"""Datatake numbers per day: DT0000001849 in July 2022, DT0000140097 in July 2025."""
 _METRES = 111_195.0
 _MOST_DATES, _MOST_TILES = 30, 20
 
 
 def datatake_name(moment: datetime, taken: set[str]) -> str:
-    """A datatake number as high as real ones are at that time, not in ``taken``, to which it is added."""
+    """A datatake name with a realistic number for that time that is not in ``taken``; it is added there."""
     number = round((moment - LAUNCH).total_seconds() / 86400 * _PER_DAY)
     while (name := f"DT{number:010d}") in taken:
         number += 1
@@ -31,19 +31,19 @@ def datatake_name(moment: datetime, taken: set[str]) -> str:
 
 
 def band_set_of(moment: datetime) -> BandSetName:
-    """The band set that products acquired then have."""
+    """The band set of products acquired at that time."""
     if moment < datetime(2023, 1, 1, tzinfo=UTC):
         return "A"
     return "B" if moment < datetime(2024, 6, 30, tzinfo=UTC) else "C"
 
 
 def version_of(moment: datetime) -> str:
-    """The processor version that products acquired then mostly have."""
+    """The usual processor version of products acquired at that time."""
     return {"A": "V010110", "B": "V010402", "C": "V010502"}[band_set_of(moment)]
 
 
 def morning(day: datetime, lon: float) -> datetime:
-    """About eleven in local solar time that day, when the satellite passes."""
+    """About 11:00 local solar time on that day, when the satellite passes."""
     seconds = (11 - lon / 15) * 3600 + 7 * (day.toordinal() % 60)
     return day.replace(hour=0, minute=0, second=0, microsecond=36_933) + timedelta(seconds=round(seconds))
 
@@ -61,7 +61,7 @@ class Visit:
     cover: float = 0.0
 
     def as_pass(self, taken: set[str]) -> Pass:
-        """The datatake, with a number of its own."""
+        """The datatake of the visit, with a unique number."""
         moment = morning(self.day, self.lon)
         return Pass(
             datatake_name(moment, taken),
@@ -91,7 +91,7 @@ _DEMO = (
 
 
 def demo_passes(seed: int, size: int) -> list[Pass]:
-    """The demo's datatakes: a series of five dates, one of them a strip; a zone edge, the south, the antimeridian."""
+    """The demo's datatakes: a series of five dates (one is a strip), a zone edge, the south, and the antimeridian."""
     random, taken = np.random.default_rng([seed, 11]), set[str]()
     passes = []
     for visit in _DEMO:
@@ -102,7 +102,7 @@ def demo_passes(seed: int, size: int) -> list[Pass]:
 
 
 def _upstream(strip: Pass, size: int) -> Pass:
-    """The strip begun further north, so that two of its tiles meet in the middle of where its first was."""
+    """Start the strip farther north, so that two of its tiles meet at the former centre of its first tile."""
     first = footprints_of(strip, size)[0]
     way = 1.5 * (first.lines - OVERLAP) * PIXEL / _METRES
     turn = np.tan(np.radians(first.heading)) / np.cos(np.radians(strip.lat))
@@ -110,10 +110,11 @@ def _upstream(strip: Pass, size: int) -> Pass:
 
 
 def random_passes(tiles: int, seed: int, size: int) -> list[Pass]:
-    """Datatakes with ``tiles`` tiles in all: strips of 1-20 tiles, sites seen 1-30 times.
+    """Datatakes with ``tiles`` tiles in total: strips of 1-20 tiles, sites seen 1-30 times.
 
-    No site takes more than a third of the tiles. The first is seen three times or more; every fourth lies at a zone
-    edge (its visits processed in both zones in turn), every fifth is in the south, every tenth on the antimeridian.
+    No site has more than a third of the tiles. The first site is seen at least three times. Every fourth site is at a
+    zone edge (its visits are processed in both zones in turn), every fifth in the south, every tenth on the
+    antimeridian.
     """
     random, taken, passes = np.random.default_rng([seed, 12]), set[str](), list[Pass]()
     left = tiles
@@ -127,7 +128,7 @@ def random_passes(tiles: int, seed: int, size: int) -> list[Pass]:
 
 
 def _site(number: int, most: int, random: np.random.Generator, size: int) -> Iterator[Visit]:
-    """Visits of at most ``most`` tiles in all."""
+    """Yield the visits of a site, with at most ``most`` tiles in total."""
     lon, lat = random.uniform(-170, 170), random.uniform(5, 54)
     edge = number % 4 == 3
     if edge:
@@ -152,13 +153,13 @@ def _site(number: int, most: int, random: np.random.Generator, size: int) -> Ite
 
 
 def days(count: int, random: np.random.Generator) -> list[datetime]:
-    """Different days between launch and the latest, sorted."""
+    """Distinct days between `LAUNCH` and `LATEST`, sorted."""
     span = (LATEST - LAUNCH).days
     return [LAUNCH + timedelta(days=int(day)) for day in np.sort(random.choice(span, count, replace=False))]
 
 
 def _shifted(visit: Visit, random: np.random.Generator, size: int, share: float) -> Visit:
-    """The visit moved at random by up to a share of a tile in each direction."""
+    """Move a visit randomly by up to a share of a tile in each direction."""
     east, north = random.uniform(-share, share, 2) * size * PIXEL / _METRES
     lon = visit.lon + east / np.cos(np.radians(visit.lat))
     return replace(visit, lon=float((lon + 180) % 360 - 180), lat=float(visit.lat + north))

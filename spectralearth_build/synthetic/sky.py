@@ -1,4 +1,4 @@
-"""Clouds of one datatake with their shadows, haze and cirrus, as functions of place."""
+"""Clouds of a datatake with their shadows, haze and cirrus, as functions of position."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ METRES_PER_DEGREE = 111_195.0
 _EDGE = 0.12
 """Width of a cloud's soft edge, in standard deviations of the cloud field."""
 _HALO = 0.35
-"""Width of the haze around clouds, likewise."""
+"""Width of the haze around clouds, in standard deviations of the cloud field."""
 _CLOUD_BASE = 900.0
-"""Height that shadows fall from, metres."""
+"""Height of the clouds that cast shadows, metres."""
 _CIRRUS_LEVELS = (0.5, 0.9, 1.3)
-"""Above the threshold of thin, medium and thick cirrus, likewise."""
+"""Thresholds of thin, medium and thick cirrus above that of clouds, in standard deviations of the cirrus field."""
 
 
 @dataclass(frozen=True)
 class Veil:
-    """What stands between ground and sensor, [line, col] each."""
+    """Clouds, shadows, haze and cirrus between ground and sensor, each [line, col]."""
 
     opacity: Weights
-    """Share of the light that comes from the cloud, 0-1."""
+    """Share of the recorded light that comes from the cloud, 0-1."""
     shade: Weights
-    """Share of sunlight that a cloud takes from the ground, 0-1."""
+    """Share of sunlight that a cloud blocks from the ground, 0-1."""
     haze: Weights
     """Density of haze, 0-1."""
     cirrus: Flags
-    """0 none to 3 thick."""
+    """Cirrus level, from 0 none to 3 thick."""
 
     @property
     def flags(self) -> tuple[Flags, Flags, Flags]:
-        """Cloud, shadow and haze as 0 or 1; a pixel is one of them at most."""
+        """Cloud, shadow and haze as 0 or 1; a pixel has at most one of them."""
         cloud = self.opacity > 0.3
         shadow = (self.shade > 0.15) & ~cloud
         haze = (self.haze > 0.25) & ~cloud & ~shadow
@@ -51,7 +51,7 @@ class Sky:
 
     seed: tuple[int, ...]
     cover: float = 0.0
-    """Share of the ground under cloud that is aimed at, 0-1; 0 is a wholly clear sky."""
+    """Target share of the ground under cloud, 0-1; 0 is a completely clear sky."""
     sun_elevation: float = 50.0
     sun_azimuth: float = 160.0
     size: float = 1500.0
@@ -81,7 +81,7 @@ class Sky:
     def _toward_sun(
         self, lon: npt.NDArray[np.float64], lat: npt.NDArray[np.float64]
     ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """Where the cloud stands that shades a place."""
+        """Position of the cloud that shades a position."""
         length = _CLOUD_BASE / np.tan(np.radians(np.clip(self.sun_elevation, 15, 90)))
         north, east = (length * f(np.radians(self.sun_azimuth)) / METRES_PER_DEGREE for f in (np.cos, np.sin))
         return lon + east / np.cos(np.radians(lat)), lat + north

@@ -1,4 +1,4 @@
-"""What a synthetic product is: identity, place, angles, quality layers, and how its files are laid out."""
+"""Specification of a synthetic product: identity, position, angles, quality layers, and layout of its files."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ Corners = tuple[tuple[float, float], ...]
 """Longitude and latitude of the upper-left, lower-left, lower-right and upper-right corner, degrees."""
 NODATA = -32768
 BACKGROUND = 3
-"""QUALITY_CLASSES outside the swath."""
+"""Value of QUALITY_CLASSES outside the swath."""
 LINE_SECONDS = 4.535 / 1024
-"""Time per line: an inner tile of a datatake has 1024 lines and takes 4.535 s."""
+"""Time per line, seconds: an inner tile of a datatake has 1024 lines and takes 4.535 s."""
 
 
 _SOMEWHERE = Box(-210703, 15569, 256, 256)
@@ -28,7 +28,7 @@ _SOMEWHERE = Box(-210703, 15569, 256, 256)
 
 @dataclass(frozen=True)
 class ProductSpec:
-    """One product: everything about it that is not a pixel. Defaults give a plain, sound tile."""
+    """All properties of a product except its pixels. The defaults give a plain, sound tile."""
 
     datatake: str = "DT0000001849"
     tile: int = 1
@@ -40,16 +40,16 @@ class ProductSpec:
     """Processor version."""
     level: str = "L2A"
     epsg: int = 32633
-    """Zone of the raster, 326xx or 327xx."""
+    """EPSG code of the raster, 326xx or 327xx."""
     box: Box = _SOMEWHERE
-    """Raster on the zone's lattice."""
+    """Box of the raster on the zone's lattice."""
     corners: Corners | None = None
-    """Footprint; None: the raster's own corners."""
+    """Corners of the footprint; None for the corners of the raster."""
     band_set: BandSetName = "C"
     lines: int = 1024
-    """Scan lines of the tile, which give the stop time."""
+    """Scan lines of the tile, which determine the stop time."""
     sun_elevation: float = 55.31
-    """Degrees at the centre; below 0 is night."""
+    """Sun elevation at the centre, degrees; below 0 is night."""
     sun_azimuth: float = 171.08
     across_off_nadir: float = 7.8
     along_off_nadir: float = 0.09
@@ -63,13 +63,13 @@ class ProductSpec:
     aerosol: int = 140
     """sceneAOT, 1000 times the optical thickness."""
     correction: str = "Land_Mode"
-    """What the values are: Land_Mode, Water_Mode or Combined; empty: the metadata lack the element."""
+    """Correction of the values: Land_Mode, Water_Mode or Combined; empty if the metadata lack the element."""
     water_type: str = "NA"
-    """Clear, Turbid or Highly_Turbid, where values are of water; NA else."""
+    """Clear, Turbid or Highly_Turbid if values are of water; otherwise NA."""
     cirrus_haze_removal: bool = False
     """Whether cirrus and haze were removed from the pixels."""
     computed: bool = True
-    """False: covers, quality and off-nadir angles were not computed, and are given as -999."""
+    """Whether covers, quality and off-nadir angles were computed; otherwise they are -999."""
 
     @property
     def stopped(self) -> datetime:
@@ -91,11 +91,11 @@ class ProductSpec:
 
     @property
     def projection(self) -> str:
-        """As METADATA.XML names it, such as UTM_Zone32_North."""
+        """The projection as named in METADATA.XML, such as UTM_Zone32_North."""
         return f"UTM_Zone{self.epsg % 100}_{'North' if self.epsg < 32700 else 'South'}"
 
     def footprint(self) -> Corners:
-        """The corners, from the raster's if none are set."""
+        """The corners of the footprint, which are those of the raster if none are set."""
         return self.raster_corners() if self.corners is None else self.corners
 
     def raster_corners(self) -> Corners:
@@ -107,12 +107,12 @@ class ProductSpec:
 
     @property
     def centre(self) -> tuple[float, float]:
-        """Mean of the corners, which may lie on both sides of the antimeridian: longitude and latitude."""
+        """Longitude and latitude of the mean of the corners, which may be on both sides of the antimeridian."""
         return centre_of(self.footprint())
 
 
 def centre_of(corners: Corners) -> tuple[float, float]:
-    """Mean of corners, which may lie on both sides of the antimeridian."""
+    """Mean of corners, which may be on both sides of the antimeridian."""
     first = corners[0][0]
     lon = first + sum((c[0] - first + 180) % 360 - 180 for c in corners) / len(corners)
     return (lon + 180) % 360 - 180, sum(c[1] for c in corners) / len(corners)
@@ -120,12 +120,12 @@ def centre_of(corners: Corners) -> tuple[float, float]:
 
 @dataclass(frozen=True)
 class Layers:
-    """The quality layers, uint8 [line, col] each."""
+    """The quality layers, each uint8 [line, col]."""
 
     classes: Layer
     """0 none, 1 land, 2 water, 3 background."""
     cloud: Layer
-    """0 or 1, and so are shadow, haze and snow."""
+    """0 or 1, like shadow, haze and snow."""
     shadow: Layer
     haze: Layer
     snow: Layer
@@ -134,13 +134,13 @@ class Layers:
     testflags: Layer
     """Bits 0-1 quality, 2/3 interpolated SWIR/VNIR, 4/5 saturated, 6/7 artefact."""
     pixelmask: Layer | None = None
-    """[224, line, col]: 0 sound, 1 defective, 255 background; None: 1 where a band has no data inside."""
+    """[224, line, col]: 0 sound, 1 defective, 255 background; None for 1 where a band has no data inside the swath."""
 
     @classmethod
     def clear(
         cls, shape: tuple[int, int], inside: npt.NDArray[np.bool_] | None = None, water: bool = False
     ) -> Layers:
-        """A cloudless tile of land (or water) in ``inside`` (default: everywhere)."""
+        """A cloudless tile of land (or water) in ``inside``, by default everywhere."""
         zeros = np.zeros(shape, np.uint8)
         classes = np.full(shape, 2 if water else 1, np.uint8)
         if inside is not None:
@@ -153,23 +153,23 @@ class Layers:
         return np.asarray(self.classes != BACKGROUND)
 
     def percent(self, where: npt.NDArray[np.bool_]) -> int:
-        """Share of the pixels inside the swath, in whole percent as products say it."""
+        """Share of the pixels inside the swath, in whole percent as in products."""
         inside = self.inside
         return round(100 * int((where & inside).sum()) / max(1, int(inside.sum())))
 
 
 @dataclass(frozen=True)
 class Layout:
-    """How the files of a product are written; by default as in HySpecNet's cuts of real products."""
+    """Layout of the files of a product; the defaults are those of HySpecNet's cuts of real products."""
 
     compress: Literal["deflate", "lzw", "zstd", "none"] = "deflate"
     interleave: Literal["band", "pixel"] = "band"
     block: int = 0
-    """Edge of square blocks, a multiple of 16; 0: strips."""
+    """Edge of square blocks, a multiple of 16; 0 for strips."""
     cog: bool = False
-    """Cloud-optimised: blocks, overviews, directory first."""
+    """Whether files are cloud-optimised: blocks, overviews, directory first."""
     suffix: str = ".TIF"
-    """After the layer's name: .TIF, _COG.TIF (catalogue) or .tiff."""
+    """Suffix after the layer's name: .TIF, _COG.TIF (catalogue) or .tiff."""
     metadata_suffix: str = ".XML"
     prefixed: bool = True
     """Whether file names start with the product's name."""

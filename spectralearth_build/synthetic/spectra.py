@@ -1,4 +1,4 @@
-"""Plausible spectra of a few surfaces, and what the air and the sensor do to them, as functions of wavelength."""
+"""Plausible spectra of a few surfaces, and the effects of atmosphere and sensor, as functions of wavelength."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy.typing as npt
 Spectrum = npt.NDArray[np.float64]
 
 SURFACES = ("vegetation", "dry vegetation", "soil", "water", "urban", "snow")
-"""Endmembers, in the order of every abundance array."""
+"""Endmembers, in the order of all abundance arrays."""
 
 
 def _bump(nm: Spectrum, centre: float, width: float) -> Spectrum:
@@ -86,20 +86,20 @@ def surfaces(wavelength_nm: npt.ArrayLike) -> Spectrum:
 
 
 def cloud(wavelength_nm: npt.ArrayLike) -> Spectrum:
-    """Reflectance of a thick cloud [band]: white, darker where droplets and vapour absorb."""
+    """Reflectance of a thick cloud [band]: white, but darker where droplets and vapour absorb."""
     nm = np.asarray(wavelength_nm, dtype=float)
     dips = 0.45 * _bump(nm, 1480, 90) + 0.65 * _bump(nm, 1980, 110) + 0.08 * _bump(nm, 1240, 50)
     return 0.72 * np.exp(-dips - 0.5 * _step(nm, 2250, 80))
 
 
 def haze(wavelength_nm: npt.ArrayLike) -> Spectrum:
-    """Light that thick haze adds [band]: strongest in the blue, gone in the shortwave infrared."""
+    """Light that thick haze adds [band]: strongest in the blue, almost none in the shortwave infrared."""
     nm = np.asarray(wavelength_nm, dtype=float)
     return 0.14 * (420 / nm) ** 2
 
 
 def vapour(wavelength_nm: npt.ArrayLike) -> Spectrum:
-    """Share of light that water vapour takes [band], 0-1: the bands at 0.72, 0.82, 0.94, 1.13, 1.38 and 1.87 um."""
+    """Share of light that water vapour absorbs [band], 0-1, in bands at 0.72, 0.82, 0.94, 1.13, 1.38 and 1.87 um."""
     nm = np.asarray(wavelength_nm, dtype=float)
     depth = (
         0.1 * _bump(nm, 722, 8)
@@ -113,7 +113,7 @@ def vapour(wavelength_nm: npt.ArrayLike) -> Spectrum:
 
 
 def noise(wavelength_nm: npt.ArrayLike) -> Spectrum:
-    """Standard deviation of the sensor's noise as reflectance [band]: larger where less light comes back."""
+    """Standard deviation of the sensor's noise as reflectance [band]: larger where less light returns."""
     nm = np.asarray(wavelength_nm, dtype=float)
     sunlight = (420 / nm) ** 0.5
     return 0.0012 / (sunlight * np.maximum(1 - vapour(nm), 0.05))

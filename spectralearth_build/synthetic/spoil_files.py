@@ -1,6 +1,6 @@
-"""Ways in which the files and archives of a product go bad. Each function spoils a product folder.
+"""Ways in which the files and archives of a product are damaged. Each function spoils a product folder.
 
-Functions that rename or pack it return where it is now.
+Functions that rename or pack the folder return its new path.
 """
 
 from __future__ import annotations
@@ -29,47 +29,47 @@ _PAM = """<PAMDataset><SRS>EPSG:32601</SRS><GeoTransform>0, 1, 0, 0, 0, -1</GeoT
 
 
 def lose(product: Path, part: str) -> None:
-    """A file is missing."""
+    """Remove a file."""
     find(product, part).unlink()
 
 
 def empty(product: Path, part: str) -> None:
-    """A file of zero bytes."""
+    """Make a file empty."""
     find(product, part).write_bytes(b"")
 
 
 def lock(product: Path) -> None:
-    """An image that only the superuser may read."""
+    """Make the image readable to the superuser only."""
     find(product, IMAGE).chmod(0)
 
 
 def pipe(product: Path) -> None:
-    """A named pipe for an image: who opens it waits for ever."""
+    """Replace the image by a named pipe; opening it waits for ever."""
     path = find(product, IMAGE)
     path.unlink()
     os.mkfifo(path)
 
 
 def link_out(product: Path) -> None:
-    """A link to a file of the machine for an image."""
+    """Replace the image by a link to a file of the machine."""
     path = find(product, IMAGE)
     path.unlink()
     path.symlink_to("/etc/hostname")
 
 
 def disguise(product: Path) -> None:
-    """A VRT under the image's name, which would make a trusting reader open another file."""
+    """Replace the image by a VRT, which would make a trusting reader open another file."""
     find(product, IMAGE).write_text(_VRT)
 
 
 def sidecars(product: Path) -> None:
-    """Files beside every raster that override its projection, transform and nodata in a trusting reader."""
+    """Add files beside every raster that override its projection, transform and nodata in a trusting reader."""
     for path in sorted(product.glob("*.TIF")):
         path.with_name(f"{path.name}.aux.xml").write_text(_PAM)
 
 
 def relabel(product: Path, level: str) -> Path:
-    """Make it a product of another level, by name and metadata."""
+    """Turn it into a product of another level, by name and metadata."""
     set_text(product, "base/level", lambda _: level)
     for path in list(product.iterdir()):
         path.rename(path.with_name(path.name.replace("L2A-", f"{level}-")))
@@ -77,12 +77,12 @@ def relabel(product: Path, level: str) -> Path:
 
 
 def rename(product: Path, suffix: str) -> Path:
-    """A folder with more in its name than a name should have."""
+    """Append a text to the folder's name that no name should have."""
     return product.rename(product.with_name(product.name + suffix))
 
 
 def zip_member(product: Path, name: str) -> Path:
-    """A zip with one more member, of a hostile name."""
+    """Pack a zip with an extra member that has a hostile name."""
     target = pack(product)
     with zipfile.ZipFile(target, "a") as archive:
         add_member(archive, name, b"II*\0")
@@ -90,7 +90,7 @@ def zip_member(product: Path, name: str) -> Path:
 
 
 def tar_member(product: Path, name: str) -> Path:
-    """A tar.gz of the product's zip under a hostile name."""
+    """Pack a tar.gz with the product's zip under a hostile name."""
     packed = pack(product)
     target = packed.with_suffix(".tar.gz")
     data = packed.read_bytes()
@@ -103,11 +103,11 @@ def tar_member(product: Path, name: str) -> Path:
 
 
 def tar_special(product: Path, kind: bytes) -> Path:
-    """A tar.gz whose member is no file but a link or a device.
+    """Replace the product by a tar.gz whose member is a link or a device instead of a file.
 
     Args:
         product: the folder.
-        kind: the member's type, as `tarfile` names it.
+        kind: type of the member, a constant of `tarfile`.
     """
     target = product.with_name(f"{product.name}.tar.gz")
     shutil.rmtree(product)
@@ -119,7 +119,7 @@ def tar_special(product: Path, kind: bytes) -> Path:
 
 
 def tar_bomb(product: Path) -> Path:
-    """A tar.gz of 300 kB whose zip unpacks to 256 MiB of zeros."""
+    """Replace the product by a tar.gz of 300 kB whose zip unpacks to 256 MiB of zeros."""
     target = product.with_name(f"{product.name}.tar.gz")
     shutil.rmtree(product)
     member = tarfile.TarInfo(f"{product.name}.zip")
@@ -132,7 +132,7 @@ def tar_bomb(product: Path) -> Path:
 
 
 def understate(product: Path) -> Path:
-    """A zip whose image is larger than its table of contents says."""
+    """Pack a zip whose image is larger than its central directory says."""
     size = find(product, IMAGE).stat().st_size
     target = pack(product)
     with zipfile.ZipFile(target) as archive:
@@ -144,7 +144,7 @@ def understate(product: Path) -> Path:
 
 
 def bomb(product: Path) -> Path:
-    """A zip of 300 kB whose image unpacks to 256 MiB of zeros."""
+    """Pack a zip of 300 kB whose image unpacks to 256 MiB of zeros."""
     image = find(product, IMAGE)
     with image.open("wb") as file:
         file.truncate(_BOMB)
@@ -157,7 +157,7 @@ def bomb(product: Path) -> Path:
 
 
 def cut_zip(product: Path) -> Path:
-    """A zip without its end, where its table of contents is."""
+    """Pack a zip without its end, where its central directory is."""
     target = pack(product)
     data = target.read_bytes()
     target.write_bytes(data[: len(data) // 2])
@@ -165,7 +165,7 @@ def cut_zip(product: Path) -> Path:
 
 
 def cut_order(product: Path) -> Path:
-    """A tar.gz without its end."""
+    """Pack a tar.gz without its end."""
     packed = pack(product)
     target = pack_order([packed], packed.with_suffix(".tar.gz"))
     data = target.read_bytes()

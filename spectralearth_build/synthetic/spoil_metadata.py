@@ -1,4 +1,4 @@
-"""Ways in which METADATA.XML goes bad. Each function spoils a product folder in place."""
+"""Ways in which METADATA.XML is damaged. Each function spoils a product folder in place."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _LAUGHS = "".join(f'<!ENTITY l{i} "{f"&l{i - 1};" * 10 if i else "ha"}">' for i 
 
 @contextmanager
 def edited(product: Path) -> Iterator[Element]:
-    """The metadata's root, to be changed and written back."""
+    """Yield the root of the metadata, which is written back on exit."""
     path = find(product, "METADATA")
     root = fromstring(path.read_bytes())
     yield root
@@ -28,7 +28,7 @@ def edited(product: Path) -> Iterator[Element]:
 
 
 def set_text(product: Path, where: str, change: Callable[[str], str]) -> None:
-    """Change the text of every element on a path."""
+    """Change the text of every element at a path."""
     with edited(product) as root:
         for element in root.findall(where):
             element.text = change(element.text or "")
@@ -40,7 +40,7 @@ def set_angle(product: Path, name: str, value: float) -> None:
 
 
 def night(product: Path) -> None:
-    """As real night scenes are described: no sun, low quality, no cloud."""
+    """Describe a night scene like real ones: no sun, low quality, no cloud."""
     set_angle(product, "sunElevationAngle", 0.0)
     set_text(product, "specific/qualityFlag/overallQuality", lambda _: "2")
     set_text(product, "specific/qualityFlag/cloudCover", lambda _: "0")
@@ -48,14 +48,14 @@ def night(product: Path) -> None:
 
 
 def forget_correction(product: Path) -> None:
-    """Say nothing of the correction."""
+    """Remove the correction."""
     with edited(product) as root:
         processing = _child(root, "processing")
         processing.remove(_child(processing, "correctionType"))
 
 
 def not_computed(product: Path, grade: bool = False) -> None:
-    """Covers and off-nadir angles as -999, and the grade of quality too if asked for."""
+    """Set covers and off-nadir angles to -999, and with ``grade`` also the overall quality."""
     names = ["cloudCover", "hazeCover", "cirrusCover", "snowCover", "waterCover", "cloudShadow"]
     for name in [*names, "overallQuality"] if grade else names:
         set_text(product, f"specific/qualityFlag/{name}", lambda _: "-999")
@@ -63,18 +63,18 @@ def not_computed(product: Path, grade: bool = False) -> None:
 
 
 def move_corners(product: Path, degrees: float) -> None:
-    """A footprint elsewhere than the raster."""
+    """Move the footprint away from the raster."""
     set_text(product, f"{_POLYGON}/point/latitude", lambda text: f"{float(text) + degrees:.6f}")
 
 
 def nan_corners(product: Path) -> None:
-    """A footprint of NaN."""
+    """Set the footprint to NaN."""
     for axis in ("latitude", "longitude"):
         set_text(product, f"{_POLYGON}/point/{axis}", lambda _: "NaN")
 
 
 def no_corners(product: Path) -> None:
-    """A footprint without points."""
+    """Remove all points of the footprint."""
     with edited(product) as root:
         polygon = _child(root, _POLYGON)
         for point in list(polygon):
@@ -82,7 +82,7 @@ def no_corners(product: Path) -> None:
 
 
 def bow_tie(product: Path) -> None:
-    """A footprint that crosses itself: two corners exchanged."""
+    """Make the footprint cross itself by exchanging two corners."""
     with edited(product) as root:
         points = root.findall(f"{_POLYGON}/point")
         first, second = points[2], points[3]
@@ -92,19 +92,19 @@ def bow_tie(product: Path) -> None:
 
 
 def lose_wavelength(product: Path) -> None:
-    """One band less in the metadata than in the raster."""
+    """Remove a band from the metadata."""
     with edited(product) as root:
         bands = _child(root, _BANDS)
         bands.remove(bands[-1])
 
 
 def move_wavelengths(product: Path, nm: float) -> None:
-    """Wavelengths that no EnMAP product has."""
+    """Shift wavelengths to values that no EnMAP product has."""
     set_text(product, f"{_BANDS}/bandID/wavelengthCenterOfBand", lambda text: f"{float(text) + nm:g}")
 
 
 def by_detector(product: Path, spec: ProductSpec) -> None:
-    """Bands ordered by detector, not by wavelength, in raster and metadata alike."""
+    """Order bands by detector instead of wavelength, in raster and metadata."""
     bands = band_set(spec.band_set)
     order = np.argsort(bands.detector == "SWIR", kind="stable")
     reorder(product, order)
@@ -122,7 +122,7 @@ def by_detector(product: Path, spec: ProductSpec) -> None:
 
 
 def declare(product: Path, laughs: bool) -> None:
-    """Put a DTD before the root, harmless or one that grows to a gigabyte."""
+    """Add a DTD: a harmless one, or one whose entities expand to a gigabyte."""
     path = find(product, "METADATA")
     head, rest = path.read_bytes().split(b"<level_X", 1)
     body = f"<!DOCTYPE level_X [{_LAUGHS if laughs else ''}]>\n".encode()
@@ -132,7 +132,7 @@ def declare(product: Path, laughs: bool) -> None:
 
 
 def include_file(product: Path) -> None:
-    """An entity that stands for a file of the machine, used as the mission's name."""
+    """Add an entity for a file of the machine and use it as the mission's name."""
     path = find(product, "METADATA")
     head, rest = path.read_bytes().split(b"<level_X", 1)
     entity = b'<!DOCTYPE level_X [<!ENTITY file SYSTEM "file:///etc/hostname">]>\n'
@@ -140,14 +140,14 @@ def include_file(product: Path) -> None:
 
 
 def nest(product: Path, depth: int) -> None:
-    """Elements in elements in elements."""
+    """Add deeply nested elements."""
     path = find(product, "METADATA")
     head, end, rest = path.read_bytes().rpartition(b"</level_X>")
     path.write_bytes(head + b"<a>" * depth + b"</a>" * depth + end + rest)
 
 
 def inflate(product: Path, size: int) -> None:
-    """A file with so many bytes, most of them zeros that take no room on disk."""
+    """Extend the file to a size with zeros, which use no space on disk."""
     with find(product, "METADATA").open("ab") as file:
         file.truncate(size)
 

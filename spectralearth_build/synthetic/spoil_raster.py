@@ -1,4 +1,4 @@
-"""Ways in which the rasters of a product go bad. Each function spoils a product folder in place."""
+"""Ways in which the rasters of a product are damaged. Each function spoils a product folder in place."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _HUGE = 200_000
 
 
 def find(product: Path, part: str) -> Path:
-    """The file of a product whose name holds ``part``."""
+    """The file of a product whose name contains ``part``."""
     return next(path for path in sorted(product.iterdir()) if part in path.name)
 
 
 def truncate(product: Path, part: str = IMAGE, keep: float = 0.6) -> None:
-    """Cut off the end of a file: an interrupted download."""
+    """Cut off the end of a file, as in an interrupted download."""
     path = find(product, part)
     data = path.read_bytes()
     path.write_bytes(data[: int(len(data) * keep)])
@@ -56,7 +56,7 @@ def hole(product: Path, interleave: str) -> None:
 
 
 def preallocated(product: Path) -> None:
-    """An uncompressed image of which nothing has arrived but its header."""
+    """Make an uncompressed image that has only its header and zeros."""
     path = find(product, IMAGE)
     pixels, _ = _read(path)
     rewrite(path, np.zeros_like(pixels), compress=None)
@@ -73,7 +73,7 @@ def sparse(product: Path) -> None:
 
 
 def huge(product: Path) -> None:
-    """A small file that claims terabytes."""
+    """Make a small file that claims terabytes."""
     path = find(product, IMAGE)
     _, profile = _read(path)
     profile |= {"width": _HUGE, "height": _HUGE, "sparse_ok": True, "bigtiff": "yes"}
@@ -96,28 +96,28 @@ def nodata_tag(product: Path, value: int | None) -> None:
 
 
 def drop_band(product: Path) -> None:
-    """Lose the last band."""
+    """Remove the last band."""
     path = find(product, IMAGE)
     pixels, _ = _read(path)
     rewrite(path, pixels[:-1], count=len(pixels) - 1)
 
 
 def erase(product: Path) -> None:
-    """An image without a single valid pixel."""
+    """Make an image without a valid pixel."""
     path = find(product, IMAGE)
     pixels, _ = _read(path)
     rewrite(path, np.full_like(pixels, NODATA))
 
 
 def reorder(product: Path, order: npt.NDArray[np.int64]) -> None:
-    """Put the bands into another order."""
+    """Reorder the bands."""
     path = find(product, IMAGE)
     pixels, _ = _read(path)
     rewrite(path, pixels[order])
 
 
 def place(product: Path, spec: ProductSpec, epsg: int, shift: float = 0.0, pixel: float = 30.0) -> None:
-    """Declare another projection for all rasters, round the tile's centre, moved by ``shift``."""
+    """Declare another projection for all rasters, around the tile's centre, shifted by ``shift``."""
     west, south, east, north = spec.box.bounds
     to = Transformer.from_crs(spec.epsg, epsg, always_xy=True)
     x, y = to.transform((west + east) / 2, (south + north) / 2)

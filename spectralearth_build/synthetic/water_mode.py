@@ -1,7 +1,8 @@
-"""Values of water mode: what stands for normalised water-leaving reflectance in synthetic products.
+"""Values of water mode, which stand for normalised water-leaving reflectance in synthetic products.
 
-DLR's processor for water is not rebuilt. Here a value of water mode is that of land mode less most of what the same
-pixel reflects at 1650 nm, where water is black and only its surface is seen. So the two quantities differ everywhere.
+DLR's processor for water is not reproduced. Here, a value of water mode is the value of land mode minus most of the
+pixel's reflectance at 1650 nm, where water is black and only its surface is seen. So the two quantities differ
+everywhere.
 """
 
 from __future__ import annotations
@@ -15,18 +16,18 @@ from spectralearth_build.synthetic.spec import NODATA, Layers, ProductSpec
 Cube = npt.NDArray[np.int16]
 SURFACE_NM = 1650.0
 SHARE = 0.9
-"""How much of it is subtracted."""
+"""Share of the reflectance at `SURFACE_NM` to subtract."""
 WATER = 2
-"""QUALITY_CLASSES of water."""
+"""Value of QUALITY_CLASSES for water."""
 
 
 def corrected(cube: Cube, layers: Layers, spec: ProductSpec) -> Cube:
-    """The image as the product's correction gives it.
+    """Apply the product's correction to an image.
 
     Args:
         cube: int16 [224, line, col] of land mode.
         layers: its quality layers.
-        spec: says the correction. Water_Mode: all pixels are of water mode; Combined: those of water.
+        spec: product with the correction. Water_Mode changes all pixels, Combined those of water.
     """
     if spec.correction not in ("Water_Mode", "Combined"):
         return cube

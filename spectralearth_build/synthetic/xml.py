@@ -1,7 +1,7 @@
 """METADATA.XML and HISTORY.XML of a product.
 
-METADATA.XML has every element of a real one: what no product needs otherwise comes from a template, what belongs to
-this product is filled in here, and `navigation` writes the long lists.
+METADATA.XML has all elements of a real file: elements that are the same for all products come from a template, elements
+of the product are filled in here, and `navigation` writes the long lists.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from spectralearth_build.synthetic.spec import NODATA, Corners, Layers, ProductS
 Cube = npt.NDArray[np.int16]
 FRAMES = ("upper_left", "lower_left", "lower_right", "upper_right")
 NOT_COMPUTED = -999
-"""What the format writes for a number that was not computed."""
+"""Value for a number that was not computed."""
 NO_MEAN = -1000000
-"""Mean that the statistics give for a band without data."""
+"""Mean of a band without data in the statistics."""
 _VECTORS = {"orbit": (0, navigation.orbit), "attitude": (1, navigation.attitude)}
-"""Below product/calibration: where among the other elements state vectors stand, and who writes them."""
+"""Lists of state vectors below product/calibration: position among the other elements, and writer."""
 _LISTS = {
     "product/navigation/RPC": (navigation.rpcs,),
     "product/time/swir": (navigation.frame_times,),
     "product/time/vnir": (navigation.frame_times, navigation.jitter),
 }
-"""Elements that hold nothing but long lists, and who writes these: as text, since they are most of the file."""
+"""Elements with only long lists, and their writers, which write text, since the lists are most of the file."""
 
 
 def metadata_xml(
@@ -43,14 +43,14 @@ def metadata_xml(
     names: Iterable[str],
     sizes: Mapping[str, int] | None = None,
 ) -> bytes:
-    """METADATA.XML of a product.
+    """Make the METADATA.XML of a product.
 
     Args:
         spec: the product.
-        cube: its image, int16 [224, line, col].
-        layers: its quality layers.
-        names: its file names.
-        sizes: bytes of those files that are written already.
+        cube: image of the product, int16 [224, line, col].
+        layers: quality layers of the product.
+        names: file names of the product.
+        sizes: sizes in bytes of the files already written.
     """
     root = fromstring(_template())
     sizes = sizes or {}
@@ -73,7 +73,7 @@ def metadata_xml(
 
 
 def history_xml(spec: ProductSpec) -> bytes:
-    """HISTORY.XML of a product: which processor made it, when."""
+    """Make the HISTORY.XML of a product: processor version and time."""
     root = _node("history", {"product": spec.product_id})
     root.append(
         _node("step", {"level": spec.level, "version": spec.version[1:], "time": utc(spec.processed)})
@@ -199,7 +199,7 @@ def _product(
 
 
 def _raster(spec: ProductSpec, layer: str, names: list[str], sizes: Mapping[str, int]) -> dict[str, object]:
-    """What is said of an image: the name in the plain form, whatever form the file has."""
+    """Elements of an image: name, size and dimensions."""
     name = next((name for name in names if layer in name), f"{spec.product_id}-{layer}.TIF")
     lon, lat = np.array(spec.raster_corners()).T
     return {
@@ -229,7 +229,7 @@ def _statistics(values: npt.NDArray[np.int16]) -> dict[str, object]:
 
 
 def _polygon(corners: Corners, time: datetime) -> list[Element]:
-    """Six points as real files give them: four corners, the first again at another precision, the centre."""
+    """Six points as in real files: four corners, the first corner again with another precision, and the centre."""
     points = [(*corner, frame, 6) for corner, frame in zip(corners, FRAMES, strict=True)]
     points += [(*corners[0], FRAMES[0], 9), (*centre_of(corners), "center", 6)]
     elements = []
@@ -252,7 +252,7 @@ def _channels(numbers: list[int]) -> dict[str, object]:
 
 
 def _node(tag: str, content: object, **attributes: object) -> Element:
-    """A new element with a text, or with elements that have one."""
+    """Make an element with a text, or with child elements that have texts."""
     element = Element(tag, {key: str(value) for key, value in attributes.items()})
     if isinstance(content, Mapping):
         for name, text in content.items():
@@ -263,7 +263,7 @@ def _node(tag: str, content: object, **attributes: object) -> Element:
 
 
 def _fill(element: Element, content: object) -> None:
-    """Fill in texts and lists of elements; what is named must be in the template."""
+    """Fill in texts and lists of elements; all named elements must exist in the template."""
     if isinstance(content, Mapping):
         for tag, inner in content.items():
             _fill(_child(element, tag), inner)

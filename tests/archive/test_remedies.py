@@ -68,16 +68,16 @@ def without_layer(folder):
         (
             crop_layer,
             "MetadataMismatchError",
-            "Use all files of the product as delivered; do not crop or reproject any",
+            "Use all files of the product as delivered. Do not crop or reproject any",
         ),
         (reproject, "MetadataMismatchError", "Use the product as delivered, not a reprojected copy"),
         (as_float, "WrongTypeError", "not a copy that was converted or made by another processor"),
         (
             as_envi,
             "MissingFileError",
-            "Order the product as GeoTIFF; output of ENVI, EnPT, ACOLITE and other software",
+            "Order the product as GeoTIFF. Output of ENVI, EnPT, ACOLITE and other software",
         ),
-        (mixed, "MetadataMismatchError", "Give each product a folder of its own"),
+        (mixed, "MetadataMismatchError", "Put each product into its own folder"),
         (
             without_layer,
             "MissingFileError",

@@ -334,7 +334,7 @@ def test_results_that_do_not_arrive(place, make):
         def run(self, stage, function, tasks):
             return ((key, None) for key in tasks)
 
-    with pytest.raises(UsageError, match="disk that all share"):
+    with pytest.raises(UsageError, match="disk that all workers share"):
         place.scan(Elsewhere())
 
 

@@ -129,7 +129,7 @@ def test_sigterm_is_75_and_the_same_command_goes_on(call, archive, built, tmp_pa
         first.send_signal(signal.SIGTERM)
         rest = first.stdout.read()
     assert first.returncode == 75, rest
-    assert "Run the same command again to go on" in rest
+    assert "Run the same command again to continue" in rest
     assert "Traceback" not in rest
     assert not (tmp_path / "d" / "manifest.json").exists()
     done = call(*arguments, *INLINE)
@@ -160,7 +160,7 @@ def test_wrong_usage_is_2(call, archive, built, tmp_path):
     with alone(built):
         done = call("build", archive, built, *INLINE)
     assert done.exit_code == 2
-    assert "Another run is at work there" in done.stderr
+    assert "Another run is using the folder" in done.stderr
 
 
 def test_fewer_workers_where_a_plan_needs_more_memory(call, archive, built, tmp_path, monkeypatch):

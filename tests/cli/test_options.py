@@ -73,7 +73,7 @@ def test_a_signal_is_75_at_the_next_safe_point():
 
     done = run(stopped)
     assert done.exit_code == 75
-    assert "SIGTERM. Run the same command again to go on." in done.stderr
+    assert "SIGTERM. Run the same command again to continue." in done.stderr
 
 
 def test_short_forms_win_over_set():

@@ -74,7 +74,7 @@ def test_labels_are_made_said_refused_and_dropped(ground):
         (("--labels", "a=x.tif", "--drop", "a"), "Give either rasters or a label to drop"),
         (("--labels", "a=x.tif", "--classes", "b=nlcd"), "names a label that no --labels option defines"),
         (("--labels", "a=x.tif", "--classes", "nlcd"), "x.tif: The raster cannot be read"),
-        (("--labels", "x.tif"), "names no label and raster"),
+        (("--labels", "x.tif"), "is not a label and a raster"),
     ],
 )
 def test_wrong_calls_say_what_to_do(ground, options, what):

@@ -50,7 +50,7 @@ def unchanged(published):
         ("empty", [], 69, "empty"),
         ("typo", [], 2, "Invalid value for 'ARCHIVE'"),
         ("texts", [], 2, "tiles gone: DT0000000001_001, DT0000000002_001"),
-        ("new", [], 2, "of which 2 are not here"),
+        ("new", [], 2, "of which 2 are missing"),
         ("whole", ["--set", "plan.region=absent.gpkg"], 2, "plan.region cannot be read"),
         ("whole", ["--set", "plan.min_dates=2"], 2, "plan.min_dates: was 1, is 2"),
         ("whole", ["--set", "store.codec=dense"], 2, "store.codec"),

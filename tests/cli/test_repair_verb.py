@@ -19,9 +19,9 @@ def test_repair_cuts_again_what_is_damaged(call, archive, built, tmp_path):
     done = call("repair", dataset, "--archive", archive, *INLINE)
     assert done.exit_code == 0, done.output
     assert "Patches hit: " in done.output
-    assert "repair: made again: store.zarr/reflectance/c.1.0.0.0" in done.output
+    assert "repair: rebuilt: store.zarr/reflectance/c.1.0.0.0" in done.output
     assert tree(dataset) == tree(built)
-    assert "all is sound" in call("repair", dataset, "--archive", archive, *INLINE).output
+    assert "everything is sound" in call("repair", dataset, "--archive", archive, *INLINE).output
 
 
 def test_repair_is_1_where_the_product_is_gone(call, archive, built, tmp_path):

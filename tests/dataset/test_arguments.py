@@ -29,7 +29,7 @@ QUERIES = [
     *(({"max_cloud": x}, "max_cloud must be a number, from 0 to 1") for x in ["0.1", -0.1, 5, NAN, math.inf]),
     ({"columns": "patch_id"}, "columns must be a list of names"),
     ({"columns": 5}, "columns must be a list of names"),
-    ({"columns": ["nope"]}, "columns has no 'nope'. Choose among patch_id, "),
+    ({"columns": ["nope"]}, "columns has no 'nope'. Choose from patch_id, "),
 ]  # fmt: skip
 LOADERS = [
     *(({name: bad}, f"{name} must be a whole number, 1 or more")

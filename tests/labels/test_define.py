@@ -33,9 +33,9 @@ def test_rasters_are_named_with_and_without_years(tmp_path, monkeypatch):
         "u": tuple(Given(f"{here}/{name}") for name in ("other.tif", "t_1.tif", "t_2.tif")),
     }
     for wrong in ("x.tif", "=x.tif", "a="):
-        with pytest.raises(UsageError, match="names no label and raster"):
+        with pytest.raises(UsageError, match="is not a label and a raster"):
             parse_rasters([wrong])
-    with pytest.raises(UsageError, match="No file is called so"):
+    with pytest.raises(UsageError, match="No file matches"):
         parse_rasters(["a=none_*.tif"])
 
 
@@ -46,9 +46,9 @@ def test_rasters_are_named_with_and_without_years(tmp_path, monkeypatch):
         ({"label": "Corine"}, "cannot be the name of a label"),
         ({"rule": "cubic"}, "There is no rule 'cubic'"),
         ({"year_rule": "after"}, "There is no rule 'after'"),
-        ({"threshold": 5}, "Shares lie between 0 and 1"),
+        ({"threshold": 5}, "Shares must be between 0 and 1"),
         ({"rasters": (Given("a.tif", 2018), Given("b.tif"))}, "Some rasters of corine have a year"),
-        ({"rasters": (Given("x/a.tif", 2018), Given("y/a.tif", 2018))}, r"are called a\.tif"),
+        ({"rasters": (Given("x/a.tif", 2018), Given("y/a.tif", 2018))}, r"have the name a\.tif"),
     ],
 )
 def test_what_makes_no_sense_is_refused(how, what):
@@ -73,7 +73,7 @@ def test_integers_may_be_quantities_and_codes_need_classes(tmp_path):
     raster = write_raster(tmp_path / "percent.tif", 3035, 20, np.arange(40, dtype=np.uint8), seed=1)
     made = define(request("trees", raster, nomenclature="", rule="mean"))
     assert (made.kind, made.dtype, made.nodata, made.classes) == ("continuous", "float32", None, ())
-    with pytest.raises(UsageError, match=r"nothing says what they mean.*corine19.*--rule mean"):
+    with pytest.raises(UsageError, match=r"their classes were not given.*corine19.*--rule mean"):
         define(request("trees", raster, nomenclature=""))
 
 
@@ -94,10 +94,10 @@ def test_files_beside_a_raster_count_for_nothing(tmp_path):
 
 def test_rules_must_fit_what_the_values_are(tmp_path):
     codes = write_raster(tmp_path / "codes.tif", 3035, 100, CORINE, seed=1)
-    with pytest.raises(UsageError, match="mean makes no sense of the categorical values"):
+    with pytest.raises(UsageError, match="mean does not apply to the categorical values"):
         define(request("corine", codes, rule="mean"))
     values = write_raster(tmp_path / "values.tif", 3035, 100, np.ones(4, np.float32), seed=1)
-    with pytest.raises(UsageError, match="majority makes no sense of the continuous values"):
+    with pytest.raises(UsageError, match="majority does not apply to the continuous values"):
         define(request("trees", values, nomenclature="", rule="majority"))
 
 

@@ -142,7 +142,7 @@ def test_a_damaged_definition_lets_nobody_publish_nor_mix(dataset, site, corine)
     (dataset / "statistics.json").unlink()
     with pytest.raises(DamagedError, match="Run `pair` again with the same rasters"):
         Run(dataset, CONFIG, InlineExecutor()).cut(site / "archive")
-    with pytest.raises(UsageError, match="its rasters or options were others"):
+    with pytest.raises(UsageError, match="its rasters or options were different"):
         pair(dataset, [request("corine", corine, threshold=0.5)], InlineExecutor())
     pair(dataset, [request("corine", corine)], InlineExecutor())
     assert tree(dataset) == before

@@ -302,9 +302,9 @@ def test_rules_and_sources_must_fit():
     codes = Plain(np.ones((5, 5), np.uint8), transform, crs)
     wide = Plain(np.ones((5, 5), np.int16), transform, crs)
     amounts = Plain(np.ones((5, 5), np.float32), transform, crs, "continuous", np.nan)
-    with pytest.raises(UsageError, match="mean makes no sense of categorical"):
+    with pytest.raises(UsageError, match="mean does not apply to categorical"):
         on_patch(codes, *Patch().place, "mean")
-    with pytest.raises(UsageError, match="majority makes no sense of continuous"):
+    with pytest.raises(UsageError, match="majority does not apply to continuous"):
         on_patch(amounts, *Patch().place, "majority")
     with pytest.raises(UsageError, match="categorical int16, but plain is categorical uint8"):
         on_patch([codes, wide], *Patch().place, "nearest")

@@ -128,10 +128,10 @@ def test_covers(tmp_path):
 @pytest.mark.parametrize(
     ("values", "change", "problem"),
     [
-        (np.ones((3, 4, 4), np.uint8), {}, "has 3 bands; labels have one"),
+        (np.ones((3, 4, 4), np.uint8), {}, "has 3 bands; labels must have one"),
         (np.ones((4, 4), np.uint8), {"crs": None}, "no coordinate system"),
-        (np.ones((4, 4), np.uint8), {"transform": None}, "no georeference"),
-        (np.ones((4, 4), np.uint32), {}, "is uint32; codes of classes are uint8"),
+        (np.ones((4, 4), np.uint8), {"transform": None}, "no georeferencing"),
+        (np.ones((4, 4), np.uint32), {}, "is uint32; class codes must be one of uint8"),
         (np.ones((4, 4), np.float32), {"kind": "categorical"}, "is float32; codes"),
         (np.ones((4, 4), np.complex64), {}, "is complex64"),
         (np.ones((4, 4), np.complex64), {"kind": "continuous"}, "is complex64"),

@@ -108,7 +108,7 @@ def test_of_two_builds_one_refuses_and_the_other_does_not_notice(made, tmp_path)
     codes = sorted(run.returncode for run in runs)
     assert codes in ([0, 2], [0, 0]), said  # 0, 0: the one had ended before the other began
     if codes == [0, 2]:
-        assert any("Another run is at work there" in text for text in said)
+        assert any("Another run is using the folder" in text for text in said)
     found = tree(tmp_path / "d")
     del found["report.html"]
     assert found == tree(made / "d")

@@ -172,7 +172,7 @@ def test_other_pixels(own):
 def test_another_place(own):
     """Scan then sees that the metadata speak of another place than the image."""
     moved(own)
-    refused(own, r"its image lies \+30 km east and \+0 km north of where it lay")
+    refused(own, r"its image has moved by \+30 km east and \+0 km north")
     assert built_right(own, {1: cube_of(1)}) == []
     tile = TILES.read(own / "d").set_index("tile_id").loc[spec_of(2).tile_id]
     assert (tile["status"], tile["error_class"]) == ("quarantined", "MetadataMismatchError")

@@ -120,8 +120,8 @@ def test_a_table_is_taken_over_patch_by_patch(tmp_path):
     assert found["reason"].tolist() == ["", "Not in s.csv.", ""]
     assert strange == 1
     for text, message in (
-        ("patch_id,part\na_1,x\n", "Columns are needed"),
-        ("patch_id,split\na_1,x\na_1,y\n", "a_1 stands twice"),
+        ("patch_id,part\na_1,x\n", "must have the columns"),
+        ("patch_id,split\na_1,x\na_1,y\n", "a_1 occurs twice"),
         ("patch_id,split\nq,x\n", "names no patch"),
     ):
         (tmp_path / "s.csv").write_text(text)

@@ -45,7 +45,7 @@ def test_membership_is_by_patch_or_location_and_may_be_multiple(links, tmp_path)
 
 @pytest.mark.parametrize(
     ("table", "message"),
-    [({"patch_id": ["q"], "crop": ["x"]}, "names no patch"), ({"id": [1]}, "Columns are needed")],
+    [({"patch_id": ["q"], "crop": ["x"]}, "names no patch"), ({"id": [1]}, "must have the columns")],
 )
 def test_tables_that_do_not_fit_are_refused(links, tmp_path, table, message):
     pd.DataFrame(table).to_csv(tmp_path / "l.csv")
