@@ -53,7 +53,7 @@ def correction_of(text: str, path: Path, tile_id: str, waived: bool = False) -> 
         raise UnknownCorrectionError(
             f"processing/correctionType is '{text[:40]}', not Land_Mode, Water_Mode, Combined or NA.",
             path,
-            f"Order it in land mode. If its values are land mode, type {how(tile_id, 'correction')} to accept it.",
+            f"Order it in land mode. If its values are land mode, accept it: type {how(tile_id, 'correction')}.",
         )
     return KINDS[word], False
 

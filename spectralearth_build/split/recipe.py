@@ -42,7 +42,7 @@ class Recipe:
         shares = [number(f"The fraction {name}", share, 0) for name, share in self.fractions.items()]
         if len(shares) < 2 or min(shares) <= 0 or abs(sum(shares) - 1) > 1e-6:
             raise UsageError(
-                f"There must be at least two fractions, positive, with the sum 1; got {dict(self.fractions)}.",
+                f"There must be at least two fractions, positive, that add up to 1; got {dict(self.fractions)}.",
                 remedy=_REMEDY,
             )
         whole("seed", self.seed)

@@ -213,7 +213,9 @@ def test_a_hole_costs_its_pixels(make):
 def test_nothing_but_a_hole(make):
     folder = make()
     change(folder, "SPECTRAL_IMAGE", np.zeros_like)
-    with pytest.raises(HoleError, match=r"IMAGE\.TIF: No pixel is left.*scan\.accept=DT0000001849_001=hole"):
+    with pytest.raises(
+        HoleError, match=r"IMAGE\.TIF: No pixel is usable.*scan\.accept=DT0000001849_001=hole"
+    ):
         inspect(folder)
     assert inspect(folder, accept=["DT0000001849_001"])[1].any()
 

@@ -132,13 +132,13 @@ def test_covers(tmp_path):
         (np.ones((4, 4), np.uint8), {"crs": None}, "no coordinate system"),
         (np.ones((4, 4), np.uint8), {"transform": None}, "no georeferencing"),
         (np.ones((4, 4), np.uint32), {}, "is uint32; class codes must be one of uint8"),
-        (np.ones((4, 4), np.float32), {"kind": "categorical"}, "is float32; codes"),
+        (np.ones((4, 4), np.float32), {"kind": "categorical"}, "is float32; class codes"),
         (np.ones((4, 4), np.complex64), {}, "is complex64"),
         (np.ones((4, 4), np.complex64), {"kind": "continuous"}, "is complex64"),
         (
             np.ones((4, 4), np.uint8),
             {"crs": 'LOCAL_CS["site",UNIT["metre",1]]'},
-            "coordinate system, site, is not",
+            "coordinate system, site, is neither",
         ),
     ],
 )

@@ -136,7 +136,7 @@ def test_earlier_assignments_that_leak_are_refused():
 def test_earlier_parts_must_be_asked_for():
     archive = islands([3, 3, 3])
     before = made(archive, Recipe({"train": 0.5, "holdout": 0.5}))
-    with pytest.raises(UsageError, match="'holdout', which is not asked for"):
+    with pytest.raises(UsageError, match="'holdout', which the fractions do not name"):
         made(archive, Recipe(FRACTIONS), before)
 
 
