@@ -81,14 +81,14 @@ def test_a_note_is_seen_in_its_dataset_only_and_goes(tmp_path):
 MOUNTED = """
 import os, subprocess, sys
 from pathlib import Path
-from spectralearth_build.archive.presence import mount_of, witness
+from spectralearth_build.archive.presence import mount_of, presence_check
 from spectralearth_build.errors import ArchiveError
 
 root = Path(sys.argv[1])
 def mount(*arguments): subprocess.run(["mount", *map(str, arguments)], check=True)
 mount("-t", "tmpfs", "tmpfs", root / "a")
 (root / "a/METADATA.XML").write_text("on a disk of its own")
-seen = witness(root, "abcdefgh")
+seen = presence_check(root, "abcdefgh")
 assert {each.mount for each in seen.file_systems} == {root / "a", mount_of(root)}, seen
 seen()
 subprocess.run(["umount", "-l", root / "a"], check=True)
@@ -100,11 +100,11 @@ else:
     raise AssertionError("a disk went, and nobody noticed")
 # What the kernel answers for memory that is not there is what a disk answers for a bad sector: EIO.
 mount("--bind", "/proc/self/mem", root / "b/METADATA.XML")
-witness(root, "bcd")()
+presence_check(root, "bcd")()
 for name in "cdefgh":
     mount("--bind", "/proc/self/mem", root / name / "METADATA.XML")
 try:
-    witness(root, "bcdefgh")
+    presence_check(root, "bcdefgh")
 except ArchiveError as error:
     assert "none of 7 products is there" in str(error), error
 print("done")
