@@ -13,10 +13,19 @@ def test_the_first_two_commands_are_demo_and_tests():
     steps = second.split(" && ")
     assert steps[0] == "python3 -m venv .venv"
     assert steps[1].startswith(".venv/bin/pip install torch==")  # before what would bring the build for GPUs
-    assert steps[2:] == ['.venv/bin/pip install -e ".[test]"', ".venv/bin/pytest"]
+    assert steps[2] == '.venv/bin/pip install -c requirements.lock -e ".[test]"'
+    assert steps[3:] == [f".venv/bin/{check_of('quick')}"]
 
 
-def test_ci_runs_the_test_command_of_the_readme():
+def check_of(name):
+    """The one command of a check, as .ci/check defines it."""
+    (command,) = re.findall(
+        rf"^ *{name}\) (.*) ;;$", (ROOT / ".ci" / "check").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    return command
+
+
+def test_ci_runs_the_test_command_of_the_readme_and_then_all_other_tests():
     script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
     (line,) = re.findall(r"^command=.*$", script, re.MULTILINE)
     found = subprocess.run(
@@ -27,4 +36,7 @@ def test_ci_runs_the_test_command_of_the_readme():
         check=True,
     )
     assert found.stdout == re.findall(r"^```bash\n(.*?)\n```$", README, re.MULTILINE | re.DOTALL)[1]
-    assert script.rstrip().endswith('bash -euo pipefail -c "$command"')
+    assert 'bash -euo pipefail -c "$command"' in script
+    assert script.rstrip().endswith(".ci/check slow")  # pytest's summary comes last
+    assert check_of("quick").endswith(' -m "not slow"')
+    assert check_of("slow").endswith(" -m slow")
