@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from spectralearth_build.layout import TileStatus
 from spectralearth_build.texts import as_text, is_utf8
 
 
@@ -100,7 +101,7 @@ class DamagedError(BuildError):
 class ProductError(BuildError):
     """A product cannot be used and is left out. ``status`` is its status in the tables."""
 
-    status = "quarantined"
+    status = TileStatus.QUARANTINED
     remedy = "Download the product again."
     lasting = True
     """Whether the error persists while the files stay the same. If not, the disk, permissions or the machine may have
@@ -219,42 +220,42 @@ class MemoryLimitError(ProductError):
 class WrongLevelError(ProductError):
     """A product of another level (L0, L1B, L1C) among L2A products."""
 
-    status = "rejected"
+    status = TileStatus.REJECTED
     remedy = "Order the L2A product."
 
 
 class OffLatticeError(ProductError):
     """The raster is not on a UTM zone's 30 m lattice (other projection, pixel size or origin)."""
 
-    status = "rejected"
+    status = TileStatus.REJECTED
     remedy = "Order it in UTM at 30 m."
 
 
 class OutsideUtmError(ProductError):
     """The tile lies poleward of 84 degrees north or 80 degrees south."""
 
-    status = "rejected"
+    status = TileStatus.REJECTED
     remedy = "UTM ends there; leave such tiles out."
 
 
 class OtherCorrectionError(ProductError):
     """The values are of another quantity: water mode in a land dataset, or land mode in a water dataset."""
 
-    status = "rejected"
+    status = TileStatus.REJECTED
     remedy = "To use it, set scan.correction to the other quantity in a new dataset."
 
 
 class UnknownCorrectionError(ProductError):
     """The metadata name an unknown correction, so it is not known what the values are."""
 
-    status = "rejected"
+    status = TileStatus.REJECTED
     remedy = "Order the product in land mode; if DLR's processor wrote this word, please report it."
 
 
 class PoorQualityError(ProductError):
     """Night, low sun, or overall quality below the thresholds of the configuration."""
 
-    status = "rejected"
+    status = TileStatus.REJECTED
     remedy = "To use it, relax the `quality` settings, or accept this tile alone with scan.accept."
 
 

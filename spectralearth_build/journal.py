@@ -29,6 +29,7 @@ from spectralearth_build.layout import (
     commit_files,
     committed_shards,
 )
+from spectralearth_build.plan_document import PlanDocument
 
 
 @contextmanager
@@ -119,8 +120,5 @@ def forget_waiting(dataset: Path) -> None:
 
 def _shards(plan: Path) -> int:
     """The number of shards of a plan; 0 if no plan can be read."""
-    try:
-        last = json.loads(plan.read_bytes())["generations"][-1]
-        return int(last["first_shard"] + last["shards"])
-    except (OSError, ValueError, LookupError, TypeError):
-        return 0
+    document = PlanDocument.readable(plan)
+    return document.shards if document else 0

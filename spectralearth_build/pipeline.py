@@ -28,10 +28,12 @@ from spectralearth_build.cutting.space import check_space
 from spectralearth_build.files import write_bytes
 from spectralearth_build.journal import newest
 from spectralearth_build.kernels import cache_note
-from spectralearth_build.layout import CHECKED, MANIFEST, MAP, PLAN, REPORT, STORE
+from spectralearth_build.layout import CHECKED, MANIFEST, MAP, PLAN, REPORT
+from spectralearth_build.outcome import unlabelled
 from spectralearth_build.plan.planner import plan, refuse_other_settings, tiles_in_use
+from spectralearth_build.plan_document import PlanDocument
 from spectralearth_build.progress import say
-from spectralearth_build.publishing.quarantine import accepted, causes
+from spectralearth_build.publishing.quarantine import causes
 from spectralearth_build.report.maps import plan_map
 from spectralearth_build.report.page import write_report
 from spectralearth_build.storage import attach
@@ -219,60 +221,15 @@ def report(dataset: Path) -> None:
     say(f"report: {attach.shown(write_report(dataset))}")
 
 
-def summary(dataset: Path) -> list[str]:
-    """A summary of a finished dataset, as aligned lines."""
-    numbers = json.loads((dataset / MANIFEST).read_bytes())["counts"]
-    statuses = ", ".join(f"{numbers['tiles'][s]} {s}" for s in STATUSES if numbers["tiles"][s])
-    dates = numbers["locations"]["by_dates"].items()
-    patches = numbers["patches"]
-    retired = f", {patches['retired']} retired" if patches["retired"] else ""
-    stored = sum(path.stat().st_size for path in (dataset / STORE).rglob("*") if path.is_file())
-    rows = {
-        "products": f"{numbers['tiles']['found']} found: {statuses}",
-        "patches": f"{patches['written']} written, {patches['skipped']} skipped{retired}",
-        "locations": ", ".join(f"{n} with {k} date{'s' * (k != '1')}" for k, n in dates),
-        "store": f"{dataset / STORE} ({format_bytes(stored)})",
-        "report": str(dataset / REPORT),
-    }
-    return [f"{name:<10} {text}" for name, text in rows.items()]
-
-
-def unlabelled(dataset: Path) -> dict[str, int]:
-    """The number of written patches that `pair` has not processed yet, by label; labels without any are left out."""
-    numbers = json.loads((dataset / MANIFEST).read_bytes())["counts"]
-    written = numbers["patches"]["written"]
-    left = {label: written - sum(statuses.values()) for label, statuses in numbers.get("labels", {}).items()}
-    return {label: count for label, count in left.items() if count}
-
-
 def fits(executor: Executor, needed: int) -> bool:
     """Whether the memory limit of a worker is enough for a task."""
     return executor.memory_limit is None or needed <= executor.memory_limit
 
 
 def planned_memory(dataset: Path) -> int:
-    """Peak memory of a task in bytes, as the newest plan estimates it; 0 if there is no plan."""
-    estimate = _json(newest(dataset, PLAN)).get("estimate", {})
-    return int(estimate.get("worker_bytes", 0))
-
-
-def quarantined(dataset: Path, share: float = 0.0) -> bool:
-    """Whether quarantined products prevent success; reports them if they are accepted.
-
-    Args:
-        dataset: the dataset.
-        share: `run.accept_quarantined`.
-    """
-    tiles = TILES.read(newest(dataset, TILES.file).parent, ["status", "error_class"])
-    found = causes(tiles)
-    if not found or not accepted(tiles, share):
-        if found and share:
-            say(
-                f"quarantined: {found}: not covered by run.accept_quarantined (too many, or unreadable files)"
-            )
-        return bool(found)
-    say(f"quarantined: {found} of {counted(len(tiles), 'product')}: accepted by run.accept_quarantined")
-    return False
+    """Peak bytes of a task as estimated by the plan that is there; 0 if there is none."""
+    plan = PlanDocument.readable(newest(dataset, PLAN))
+    return plan.estimate.worker_bytes if plan and plan.estimate else 0
 
 
 def _finish(run: Run, archive: Path, compare: bool) -> list[Damage]:

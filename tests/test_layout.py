@@ -85,3 +85,12 @@ def test_which_shards_have_a_record(tmp_path):
     for name in (layout.commit_name(12), layout.commit_name(3), layout.label_record("corine", 5)):
         (tmp_path / name).write_bytes(b"")
     assert layout.committed_shards(tmp_path) == [3, 12]
+
+
+def test_statuses_are_not_spelled_either():
+    words = {*layout.TileStatus, *layout.PatchStatus}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Compare) and ast.unparse(node.left).endswith("['status']"):
+                right = node.comparators[0]
+                assert not isinstance(right, ast.Constant) or right.value not in words, path

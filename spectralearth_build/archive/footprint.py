@@ -8,7 +8,7 @@ import shapely
 from shapely.geometry.base import BaseGeometry
 
 from spectralearth_build.overlap.geography import to_lonlat
-from spectralearth_build.overlap.lattice import ORIGIN, PIXEL, Box
+from spectralearth_build.overlap.lattice import Box, easting, northing
 
 
 def footprint(inside: npt.NDArray[np.bool_], box: Box, epsg: int) -> BaseGeometry:
@@ -27,7 +27,7 @@ def hull(inside: npt.NDArray[np.bool_], box: Box) -> BaseGeometry:
     lines = np.flatnonzero(inside.any(axis=1))
     first = inside[lines].argmax(axis=1)
     stop = inside.shape[1] - inside[lines, ::-1].argmax(axis=1)
-    x = ORIGIN + PIXEL * (box.col + np.stack([first, stop], axis=1))
-    y = ORIGIN - PIXEL * (box.line + np.stack([lines, lines + 1], axis=1))
+    x = easting(box.col + np.stack([first, stop], axis=1))
+    y = northing(box.line + np.stack([lines, lines + 1], axis=1))
     corners = [np.stack([x[:, i], y[:, j]], axis=1) for i in (0, 1) for j in (0, 1)]
     return shapely.convex_hull(shapely.multipoints(np.concatenate(corners)))

@@ -30,7 +30,8 @@ import numpy.typing as npt
 from rasterio.io import DatasetReader
 from scipy import ndimage
 
-from spectralearth_build.archive.raster import NODATA, chunks, interleaved_by_pixel
+from spectralearth_build.archive.raster import chunks, interleaved_by_pixel
+from spectralearth_build.overlap.lattice import NODATA
 
 Bools = npt.NDArray[np.bool_]
 Index = npt.NDArray[np.int32]

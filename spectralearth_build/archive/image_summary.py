@@ -9,9 +9,10 @@ import numpy.typing as npt
 from rasterio.io import DatasetReader
 
 from spectralearth_build.archive import holes
-from spectralearth_build.archive.raster import NODATA, chunks
+from spectralearth_build.archive.raster import chunks
 from spectralearth_build.errors import NoValidPixelError
 from spectralearth_build.kernels import kernel
+from spectralearth_build.overlap.lattice import NODATA
 
 Bools = npt.NDArray[np.bool_]
 Sums = npt.NDArray[np.int64]

@@ -25,7 +25,7 @@ from spectralearth_build.archive.product import Product
 from spectralearth_build.archive.raster import open_raster
 from spectralearth_build.config import WIDEST_NM, ScanConfig
 from spectralearth_build.errors import BandMismatchError, BrokenMetadataError, HoleError, NoValidPixelError
-from spectralearth_build.overlap.lattice import Box
+from spectralearth_build.overlap.lattice import Box, columns_of
 from spectralearth_build.waive import accepted, how
 
 BACKGROUND = 3
@@ -163,8 +163,7 @@ def _columns(
         "product_id": name.product_id,
         "acquired": metadata.started.isoformat(),
         "epsg": epsg,
-        "lattice_col": box.col,
-        "lattice_row": -box.line,
+        **columns_of(box.line, box.col),
         "height": box.height,
         "width": box.width,
         **metadata.known,

@@ -26,8 +26,6 @@ from spectralearth_build.errors import BrokenRasterError
 
 Pixels = npt.NDArray[np.int16]
 
-NODATA = -32768
-"""Value of a pixel without data, whatever the nodata tag and METADATA.XML say (its backgroundValue is wrong)."""
 MAX_SIDE = 10_000
 """Largest height and width, pixels; real rasters have up to 1517."""
 MAX_BANDS = 1_000

@@ -16,10 +16,10 @@ from spectralearth_build.archive.record import Record, columns_of
 from spectralearth_build.archive.versions import status_of
 from spectralearth_build.errors import DamagedError, UsageError, printable
 from spectralearth_build.journal import newest, table_folder
-from spectralearth_build.layout import mask_name
+from spectralearth_build.layout import TileStatus, mask_name
 from spectralearth_build.tables import TILES
 
-UNPLANNED = {"status": "unused", "reason": "Not planned yet."}
+UNPLANNED = {"status": TileStatus.UNUSED, "reason": "Not planned yet."}
 """What is said of a sound product until it is planned."""
 NOTHING_KNOWN: Mapping[Found, Record] = MappingProxyType({})
 STATUS_COLUMNS = ["status", "reason", "error_class"]

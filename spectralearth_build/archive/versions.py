@@ -7,7 +7,6 @@ no harm. Once patches were cut from a version, it stays in use, unless newer one
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -16,7 +15,8 @@ import pandas as pd
 
 from spectralearth_build.archive.discover import Found
 from spectralearth_build.journal import plan_in_use
-from spectralearth_build.layout import PLAN
+from spectralearth_build.layout import PLAN, TileStatus
+from spectralearth_build.plan_document import PlanDocument
 
 _ORDER = {"folder": 0, "zip": 1, "tar": 2}
 NO_PINS: Mapping[str, str] = MappingProxyType({})
@@ -25,11 +25,8 @@ NO_PINS: Mapping[str, str] = MappingProxyType({})
 def pinned(dataset: Path) -> dict[str, str]:
     """The product of each tile in the plan of a dataset with cut shards, by tile_id; empty without such a plan."""
     folder = plan_in_use(dataset)
-    try:
-        tiles = json.loads((folder / PLAN).read_bytes())["inputs"]["tiles"] if folder else {}
-        return {tile: str(product) for tile, (product, _) in tiles.items()}
-    except (OSError, ValueError, LookupError, TypeError, AttributeError):
-        return {}
+    plan = PlanDocument.readable(folder / PLAN) if folder else None
+    return {tile: str(product) for tile, (product, _) in plan.inputs["tiles"].items()} if plan else {}
 
 
 def candidates(found: Iterable[Found], pins: Mapping[str, str] = NO_PINS) -> dict[str, list[Found]]:
@@ -61,14 +58,14 @@ def status_of(item: Found, chosen: Found) -> tuple[str, str]:
     """
     assert chosen.name is not None
     if _product_of(item) == chosen.name.product_id:
-        return "duplicate", f"The same product is used from {chosen.path}."
+        return TileStatus.DUPLICATE, f"The same product is used from {chosen.path}."
     if _copy_order(item)[:2] < _copy_order(chosen)[:2]:
         return (
-            "unused",
+            TileStatus.UNUSED,
             f"The dataset has an older version of this tile, {chosen.name.product_id}. "
             "To replace it, build with plan.replace_versions = true.",
         )
-    return "superseded", f"{chosen.name.product_id} is newer."
+    return TileStatus.SUPERSEDED, f"{chosen.name.product_id} is newer."
 
 
 def waiting(tiles: pd.DataFrame) -> list[str]:
@@ -77,7 +74,7 @@ def waiting(tiles: pd.DataFrame) -> list[str]:
     Args:
         tiles: the tile table.
     """
-    newer = (tiles["status"] == "unused") & ~tiles["eligible"].astype(bool)
+    newer = (tiles["status"] == TileStatus.UNUSED) & ~tiles["eligible"].astype(bool)
     return [str(product) for product in tiles.loc[newer, "product_id"].unique()]
 
 

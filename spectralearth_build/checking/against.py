@@ -10,6 +10,7 @@ from spectralearth_build.archive.on_object_store import INSIDE
 from spectralearth_build.archive.presence import require_archive
 from spectralearth_build.checking.damage import SOURCE_MISSING
 from spectralearth_build.errors import MissingFileError, UsageError
+from spectralearth_build.layout import TileStatus
 from spectralearth_build.tables import TILES
 from spectralearth_build.texts import counted
 
@@ -27,7 +28,7 @@ def require_sources(dataset: Path, archive: Path) -> None:
     """
     require_archive(archive)
     tiles = TILES.read(dataset, ["path", "status"])
-    paths = tiles.loc[tiles["status"] == "used", "path"].tolist()
+    paths = tiles.loc[tiles["status"] == TileStatus.USED, "path"].tolist()
     if paths and not any(_held(archive, path) for path in paths):
         what = f"It holds none of the {counted(len(paths), 'product')} of the dataset, such as {paths[0]}."
         raise UsageError(what, archive, _REMEDY)

@@ -11,8 +11,9 @@ import pandas as pd
 import shapely
 
 from spectralearth_build.checking.damage import Damage
+from spectralearth_build.layout import PatchStatus, TileStatus
 from spectralearth_build.overlap.geography import to_lonlat
-from spectralearth_build.overlap.lattice import ORIGIN, PIXEL, WINDOW
+from spectralearth_build.overlap.lattice import PIXEL, WINDOW, anchors_of, bounds_of
 from spectralearth_build.overlap.resample import transformer
 from spectralearth_build.tables import LOCATIONS, PATCHES, STATUSES, TILES
 
@@ -76,9 +77,12 @@ def _locations(locations: gpd.GeoDataFrame) -> Iterator[Damage]:
 
 def _patches(patches: pd.DataFrame, shard_rows: int) -> Iterator[Damage]:
     file = PATCHES.file
-    yield from _repeated(file, patches[patches["status"] != "retired"], "patch_id")
+    yield from _repeated(file, patches[patches["status"] != PatchStatus.RETIRED], "patch_id")
     yield from _repeated(file, patches, "store_row")
-    written, away = patches["status"] == "written", patches["status"].isin(["skipped", "retired"])
+    written, away = (
+        patches["status"] == PatchStatus.WRITTEN,
+        patches["status"].isin([PatchStatus.SKIPPED, PatchStatus.RETIRED]),
+    )
     named = patches["location_id"] + "_" + patches["datatake"]
     several = patches["shard"].isin(_keys(patches.groupby("shard")["tile_id"].nunique() > 1))
     for wrong, text in (
@@ -95,8 +99,8 @@ def _patches(patches: pd.DataFrame, shard_rows: int) -> Iterator[Damage]:
 def _references(tiles: pd.DataFrame, locations: pd.DataFrame, patches: pd.DataFrame) -> Iterator[Damage]:
     file = PATCHES.file
     sources = patches[["patch_id", "tile_id", "status", "sources"]].explode("sources")
-    giving = sources[sources["status"] == "written"]["sources"]
-    able = tiles["status"].isin(["used", "quarantined"]) & tiles["eligible"].eq(True)
+    giving = sources[sources["status"] == PatchStatus.WRITTEN]["sources"]
+    able = tiles["status"].isin([TileStatus.USED, TileStatus.QUARANTINED]) & tiles["eligible"].eq(True)
     own = set(sources["patch_id"][sources["tile_id"] == sources["sources"]])
     times = tiles[tiles["eligible"].eq(True)].drop_duplicates("tile_id").set_index("tile_id")["acquired"]
     for wrong, text in (
@@ -105,7 +109,7 @@ def _references(tiles: pd.DataFrame, locations: pd.DataFrame, patches: pd.DataFr
         (~patches["patch_id"].isin(own), "does not name its tile among its sources"),
         (
             (times.reindex(patches["tile_id"]).array != patches["acquired"].array)
-            & (patches["status"] != "retired"),
+            & (patches["status"] != PatchStatus.RETIRED),
             "has another time than its tile",
         ),
     ):
@@ -114,9 +118,9 @@ def _references(tiles: pd.DataFrame, locations: pd.DataFrame, patches: pd.DataFr
     yield from (
         Damage(KIND, TILES.file, f"{tile} gives pixels but is not marked as used.") for tile in unable
     )
-    idle = (tiles["status"] == "used") & ~tiles["tile_id"].isin(set(giving))
+    idle = (tiles["status"] == TileStatus.USED) & ~tiles["tile_id"].isin(set(giving))
     yield from _where(TILES.file, tiles, idle, "product_id", "is marked as used but gives no pixels")
-    dates = patches["location_id"][patches["status"] == "written"].value_counts()
+    dates = patches["location_id"][patches["status"] == PatchStatus.WRITTEN].value_counts()
     counted = locations["location_id"].map(dates).fillna(0)
     yield from _where(
         LOCATIONS.file, locations, counted != locations["n"], "location_id", "has another number of dates"
@@ -126,7 +130,7 @@ def _references(tiles: pd.DataFrame, locations: pd.DataFrame, patches: pd.DataFr
 def _within_lattices(locations: pd.DataFrame) -> Iterator[tuple[int, int]]:
     for rows in locations.groupby("epsg").indices.values():
         part = locations.iloc[rows]
-        col, line = part["lattice_col"].to_numpy(), -part["lattice_row"].to_numpy()
+        line, col = anchors_of(part).T
         # A quarter of a pixel off each side: windows that only touch do not meet, those that share a pixel do.
         shapes = shapely.box(col + 0.25, line + 0.25, col + WINDOW - 0.25, line + WINDOW - 0.25)
         first, second = shapely.STRtree(shapes).query(shapes, predicate="intersects")
@@ -152,9 +156,9 @@ def _shared_m2(a: pd.Series, b: pd.Series) -> float:
 
 def _square(location: pd.Series | pd.DataFrame) -> npt.NDArray[np.object_]:
     """Windows in metres of their zones."""
-    west = ORIGIN + PIXEL * location["lattice_col"]
-    north = ORIGIN + PIXEL * location["lattice_row"]
-    squares: npt.NDArray[np.object_] = shapely.box(west, north - PIXEL * WINDOW, west + PIXEL * WINDOW, north)
+    squares: npt.NDArray[np.object_] = shapely.box(
+        *bounds_of(location["lattice_row"], location["lattice_col"])
+    )
     return squares
 
 

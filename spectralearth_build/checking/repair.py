@@ -9,14 +9,20 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from spectralearth_build.archive.presence import require_archive
+from spectralearth_build.checking.as_published import (
+    committed_hash,
+    entry_if_there,
+    forms_of,
+    record_as_published,
+)
 from spectralearth_build.checking.damage import NOT_CHECKED, Damage
+from spectralearth_build.checking.file_check import without_manifest
 from spectralearth_build.checking.rebuild import cut_again, planned_again, workshop
-from spectralearth_build.checking.verify import verify, without_manifest
+from spectralearth_build.checking.verify import verify
 from spectralearth_build.cluster import Executor, Failure
 from spectralearth_build.config import Config
 from spectralearth_build.errors import ConfigError, PlanChangedError, UsageError
@@ -35,19 +41,17 @@ from spectralearth_build.layout import (
     shard_name,
     shard_of,
 )
-from spectralearth_build.plan.planner import of_before
 from spectralearth_build.publishing.final_status import final_tables, given_up
 from spectralearth_build.publishing.publish import encoded_tables, publish
-from spectralearth_build.store.commit import decode, read_all
+from spectralearth_build.store.commit import read_all
 from spectralearth_build.store.failed_tiles import read_failed
 from spectralearth_build.store.labels import MEND
-from spectralearth_build.store.manifest import Entry, entry, entry_of_file, parsed
+from spectralearth_build.store.manifest import Entry, Manifest, entry, entry_of_file
 from spectralearth_build.store.planned import Planned, load_plan
 from spectralearth_build.store.seal import is_sealed
 from spectralearth_build.tables import LOCATIONS, OVERLAPS, PATCHES, TILES, TUPLES
 
 PLANNED = (PLAN, OVERLAPS.file, TUPLES.file)
-TABLES = (TILES, LOCATIONS, PATCHES, OVERLAPS, TUPLES)
 FINAL = (TILES.file, LOCATIONS.file, PATCHES.file)
 
 
@@ -111,16 +115,16 @@ def repair(
     return result
 
 
-def _manifest(dataset: Path) -> dict[str, Any]:
-    """The manifest, or nothing if it cannot be trusted."""
+def _manifest(dataset: Path) -> Manifest | None:
+    """The manifest; None if it cannot be trusted."""
     try:
         data = (dataset / MANIFEST).read_bytes()
-        return parsed(data) if is_sealed(data) else {}
+        return Manifest.decode(data) if is_sealed(data) else None
     except (FileNotFoundError, ValueError):
-        return {}
+        return None
 
 
-def _found(dataset: Path, manifest: Mapping[str, Any], executor: Executor) -> list[Damage]:
+def _found(dataset: Path, manifest: Manifest | None, executor: Executor) -> list[Damage]:
     """All damage; without a manifest, what tables and commit records tell by themselves."""
     if manifest:
         return verify(dataset, None, executor)
@@ -138,7 +142,7 @@ class _Job:
     """Where files are made again."""
     config: Config
     executor: Executor
-    manifest: Mapping[str, Any]
+    manifest: Manifest | None
     result: Repair
 
     @property
@@ -149,15 +153,14 @@ class _Job:
     @property
     def expected(self) -> Mapping[str, Entry]:
         """What files must be; nothing without a manifest."""
-        files: Mapping[str, Entry] = self.manifest.get("files", {})
-        return files
+        return self.manifest.files if self.manifest else {}
 
     def plan(self) -> Planned | None:
         """The plan, made again if any of its files is damaged; None if it comes out differently."""
         hit = ", ".join(sorted(self.names & {*PLANNED, *FINAL}))
         if not hit:
             return load_plan(self.dataset)
-        settings = self.manifest.get("settings", {})
+        settings = self.manifest.settings if self.manifest else {}
         try:
             planned = planned_again(self.archive, self.folder, self.config, settings, self.executor)
         except (
@@ -167,7 +170,7 @@ class _Job:
         ) as error:  # others, such as a full disk, end the repair
             self.result.refused.append(f"{hit}: planning again failed: {error}")
             return None
-        if planned.id != self.manifest.get("plan"):
+        if self.manifest is None or planned.id != self.manifest.plan:
             self.result.refused.append(
                 f"{hit}: planning again gives another plan, because the dataset grew, the archive changed, or settings "
                 "of scan or the region file were not given. Build into a new folder."
@@ -259,10 +262,10 @@ class _Job:
         }
         if not derived or self.result.refused:
             return
-        before = {name: _entry(self.dataset / name) for name in derived}
+        before = {name: entry_if_there(self.dataset / name) for name in derived}
         publish(self.dataset)
         self.result.repaired += [
-            name for name in sorted(derived) if _entry(self.dataset / name) != before[name]
+            name for name in sorted(derived) if entry_if_there(self.dataset / name) != before[name]
         ]
 
     def _labels(self) -> set[str]:
@@ -286,49 +289,26 @@ class _Job:
         Where manifest and commit record are both damaged nothing says what that is: the plan alone vouches then.
         """
         record, file = commit_name(shard), shard_name(shard)
-        wanted = self.expected.get(file, {}).get("sha256") or _committed(self.dataset / record)
+        wanted = self.expected.get(file, {}).get("sha256") or committed_hash(self.dataset / record)
         if wanted not in (None, entry_of_file(self.folder / file)["sha256"]):
             self.result.refused.append(
                 f"{file}: cut again, it is not what was published. Its products are others than then, or versions of "
                 "libraries are (see manifest.json). Build into a new folder."
             )
             return
-        write_bytes(self.folder / record, self._record(record))
+        made = record_as_published(record, self.folder, self.dataset, self.expected)
+        write_bytes(self.folder / record, made)
         for name in (file, record):
-            if _entry(self.dataset / name) != _entry(self.folder / name):
+            if entry_if_there(self.dataset / name) != entry_if_there(self.folder / name):
                 make_folder((self.dataset / name).parent)
                 move(self.folder / name, self.dataset / name)
                 self.result.repaired.append(name)
 
-    def _record(self, record: str) -> bytes:
-        """A commit record made again, as it was published: those of earlier versions knew no checksums of pixels."""
-        made = (self.folder / record).read_bytes()
-        plain = replace(decode(made), pixels=()).encode()
-        if self.expected:
-            return plain if self.expected.get(record) == entry(plain) else made
-        there = self.dataset / record
-        return plain if there.is_file() and there.read_bytes() == plain else made
-
     def _accept(self, name: str, data: bytes) -> None:
         """Put a small file into place, if it is what it must be, as this version writes it or as earlier ones did."""
-        forms = [data, *(table.of_before(data) for table in TABLES if table.file == name)]
-        if name == PLAN:
-            forms.append(of_before(data))
-        for data in forms:
-            if self.expected.get(name) == entry(data):
-                write_bytes(self.dataset / name, data)
+        for form in forms_of(name, data):
+            if self.expected.get(name) == entry(form):
+                write_bytes(self.dataset / name, form)
                 self.result.repaired.append(name)
                 return
         self.result.refused.append(f"{name}: made again, it is not what was published.")
-
-
-def _committed(record: Path) -> str | None:
-    """Hash of the shard by its commit record, if that can be read."""
-    try:
-        return decode(record.read_bytes()).sha256
-    except (OSError, ValueError):
-        return None
-
-
-def _entry(path: Path) -> Entry | None:
-    return entry_of_file(path) if path.is_file() else None

@@ -12,6 +12,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from spectralearth_build.checking.damage import Damage
+from spectralearth_build.layout import PatchStatus
 from spectralearth_build.tables import SPLITS
 
 KIND = "SplitsWrong"
@@ -35,7 +36,7 @@ def check_splits(dataset: Path, patches: pd.DataFrame) -> Iterator[Damage]:
         return
     if not {column.name for column in SPLITS.columns} <= set(splits):
         return
-    live = patches[patches["status"].isin(["written", "planned"])]
+    live = patches[patches["status"].isin([PatchStatus.WRITTEN, PatchStatus.PLANNED])]
     joined = splits.merge(live[["patch_id", "datatake"]], on="patch_id", how="left")
     assigned = joined[joined["split"] != ""]
     for wrong, text in (

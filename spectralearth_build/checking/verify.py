@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from spectralearth_build.archive.watched import sharing, watched
 from spectralearth_build.checking.audit import audit
 from spectralearth_build.checking.compare import compare_tile
 from spectralearth_build.checking.damage import Damage
+from spectralearth_build.checking.file_check import check_files, with_patches, without_manifest
 from spectralearth_build.checking.findings import examined, finding, of_failure
 from spectralearth_build.checking.label_check import check_labels
 from spectralearth_build.checking.shard_check import check_shard
@@ -30,44 +30,33 @@ from spectralearth_build.cluster.inline import InlineExecutor
 from spectralearth_build.cutting.task import Tasks
 from spectralearth_build.errors import ArchiveError, UsageError
 from spectralearth_build.faults import fault_of
-from spectralearth_build.files import PARTIAL
-from spectralearth_build.journal import newest
 from spectralearth_build.layout import (
     INDEX,
     MANIFEST,
     PLAN,
     REFLECTANCE,
-    REPORT,
     ROOT,
     STATISTICS,
     STORE,
+    PatchStatus,
     array_metadata,
-    commit_files,
-    commit_name,
-    in_work,
     is_commit,
-    is_label_shard,
     is_shard,
-    label_of,
-    label_shard,
     shard_name,
-    shard_path,
 )
+from spectralearth_build.plan_document import PlanDocument
 from spectralearth_build.progress import track
 from spectralearth_build.publishing.coordinates import coordinates_of
 from spectralearth_build.publishing.publish import statistics_document
 from spectralearth_build.store import statistics
 from spectralearth_build.store.commit import Commit, decode
 from spectralearth_build.store.index import boxes, contents, opened_index
-from spectralearth_build.store.labels import MEND, StoredLabel, read_labels
-from spectralearth_build.store.manifest import Entry, counts, entry_of_file, parsed
+from spectralearth_build.store.labels import StoredLabel, read_labels
+from spectralearth_build.store.manifest import Entry, Manifest, counts, entry_of_file
 from spectralearth_build.store.planned import Planned, load_plan
 from spectralearth_build.store.scratch import scratch_of
-from spectralearth_build.store.seal import is_sealed, is_sealed_page
 from spectralearth_build.tables import LABELS, LOCATIONS, PATCHES, SPLITS, TILES
 
-UNHASHED = (MANIFEST, REPORT, SPLITS.file)
-"""Files that a dataset may have beside those of its manifest."""
 _OF_PLAN = {PLAN, TILES.file, LOCATIONS.file, PATCHES.file}
 
 Files = Mapping[str, Entry]
@@ -109,13 +98,13 @@ def _identity(folder: Path) -> tuple[int, int] | None:
 
 def _verified(dataset: Path, archive: Path | None, executor: Executor | None) -> list[Damage]:
     try:
-        manifest = parsed(_published(dataset))
+        manifest = Manifest.decode(_published(dataset))
     except ValueError as error:
         return sorted([finding("FileChanged", MANIFEST, error), *without_manifest(dataset)])
     _check_published(dataset, manifest)
     runner = executor or InlineExecutor()
-    files = manifest["files"]
-    found = list(_files(dataset, files))
+    files = manifest.files
+    found = list(check_files(dataset, files))
     changed = {damage.path for damage in found}
     try:
         planned = load_plan(dataset)
@@ -123,7 +112,7 @@ def _verified(dataset: Path, archive: Path | None, executor: Executor | None) ->
         commits = _commits(dataset, files)
         labels = read_labels(dataset, planned.plan_of, lenient=True)
         balance = list(_balance(manifest, planned, commits, labels))
-        found = [_with_patches(damage, planned) for damage in found]
+        found = [with_patches(damage, planned) for damage in found]
     except Exception as error:  # damaged tables fail in countless ways, each of them is a finding
         return sorted([*found, finding("TableWrong", PATCHES.file, error, bool(changed & _OF_PLAN))])
     found += [*wrong, *balance]
@@ -148,20 +137,6 @@ def _verified(dataset: Path, archive: Path | None, executor: Executor | None) ->
     return sorted(found)
 
 
-def without_manifest(dataset: Path) -> Iterator[Damage]:
-    """What commit records tell by themselves."""
-    for path in commit_files(dataset):
-        name = path.relative_to(dataset).as_posix()
-        yield from examined("FileChanged", name, partial(_by_itself, dataset, path))
-
-
-def _by_itself(dataset: Path, record: Path) -> Iterator[Damage]:
-    commit = decode(record.read_bytes())
-    shard = shard_path(dataset, commit.shard)
-    if not shard.is_file() or entry_of_file(shard)["sha256"] != commit.sha256:
-        yield Damage("FileChanged", shard_name(commit.shard), "It is not as committed.")
-
-
 def _published(dataset: Path) -> bytes:
     try:
         return (dataset / MANIFEST).read_bytes()
@@ -171,68 +146,11 @@ def _published(dataset: Path) -> bytes:
         raise (fault_of(error) or error) from error
 
 
-def _check_published(dataset: Path, manifest: Mapping[str, Any]) -> None:
+def _check_published(dataset: Path, manifest: Manifest) -> None:
     """Refuse a dataset whose plan has grown since; a plan that cannot be read is a finding of its own."""
-    try:
-        earlier = [generation["id"] for generation in _json(dataset / PLAN)["generations"][:-1]]
-    except (TypeError, LookupError):
-        return
-    if manifest.get("plan") in earlier:
+    plan = PlanDocument.readable(dataset / PLAN)
+    if plan and manifest.plan in plan.ids[:-1]:
         raise UsageError("The plan has grown, the dataset not yet.", dataset, "Run `cut`, or `build`, first.")
-
-
-def _files(dataset: Path, files: Files) -> Iterator[Damage]:
-    """Files missing, changed or unknown. Shards are only measured here: `check_shard` hashes them."""
-    if not is_sealed((dataset / MANIFEST).read_bytes()):
-        yield Damage("FileChanged", MANIFEST, "It is not as it was written.")
-    for name, expected in files.items():
-        yield from examined("FileChanged", name, partial(_file, dataset, name, expected))
-    allowed = {*files, *UNHASHED, *_unpublished(dataset)}
-    for path in sorted(dataset.rglob("*")):
-        name = path.relative_to(dataset).as_posix()
-        passing = in_work(name) or path.suffix == PARTIAL
-        if path.is_file() and name not in allowed and not passing:
-            stopped = f" If `pair` was stopped: {MEND}" if label_of(name) else ""
-            yield Damage("FileUnknown", name, f"The manifest does not list it.{stopped}")
-    yield from examined("FileChanged", REPORT, partial(_report, dataset))
-
-
-def _file(dataset: Path, name: str, expected: Entry) -> Iterator[Damage]:
-    path = dataset / name
-    if not path.is_file():
-        yield Damage("FileMissing", name, "The manifest lists it, but it is not there.")
-    elif path.stat().st_size != expected["bytes"]:
-        size = path.stat().st_size
-        yield Damage("FileChanged", name, f"It has {size} bytes, the manifest says {expected['bytes']}.")
-    elif not is_shard(name) and not is_label_shard(name) and entry_of_file(path) != expected:
-        yield Damage("FileChanged", name, "Its SHA-256 is not that of the manifest.")
-
-
-def _report(dataset: Path) -> Iterator[Damage]:
-    if (dataset / REPORT).is_file() and not is_sealed_page((dataset / REPORT).read_bytes()):
-        yield Damage("FileChanged", REPORT, "It is not as it was written.")
-
-
-def _unpublished(dataset: Path) -> Iterator[str]:
-    """What cut may have written and not published yet: no reader looks at it, and the next cut goes on from it."""
-    try:
-        last = _json(newest(dataset, PLAN))["generations"][-1]
-        shards = range(last["first_shard"] + last["shards"])
-    except (TypeError, LookupError):
-        return
-    yield from (name for shard in shards for name in (shard_name(shard), commit_name(shard)))
-
-
-def _with_patches(damage: Damage, planned: Planned) -> Damage:
-    """Damage of a shard as a whole (missing, of another length) with the patches in it."""
-    label = label_of(damage.path) if is_label_shard(damage.path) else ""
-    if not (is_shard(damage.path) or label) or damage.kind == "FileUnknown":
-        return damage
-    of_shard = (
-        planned.patches["shard"].map(partial(label_shard, label) if label else shard_name) == damage.path
-    )
-    hit = planned.patches[of_shard & planned.patches["status"].isin(["written", "retired"])]
-    return replace(damage, patches=tuple(hit["patch_id"]))
 
 
 def _commits(dataset: Path, files: Files) -> list[Commit]:
@@ -248,14 +166,14 @@ def _commits(dataset: Path, files: Files) -> list[Commit]:
 
 
 def _balance(
-    manifest: Mapping[str, Any], planned: Planned, commits: list[Commit], labels: list[StoredLabel]
+    manifest: Manifest, planned: Planned, commits: list[Commit], labels: list[StoredLabel]
 ) -> Iterator[Damage]:
     """Whether plan, manifest, tables and commit records tell the same numbers."""
-    if manifest.get("plan") != planned.id or any(c.plan != planned.plan_of(c.shard) for c in commits):
+    if manifest.plan != planned.id or any(c.plan != planned.plan_of(c.shard) for c in commits):
         yield Damage("PlanWrong", MANIFEST, "Manifest, plan and commit records are not of one plan.")
-    if manifest["counts"] != counts(planned, planned.tables, commits, labels):
+    if manifest.counts != counts(planned, planned.tables, commits, labels):
         yield Damage("CountsWrong", MANIFEST, "Its counts are not those of tables and commit records.")
-    written = planned.patches.loc[planned.patches["status"] == "written", "store_row"]
+    written = planned.patches.loc[planned.patches["status"] == PatchStatus.WRITTEN, "store_row"]
     rows = [row for commit in commits for row in commit.rows if row not in planned.retired_rows]
     if sorted(rows) != sorted(written.tolist()):
         yield Damage(
@@ -300,7 +218,7 @@ def _shards(
     known = {shard_name(commit.shard) for commit in commits}
     for name in (name for name in files if is_shard(name) and name not in known):
         if (dataset / name).is_file() and entry_of_file(dataset / name) != files[name]:
-            yield _with_patches(Damage("FileChanged", name, "It has no commit record either."), planned)
+            yield with_patches(Damage("FileChanged", name, "It has no commit record either."), planned)
     if complete and _json(dataset / STATISTICS) != statistics_document(whole):
         yield Damage("StatisticsWrong", STATISTICS, "They are not those of the patches.")
 

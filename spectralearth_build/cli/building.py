@@ -34,6 +34,7 @@ def build(
     Next: open dataset/report.html in a browser, or call spectralearth_build.open_dataset("dataset") in Python.
     """
     from spectralearth_build import pipeline
+    from spectralearth_build.outcome import quarantined
     from spectralearth_build.places import both
 
     config = settings.load(scan_manifest=manifest, run_accept_quarantined=float(accept_quarantined) or None)
@@ -41,7 +42,7 @@ def build(
         damages = pipeline.build(products, folder, config, compare, retry_quarantined)
         if damages:
             return code_of_damages(damages)
-        return QUARANTINED if pipeline.quarantined(folder, config.run.accept_quarantined) else DONE
+        return QUARANTINED if quarantined(folder, config.run.accept_quarantined) else DONE
 
 
 def scan(
@@ -62,12 +63,13 @@ def scan(
     """
     from spectralearth_build import pipeline
     from spectralearth_build.cluster import connect
+    from spectralearth_build.outcome import quarantined
     from spectralearth_build.places import both
 
     config = settings.load(scan_manifest=manifest, run_accept_quarantined=float(accept_quarantined) or None)
     with both(archive, dataset, config.run.staging) as (products, folder), connect(config.run) as executor:
         pipeline.Run(folder, config, executor).scan(products)
-        return QUARANTINED if pipeline.quarantined(folder, config.run.accept_quarantined) else DONE
+        return QUARANTINED if quarantined(folder, config.run.accept_quarantined) else DONE
 
 
 def plan(dataset: BegunPlace, settings: Settings) -> None:
@@ -102,6 +104,7 @@ def cut(
     """
     from spectralearth_build import pipeline
     from spectralearth_build.cluster import connect
+    from spectralearth_build.outcome import quarantined
     from spectralearth_build.places import both
 
     config = settings.load(run_accept_quarantined=float(accept_quarantined) or None)
@@ -110,4 +113,4 @@ def cut(
         connect(config.run, pipeline.planned_memory(folder)) as executor,
     ):
         pipeline.Run(folder, config, executor).cut(products)
-        return QUARANTINED if pipeline.quarantined(folder, config.run.accept_quarantined) else DONE
+        return QUARANTINED if quarantined(folder, config.run.accept_quarantined) else DONE

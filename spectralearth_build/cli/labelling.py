@@ -11,6 +11,7 @@ import typer
 
 from spectralearth_build.cli.codes import DONE
 from spectralearth_build.cli.options import BegunPlace, Settings
+from spectralearth_build.layout import PatchStatus
 from spectralearth_build.texts import counted
 
 if TYPE_CHECKING:
@@ -144,7 +145,7 @@ def _pair(folder: Path, requests: list[Request], executor: Executor, anew: bool)
         report(folder)
     for name, shards in done.shards.items():
         mine = done.table[done.table["label"] == name]
-        written = mine[mine["status"] == "written"]
+        written = mine[mine["status"] == PatchStatus.WRITTEN]
         years = ", ".join(
             f"{n:,} of {y}" for y, n in written["year"].value_counts().sort_index().items() if y
         )
@@ -153,7 +154,7 @@ def _pair(folder: Path, requests: list[Request], executor: Executor, anew: bool)
             f"pair: {name}: {len(written):,} of {counted(len(mine), 'patch', 'patches')} with a map"
             f"{f': {years}' if years else ''}"
         )
-        left = mine.loc[mine["status"] == "skipped", "reason"].str.replace(
+        left = mine.loc[mine["status"] == PatchStatus.SKIPPED, "reason"].str.replace(
             r"^[\d.]+%", "too little", regex=True
         )
         for reason, count in left.value_counts().items():

@@ -31,6 +31,7 @@ def demo(settings: Settings, dataset: Dataset = Path("demo-dataset")) -> int:
     from spectralearth_build import pipeline
     from spectralearth_build.files import require_writable
     from spectralearth_build.lock import alone
+    from spectralearth_build.outcome import summary
     from spectralearth_build.progress import say
 
     config, dataset = settings.load(), dataset.resolve()
@@ -40,7 +41,7 @@ def demo(settings: Settings, dataset: Dataset = Path("demo-dataset")) -> int:
         _make_once(archive, config)
         if pipeline.build(archive, dataset, config, compare=True):
             return DAMAGED
-        for line in pipeline.summary(dataset):
+        for line in summary(dataset):
             say(line)
     return DONE
 

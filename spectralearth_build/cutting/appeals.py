@@ -7,7 +7,7 @@ from pathlib import Path
 
 from spectralearth_build.cutting.readable_now import NEIGHBOUR
 from spectralearth_build.files import remove, write_bytes
-from spectralearth_build.layout import APPEALS, COMMITS, FAILED, SCANNED
+from spectralearth_build.layout import APPEALS, COMMITS, FAILED, SCANNED, TileStatus
 from spectralearth_build.store.commit import decode
 
 
@@ -43,7 +43,7 @@ def forget_appeals(dataset: Path) -> None:
 
 def _is_quarantine(record: Path) -> bool:
     try:
-        return bool(json.loads(record.read_bytes())["status"] == "quarantined")
+        return bool(json.loads(record.read_bytes())["status"] == TileStatus.QUARANTINED)
     except (ValueError, LookupError, TypeError):
         return True  # a damaged record
 

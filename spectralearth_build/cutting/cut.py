@@ -212,7 +212,7 @@ def _check_settings(planned: Planned, config: Config) -> None:
 
 def _check_tiles(planned: Planned, config: Config) -> None:
     """Refuse what scan has found since, other than tiles that the plan does not know yet."""
-    change = tile_changes(planned.document["inputs"], inputs_of(config, planned.tiles))
+    change = tile_changes(planned.document.inputs, inputs_of(config, planned.tiles))
     if other := [*change.gone, *change.changed, *change.replaced]:
         more = f" and {len(other) - 3} more" if len(other) > 3 else ""
         what = f"Tiles are not those of the plan: {', '.join(other[:3])}{more}."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from dask.utils import format_bytes
 from spectralearth_build.errors import OutOfSpaceError
 from spectralearth_build.journal import newest
 from spectralearth_build.layout import PLAN, shard_files, shard_of
+from spectralearth_build.plan_document import PlanDocument
 
 
 def check_space(dataset: Path) -> None:
@@ -33,10 +33,10 @@ def check_space(dataset: Path) -> None:
 
 def outstanding_bytes(dataset: Path) -> int:
     """About how much cut has still to write, by the plan's estimate."""
-    plan = json.loads(newest(dataset, PLAN).read_bytes())
-    first = plan["generations"][-1]["first_shard"]
+    plan = PlanDocument.read(newest(dataset, PLAN))
+    first, expected = plan.generations[-1].first_shard, plan.estimate.stored_bytes if plan.estimate else 0
     files = {path: shard_of(path.relative_to(dataset).as_posix()) for path in shard_files(dataset)}
     written = sum(
         path.stat().st_size for path, shard in files.items() if shard is not None and shard >= first
     )
-    return max(0, int(plan["estimate"]["stored_bytes"]) - written)
+    return max(0, expected - written)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from spectralearth_build.archive.presence import PresenceCheck
 from spectralearth_build.archive.unpack_cache import UnpackCache
-from spectralearth_build.overlap.lattice import Box
+from spectralearth_build.overlap.lattice import Box, box_of
 from spectralearth_build.store.planned import Planned, PlannedPatch
 
 
@@ -116,7 +116,7 @@ def _source(planned: Planned, tile_id: str) -> SourceTile:
         path=str(tile["path"]),
         mask=str(tile["mask"]),
         epsg=int(tile["epsg"]),
-        box=Box(-int(tile["lattice_row"]), int(tile["lattice_col"]), int(tile["height"]), int(tile["width"])),
+        box=box_of(tile),
         band_index=tuple(int(band) for band in tile["band_index"]),
         content=tile["content"] if isinstance(tile["content"], str) else "",  # else a null
     )

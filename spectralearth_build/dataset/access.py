@@ -27,8 +27,8 @@ from spectralearth_build.dataset.consistency import ConsistencyCheck
 from spectralearth_build.dataset.read_errors import told
 from spectralearth_build.dataset.select import Date, TimeRange
 from spectralearth_build.errors import DamagedError, UsageError, require_utf8
-from spectralearth_build.layout import MANIFEST, REFLECTANCE, ROOT, STORE, shard_name
-from spectralearth_build.overlap.lattice import ORIGIN, PIXEL, WINDOW
+from spectralearth_build.layout import MANIFEST, REFLECTANCE, ROOT, STORE, PatchStatus, shard_name
+from spectralearth_build.overlap.lattice import window_of
 from spectralearth_build.storage import attach
 from spectralearth_build.storage.url import Remote, parse
 from spectralearth_build.store.codec import NODATA  # this import makes zarr know the band-delta codec
@@ -146,7 +146,7 @@ class Dataset:
             columns = names("columns", columns, [column.name for column in PATCHES.columns])
         min_dates = whole("min_dates", min_dates)
         patches = self._patches_with(columns, [] if split is None else ["patch_id"])
-        found = patches[patches["status"] == "written"]
+        found = patches[patches["status"] == PatchStatus.WRITTEN]
         if split is not None:
             found = found[select.part(found, self.path, split)]
         if bbox is not None:
@@ -217,7 +217,9 @@ class Dataset:
             raise UsageError(
                 f"location must be text; got {location!r}.", self.path, "See `dataset.locations`."
             )
-        rows = self.patches[(self.patches["location_id"] == location) & (self.patches["status"] == "written")]
+        rows = self.patches[
+            (self.patches["location_id"] == location) & (self.patches["status"] == PatchStatus.WRITTEN)
+        ]
         if rows.empty:
             raise UsageError(
                 f"No written patch at location '{location}'.", self.path, "See `dataset.locations`."
@@ -229,15 +231,14 @@ class Dataset:
         place = self.locations.set_index("location_id").loc[rows["location_id"].iloc[0]]
         values = self._read(rows["store_row"].to_numpy())
         tile = self._values("tile_index", rows["store_row"].to_numpy())
-        steps = PIXEL * np.arange(WINDOW) + PIXEL / 2
-        west, north = ORIGIN + PIXEL * int(place["lattice_col"]), ORIGIN + PIXEL * int(place["lattice_row"])
+        x, y = window_of(place["lattice_row"], place["lattice_col"]).centres
         along = ("patch_id", "tile_id", "datatake", "cloud_fraction", "resampled")
         coords = {
             "date": rows["acquired"].dt.tz_localize(None).to_numpy(),
             "wavelength_nm": (("date", "band"), self._values("tile_wavelength_nm", tile)),
             "fwhm_nm": (("date", "band"), self._values("tile_fwhm_nm", tile)),
-            "y": north - steps,
-            "x": west + steps,
+            "y": y,
+            "x": x,
             **{name: ("date", rows[name].to_numpy()) for name in along},
         }
         attributes = {

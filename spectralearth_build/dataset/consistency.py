@@ -6,7 +6,6 @@ size is compared with the manifest.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ import numpy.typing as npt
 from spectralearth_build.columns import Table
 from spectralearth_build.errors import DamagedError
 from spectralearth_build.layout import MANIFEST, PLAN
+from spectralearth_build.plan_document import PlanDocument
 from spectralearth_build.storage.url import Remote
 from spectralearth_build.store.codec import checksum_of
 from spectralearth_build.store.manifest import listed
@@ -99,7 +99,5 @@ class ConsistencyCheck:
 
     def _planned(self) -> str:
         """Id of the plan that is there, which may have grown since."""
-        try:
-            return str(json.loads((self.folder / PLAN).read_bytes())["id"])
-        except (OSError, ValueError, LookupError, TypeError):
-            return ""
+        plan = PlanDocument.readable(self.folder / PLAN)
+        return plan.id if plan else ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +10,7 @@ from spectralearth_build.errors import DamagedError, UsageError
 from spectralearth_build.layout import MANIFEST, ROOT
 from spectralearth_build.storage.staging import staging_folder
 from spectralearth_build.storage.url import Remote
-from spectralearth_build.store.manifest import entry, entry_of_file
+from spectralearth_build.store.manifest import Manifest, entry, entry_of_file
 
 if TYPE_CHECKING:
     from zarr.storage import ObjectStore
@@ -83,8 +82,8 @@ def _copy(client: Client, objects: list[Meta], folder: Path) -> None:
 def _others(folder: Path, manifest: bytes) -> list[str]:
     """Files that are not as the manifest says."""
     try:
-        files = json.loads(manifest)["files"]
-    except (ValueError, LookupError, TypeError):
+        files = Manifest.decode(manifest).files
+    except ValueError:
         return [MANIFEST]
     return [
         name

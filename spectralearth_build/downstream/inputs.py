@@ -13,6 +13,7 @@ from spectralearth_build.errors import UsageError
 from spectralearth_build.labels.classes import nomenclature
 from spectralearth_build.layout import MANIFEST, REFLECTANCE, STATISTICS, STORE, label_of
 from spectralearth_build.loader.byte_source import ByteSource, source_of
+from spectralearth_build.store.manifest import Manifest
 from spectralearth_build.tables import SPLITS
 
 _PIXELS = f"{STORE}/{REFLECTANCE}/"
@@ -25,7 +26,7 @@ def inputs_of(config: GridConfig) -> Inputs:
         UsageError: the dataset is not finished or has no splits, or a class table cannot be used.
     """
     source = source_of(config.dataset)
-    files = json.loads(_whole(source, MANIFEST, "Run `build`."))["files"]
+    files = Manifest.decode(_whole(source, MANIFEST, "Run `build`.")).files
     pixels = {name: entry for name, entry in files.items() if name == STATISTICS or name.startswith(_PIXELS)}
     labels = {
         task.labels: _digest({name: entry for name, entry in files.items() if label_of(name) == task.labels})

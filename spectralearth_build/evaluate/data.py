@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,8 +22,8 @@ from spectralearth_build.evaluate.task_config import EvaluateConfig, Task
 from spectralearth_build.labels import class_counts as summary
 from spectralearth_build.labels.classes import IGNORE, LabelClass
 from spectralearth_build.labels.read import LabelSet, open_labels
-from spectralearth_build.layout import MANIFEST
 from spectralearth_build.overlap.lattice import WINDOW
+from spectralearth_build.store.manifest import Manifest
 
 PARTS = ("train", "val", "test")
 Summary = Callable[[npt.NDArray[np.uint8]], npt.NDArray[Any]]
@@ -138,7 +137,7 @@ def labelled(dataset: str | Path, config: EvaluateConfig) -> LabelledDataset:
     }
     refuse(found, config, opened.path)
     notes = lacking(found) + (missing(found, labels.classes) if config.task == "multilabel" else [])
-    plan = str(json.loads((opened.path / MANIFEST).read_bytes())["plan"])
+    plan = Manifest.read(opened.path).plan
     return LabelledDataset(opened, plan, classes=labels.classes, parts=parts, samples=samples, notes=notes)
 
 

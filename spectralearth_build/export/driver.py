@@ -95,8 +95,8 @@ def export(
         "to": to,
         "per_file": per_file,
         "compress": getattr(file_format, "compress", None),
+        "bands": chosen.tolist() if options.bands else "all",
     }
-    settings["bands"] = chosen.tolist() if options.bands else "all"
     identity = _identity(source, selection, filters, settings)
     work = _ExportWork(file_format, selection, PatchReader(source, chosen), Target(path, identity))
     if work.target.finished():

@@ -8,11 +8,9 @@ root last, and grows like any other.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -34,14 +32,14 @@ from spectralearth_build.layout import (
 )
 from spectralearth_build.lock import alone
 from spectralearth_build.plan.estimates import STORED_SHARE
+from spectralearth_build.plan_document import Inputs, PlanDocument
 from spectralearth_build.progress import track
 from spectralearth_build.publishing.publish import store_files
 from spectralearth_build.store.codec import PATCH_SHAPE, PRESETS, checksum_of, decode_into, encode_patch
 from spectralearth_build.store.commit import Commit, decode, json_bytes, read_all
 from spectralearth_build.store.labels import MEND, read_labels
-from spectralearth_build.store.manifest import counts, entry, manifest_document
+from spectralearth_build.store.manifest import Entry, Manifest, counts, entry, manifest_of
 from spectralearth_build.store.planned import Planned, load_plan
-from spectralearth_build.store.seal import sealed
 from spectralearth_build.store.shard import ShardReader, write_shard
 from spectralearth_build.tables import LABELS, LOCATIONS, OVERLAPS, PATCHES, SPLITS, TILES, TUPLES
 
@@ -75,23 +73,23 @@ def recode(dataset: Path, target: Path, codec: str, executor: Executor | None = 
     if codec not in PRESETS:
         raise UsageError(f"There is no codec '{codec}'; there are {', '.join(PRESETS)}.")
     manifest = _manifest(dataset)
-    plan = json_bytes(_plan(json.loads((dataset / PLAN).read_bytes()), codec))
+    document = _renamed(PlanDocument.read(dataset / PLAN), codec)
+    plan = json_bytes(document.document())
     _check_target(dataset, target, plan)
     with alone(target):
         delete_partials(target)
         write_bytes(target / PLAN, plan)
         for name in _kept(manifest):
-            _copy(dataset, target, name, manifest["files"][name])
-        plans = [generation["id"] for generation in json.loads(plan)["generations"]]
+            _copy(dataset, target, name, manifest.files[name])
         for table in (TILES, OVERLAPS, TUPLES, LOCATIONS, PATCHES, LABELS):
             if table.plans_of(target):  # else it is of an earlier version, and says nothing
-                table.write(table.read_arrow(target), target, plans)
+                table.write(table.read_arrow(target), target, document.ids)
         if (dataset / SPLITS.file).is_file():
             write_bytes(target / SPLITS.file, (dataset / SPLITS.file).read_bytes())
         planned = load_plan(target)
         _copy_masks(dataset, target, planned)
-        _copy_labels(dataset, target, planned, manifest["files"])
-        before = [decode((dataset / name).read_bytes()) for name in manifest["files"] if is_commit(name)]
+        _copy_labels(dataset, target, planned, manifest.files)
+        before = [decode((dataset / name).read_bytes()) for name in manifest.files if is_commit(name)]
         there = read_all(target, planned.plan_of)
         waiting = {f"shard-{c.shard}": c for c in before if c.shard not in there}
         for key, failure in _run(
@@ -167,34 +165,32 @@ def _run(
                 yield key, outcome
 
 
-def _manifest(dataset: Path) -> dict[str, Any]:
+def _manifest(dataset: Path) -> Manifest:
     try:
-        manifest: dict[str, Any] = json.loads((dataset / MANIFEST).read_bytes())
+        manifest = Manifest.read(dataset)
         if not (dataset / ROOT).is_file():
             raise FileNotFoundError(ROOT)
-    except (OSError, ValueError) as error:
+    except (OSError, DamagedError) as error:
         raise UsageError("The dataset is not finished.", dataset, "Run `cut`, or `build`, first.") from error
     return manifest
 
 
-def _plan(record: dict[str, Any], codec: str) -> dict[str, Any]:
-    """plan.json of the new dataset: other settings, so other names of its generations."""
-    settings = {**record["inputs"]["settings"], "store.codec": codec}
-    generations = [{**g, "id": _renamed(g["id"], codec)} for g in record["generations"]]
-    estimate = dict(record["estimate"])
-    if "raw_bytes" in estimate:
-        estimate["stored_bytes"] = int(estimate["raw_bytes"] * STORED_SHARE[codec])
-    return {
-        **record,
-        "id": _renamed(record["id"], codec),
-        "inputs": {**record["inputs"], "settings": settings},
-        "generations": generations,
-        "estimate": estimate,
-    }
+def _renamed(plan: PlanDocument, codec: str) -> PlanDocument:
+    """The plan of the new dataset: other settings, so other ids of its generations."""
 
+    def other(identity: str) -> str:
+        return hashlib.sha256(f"{identity} {codec}".encode()).hexdigest()
 
-def _renamed(identity: str, codec: str) -> str:
-    return hashlib.sha256(f"{identity} {codec}".encode()).hexdigest()
+    estimate = plan.estimate
+    if estimate:
+        estimate = replace(estimate, stored_bytes=int(estimate.raw_bytes * STORED_SHARE[codec]))
+    return replace(
+        plan,
+        id=other(plan.id),
+        inputs=Inputs(settings={**plan.inputs["settings"], "store.codec": codec}, tiles=plan.inputs["tiles"]),
+        generations=tuple(replace(each, id=other(each.id)) for each in plan.generations),
+        estimate=estimate,
+    )
 
 
 def _check_target(dataset: Path, target: Path, plan: bytes) -> None:
@@ -207,12 +203,12 @@ def _check_target(dataset: Path, target: Path, plan: bytes) -> None:
         )
 
 
-def _kept(manifest: dict[str, Any]) -> list[str]:
+def _kept(manifest: Manifest) -> list[str]:
     """Files that stay as they are: tables, statistics, index, map."""
-    return [n for n in manifest["files"] if n != PLAN and not n.startswith((f"{COMMITS}/", f"{STORE}/"))]
+    return [n for n in manifest.files if n != PLAN and not n.startswith((f"{COMMITS}/", f"{STORE}/"))]
 
 
-def _copy(dataset: Path, target: Path, name: str, expected: dict[str, Any], remedy: str = "") -> None:
+def _copy(dataset: Path, target: Path, name: str, expected: Entry, remedy: str = "") -> None:
     try:
         data = (dataset / name).read_bytes()
     except FileNotFoundError as error:
@@ -229,7 +225,7 @@ def _copy_masks(dataset: Path, target: Path, planned: Planned) -> None:
             write_bytes(target / name, (dataset / name).read_bytes())
 
 
-def _copy_labels(dataset: Path, target: Path, planned: Planned, files: dict[str, Any]) -> None:
+def _copy_labels(dataset: Path, target: Path, planned: Planned, files: Mapping[str, Entry]) -> None:
     """Published labels stay as they are; only their records bear other names of generations.
 
     Raises:
@@ -247,18 +243,16 @@ def _copy_labels(dataset: Path, target: Path, planned: Planned, files: dict[str,
         raise DamagedError("It has no readable record.", dataset / min(lost), MEND)
 
 
-def _publish(target: Path, planned: Planned, old: dict[str, Any]) -> int:
+def _publish(target: Path, planned: Planned, old: Manifest) -> int:
     """Metadata, manifest and, last, the root; returns the bytes of all shards."""
     commits = list(read_all(target, planned.plan_of).values())
     files = {name: (target / name).read_bytes() for name in [*_kept(old), PLAN]}
     labels = read_labels(target, planned.plan_of)
     files |= store_files(planned, planned.tables[PATCHES.file], labels)
     numbers = counts(planned, planned.tables, commits, labels)
-    manifest = json_bytes(
-        sealed(
-            manifest_document(planned, numbers, files=files, commits=commits, dataset=target, labels=labels)
-        )
-    )
+    manifest = manifest_of(
+        planned, numbers, files=files, commits=commits, dataset=target, labels=labels
+    ).encode()
     root = files.pop(ROOT)
     for name, data in {**files, MANIFEST: manifest, ROOT: root}.items():
         write_bytes(target / name, data)

@@ -19,7 +19,8 @@ import pandas as pd
 from spectralearth_build.dataset import select
 from spectralearth_build.dataset.access import Dataset
 from spectralearth_build.errors import UsageError
-from spectralearth_build.overlap.lattice import ORIGIN, PIXEL
+from spectralearth_build.layout import TileStatus
+from spectralearth_build.overlap.lattice import corner_of
 from spectralearth_build.store.index import Bounds
 
 ONLY_SPLIT = "train"
@@ -153,7 +154,7 @@ def select_patches(dataset: Dataset, filters: Filters, bands: npt.NDArray[np.int
     frame = _described(dataset, found)
     _check_names(frame)
     tiles = dataset.tiles[
-        dataset.tiles["tile_id"].isin(frame["tile_id"]) & (dataset.tiles["status"] == "used")
+        dataset.tiles["tile_id"].isin(frame["tile_id"]) & (dataset.tiles["status"] == TileStatus.USED)
     ]
     wave, width = (
         {
@@ -172,8 +173,8 @@ def _described(dataset: Dataset, found: pd.DataFrame) -> pd.DataFrame:
     frame = found[["patch_id", "location_id", "tile_id", "datatake", "acquired"]].reset_index(drop=True)
     frame.insert(2, "split", _splits(dataset, found).to_numpy())
     frame["epsg"] = locations["epsg"].reindex(names).to_numpy(np.int64)
-    frame["west"] = ORIGIN + PIXEL * locations["lattice_col"].reindex(names).to_numpy(np.int64)
-    frame["north"] = ORIGIN + PIXEL * locations["lattice_row"].reindex(names).to_numpy(np.int64)
+    places = (locations[name].reindex(names).to_numpy(np.int64) for name in ("lattice_row", "lattice_col"))
+    frame["west"], frame["north"] = corner_of(*places)
     for kind in FRACTIONS:
         frame[f"{kind}_fraction"] = found[f"{kind}_fraction"].to_numpy(np.float64)
     frame["resampled"] = found["resampled"].to_numpy(bool)

@@ -27,7 +27,7 @@ from spectralearth_build.labels.label_raster import Kind, open_label_raster
 from spectralearth_build.labels.pair_task import PairTask, PatchToLabel, pair_shards
 from spectralearth_build.labels.reach import reach
 from spectralearth_build.layout import LABEL_NAME, MANIFEST, ROOT, label_definition, label_record, label_shard
-from spectralearth_build.overlap.lattice import ORIGIN, PIXEL
+from spectralearth_build.overlap.lattice import corner_of
 from spectralearth_build.progress import track
 from spectralearth_build.publishing.final_status import given_up
 from spectralearth_build.publishing.publish import publish
@@ -183,11 +183,9 @@ class _PairWork:
         rows = list(self.commits[shard].rows)
         patches = self._patches.loc[rows]
         windows = self._windows.loc[patches["location_id"]]
-        columns = windows["epsg"], windows["lattice_col"], windows["lattice_row"], patches["acquired"]
-        return tuple(
-            PatchToLabel(row, int(epsg), ORIGIN + PIXEL * float(col), ORIGIN + PIXEL * float(line), acquired)
-            for row, epsg, col, line, acquired in zip(rows, *columns, strict=True)
-        )
+        west, north = corner_of(*(windows[name].to_numpy(float) for name in ("lattice_row", "lattice_col")))
+        columns = windows["epsg"].tolist(), west.tolist(), north.tolist(), patches["acquired"]
+        return tuple(PatchToLabel(*values) for values in zip(rows, *columns, strict=True))
 
     def ground(self, shards: Sequence[int]) -> shapely.Geometry:
         """The area of the patches of shards, in longitude and latitude."""

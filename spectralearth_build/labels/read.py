@@ -19,7 +19,7 @@ from spectralearth_build.labels import class_counts as summary
 from spectralearth_build.labels.classes import LabelClass, Nomenclature
 from spectralearth_build.labels.classes import nomenclature as named
 from spectralearth_build.labels.define import nomenclature_of
-from spectralearth_build.layout import LABEL_PREFIX, label_shard
+from spectralearth_build.layout import LABEL_PREFIX, PatchStatus, label_shard
 from spectralearth_build.store.labels import MEND, Definition, decode_definition
 from spectralearth_build.tables import LABELS
 
@@ -99,7 +99,9 @@ class LabelSet:
     def table(self) -> pd.DataFrame:
         """The patches that have a map, in order of rows (columns: `spectralearth_build.tables.LABELS`)."""
         found = self.dataset.read(LABELS)
-        mine = found[(found["label"] == self.name) & (found["status"] == "written")].reset_index(drop=True)
+        mine = found[(found["label"] == self.name) & (found["status"] == PatchStatus.WRITTEN)].reset_index(
+            drop=True
+        )
         return mine if self.other is None else self._counted(mine)
 
     def maps(self, rows: Sequence[int] | npt.ArrayLike) -> npt.NDArray[Any]:

@@ -19,7 +19,7 @@ from torch.utils.data import Dataset as TorchDataset
 from spectralearth_build.dataset.access import Dataset, open_dataset
 from spectralearth_build.errors import UsageError
 from spectralearth_build.loader.samples import Query, Samples
-from spectralearth_build.overlap.lattice import ORIGIN, PIXEL, WINDOW
+from spectralearth_build.overlap.lattice import PIXEL, WINDOW, bounds_of, col_at, corner_of, line_at
 from spectralearth_build.store.codec import NODATA
 from spectralearth_build.tables import LOCATIONS
 
@@ -85,8 +85,7 @@ class GeoPatches(TorchDataset[dict[str, Any]]):
         self._col, self._row = (
             where[name].to_numpy(np.int64)[here] for name in ("lattice_col", "lattice_row")
         )
-        west, north = ORIGIN + PIXEL * self._col, ORIGIN + PIXEL * self._row
-        shapes = shapely.box(west, north - PIXEL * WINDOW, west + PIXEL * WINDOW, north)
+        shapes = shapely.box(*bounds_of(self._row, self._col))
         moments = self.samples.patches["acquired"].dt.tz_convert(None)
         times = pd.IntervalIndex.from_arrays(moments, moments, closed="both", name="datetime")
         self.index = gpd.GeoDataFrame(
@@ -121,7 +120,7 @@ class GeoPatches(TorchDataset[dict[str, Any]]):
         """
         asked = self._asked(query)
         west, south, east, north = asked.box
-        col, row = round((west - ORIGIN) / PIXEL), round((north - ORIGIN) / PIXEL)
+        col, row = round(col_at(west)), -round(line_at(north))
         width, height = (max(1, round(length / PIXEL)) for length in (east - west, north - south))
         image = np.full((self.samples.shape[1], height, width), NODATA, np.int16)
         patches = list(self._touching(asked))
@@ -134,7 +133,7 @@ class GeoPatches(TorchDataset[dict[str, Any]]):
             if y.start < y.stop and x.start < x.stop:
                 self.samples.read((patch,), pixels)
                 image[:, y, x] = pixels[0, :, from_y, from_x]
-        west, north = float(ORIGIN + PIXEL * col), float(ORIGIN + PIXEL * row)
+        west, north = map(float, corner_of(row, col))
         return {
             "image": torch.from_numpy(image.astype(np.float32)),
             "crs": self.crs,

@@ -10,7 +10,7 @@ import shapely
 from shapely.geometry.base import BaseGeometry
 
 from spectralearth_build.kernels import kernel
-from spectralearth_build.overlap.lattice import ORIGIN, PIXEL
+from spectralearth_build.overlap.lattice import col_at, easting, line_at, northing
 from spectralearth_build.overlap.region import Region
 from spectralearth_build.overlap.resample import transformer
 from spectralearth_build.overlap.runs import Runs
@@ -25,7 +25,7 @@ def region_of_footprint(footprint: BaseGeometry, epsg: int) -> Region:
         for ring in shapely.get_rings(part):
             lon, lat = shapely.get_coordinates(ring).T
             x, y = transformer(4326, epsg).transform(lon, lat)
-            points = np.stack([(np.asarray(x) - ORIGIN) / PIXEL, (ORIGIN - np.asarray(y)) / PIXEL], axis=1)
+            points = np.stack([col_at(np.asarray(x)), line_at(np.asarray(y))], axis=1)
             edges.append(np.concatenate([points[:-1], points[1:]], axis=1))
     return Region(_fill(np.concatenate(edges))) if edges else Region.empty()
 
@@ -109,9 +109,7 @@ def outlines(sets: Sequence[Runs], shift: float = 0.0, tolerance: float = 0.0) -
     return np.asarray(
         shapely.transform(
             found,
-            lambda p: np.stack(
-                [ORIGIN + PIXEL * (p[:, 0] + shift), ORIGIN - PIXEL * (p[:, 1] + shift)], axis=1
-            ),
+            lambda p: np.stack([easting(p[:, 0] + shift), northing(p[:, 1] + shift)], axis=1),
         )
     )
 

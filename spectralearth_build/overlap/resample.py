@@ -14,10 +14,9 @@ import numpy.typing as npt
 from pyproj import Transformer
 
 from spectralearth_build.kernels import kernel
-from spectralearth_build.overlap.lattice import ORIGIN, PIXEL, Box
+from spectralearth_build.overlap.lattice import NODATA, Box, col_at, easting, line_at, northing
 
 Grid = npt.NDArray[np.float64]
-NODATA = -32768
 _NEAR = 1e-9
 _SPAN = 64
 """Pixels that one parabola spans: the error between neighbouring UTM zones is at most 2e-8 pixels everywhere."""
@@ -36,12 +35,12 @@ def source_grid(target: Box, target_epsg: int, source_epsg: int) -> tuple[Grid, 
         Lines and columns, float64 [height, width]; the centre of pixel (l, c) is at l + 0.5, c + 0.5.
     """
     knots, pitch = _spanning(target), _SPAN // 2
-    x = ORIGIN + PIXEL * pitch * np.arange(knots.col, knots.stop_col)
-    y = ORIGIN - PIXEL * pitch * np.arange(knots.line, knots.stop_line)
+    x = easting(pitch * np.arange(knots.col, knots.stop_col))
+    y = northing(pitch * np.arange(knots.line, knots.stop_line))
     east, north = transformer(target_epsg, source_epsg).transform(*np.meshgrid(x, y))
     line = (np.arange(target.line, target.stop_line) + 0.5) / pitch - knots.line
     col = (np.arange(target.col, target.stop_col) + 0.5) / pitch - knots.col
-    lines, cols = (ORIGIN - np.asarray(north)) / PIXEL, (np.asarray(east) - ORIGIN) / PIXEL
+    lines, cols = line_at(np.asarray(north)), col_at(np.asarray(east))
     return _parabolic(lines, line, col), _parabolic(cols, line, col)
 
 

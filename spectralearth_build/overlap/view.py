@@ -11,7 +11,7 @@ import shapely
 from shapely.geometry.base import BaseGeometry
 
 from spectralearth_build.mask import CIRRUS, CIRRUS_SHIFT, CLOUD, HAZE, SHADOW, SNOW, VALID, WATER, Mask
-from spectralearth_build.overlap.lattice import PIXEL, WINDOW, Box
+from spectralearth_build.overlap.lattice import PIXEL, WINDOW, Box, col_at, line_at
 from spectralearth_build.overlap.mask_layers import runs_of_layers
 from spectralearth_build.overlap.polygon import region_of_footprint
 from spectralearth_build.overlap.region import Region
@@ -106,12 +106,8 @@ def _reach(tile: Tile, epsg: int, size: int) -> Box | None:
     """The box in which the tile's raster meets windows that the zone ``epsg`` owns."""
     edge = shapely.segmentize(shapely.box(*tile.box.bounds), 100 * PIXEL)
     x, y = transformer(tile.epsg, epsg).transform(*shapely.get_coordinates(edge).T)
-    from_x, from_y = np.floor((np.min(x) - 15) / PIXEL), np.floor((15 - np.max(y)) / PIXEL)
-    whole = Box(
-        int(from_y),
-        int(from_x),
-        int(np.ceil((15 - np.min(y)) / PIXEL) - from_y),
-        int(np.ceil((np.max(x) - 15) / PIXEL) - from_x),
-    )
+    cols, lines = col_at(x), line_at(y)
+    line, col = int(np.floor(lines.min())), int(np.floor(cols.min()))
+    whole = Box(line, col, int(np.ceil(lines.max())) - line, int(np.ceil(cols.max())) - col)
     home = owned(epsg, whole.line - size, whole.stop_line, size).box
     return whole.intersection(Box(home.line, home.col, home.height + size, home.width + size))

@@ -13,12 +13,11 @@ import numpy.typing as npt
 import shapely
 from shapely.geometry.base import BaseGeometry
 
-from spectralearth_build.overlap.lattice import ORIGIN, PIXEL, WINDOW
+from spectralearth_build.overlap.lattice import METRES_PER_DEGREE, WINDOW, col_at, northing
 from spectralearth_build.overlap.region import Region
 from spectralearth_build.overlap.resample import transformer
 
 WGS84 = 4326
-METRES_PER_DEGREE = 111_000.0
 _KNOT = 64
 """Lines between two points where a zone's edge is computed."""
 
@@ -37,27 +36,25 @@ def zones_of(footprint: BaseGeometry) -> tuple[int, ...]:
 def owned(epsg: int, line: int, stop_line: int, size: int = WINDOW) -> Region:
     """Anchors in lines [line, stop_line) whose window has its centre in the zone ``epsg``."""
     lines = np.arange(line, stop_line)
-    northing = ORIGIN - PIXEL * (lines + size / 2)
-    lines = lines[northing >= 0 if epsg < 32700 else northing < 10_000_000]
+    y = northing(lines + size / 2)
+    lines = lines[y >= 0 if epsg < 32700 else y < 10_000_000]
     if len(lines) == 0:
         return Region.empty()
     # The knots do not depend on the lines asked for. Between them, linear interpolation errs by a centimetre.
     knots = np.arange(lines[0] // _KNOT, lines[-1] // _KNOT + 2) * _KNOT
-    northing = ORIGIN - PIXEL * (knots + size / 2)
+    y = northing(knots + size / 2)
     middle = 6 * (epsg % 100) - 183
     starts, stops = (
-        np.ceil(
-            (np.interp(lines, knots, _easting(epsg, middle + side, northing)) - ORIGIN) / PIXEL - size / 2
-        )
+        np.ceil(col_at(np.interp(lines, knots, _meridian(epsg, middle + side, y))) - size / 2)
         for side in (-3, 3)
     )
     return Region(np.stack([lines, starts, stops], axis=1).astype(np.int32))
 
 
-def _easting(epsg: int, longitude: float, northing: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.float64]:
+def _meridian(epsg: int, longitude: float, y: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.float64]:
     """Eastings where a meridian crosses northings, by Newton's iteration on the latitude, to less than a millimetre."""
-    _, latitude = transformer(epsg, WGS84).transform(np.full_like(northing, 500_000), northing)
+    _, latitude = transformer(epsg, WGS84).transform(np.full_like(y, 500_000), y)
     for _ in range(5):
-        easting, reached = transformer(WGS84, epsg).transform(np.full_like(northing, longitude), latitude)
-        latitude = latitude + (northing - reached) / METRES_PER_DEGREE
-    return np.asarray(easting, np.float64)
+        x, reached = transformer(WGS84, epsg).transform(np.full_like(y, longitude), latitude)
+        latitude = latitude + (y - reached) / METRES_PER_DEGREE
+    return np.asarray(x, np.float64)

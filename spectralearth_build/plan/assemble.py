@@ -18,8 +18,9 @@ import pyarrow.compute as pc
 import shapely
 from shapely.geometry.base import BaseGeometry
 
+from spectralearth_build.layout import PatchStatus
 from spectralearth_build.overlap.geography import to_lonlat
-from spectralearth_build.overlap.lattice import ORIGIN, PIXEL, WINDOW
+from spectralearth_build.overlap.lattice import PIXEL, bounds_of
 from spectralearth_build.overlap.resample import transformer
 from spectralearth_build.plan.component import ComponentPlan
 from spectralearth_build.plan.rows import assign_rows
@@ -152,8 +153,7 @@ def _tuples(rows: dict[str, Any]) -> dict[str, Any]:
 
 
 def _windows(places: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[np.object_]:
-    west, north = ORIGIN + PIXEL * places["lattice_col"], ORIGIN + PIXEL * places["lattice_row"]
-    boxes = shapely.box(west, north - PIXEL * WINDOW, west + PIXEL * WINDOW, north)
+    boxes = shapely.box(*bounds_of(places["lattice_row"], places["lattice_col"]))
     return _geographic(boxes, places["epsg"])
 
 
@@ -172,7 +172,9 @@ def _dated(patches: pa.Table, tiles: gpd.GeoDataFrame, generation: int) -> pa.Ta
         name: pa.array(tiles[name], PATCHES.schema.field(name).type, from_pandas=True).take(tile)
         for name in ("acquired", "correction", "correction_assumed")
     }
-    return replaced(patches, of_tile | {"generation": generation, "status": "planned", "reason": ""})
+    return replaced(
+        patches, of_tile | {"generation": generation, "status": PatchStatus.PLANNED, "reason": ""}
+    )
 
 
 def replaced(table: pa.Table, columns: Mapping[str, Any]) -> pa.Table:

@@ -7,6 +7,7 @@ import pandas as pd
 
 from spectralearth_build.config import PlanConfig, QualityConfig
 from spectralearth_build.errors import PoorQualityError
+from spectralearth_build.layout import TileStatus
 from spectralearth_build.plan.region_file import read_region
 
 
@@ -14,7 +15,7 @@ def reject_poor(tiles: gpd.GeoDataFrame, quality: QualityConfig) -> gpd.GeoDataF
     """The tile table with a new status for eligible tiles: `rejected` if of poor quality, else `unused` for now."""
     judged = tiles.copy()
     eligible = judged["eligible"].astype(bool)
-    judged.loc[eligible, ["status", "reason", "error_class"]] = ["unused", "", ""]
+    judged.loc[eligible, ["status", "reason", "error_class"]] = [TileStatus.UNUSED, "", ""]
     sun, grade = judged["sun_elevation"], judged["overall_quality"].astype("Int64")
     waived = judged["accepted"].fillna("").astype(str).str.split()
     low = eligible & ~(sun >= quality.min_sun_elevation) & (quality.min_sun_elevation > -90)
@@ -55,12 +56,12 @@ def leave_out(judged: gpd.GeoDataFrame, config: PlanConfig) -> gpd.GeoDataFrame:
         ),
         (apart, "outside plan.region"),
     ):
-        judged.loc[(judged["status"] == "unused") & wrong, "reason"] = reason
+        judged.loc[(judged["status"] == TileStatus.UNUSED) & wrong, "reason"] = reason
     return judged
 
 
 def candidates(judged: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
     """The tiles that planning may use, sorted by tile_id: those that are `unused` without a reason."""
-    return judged[(judged["status"] == "unused") & (judged["reason"] == "")].sort_values(
+    return judged[(judged["status"] == TileStatus.UNUSED) & (judged["reason"] == "")].sort_values(
         "tile_id", ignore_index=True
     )

@@ -17,7 +17,7 @@ from spectralearth_build.mask import Mask
 from spectralearth_build.overlap.coverage import Coverage, Face, cover, faces
 from spectralearth_build.overlap.datatake import Datatake, join
 from spectralearth_build.overlap.graph import shared_windows
-from spectralearth_build.overlap.lattice import WINDOW
+from spectralearth_build.overlap.lattice import WINDOW, columns_of
 from spectralearth_build.overlap.polygon import outlines, region_of_footprint
 from spectralearth_build.overlap.region import Points, Region, union
 from spectralearth_build.overlap.runs import touches
@@ -258,8 +258,7 @@ def _describe(
 
 
 def _places(epsg: int, anchors: Points) -> Columns:
-    line, col = anchors.T
-    return {"epsg": np.full(len(anchors), epsg, np.int32), "lattice_col": col, "lattice_row": -line}
+    return {"epsg": np.full(len(anchors), epsg, np.int32), **columns_of(*anchors.T)}
 
 
 def _patches(epsg: int, datatake: Datatake, anchors: Points, size: int) -> Columns:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import pandas as pd
 
 from spectralearth_build.archive.bands import BANDS
 from spectralearth_build.overlap.lattice import WINDOW
+from spectralearth_build.plan_document import Estimate
 
 PATCH_BYTES = 2 * BANDS * WINDOW**2
 STORED_SHARE = {"spectral": 0.47, "fast": 0.50, "portable": 0.58, "dense": 0.43}
@@ -19,20 +18,6 @@ ENCODE_BYTES_PER_SECOND = 750e6
 `cut_cpu - decode_cpu`, which includes all steps after decoding (composing, encoding, statistics, hashing, writing)."""
 WORKER_BYTES = 450 << 20
 """Measured memory of a worker with its libraries and GDAL's cache."""
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """Sizes in bytes, time in seconds."""
-
-    raw_bytes: int
-    """Size of all patches, uncompressed."""
-    stored_bytes: int
-    """Approximate size of all patches, compressed."""
-    worker_bytes: int
-    """Peak memory of a worker."""
-    core_seconds: float
-    """Approximate time to cut with one worker."""
 
 
 def estimate(patches: pd.DataFrame, tiles: pd.DataFrame, codec: str) -> Estimate:

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from spectralearth_build.config import Config, ScanConfig
 from spectralearth_build.plan.region_file import fingerprint_of, read_region
+from spectralearth_build.plan_document import Inputs
 from spectralearth_build.texts import changes
 
 MATTERS = ("quality", "plan", "store")
@@ -22,8 +23,6 @@ QUANTITY = "scan.correction"
 """The setting for the quantity of the dataset. Plans of versions without this setting have land-mode products."""
 FREE = ("plan.replace_versions",)
 """Settings of these sections that may differ from one build to the next."""
-
-Inputs = dict[str, dict[str, Any]]
 
 
 def inputs_of(config: Config, tiles: pd.DataFrame) -> Inputs:
@@ -35,23 +34,20 @@ def inputs_of(config: Config, tiles: pd.DataFrame) -> Inputs:
     """
     eligible = tiles[tiles["eligible"].astype(bool)]
     known = zip(eligible["product_id"], eligible["fingerprint"].fillna("").str.slice(0, 80), strict=True)
-    return {
-        "settings": settings_of(config),
-        "tiles": dict(sorted(zip(eligible["tile_id"], map(list, known), strict=True))),
-    }
+    tiles = dict(sorted(zip(eligible["tile_id"], map(list, known), strict=True)))
+    return Inputs(settings=settings_of(config), tiles=tiles)
 
 
-def with_defaults(record: dict[str, Any]) -> dict[str, Any]:
+def with_defaults(inputs: Inputs) -> Inputs:
     """Add settings that plans of earlier versions lack to a plan's record, in place."""
-    record["inputs"]["settings"].setdefault(QUANTITY, ScanConfig().correction)
-    return record
+    return Inputs(settings={QUANTITY: ScanConfig().correction, **inputs["settings"]}, tiles=inputs["tiles"])
 
 
 def without_defaults(inputs: Inputs) -> Inputs:
     """The inputs of a plan as earlier versions recorded them, without what `with_defaults` adds."""
     added = {QUANTITY: ScanConfig().correction}.items()
     settings = {key: value for key, value in inputs["settings"].items() if (key, value) not in added}
-    return {**inputs, "settings": settings}
+    return Inputs(settings=settings, tiles=inputs["tiles"])
 
 
 def settings_of(config: Config) -> dict[str, Any]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import geopandas as gpd
 import networkx as nx
@@ -20,13 +19,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import shapely
 
+from spectralearth_build.layout import PatchStatus
 from spectralearth_build.overlap.graph import components
+from spectralearth_build.overlap.lattice import anchors_of
 from spectralearth_build.plan.assemble import NO_TABLES, Known, PlanTables, by_component, replaced
 from spectralearth_build.plan.component import Held
-from spectralearth_build.plan.fingerprint import Inputs
+from spectralearth_build.plan_document import Generation, Inputs
 
-RETIRED = "retired"
-COUNTED = pa.array(["planned", "written"])
+RETIRED = PatchStatus.RETIRED
+COUNTED = pa.array([PatchStatus.PLANNED, PatchStatus.WRITTEN])
 """Statuses with which a patch counts as a date of its location."""
 Flags = npt.NDArray[np.bool_]
 
@@ -35,9 +36,9 @@ Flags = npt.NDArray[np.bool_]
 class Before:
     """A planned dataset before it grows; by default, one without a plan."""
 
-    inputs: Inputs = field(default_factory=lambda: {"settings": {}, "tiles": {}})
+    inputs: Inputs = field(default_factory=lambda: Inputs(settings={}, tiles={}))
     """Settings and tiles of its plan."""
-    generations: tuple[Mapping[str, Any], ...] = ()
+    generations: tuple[Generation, ...] = ()
     """Its generations so far, as in plan.json."""
     tables: PlanTables = NO_TABLES
     """Its tables."""
@@ -45,13 +46,12 @@ class Before:
     @property
     def id(self) -> str:
         """Id of the last generation; empty if there is none."""
-        return str(self.generations[-1]["id"]) if self.generations else ""
+        return self.generations[-1].id if self.generations else ""
 
     @property
     def shards(self) -> int:
         """Number of planned shards."""
-        last = self.generations[-1] if self.generations else {"first_shard": 0, "shards": 0}
-        return int(last["first_shard"] + last["shards"])
+        return self.generations[-1].stop_shard if self.generations else 0
 
     def known(self, standing: pa.Table) -> Known:
         """The locations and patches not to plan again; ``standing`` are the patches that stay."""
@@ -123,8 +123,9 @@ def windows_of(locations: pa.Table, patches: pa.Table, groups: Sequence[Touched]
 
 
 def _held(locations: pd.DataFrame, dates: Mapping[str, frozenset[str]]) -> Held:
-    anchors = np.stack([-locations["lattice_row"], locations["lattice_col"]], axis=1).astype(np.int32)
-    return Held(anchors, tuple(dates.get(name, frozenset()) for name in locations["location_id"]))
+    return Held(
+        anchors_of(locations), tuple(dates.get(name, frozenset()) for name in locations["location_id"])
+    )
 
 
 def stale_patches(patches: pa.Table, replaced: Collection[str]) -> Flags:

@@ -13,7 +13,7 @@ from types import MappingProxyType
 import numpy as np
 import shapely
 
-from spectralearth_build.overlap.lattice import ORIGIN, PIXEL
+from spectralearth_build.overlap.lattice import PIXEL, col_at, easting, line_at, northing
 from spectralearth_build.overlap.region import Points, Region, merged, union
 from spectralearth_build.overlap.resample import transformer
 from spectralearth_build.plan.fixed_lattice import fixed_lattice
@@ -94,10 +94,10 @@ def _shadow(anchors: Points, other: int, epsg: int, size: int) -> Region:
 
     Each window blocks the smallest box of ``epsg`` that contains it.
     """
-    west, north = ORIGIN + PIXEL * anchors[:, 1], ORIGIN - PIXEL * anchors[:, 0]
+    west, north = easting(anchors[:, 1]), northing(anchors[:, 0])
     edges = shapely.segmentize(shapely.box(west, north - PIXEL * size, west + PIXEL * size, north), 960)
     x, y = transformer(other, epsg).transform(*shapely.get_coordinates(edges).T)
-    col, line = ((v - ORIGIN).reshape(len(anchors), -1) / PIXEL for v in (x, 2 * ORIGIN - y))
+    col, line = (each.reshape(len(anchors), -1) for each in (col_at(x), line_at(y)))
     first, stop, left, right = line.min(axis=1), line.max(axis=1), col.min(axis=1), col.max(axis=1)
     top, height = np.floor(first) - size, np.ceil(stop) - np.floor(first) + size
     runs = np.stack([top, np.floor(left) - size, np.ceil(right)], axis=1).astype(np.int64)

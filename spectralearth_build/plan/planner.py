@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +26,11 @@ from spectralearth_build.journal import (
     replaced_together,
     table_folder,
 )
-from spectralearth_build.layout import MAP, PLAN, committed_shards
+from spectralearth_build.layout import MAP, PLAN, PatchStatus, TileStatus, committed_shards
 from spectralearth_build.plan.assemble import PlanTables, assemble
 from spectralearth_build.plan.candidates import candidates, leave_out, reject_poor
-from spectralearth_build.plan.estimates import Estimate, duration, estimate, readable
+from spectralearth_build.plan.estimates import duration, estimate, readable
 from spectralearth_build.plan.fingerprint import (
-    Inputs,
     difference,
     identity,
     inputs_of,
@@ -52,6 +50,7 @@ from spectralearth_build.plan.grow import (
     windows_of,
 )
 from spectralearth_build.plan.tasks import run_tasks
+from spectralearth_build.plan_document import Estimate, Generation, Inputs, PlanDocument
 from spectralearth_build.tables import LOCATIONS, OVERLAPS, PATCHES, TILES, TUPLES
 from spectralearth_build.texts import counted, listed
 
@@ -64,9 +63,9 @@ class Plan:
 
     id: str
     """SHA-256 of inputs and rows; every commit record and the manifest contain it."""
-    counts: dict[str, Any]
+    counts: Mapping[str, Any]
     """tiles_used, components, tuples, locations, patches and locations_by_dates."""
-    generations: tuple[Mapping[str, Any], ...]
+    generations: tuple[Generation, ...]
     """The generations of the dataset: the tiles of each, and the number of shards, patches and locations."""
     estimate: Estimate
     """Estimated cost of cutting all patches that were not written when the plan was made."""
@@ -77,10 +76,10 @@ class Plan:
         """The plan for people, as lines of text, for a number of workers."""
         by_dates = ", ".join(f"{n} with {dates}" for dates, n in self.counts["locations_by_dates"].items())
         expected, last = self.estimate, self.generations[-1]
-        tiles = len(last["new_tiles"]) + len(last["replaced_tiles"])
+        tiles = len(last.new_tiles) + len(last.replaced_tiles)
         grown = (
-            f"grown by {counted(last['patches'], 'patch', 'patches')} from {counted(tiles, 'new tile')}, at "
-            f"{counted(last['locations'], 'new location')} and {counted(last['series'], 'existing one')}"
+            f"grown by {counted(last.patches, 'patch', 'patches')} from {counted(tiles, 'new tile')}, at "
+            f"{counted(last.locations, 'new location')} and {counted(last.series, 'existing one')}"
         )
         return [
             f"{counted(self.counts['patches'], 'patch', 'patches')} at "
@@ -109,40 +108,36 @@ def plan(dataset: Path, config: Config, executor: Executor) -> Plan:
     tiles = TILES.read(newest(dataset, TILES.file).parent)
     inputs = inputs_of(config, tiles)
     record = _record(newest(dataset, PLAN))
-    if record is not None and record["inputs"] == inputs:
+    if record is not None and record.inputs == inputs:
         return _plan_of(record, fresh=False)
     folder, before = plan_in_use(dataset), Before()
     record = _record(folder / PLAN) if folder else None
     if folder and record is not None:
-        before = Before(record["inputs"], tuple(record["generations"]), read_tables(folder))
+        before = Before(record.inputs, record.generations, read_tables(folder))
         if before.inputs == inputs:
             return _as_before(dataset, tiles, config, before, record)
         _refuse(before, inputs, config.plan.replace_versions, dataset, tiles)
     judged, tables, generation = _grown(
         before, tiles, inputs=inputs, dataset=dataset, config=config, executor=executor
     )
-    waiting = pc.invert(pc.is_in(tables.patches["status"], pa.array(["written", "retired"])))
+    waiting = pc.invert(
+        pc.is_in(tables.patches["status"], pa.array([PatchStatus.WRITTEN, PatchStatus.RETIRED]))
+    )
     expected = estimate(
         tables.patches.select(["tile_id"]).filter(waiting).to_pandas(), judged, config.store.codec
     )
-    record = {
-        "id": generation["id"],
-        "inputs": inputs,
-        "generations": [*before.generations, generation],
-        "counts": _counts(judged, tables),
-        "estimate": asdict(expected),
-    }
-    plans = [str(each["id"]) for each in record["generations"]]
-    remove(table_folder(dataset) / MAP)  # it shows the old plan
+    grown = (*before.generations, generation)
+    record = PlanDocument(generation.id, inputs, grown, _counts(judged, tables), expected)
+    remove(table_folder(dataset) / MAP)  # it shows another plan
     with replaced_together(dataset) as folder:
         for table, frame in zip(PLANNED, (*vars(tables).values(), judged), strict=True):
-            table.write(frame, folder, plans)
-        write_bytes(folder / PLAN, _encoded(record))
+            table.write(frame, folder, record.ids)
+        write_bytes(folder / PLAN, record.encode())
     return _plan_of(record, fresh=True)
 
 
 def _as_before(
-    dataset: Path, tiles: gpd.GeoDataFrame, config: Config, before: Before, record: dict[str, Any]
+    dataset: Path, tiles: gpd.GeoDataFrame, config: Config, before: Before, record: PlanDocument
 ) -> Plan:
     """Discard a waiting plan of which nothing was cut, because the tiles are again those of the plan in use."""
     forget_plan(dataset)
@@ -166,8 +161,8 @@ def refuse_other_settings(dataset: Path, config: Config) -> None:
     settings, folder = settings_of(config), plan_in_use(dataset)
     record = _record(folder / PLAN) if folder else None
     if record is not None:
-        old = record["inputs"]
-        _refuse(Before(old), old | {"settings": settings}, config.plan.replace_versions, dataset)
+        asked = Inputs(settings=settings, tiles=record.inputs["tiles"])
+        _refuse(Before(record.inputs), asked, config.plan.replace_versions, dataset)
 
 
 def tiles_in_use(dataset: Path) -> frozenset[str]:
@@ -215,13 +210,13 @@ def _cut(patches: pa.Table, dataset: Path) -> Flags:
     """Which patches may have been cut: bool [patch]."""
     committed = committed_shards(dataset)
     inside = pc.is_in(patches["shard"], pa.array(committed, pa.int64())).to_numpy()
-    skipped = pc.equal(patches["status"], "skipped").to_numpy()
+    skipped = pc.equal(patches["status"], PatchStatus.SKIPPED).to_numpy()
     return np.asarray(inside & ~skipped, np.bool_)
 
 
 def _grown(
     before: Before, tiles: gpd.GeoDataFrame, inputs: Inputs, dataset: Path, config: Config, executor: Executor
-) -> tuple[gpd.GeoDataFrame, PlanTables, dict[str, Any]]:
+) -> tuple[gpd.GeoDataFrame, PlanTables, Generation]:
     """Plan what changed; returns the tile table, the plan tables and the new entry of ``generations``."""
     change = tile_changes(before.inputs, inputs)
     again = sorted((*change.replaced, *change.changed))
@@ -239,27 +234,28 @@ def _grown(
     products = {name: inputs["tiles"][name][0] for name in again}
     retired = retire(before.tables.patches, stale, new.patches["patch_id"], products)
     tables = joined(replace(before.tables, patches=retired), new, groups, gone)
-    added = inputs | {"tiles": {name: inputs["tiles"][name] for name in sorted(changed - {*change.gone})}}
+    came = {name: inputs["tiles"][name] for name in sorted(changed - {*change.gone})}
+    added = Inputs(settings=inputs["settings"], tiles=came)
     where = new.patches["location_id"]
-    generation = {
-        "id": identity(before.id, added, new.patches),
-        "new_tiles": list(change.new),
-        "replaced_tiles": again,
-        "first_shard": known.shards,
-        "shards": pc.count_distinct(new.patches["shard"]).as_py(),
-        "patches": len(new.patches),
-        "retired": int(stale.sum()),
-        "locations": len(new.locations),
-        "series": pc.count_distinct(where.filter(pc.is_in(where, known.locations))).as_py(),
-    }
+    generation = Generation(
+        id=identity(before.id, added, new.patches),
+        first_shard=known.shards,
+        shards=pc.count_distinct(new.patches["shard"]).as_py(),
+        new_tiles=change.new,
+        replaced_tiles=tuple(again),
+        patches=len(new.patches),
+        retired=int(stale.sum()),
+        locations=len(new.locations),
+        series=pc.count_distinct(where.filter(pc.is_in(where, known.locations))).as_py(),
+    )
     return _with_final_status(judged, tables), tables, generation
 
 
 def _with_final_status(tiles: gpd.GeoDataFrame, tables: PlanTables) -> gpd.GeoDataFrame:
     used = pc.unique(tables.patches["sources"].filter(is_live(tables.patches)).combine_chunks().flatten())
-    open_ones = (tiles["status"] == "unused") & (tiles["reason"] == "")
+    open_ones = (tiles["status"] == TileStatus.UNUSED) & (tiles["reason"] == "")
     taken = open_ones & tiles["tile_id"].isin(used.to_pylist())
-    tiles.loc[taken, "status"] = "used"
+    tiles.loc[taken, "status"] = TileStatus.USED
     tiles.loc[open_ones & ~taken, "reason"] = "no window that is valid and clear enough was placed on it"
     return tiles
 
@@ -267,7 +263,7 @@ def _with_final_status(tiles: gpd.GeoDataFrame, tables: PlanTables) -> gpd.GeoDa
 def _counts(tiles: pd.DataFrame, tables: PlanTables) -> dict[str, Any]:
     dates, count = np.unique(tables.locations["n"].to_numpy(), return_counts=True)
     return {
-        "tiles_used": int((tiles["status"] == "used").sum()),
+        "tiles_used": int((tiles["status"] == TileStatus.USED).sum()),
         "components": pc.count_distinct(tables.locations["component"]).as_py(),
         "tuples": len(tables.tuples),
         "locations": len(tables.locations),
@@ -278,18 +274,17 @@ def _counts(tiles: pd.DataFrame, tables: PlanTables) -> dict[str, Any]:
 
 def of_before(data: bytes) -> bytes:
     """A plan's record as earlier versions with fewer settings wrote it."""
-    record = json.loads(data)
-    return _encoded({**record, "inputs": without_defaults(record["inputs"])})
+    plan = PlanDocument.decode(data)
+    return plan.with_inputs(without_defaults(plan.inputs)).encode()
 
 
-def _encoded(record: dict[str, Any]) -> bytes:
-    return json.dumps(record, indent=1, sort_keys=True).encode()
+def _record(path: Path) -> PlanDocument | None:
+    if not path.is_file():
+        return None
+    record = PlanDocument.read(path)
+    return record.with_inputs(with_defaults(record.inputs))
 
 
-def _record(path: Path) -> dict[str, Any] | None:
-    return with_defaults(json.loads(path.read_text())) if path.is_file() else None
-
-
-def _plan_of(record: dict[str, Any], fresh: bool) -> Plan:
-    expected = Estimate(**record["estimate"])
-    return Plan(record["id"], record["counts"], tuple(record["generations"]), expected, fresh)
+def _plan_of(record: PlanDocument, fresh: bool) -> Plan:
+    expected = record.estimate or Estimate(0, 0, 0, 0.0)
+    return Plan(record.id, record.counts, record.generations, expected, fresh)

@@ -15,7 +15,7 @@ from spectralearth_build.archive.watched import sharing
 from spectralearth_build.cluster import Executor, Failure
 from spectralearth_build.config import Config, PlanConfig, QualityConfig
 from spectralearth_build.errors import BuildError, UsageError
-from spectralearth_build.overlap.lattice import Box
+from spectralearth_build.overlap.lattice import box_of
 from spectralearth_build.overlap.view import Tile
 from spectralearth_build.plan.assemble import PlanTables, described
 from spectralearth_build.plan.component import Held, plan_component
@@ -128,15 +128,16 @@ def tiles_of(table: gpd.GeoDataFrame) -> list[Tile]:
     """Convert the rows of a tile table to tiles for planning."""
     columns = ["tile_id", "datatake", "tile", "epsg", "lattice_row", "lattice_col", "height", "width"]
     days = (table["acquired"] - pd.Timestamp(0, tz="UTC")).dt.days
-    found = []
-    for (name, datatake, number, epsg, row, col, height, width), shape, day in zip(
-        table[columns].itertuples(index=False), table.geometry, days, strict=True
-    ):
-        box = Box(-int(row), int(col), int(height), int(width))
-        footprint: BaseGeometry = shape
-        found.append(
-            Tile(
-                name, datatake, number=int(number), epsg=int(epsg), box=box, footprint=footprint, day=int(day)
-            )
+    rows = zip(table[columns].to_dict("records"), table.geometry, days, strict=True)
+    return [
+        Tile(
+            row["tile_id"],
+            row["datatake"],
+            number=int(row["tile"]),
+            epsg=int(row["epsg"]),
+            box=box_of(row),
+            footprint=footprint,
+            day=int(day),
         )
-    return found
+        for row, footprint, day in rows
+    ]

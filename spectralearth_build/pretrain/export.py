@@ -13,10 +13,11 @@ import torch
 
 from spectralearth_build.errors import UsageError
 from spectralearth_build.files import replacing
+from spectralearth_build.overlap.lattice import WINDOW
 from spectralearth_build.pretrain.weights import CountsEncoder
 from spectralearth_build.texts import install
 
-EDGE = 128
+EDGE = WINDOW
 
 
 def export_program(encoder: CountsEncoder, path: Path, edge: int = EDGE) -> None:

@@ -13,6 +13,7 @@ from spectralearth_build.errors import UsageError
 from spectralearth_build.layout import STATISTICS
 from spectralearth_build.loader import Loader
 from spectralearth_build.loader.byte_source import source_of
+from spectralearth_build.overlap.lattice import WINDOW
 from spectralearth_build.pretrain import checkpoint
 from spectralearth_build.pretrain.encoders import Architecture, Encoder, build
 from spectralearth_build.pretrain.memory import keep_memory
@@ -99,7 +100,7 @@ def objective_of(config: PretrainConfig, bands: int) -> Objective:
 def architecture_of(config: PretrainConfig, bands: int) -> Architecture:
     """What the encoder of a run is made of."""
     views = getattr(config, config.objective).views
-    image = config.encoder.image or views.size or 128
+    image = config.encoder.image or views.size or WINDOW
     pool = config.encoder.pool or ("mean" if config.objective == "mae" else "token")
     return Architecture(config.encoder.name, bands, patch=config.encoder.patch, image=image, pool=pool)
 

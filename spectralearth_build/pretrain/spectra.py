@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from spectralearth_build.errors import UsageError
+from spectralearth_build.overlap.lattice import NODATA
 
 TOLERANCE_NM = 1.0
 """Bands nearer than that are the same."""
@@ -33,7 +34,7 @@ class Spectra:
     """Standard deviation of each band, in stored counts."""
     scale: float = 1e-4
     """Reflectance of one count."""
-    nodata: int = -32768
+    nodata: int = NODATA
     """Count that means no data."""
 
     def check(self, other: Spectra, whose: Path | str) -> None:

@@ -7,7 +7,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from spectralearth_build.archive.bands import nominal
-from spectralearth_build.overlap.lattice import ORIGIN, PIXEL
+from spectralearth_build.layout import PatchStatus
+from spectralearth_build.overlap.lattice import corner_of
 from spectralearth_build.store import schema
 from spectralearth_build.store.planned import Planned
 
@@ -19,7 +20,7 @@ def coordinates_of(planned: Planned, patches: pd.DataFrame) -> dict[str, schema.
         planned: the plan.
         patches: patches.parquet with its final status.
     """
-    written = patches[patches["status"] == "written"]
+    written = patches[patches["status"] == PatchStatus.WRITTEN]
     tile_ids = sorted(written["tile_id"].unique())
     tiles = planned.eligible.loc[tile_ids]
     bands = nominal()
@@ -35,12 +36,13 @@ def _row_coordinates(
 ) -> dict[str, schema.Coordinate]:
     rows = written["store_row"].to_numpy()
     windows = planned.locations.set_index("location_id").loc[written["location_id"]]
+    west, north = corner_of(*(windows[name].astype(float) for name in ("lattice_row", "lattice_col")))
     coordinates = schema.row_coordinates(planned.shards * planned.shard_rows)
     places = {tile_id: place for place, tile_id in enumerate(tile_ids)}
     for name, values in {
         "epsg": windows["epsg"],
-        "west": ORIGIN + PIXEL * windows["lattice_col"].astype(float),
-        "north": ORIGIN + PIXEL * windows["lattice_row"].astype(float),
+        "west": west,
+        "north": north,
         "acquired": written["acquired"].dt.tz_localize(None).astype("datetime64[us]").astype(np.int64),
         "location": written["location_id"].astype(object),
         "tile_index": written["tile_id"].map(places),

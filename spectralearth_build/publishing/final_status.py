@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 from spectralearth_build.errors import UsageError
+from spectralearth_build.layout import PatchStatus, TileStatus
 from spectralearth_build.store.commit import Commit
 from spectralearth_build.store.failed_tiles import FailedTile
 from spectralearth_build.store.planned import Planned
@@ -38,11 +39,11 @@ def final_tables(
     """The tables with what became of patches, locations and tiles, by file name."""
     rows = {row for commit in commits.values() for row in commit.rows}
     patches = planned.patches.copy()
-    live = patches["status"] != "retired"
+    live = patches["status"] != PatchStatus.RETIRED
     written = live & patches["store_row"].isin(rows)
     skipped = live & ~written
-    patches.loc[written, ["status", "reason"]] = ["written", ""]
-    patches.loc[skipped, "status"] = "skipped"
+    patches.loc[written, ["status", "reason"]] = [PatchStatus.WRITTEN, ""]
+    patches.loc[skipped, "status"] = PatchStatus.SKIPPED
     patches.loc[skipped, "reason"] = _reasons(patches[skipped], commits, failed)
     known = {row: checksum for commit in commits.values() for row, checksum in commit.checksums.items()}
     checksums = patches["store_row"].map(known).astype(float)
@@ -58,7 +59,7 @@ def final_tables(
 
 def _with_values(patches: pd.DataFrame, planned: Planned) -> pd.DataFrame:
     """Patches planned by versions that did not ask what values are: now the tile table knows it."""
-    unknown = patches["correction"].isna() & (patches["status"] != "retired")
+    unknown = patches["correction"].isna() & (patches["status"] != PatchStatus.RETIRED)
     if unknown.any():
         tiles = planned.eligible.reindex(patches.loc[unknown, "tile_id"])
         for name in ("correction", "correction_assumed"):
@@ -87,14 +88,14 @@ def _final_tiles(planned: Planned, written: pd.DataFrame, failed: Mapping[str, F
     )
     giving = tiles["tile_id"].isin(set(written["sources"].explode()))
     for chosen, status, reason in (
-        (of_plan & giving, "used", ""),
-        (of_plan & ~giving, "unused", "every patch planned on it was skipped"),
+        (of_plan & giving, TileStatus.USED, ""),
+        (of_plan & ~giving, TileStatus.UNUSED, "every patch planned on it was skipped"),
     ):
         tiles.loc[chosen, ["status", "reason", "error_class"]] = [status, reason, ""]
     for tile_id, note in failed.items():
         chosen = of_plan & (tiles["tile_id"] == tile_id)
         tiles.loc[chosen, ["status", "reason", "error_class"]] = [
-            "quarantined",
+            TileStatus.QUARANTINED,
             note.message,
             note.error_class,
         ]

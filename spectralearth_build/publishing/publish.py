@@ -45,10 +45,9 @@ from spectralearth_build.store.failed_tiles import read_failed
 from spectralearth_build.store.index import boxes, encode_index
 from spectralearth_build.store.label_arrays import label_document
 from spectralearth_build.store.labels import StoredLabel, frame, read_labels
-from spectralearth_build.store.manifest import FORMAT, counts, manifest_document
+from spectralearth_build.store.manifest import FORMAT, counts, manifest_of
 from spectralearth_build.store.planned import Planned, load_plan
 from spectralearth_build.store.scratch import scratch_of
-from spectralearth_build.store.seal import sealed
 from spectralearth_build.store.shard import ShardReader
 from spectralearth_build.tables import LABELS, LOCATIONS, OVERLAPS, PATCHES, QUARANTINE, TILES, TUPLES
 
@@ -104,9 +103,9 @@ def publish(dataset: Path, waiting: bool = False) -> Published:
         files |= encode_index(boxes(list(tables[LOCATIONS.file].geometry)), scratch)
     files |= store_files(planned, tables[PATCHES.file], labels)
     numbers = counts(planned, tables, held, labels)
-    manifest = json_bytes(
-        sealed(manifest_document(planned, numbers, files=files, commits=held, dataset=dataset, labels=labels))
-    )
+    manifest = manifest_of(
+        planned, numbers, files=files, commits=held, dataset=dataset, labels=labels
+    ).encode()
     root = files.pop(ROOT)
     swept = _sweep(dataset, held, labels, files)
     changed = _replace(dataset, {**files, MANIFEST: manifest, ROOT: root}) or swept

@@ -7,6 +7,7 @@ import inspect
 import pandas as pd
 
 from spectralearth_build import errors
+from spectralearth_build.layout import TileStatus
 from spectralearth_build.tables import QUARANTINE
 
 
@@ -16,7 +17,7 @@ def quarantine(tiles: pd.DataFrame) -> pd.DataFrame:
     Args:
         tiles: the tile table with its final status.
     """
-    rows = tiles[tiles["status"] == "quarantined"]
+    rows = tiles[tiles["status"] == TileStatus.QUARANTINED]
     often = rows["error_class"].map(rows["error_class"].value_counts())
     kinds = [_kind(name) for name in rows["error_class"]]
     frame = pd.DataFrame(
@@ -38,7 +39,7 @@ def quarantine(tiles: pd.DataFrame) -> pd.DataFrame:
 
 def causes(tiles: pd.DataFrame) -> str:
     """How many products were quarantined for which cause, in words; empty for none."""
-    counts = tiles.loc[tiles["status"] == "quarantined", "error_class"].value_counts()
+    counts = tiles.loc[tiles["status"] == TileStatus.QUARANTINED, "error_class"].value_counts()
     return ", ".join(f"{count} {name}" for name, count in sorted(counts.items(), key=lambda c: (-c[1], c[0])))
 
 
@@ -50,7 +51,7 @@ def accepted(tiles: pd.DataFrame, share: float) -> bool:
         share: the largest share of its products that may be quarantined. Failures that the disk, permissions or an
             unexpected error may have caused, rather than the content of a file, are never accepted.
     """
-    kinds = tiles.loc[tiles["status"] == "quarantined", "error_class"].map(_kind)
+    kinds = tiles.loc[tiles["status"] == TileStatus.QUARANTINED, "error_class"].map(_kind)
     excused = [
         kind is not None
         and issubclass(kind, errors.ProductError)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from spectralearth_build import errors
-from spectralearth_build.layout import shard_files
+from spectralearth_build.layout import PatchStatus, TileStatus, shard_files
 from spectralearth_build.tables import STATUSES
 
 SHOWN = 12
@@ -46,12 +46,12 @@ class WavelengthGroup:
     mean_nm: float
 
 
-_STATUS_MEANING = {
-    "superseded": "A newer processing version of the same tile was used.",
-    "duplicate": "The same product was found more than once; one copy was used.",
-    "unused": "Sound, but no chosen window takes its pixels.",
-    "rejected": "Sound, but outside what was asked for.",
-    "quarantined": "Damaged or incomplete.",
+_STATUS_MEANING: dict[str, str] = {
+    TileStatus.SUPERSEDED: "A newer processing version of the same tile was used.",
+    TileStatus.DUPLICATE: "The same product was found more than once; one copy was used.",
+    TileStatus.UNUSED: "Sound, but no chosen window takes its pixels.",
+    TileStatus.REJECTED: "Sound, but outside what was asked for.",
+    TileStatus.QUARANTINED: "Damaged or incomplete.",
 }
 
 
@@ -63,7 +63,7 @@ def statuses(tiles: pd.DataFrame) -> list[tuple[str, int]]:
 
 def left_out(tiles: pd.DataFrame) -> list[ProblemGroup]:
     """Products that were not used, grouped by status and class of problem, worst status first."""
-    rest = tiles[tiles["status"] != "used"].fillna({"error_class": "", "reason": "", "path": ""})
+    rest = tiles[tiles["status"] != TileStatus.USED].fillna({"error_class": "", "reason": "", "path": ""})
     order = {status: k for k, status in enumerate(reversed(STATUSES))}
     groups = [
         _group(str(status), str(name), rows)
@@ -74,7 +74,7 @@ def left_out(tiles: pd.DataFrame) -> list[ProblemGroup]:
 
 def skipped(patches: pd.DataFrame) -> list[tuple[str, int]]:
     """Reasons why planned patches were not written, with their number."""
-    counts = patches.loc[patches["status"] == "skipped", "reason"].fillna("").value_counts()
+    counts = patches.loc[patches["status"] == PatchStatus.SKIPPED, "reason"].fillna("").value_counts()
     return [(str(reason) or "no reason recorded", int(count)) for reason, count in counts.items()]
 
 
@@ -120,7 +120,9 @@ def band_sets(tiles: pd.DataFrame, nominal: npt.NDArray[np.float64]) -> list[Wav
 
 def samples(locations: pd.DataFrame, patches: pd.DataFrame, count: int) -> list[tuple[str, str]]:
     """Locations and datatakes to show: spread over the components, each at its least cloudy date."""
-    written = patches[patches["status"] == "written"].sort_values(["cloud_fraction", "acquired", "patch_id"])
+    written = patches[patches["status"] == PatchStatus.WRITTEN].sort_values(
+        ["cloud_fraction", "acquired", "patch_id"]
+    )
     best = written.groupby("location_id")["datatake"].first()
     known = locations[locations["location_id"].isin(best.index)]
     known = known.sort_values(["n", "location_id"], ascending=[False, True])
@@ -133,7 +135,7 @@ def samples(locations: pd.DataFrame, patches: pd.DataFrame, count: int) -> list[
 
 def deepest(patches: pd.DataFrame) -> str:
     """The location with most written patches, among equals the one with least cloud."""
-    written = patches[patches["status"] == "written"]
+    written = patches[patches["status"] == PatchStatus.WRITTEN]
     ranked = (
         written.groupby("location_id")
         .agg(n=("patch_id", "size"), cloud=("cloud_fraction", "sum"))

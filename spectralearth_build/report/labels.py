@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from spectralearth_build.dataset.access import Dataset
-from spectralearth_build.layout import LABEL_PREFIX
+from spectralearth_build.layout import LABEL_PREFIX, PatchStatus
 from spectralearth_build.store.labels import Definition, decode_definition
 from spectralearth_build.tables import LABELS
 
@@ -53,14 +53,16 @@ def labels(dataset: Dataset) -> list[LabelGroup]:
 
 
 def _group(definition: Definition, mine: pd.DataFrame) -> LabelGroup:
-    written = mine[mine["status"] == "written"]
+    written = mine[mine["status"] == PatchStatus.WRITTEN]
     present = Counter(index for each in written["classes"] for index in each)
     most = Counter(written["majority"])
     rows = [
         ClassRow(c["name"], c["colour"], present[c["index"]], most[c["index"]]) for c in definition.classes
     ]
     found = sorted((row for row in rows if row.patches or row.most), key=lambda row: (-row.patches, row.name))
-    why = mine.loc[mine["status"] == "skipped", "reason"].str.replace(r"^[\d.]+%", "too little", regex=True)
+    why = mine.loc[mine["status"] == PatchStatus.SKIPPED, "reason"].str.replace(
+        r"^[\d.]+%", "too little", regex=True
+    )
     reasons = [(str(reason), int(count)) for reason, count in why.value_counts().items()]
     return LabelGroup(definition.label, _about(definition), len(written), reasons, found)
 

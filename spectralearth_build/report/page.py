@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -15,10 +14,11 @@ from spectralearth_build.cluster import raise_if_stopped
 from spectralearth_build.dataset.access import Dataset, open_dataset
 from spectralearth_build.errors import printable
 from spectralearth_build.files import write_bytes
-from spectralearth_build.layout import MANIFEST, REPORT, STORE
+from spectralearth_build.layout import REPORT, STORE, TileStatus
 from spectralearth_build.report import figures, labels, maps, pictures
 from spectralearth_build.report import key_figures as summary
 from spectralearth_build.store.codec import PATCH_BYTES
+from spectralearth_build.store.manifest import Manifest
 from spectralearth_build.store.seal import sealed_page
 from spectralearth_build.tables import TUPLES
 
@@ -83,7 +83,7 @@ def _head(dataset: Dataset, written: pd.DataFrame) -> dict[str, Any]:
         "datatakes": written["datatake"].nunique(),
         "resampled": int(written["resampled"].sum()),
         "tiles_found": len(dataset.tiles),
-        "tiles_used": int((dataset.tiles["status"] == "used").sum()),
+        "tiles_used": int((dataset.tiles["status"] == TileStatus.USED).sum()),
         "period": (written["acquired"].min(), written["acquired"].max()) if len(written) else None,
         "zones": sorted(dataset.locations["epsg"].unique().tolist()),
         "stored": stored,
@@ -93,7 +93,7 @@ def _head(dataset: Dataset, written: pd.DataFrame) -> dict[str, Any]:
 
 
 def _tables(dataset: Dataset) -> dict[str, Any]:
-    used = dataset.tiles[dataset.tiles["status"] == "used"]
+    used = dataset.tiles[dataset.tiles["status"] == TileStatus.USED]
     nominal = dataset.nominal_nm
     sets = summary.band_sets(used, nominal)
     worst = used.sort_values(["band_deviation_nm", "tile_id"], ascending=[False, True]).head(WORST)
@@ -111,11 +111,11 @@ def _tables(dataset: Dataset) -> dict[str, Any]:
 
 
 def _origin(folder: Path) -> dict[str, Any]:
-    manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    manifest = Manifest.read(folder)
     return {
-        "plan_id": str(manifest["plan"]),
+        "plan_id": manifest.plan,
         "origin": [
-            (title, summary.flat(manifest[key]))
+            (title, summary.flat(getattr(manifest, key)))
             for title, key in (("Settings", "settings"), ("Counts", "counts"), ("Versions", "versions"))
         ],
     }
@@ -123,7 +123,7 @@ def _origin(folder: Path) -> dict[str, Any]:
 
 def _charts(dataset: Dataset, written: pd.DataFrame) -> dict[str, Any]:
     tiles = dataset.tiles
-    used = tiles["status"] == "used"
+    used = tiles["status"] == TileStatus.USED
     ground = maps.survey(tiles[tiles["eligible"].fillna(False).astype(bool)], dataset.locations)
     return {
         "overview": figures.overview(ground),

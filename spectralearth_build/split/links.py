@@ -17,6 +17,7 @@ import pandas as pd
 from scipy import sparse
 
 from spectralearth_build.errors import UsageError
+from spectralearth_build.layout import PatchStatus
 from spectralearth_build.overlap.graph import touching
 from spectralearth_build.split.near import corners, near
 
@@ -25,7 +26,7 @@ Matrix = Any
 Codes = npt.NDArray[np.int64]
 Counts = npt.NDArray[np.int64]
 
-LIVE = ("written", "planned")
+LIVE = (PatchStatus.WRITTEN, PatchStatus.PLANNED)
 """Statuses of patches that can be in a part: those of a finished dataset, or of a plan."""
 LOCATION, TILE, DATATAKE, COMPONENT, BUFFER = "location", "tile", "datatake", "component", "buffer"
 TOUCHING = "touching"

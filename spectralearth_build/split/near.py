@@ -15,7 +15,7 @@ import pandas as pd
 import shapely
 from scipy.spatial import cKDTree
 
-from spectralearth_build.overlap.lattice import ORIGIN, PIXEL, WINDOW
+from spectralearth_build.overlap.lattice import PIXEL, WINDOW, corner_of
 from spectralearth_build.overlap.resample import transformer
 
 Floats = npt.NDArray[np.float64]
@@ -37,8 +37,9 @@ def corners(locations: pd.DataFrame) -> Floats:
     Args:
         locations: table with the columns epsg, lattice_col and lattice_row.
     """
-    west = ORIGIN + PIXEL * locations["lattice_col"].to_numpy(np.float64)
-    north = ORIGIN + PIXEL * locations["lattice_row"].to_numpy(np.float64)
+    west, north = corner_of(
+        *(locations[name].to_numpy(np.float64) for name in ("lattice_row", "lattice_col"))
+    )
     size = PIXEL * WINDOW
     x = west[:, None] + [0, size, size, 0]
     y = north[:, None] - [0, 0, size, size]

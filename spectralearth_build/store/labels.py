@@ -21,6 +21,7 @@ from spectralearth_build.errors import DamagedError
 from spectralearth_build.files import write_bytes
 from spectralearth_build.layout import LABELS as LABELS_FOLDER
 from spectralearth_build.layout import (
+    PatchStatus,
     label_array,
     label_definition,
     label_record,
@@ -247,7 +248,7 @@ def frame(labels: Iterable[StoredLabel], patches: pd.DataFrame) -> pd.DataFrame:
         labels: the labels.
         patches: patches.parquet with its final status.
     """
-    written = patches[patches["status"] == "written"]
+    written = patches[patches["status"] == PatchStatus.WRITTEN]
     known = (written[name].tolist() for name in ("store_row", "patch_id", "location_id"))
     names = {row: (patch, location) for row, patch, location in zip(*known, strict=True)}
     rows = [
@@ -255,7 +256,7 @@ def frame(labels: Iterable[StoredLabel], patches: pd.DataFrame) -> pd.DataFrame:
         + (
             list(patch.classes),
             patch.majority,
-            "skipped" if patch.reason else "written",
+            PatchStatus.SKIPPED if patch.reason else PatchStatus.WRITTEN,
             patch.reason,
             patch.checksum,
         )

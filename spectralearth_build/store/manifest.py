@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -19,10 +20,12 @@ import pyproj
 import rasterio
 import shapely
 
-from spectralearth_build.layout import MANIFEST, shard_name
-from spectralearth_build.store.commit import Commit
+from spectralearth_build.errors import DamagedError
+from spectralearth_build.layout import MANIFEST, PatchStatus, shard_name
+from spectralearth_build.store.commit import Commit, json_bytes
 from spectralearth_build.store.labels import StoredLabel
 from spectralearth_build.store.planned import Planned
+from spectralearth_build.store.seal import sealed
 from spectralearth_build.tables import LOCATIONS, PATCHES, STATUSES, TILES
 from spectralearth_build.version import __version__
 
@@ -57,11 +60,68 @@ def versions() -> dict[str, str]:
     return {"spectralearth-build": __version__, **found, **libraries}
 
 
+@dataclass(frozen=True)
+class Manifest:
+    """What a finished dataset consists of."""
+
+    plan: str
+    """Id of the plan that was published."""
+    settings: Mapping[str, Any]
+    """The settings that shaped it, by dotted name."""
+    versions: Mapping[str, str]
+    """Versions of what decides about bytes and pixels."""
+    counts: Mapping[str, Any]
+    """What `counts` returns."""
+    files: Mapping[str, Entry]
+    """Size and hash of every file, by path below the dataset."""
+    format: int = FORMAT
+    """Version of the dataset's layout."""
+
+    def encode(self) -> bytes:
+        """The file's bytes, which vouch for themselves."""
+        return json_bytes(sealed({**vars(self), "files": dict(sorted(self.files.items()))}))
+
+    @classmethod
+    def decode(cls, data: bytes) -> Manifest:
+        """Read the file's bytes, whether sealed or not.
+
+        Raises:
+            ValueError: they are no manifest; it says what they lack.
+        """
+        try:
+            found = json.loads(data)
+            files, numbers = found["files"], found["counts"]
+            if not isinstance(numbers, dict):
+                raise TypeError("counts are no object")
+            for name, known in files.items():
+                if not _inside(name):
+                    raise TypeError(f"{name[:60]!a} is no path of a dataset")
+                if type(known["bytes"]) is not int or type(known["sha256"]) is not str:
+                    raise TypeError(f"{name[:60]!a} has no bytes and sha256")
+            settings, versions = dict(found.get("settings", {})), dict(found.get("versions", {}))
+            return cls(str(found.get("plan", "")), settings, versions, numbers, files, found.get("format", 0))
+        except (KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise ValueError(f"it is no manifest ({error!r})") from error
+
+    @classmethod
+    def read(cls, dataset: Path) -> Manifest:
+        """Read the manifest of a dataset.
+
+        Raises:
+            OSError: there is none, or it cannot be read.
+            DamagedError: it is none; says what it lacks.
+        """
+        try:
+            return cls.decode((dataset / MANIFEST).read_bytes())
+        except ValueError as error:
+            raise DamagedError(f"It cannot be read: {error}.", dataset / MANIFEST) from error
+
+
 def published_files(dataset: Path) -> frozenset[str]:
     """Names of the files that the manifest of a dataset lists; none if there is no manifest that can be read."""
     try:
-        return frozenset(json.loads((dataset / MANIFEST).read_bytes())["files"])
-    except (OSError, ValueError, LookupError, TypeError):
+        return frozenset(Manifest.read(dataset).files)
+    except (OSError, DamagedError):
         return frozenset()
 
 
@@ -87,7 +147,10 @@ def counts(
         "tiles": {"found": len(tiles), **{name: int(status.get(name, 0)) for name in STATUSES}},
         "patches": {
             "planned": len(patches),
-            **{name: int(statuses.get(name, 0)) for name in ("written", "skipped", "retired")},
+            **{
+                name: int(statuses.get(name, 0))
+                for name in (PatchStatus.WRITTEN, PatchStatus.SKIPPED, PatchStatus.RETIRED)
+            },
         },
         "locations": {"planned": len(locations), "by_dates": {str(int(n)): int(k) for n, k in dates.items()}},
         "store": {
@@ -98,19 +161,21 @@ def counts(
         },
     }
     if labels:
-        found["labels"] = _labelled(labels, set(patches["store_row"][patches["status"] == "written"]))
+        found["labels"] = _labelled(
+            labels, set(patches["store_row"][patches["status"] == PatchStatus.WRITTEN])
+        )
     return found
 
 
-def manifest_document(
+def manifest_of(
     planned: Planned,
     numbers: Mapping[str, Any],
     files: Mapping[str, bytes],
     commits: Collection[Commit],
     dataset: Path,
     labels: Collection[StoredLabel] = (),
-) -> dict[str, Any]:
-    """The manifest.
+) -> Manifest:
+    """The manifest of a dataset.
 
     Args:
         planned: the plan.
@@ -127,35 +192,7 @@ def manifest_document(
     for record in (record for label in labels for record in label.records.values()):
         entries[record.name] = entry((dataset / record.name).read_bytes())
         entries[record.shard_name] = {"bytes": record.size, "sha256": record.sha256}
-    return {
-        "format": FORMAT,
-        "plan": planned.id,
-        "settings": dict(planned.settings),
-        "versions": versions(),
-        "counts": dict(numbers),
-        "files": dict(sorted(entries.items())),
-    }
-
-
-def parsed(data: bytes) -> dict[str, Any]:
-    """Read a manifest.
-
-    Raises:
-        ValueError: it is none; says what it lacks.
-    """
-    try:
-        document = json.loads(data)
-        files, numbers = document["files"], document["counts"]
-        if not isinstance(numbers, dict):
-            raise TypeError("counts are no object")
-        for name, known in files.items():
-            if not _inside(name):
-                raise TypeError(f"{name[:60]!a} is no path of a dataset")
-            if type(known["bytes"]) is not int or type(known["sha256"]) is not str:
-                raise TypeError(f"{name[:60]!a} has no bytes and sha256")
-    except (KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise ValueError(f"it is no manifest ({error!r})") from error
-    return dict(document)
+    return Manifest(planned.id, planned.settings, versions(), numbers, entries)
 
 
 def listed(dataset: Path, name: str) -> Entry | None:
@@ -170,7 +207,7 @@ def listed(dataset: Path, name: str) -> Entry | None:
 
 @lru_cache(maxsize=4)
 def _files_of(path: Path, _time: int, _size: int) -> Mapping[str, Entry]:
-    return dict(parsed(path.read_bytes())["files"])
+    return Manifest.decode(path.read_bytes()).files
 
 
 def _inside(name: str) -> bool:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from bisect import bisect
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -15,10 +13,11 @@ import geopandas as gpd
 import numpy as np
 import pandas as pd
 
-from spectralearth_build.errors import UsageError
+from spectralearth_build.errors import DamagedError, UsageError
 from spectralearth_build.journal import newest
-from spectralearth_build.layout import PLAN
-from spectralearth_build.overlap.lattice import Box, window
+from spectralearth_build.layout import PLAN, PatchStatus
+from spectralearth_build.overlap.lattice import Box, window_of
+from spectralearth_build.plan_document import PlanDocument
 from spectralearth_build.store.schema import Document, reflectance_document
 from spectralearth_build.tables import LOCATIONS, PATCHES, TILES
 
@@ -43,7 +42,7 @@ class PlannedPatch:
 class Planned:
     """A plan read back: its document and tables."""
 
-    document: Mapping[str, Any]
+    document: PlanDocument
     """plan.json."""
     tiles: gpd.GeoDataFrame
     """Every product found."""
@@ -55,29 +54,26 @@ class Planned:
     @property
     def id(self) -> str:
         """Fingerprint of the plan."""
-        return str(self.document["id"])
+        return self.document.id
 
     @property
     def first_id(self) -> str:
         """Fingerprint of the first generation, which stays when the dataset grows."""
-        return str(self.document["generations"][0]["id"])
+        return self.document.generations[0].id
 
     @property
     def plans(self) -> tuple[str, ...]:
         """Fingerprints of all generations, oldest first; tables bear them."""
-        return tuple(str(generation["id"]) for generation in self.document["generations"])
+        return self.document.ids
 
     def plan_of(self, shard: int) -> str:
         """Fingerprint of the generation that a shard came with; its commit record bears it."""
-        generations = self.document["generations"]
-        place = bisect([generation["first_shard"] for generation in generations], shard) - 1
-        return str(generations[max(0, place)]["id"])
+        return self.document.id_of(shard)
 
     @property
     def settings(self) -> Mapping[str, Any]:
         """The settings that shaped the plan, by dotted name."""
-        found: Mapping[str, Any] = self.document["inputs"]["settings"]
-        return found
+        return self.document.inputs["settings"]
 
     @property
     def codec(self) -> str:
@@ -114,12 +110,14 @@ class Planned:
     @cached_property
     def live(self) -> pd.DataFrame:
         """The patches that are not retired."""
-        return self.patches[self.patches["status"] != "retired"]
+        return self.patches[self.patches["status"] != PatchStatus.RETIRED]
 
     @cached_property
     def retired_rows(self) -> frozenset[int]:
         """Rows of the store that were cut again elsewhere."""
-        return frozenset(self.patches.loc[self.patches["status"] == "retired", "store_row"].tolist())
+        return frozenset(
+            self.patches.loc[self.patches["status"] == PatchStatus.RETIRED, "store_row"].tolist()
+        )
 
     @cached_property
     def shards_by_tile(self) -> dict[str, list[int]]:
@@ -161,7 +159,7 @@ class Planned:
 
     def _patch(self, patch_id: str, location_id: str, row: int, sources: list[str]) -> PlannedPatch:
         epsg, col, lattice_row = (int(value) for value in self._windows.loc[location_id])
-        return PlannedPatch(patch_id, int(row), epsg, window(-lattice_row, col), tuple(sources))
+        return PlannedPatch(patch_id, int(row), epsg, window_of(lattice_row, col), tuple(sources))
 
 
 def load_plan(dataset: Path, waiting: bool = False) -> Planned:
@@ -176,8 +174,8 @@ def load_plan(dataset: Path, waiting: bool = False) -> Planned:
     """
     find = partial(newest, dataset) if waiting else dataset.joinpath
     try:
-        document = json.loads(find(PLAN).read_bytes())
-    except (OSError, ValueError) as error:
+        document = PlanDocument.read(find(PLAN))
+    except (OSError, DamagedError) as error:
         raise UsageError(
             f"There is no readable {PLAN}.", dataset, "Run `plan`, or `build`, first."
         ) from error

@@ -13,6 +13,7 @@ from typing import Literal
 from spectralearth_build.cluster.task import Executor, Failure
 from spectralearth_build.errors import BuildError, ConfigError, OtherCorrectionError, UsageError
 from spectralearth_build.files import PARTIAL, move
+from spectralearth_build.layout import TileStatus
 from spectralearth_build.progress import track
 from spectralearth_build.synthetic.dirty import CASES
 from spectralearth_build.synthetic.geometry import (
@@ -281,7 +282,7 @@ def _tasks_of(strip: Pass, options: ArchiveOptions) -> Iterator[ProductTask]:
 
 def _made(task: ProductTask, path: str) -> Made:
     spec = task.spec
-    status, error = ("superseded" if task.superseded else "used"), ""
+    error, status = "", str(TileStatus.SUPERSEDED if task.superseded else TileStatus.USED)
     if spec.correction == "Water_Mode":
         status, error = OtherCorrectionError.status, OtherCorrectionError.__name__
     if task.case:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from spectralearth_build import errors
+from spectralearth_build.layout import TileStatus
 from spectralearth_build.synthetic import spoil_files as files
 from spectralearth_build.synthetic import spoil_metadata as metadata
 from spectralearth_build.synthetic import spoil_raster as raster
@@ -36,7 +37,7 @@ class DirtyCase:
     @property
     def status(self) -> str:
         """Expected status in the tile table: used, quarantined or rejected (used may also be unused by the plan)."""
-        return str(getattr(errors, self.error).status) if self.error else "used"
+        return str(getattr(errors, self.error).status) if self.error else TileStatus.USED
 
     def apply(self, product: Path, spec: ProductSpec) -> Path:
         """Spoil a product's folder, or pack it into a spoilt archive; returns its path."""

@@ -17,7 +17,9 @@ import numpy as np
 import numpy.typing as npt
 import shapely
 
+from spectralearth_build.layout import TileStatus
 from spectralearth_build.overlap.geography import to_lonlat
+from spectralearth_build.overlap.lattice import columns_of
 from spectralearth_build.synthetic.geometry import (
     FULL_SIZE,
     OVERLAP,
@@ -120,12 +122,11 @@ def _rows(strip: Pass, shapes: list[Footprint], weather: np.random.Generator) ->
             "processed": spec.processed,
             "acquired": started,
             "epsg": shape.epsg,
-            "lattice_col": box.col,
-            "lattice_row": -box.line,
+            **columns_of(box.line, box.col),
             "height": box.height,
             "width": box.width,
             "path": f"{started:%Y}/{spec.product_id}",
-            "status": "unused",
+            "status": TileStatus.UNUSED,
             "reason": "",
             "error_class": "",
             "eligible": True,

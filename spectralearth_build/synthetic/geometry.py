@@ -9,7 +9,7 @@ from datetime import datetime
 import numpy as np
 import numpy.typing as npt
 
-from spectralearth_build.overlap.lattice import ORIGIN, PIXEL, WINDOW, Box
+from spectralearth_build.overlap.lattice import PIXEL, WINDOW, Box, col_at, line_at
 from spectralearth_build.overlap.resample import transformer
 from spectralearth_build.synthetic.spec import Corners
 
@@ -76,7 +76,8 @@ class Footprint:
 
     def box(self) -> Box:
         """The smallest box on the lattice that contains the rectangle."""
-        cols, lines = ((self.corners_xy() - ORIGIN) * (1, -1) / PIXEL).T
+        x, y = self.corners_xy().T
+        cols, lines = col_at(x), line_at(y)
         line, col = math.floor(lines.min()), math.floor(cols.min())
         return Box(line, col, math.ceil(lines.max()) - line, math.ceil(cols.max()) - col)
 
@@ -84,8 +85,8 @@ class Footprint:
         """Which pixels of the box have their centre in the rectangle, bool [line, col]."""
         box = self.box()
         along, across = _axes(self.heading)
-        dx = ORIGIN + PIXEL * (np.arange(box.col, box.stop_col) + 0.5) - self.x
-        dy = ORIGIN - PIXEL * (np.arange(box.line, box.stop_line) + 0.5)[:, None] - self.y
+        x, y = box.centres
+        dx, dy = x - self.x, y[:, None] - self.y
         far = np.abs(dx * along[0] + dy * along[1]) > self.lines * PIXEL / 2
         aside = np.abs(dx * across[0] + dy * across[1]) > self.width * PIXEL / 2
         return np.asarray(~(far | aside))

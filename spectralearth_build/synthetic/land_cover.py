@@ -27,7 +27,7 @@ from rasterio.windows import Window
 from spectralearth_build.errors import UsageError
 from spectralearth_build.faults import unwritten
 from spectralearth_build.files import replacing
-from spectralearth_build.overlap.lattice import ORIGIN, PIXEL, Box
+from spectralearth_build.overlap.lattice import Box, box_of, easting, northing
 from spectralearth_build.overlap.resample import transformer
 from spectralearth_build.progress import track
 from spectralearth_build.synthetic.cover import Cover, cdl, corine, cover_at, nlcd, tree_cover
@@ -129,10 +129,8 @@ def areas_of_dataset(dataset: Path) -> list[Area]:
     Raises:
         UsageError: it has no tile table, which scan writes.
     """
-    columns = ["epsg", "lattice_row", "lattice_col", "height", "width", "eligible"]
-    table = TILES.read(dataset, columns)
-    rows = table[table["eligible"]][columns[:-1]].astype(int).itertuples(index=False)
-    return [(epsg, Box(-row, col, height, width)) for epsg, row, col, height, width in rows]
+    table = TILES.read(dataset, ["epsg", "lattice_row", "lattice_col", "height", "width", "eligible"])
+    return [(int(tile["epsg"]), box_of(tile)) for tile in table[table["eligible"]].to_dict("records")]
 
 
 def _write(folder: Path, grid: RasterGrid, areas: list[Area], scene: Scene) -> list[Path]:
@@ -255,8 +253,8 @@ def _touched(grid: RasterGrid, area: Area) -> Cells:
     """The squares that contain points of an area."""
     epsg, box = area
     wide = box.grown(_MARGIN)
-    x = ORIGIN + PIXEL * np.arange(wide.col, wide.stop_col + _STEP, _STEP)
-    y = ORIGIN - PIXEL * np.arange(wide.line, wide.stop_line + _STEP, _STEP)
+    x = easting(np.arange(wide.col, wide.stop_col + _STEP, _STEP))
+    y = northing(np.arange(wide.line, wide.stop_line + _STEP, _STEP))
     to: Transformer = transformer(epsg, grid.epsg)
     east, north = to.transform(*np.meshgrid(x, y))
     size = grid.pixel * _CELL

@@ -13,10 +13,11 @@ from datetime import datetime
 import numpy as np
 import numpy.typing as npt
 
+from spectralearth_build.overlap.lattice import NODATA
 from spectralearth_build.synthetic import spectra
 from spectralearth_build.synthetic.band_sets import band_set
 from spectralearth_build.synthetic.scene import Scene, Weights
-from spectralearth_build.synthetic.spec import NODATA, Layers, ProductSpec
+from spectralearth_build.synthetic.spec import Layers, ProductSpec
 from spectralearth_build.synthetic.xml import Cube
 
 CLIPS_FROM = "V010300"

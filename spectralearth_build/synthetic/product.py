@@ -17,9 +17,9 @@ from rasterio.transform import Affine
 
 from spectralearth_build.faults import unwritten
 from spectralearth_build.files import replacing, write_bytes
-from spectralearth_build.overlap.lattice import PIXEL
+from spectralearth_build.overlap.lattice import NODATA, PIXEL
 from spectralearth_build.synthetic.band_sets import BANDS, band_set
-from spectralearth_build.synthetic.spec import BACKGROUND, NODATA, PLAIN, Layer, Layers, Layout, ProductSpec
+from spectralearth_build.synthetic.spec import BACKGROUND, PLAIN, Layer, Layers, Layout, ProductSpec
 from spectralearth_build.synthetic.xml import Cube, history_xml, metadata_xml
 
 __all__ = ["LAYERS", "Layers", "Layout", "ProductSpec", "write_product", "write_raster"]

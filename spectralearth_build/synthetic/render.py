@@ -9,12 +9,12 @@ import numpy.typing as npt
 from pyproj import Transformer
 
 from spectralearth_build.kernels import kernel
-from spectralearth_build.overlap.lattice import ORIGIN, PIXEL, Box
+from spectralearth_build.overlap.lattice import NODATA, Box
 from spectralearth_build.synthetic import spectra
 from spectralearth_build.synthetic.band_sets import BANDS, band_set, nodata_bands
 from spectralearth_build.synthetic.scene import Scene, Weights
 from spectralearth_build.synthetic.sky import Sky, Veil
-from spectralearth_build.synthetic.spec import BACKGROUND, NODATA, Layers, ProductSpec
+from spectralearth_build.synthetic.spec import BACKGROUND, Layers, ProductSpec
 from spectralearth_build.synthetic.xml import Cube
 
 Inside = npt.NDArray[np.bool_]
@@ -59,9 +59,7 @@ def render(
 
 def lonlat(box: Box, epsg: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Longitude and latitude of the pixel centres of a lattice box, degrees [line, col]."""
-    x = ORIGIN + PIXEL * (np.arange(box.col, box.stop_col) + 0.5)
-    y = ORIGIN - PIXEL * (np.arange(box.line, box.stop_line) + 0.5)
-    lon, lat = Transformer.from_crs(epsg, 4326, always_xy=True).transform(*np.meshgrid(x, y))
+    lon, lat = Transformer.from_crs(epsg, 4326, always_xy=True).transform(*np.meshgrid(*box.centres))
     return lon, lat
 
 

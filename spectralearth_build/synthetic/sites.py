@@ -9,7 +9,7 @@ from itertools import count
 
 import numpy as np
 
-from spectralearth_build.overlap.lattice import PIXEL
+from spectralearth_build.overlap.lattice import METRES_PER_DEGREE, PIXEL
 from spectralearth_build.synthetic.band_sets import BandSetName
 from spectralearth_build.synthetic.geometry import OVERLAP, Pass, footprints_of, utm_epsg
 
@@ -17,7 +17,6 @@ LAUNCH = datetime(2022, 6, 15, tzinfo=UTC)
 LATEST = datetime(2025, 9, 30, tzinfo=UTC)
 _PER_DAY = 118
 """Datatake numbers per day: DT0000001849 in July 2022, DT0000140097 in July 2025."""
-_METRES = 111_195.0
 _MOST_DATES, _MOST_TILES = 30, 20
 
 
@@ -104,7 +103,7 @@ def demo_passes(seed: int, size: int) -> list[Pass]:
 def _upstream(strip: Pass, size: int) -> Pass:
     """Start the strip farther north, so that two of its tiles meet at the former centre of its first tile."""
     first = footprints_of(strip, size)[0]
-    way = 1.5 * (first.lines - OVERLAP) * PIXEL / _METRES
+    way = 1.5 * (first.lines - OVERLAP) * PIXEL / METRES_PER_DEGREE
     turn = np.tan(np.radians(first.heading)) / np.cos(np.radians(strip.lat))
     return replace(strip, lon=float(strip.lon + way * turn), lat=float(strip.lat + way))
 
@@ -160,6 +159,6 @@ def days(count: int, random: np.random.Generator) -> list[datetime]:
 
 def _shifted(visit: Visit, random: np.random.Generator, size: int, share: float) -> Visit:
     """Move a visit randomly by up to a share of a tile in each direction."""
-    east, north = random.uniform(-share, share, 2) * size * PIXEL / _METRES
+    east, north = random.uniform(-share, share, 2) * size * PIXEL / METRES_PER_DEGREE
     lon = visit.lon + east / np.cos(np.radians(visit.lat))
     return replace(visit, lon=float((lon + 180) % 360 - 180), lat=float(visit.lat + north))

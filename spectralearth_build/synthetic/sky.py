@@ -9,10 +9,10 @@ from statistics import NormalDist
 import numpy as np
 import numpy.typing as npt
 
+from spectralearth_build.overlap.lattice import METRES_PER_DEGREE
 from spectralearth_build.synthetic.scene import Waves, Weights
 
 Flags = npt.NDArray[np.uint8]
-METRES_PER_DEGREE = 111_195.0
 _EDGE = 0.12
 """Width of a cloud's soft edge, in standard deviations of the cloud field."""
 _HALO = 0.35

@@ -16,7 +16,6 @@ from spectralearth_build.synthetic.band_sets import BandSetName
 Layer = npt.NDArray[np.uint8]
 Corners = tuple[tuple[float, float], ...]
 """Longitude and latitude of the upper-left, lower-left, lower-right and upper-right corner, degrees."""
-NODATA = -32768
 BACKGROUND = 3
 """Value of QUALITY_CLASSES outside the swath."""
 LINE_SECONDS = 4.535 / 1024

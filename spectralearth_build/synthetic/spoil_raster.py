@@ -12,7 +12,8 @@ from pyproj import Transformer
 from rasterio.transform import Affine
 from rasterio.windows import Window
 
-from spectralearth_build.synthetic.spec import NODATA, Layout, ProductSpec
+from spectralearth_build.overlap.lattice import NODATA
+from spectralearth_build.synthetic.spec import Layout, ProductSpec
 
 IMAGE = "SPECTRAL_IMAGE"
 _HUGE = 200_000

@@ -10,8 +10,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from spectralearth_build.overlap.lattice import NODATA
 from spectralearth_build.synthetic.band_sets import band_set
-from spectralearth_build.synthetic.spec import NODATA, Layers, ProductSpec
+from spectralearth_build.synthetic.spec import Layers, ProductSpec
 
 Cube = npt.NDArray[np.int16]
 SURFACE_NM = 1650.0

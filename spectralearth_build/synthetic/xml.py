@@ -15,10 +15,11 @@ from xml.etree.ElementTree import Element, SubElement, fromstring, indent, tostr
 import numpy as np
 import numpy.typing as npt
 
+from spectralearth_build.overlap.lattice import NODATA
 from spectralearth_build.synthetic import navigation
 from spectralearth_build.synthetic.band_sets import band_set
 from spectralearth_build.synthetic.navigation import utc
-from spectralearth_build.synthetic.spec import NODATA, Corners, Layers, ProductSpec, centre_of
+from spectralearth_build.synthetic.spec import Corners, Layers, ProductSpec, centre_of
 
 Cube = npt.NDArray[np.int16]
 FRAMES = ("upper_left", "lower_left", "lower_right", "upper_right")

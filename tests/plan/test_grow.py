@@ -102,8 +102,8 @@ def test_what_is_left_becomes_new_locations_as_good_as_alone(folder, tmp_path):
     new = folder.locations[folder.locations["component"] > 1]
     assert set(new["component"]) == {2}
     assert sorted(new["location_id"]) == sorted(alone.locations["location_id"])
-    assert done.generations[1]["locations"] == len(new)
-    assert done.generations[1]["series"] == 0
+    assert done.generations[1].locations == len(new)
+    assert done.generations[1].series == 0
     assert any("grown by 8 patches from 2 new tiles" in line for line in done.summary())
 
 

@@ -14,7 +14,7 @@ from spectralearth_build.config import load
 from spectralearth_build.dataset.access import open_dataset
 from spectralearth_build.export.driver import export
 from spectralearth_build.files import replacing, write_bytes
-from spectralearth_build.layout import MANIFEST, PATCHES, ROOT, STORE, ZARR, shard_name
+from spectralearth_build.layout import MANIFEST, PATCHES, ROOT, STORE, ZARR, PatchStatus, shard_name
 from spectralearth_build.loader.reader import open_reader
 from spectralearth_build.loader.samples import array_of
 from spectralearth_build.pipeline import build
@@ -87,7 +87,7 @@ def simulate(formats: StoredFormats, rows: int, folder: Path) -> Path:
         "location_id": [f"326{32 + k % 3}_{k % 20_000}_{k}" for k in place.tolist()],
         "acquired": pd.Timestamp("2022-05-01", tz="UTC") + pd.to_timedelta(place % 777 + 300 * date, unit="D"),
         "store_row": np.resize(formats.rows, rows),
-        "status": "written",
+        "status": PatchStatus.WRITTEN,
         "cloud_fraction": (place % 50) / 1000,
     })  # fmt: skip
     with replacing(folder / PATCHES) as temporary:

@@ -24,7 +24,7 @@ from spectralearth_build.bench.planning.scale import ARCHIVE
 from spectralearth_build.bench.show import table
 from spectralearth_build.config import QualityConfig
 from spectralearth_build.overlap.graph import components
-from spectralearth_build.overlap.lattice import ORIGIN, PIXEL
+from spectralearth_build.overlap.lattice import easting, northing
 from spectralearth_build.overlap.polygon import region_of_footprint
 from spectralearth_build.overlap.resample import transformer
 from spectralearth_build.overlap.view import Tile
@@ -51,7 +51,7 @@ def mask_of(tile: Tile, seed: int) -> masks.Mask:
 def _coarse_lonlat(tile: Tile) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     lines = np.arange(0, tile.box.height + STEP, STEP) + tile.box.line
     cols = np.arange(0, tile.box.width + STEP, STEP) + tile.box.col
-    x, y = np.meshgrid(ORIGIN + PIXEL * (cols + 0.5), ORIGIN - PIXEL * (lines + 0.5))
+    x, y = np.meshgrid(easting(cols + 0.5), northing(lines + 0.5))
     lon, lat = transformer(tile.epsg, 4326).transform(x, y)
     return np.asarray(lon), np.asarray(lat)
 

@@ -17,7 +17,7 @@ import numpy.typing as npt
 import shapely
 from shapely.geometry.base import BaseGeometry
 
-from spectralearth_build.overlap.lattice import ORIGIN, PIXEL
+from spectralearth_build.overlap.lattice import col_at, line_at
 from spectralearth_build.overlap.region import Points
 from spectralearth_build.overlap.resample import transformer
 from spectralearth_build.plan.component import ComponentOnLattice
@@ -91,7 +91,7 @@ def footprints_of(ground: ComponentOnLattice) -> Geometries:
 
     def project(points: npt.NDArray[np.float64]) -> npt.NDArray[Any]:
         x, y = transformer(4326, ground.epsg).transform(points[:, 0], points[:, 1])
-        return np.stack([(np.asarray(x) - ORIGIN) / PIXEL, (ORIGIN - np.asarray(y)) / PIXEL], axis=1)
+        return np.stack([col_at(np.asarray(x)), line_at(np.asarray(y))], axis=1)
 
     footprints = np.array([v.tile.footprint for v, _ in ground.inside], object)
     return np.asarray(shapely.transform(footprints, project), object)

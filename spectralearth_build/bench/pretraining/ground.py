@@ -16,7 +16,7 @@ from spectralearth_build.config import load
 from spectralearth_build.dataset.access import open_dataset
 from spectralearth_build.layout import ROOT
 from spectralearth_build.loader import Loader
-from spectralearth_build.overlap.lattice import WINDOW, Box
+from spectralearth_build.overlap.lattice import WINDOW, Box, window_of
 from spectralearth_build.pipeline import build
 from spectralearth_build.pretrain.prefetch import place_number
 from spectralearth_build.pretrain.setup import spectra_of
@@ -78,7 +78,7 @@ def land_cover(locations: pd.DataFrame, seed: int) -> npt.NDArray[np.int64]:
     """
     scene = Scene(seed)
     boxes = zip(*(locations[name] for name in ("epsg", "lattice_row", "lattice_col")), strict=True)
-    shares = np.stack([_shares(scene, epsg, Box(-row, col, WINDOW, WINDOW)) for epsg, row, col in boxes])
+    shares = np.stack([_shares(scene, epsg, window_of(row, col)) for epsg, row, col in boxes])
     standard = (shares - shares.mean((0, 2), keepdims=True)) / shares.std((0, 2), keepdims=True)
     return np.asarray(standard.argmax(1), np.int64)
 

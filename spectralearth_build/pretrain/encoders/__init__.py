@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from spectralearth_build.overlap.lattice import WINDOW
 from spectralearth_build.pretrain.encoders.encoder import Architecture, Encoder
 from spectralearth_build.pretrain.encoders.resnet import SpectralResNet
 from spectralearth_build.pretrain.encoders.swin import SpectralSwin
@@ -17,7 +18,7 @@ def make(
     name: str,
     bands: int,
     patch: int = 4,
-    image: int = 128,
+    image: int = WINDOW,
     dense: bool = False,
     stem: str = "",
     pool: str = "token",

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
+from spectralearth_build.overlap.lattice import WINDOW
 from spectralearth_build.pretrain.encoders.adapter import CHANNELS, SpectralAdapter
 from spectralearth_build.pretrain.encoders.attention import TransformerBlock, initialise, pick, to_patches
 from spectralearth_build.pretrain.encoders.encoder import Encoder
@@ -35,7 +36,7 @@ class SpectralViT(Encoder):
         bands: int,
         size: str | tuple[int, int, int] = "s",
         patch: int = 4,
-        image: int = 128,
+        image: int = WINDOW,
         pool: str = "token",
     ) -> None:
         super().__init__()

@@ -1,12 +1,12 @@
 """How one patch becomes bytes and back; importing it makes zarr know our codecs."""
 
+from spectralearth_build.overlap.lattice import NODATA
 from spectralearth_build.store.codec.band_delta import BAND_DELTA, BandDelta, accumulate, difference
 from spectralearth_build.store.codec.band_prediction import BAND_PREDICTION, BandPrediction
 from spectralearth_build.store.codec.checksum import CHECKSUM_BYTES, checksum, checksum_of, verified
 from spectralearth_build.store.codec.described import described
 from spectralearth_build.store.codec.patch import SCRATCH_WORDS, decode_into, decode_patch, encode_patch
 from spectralearth_build.store.codec.presets import (
-    NODATA,
     PATCH_BYTES,
     PATCH_SHAPE,
     PRESETS,

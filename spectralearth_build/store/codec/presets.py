@@ -18,7 +18,6 @@ Patch = npt.NDArray[np.int16]
 
 PATCH_SHAPE = (BANDS, WINDOW, WINDOW)
 PATCH_BYTES = 2 * BANDS * WINDOW * WINDOW
-NODATA = -32768
 
 
 @dataclass(frozen=True)

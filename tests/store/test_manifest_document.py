@@ -1,0 +1,55 @@
+"""manifest.json as a typed document: bytes of earlier versions come back, and anything else is one error."""
+
+import json
+
+import pytest
+
+from spectralearth_build.errors import DamagedError
+from spectralearth_build.store.manifest import Manifest, entry, published_files
+from spectralearth_build.store.seal import is_sealed, sealed
+
+FILES = {"plan.json": entry(b"{}"), "commits/shard-00000000.json": entry(b"1"), "a.parquet": entry(b"")}
+# As the version before this module wrote it.
+WRITTEN = {
+    "format": 1,
+    "plan": "p",
+    "settings": {"store.codec": "spectral"},
+    "versions": {"GDAL": "3"},
+    "counts": {"patches": {"planned": 2}},
+    "files": dict(sorted(FILES.items())),
+}
+DATA = (json.dumps(sealed(WRITTEN), sort_keys=True, separators=(",", ":")) + "\n").encode()
+
+
+def test_bytes_come_back(tmp_path):
+    found = Manifest.decode(DATA)
+    assert found.encode() == DATA
+    assert is_sealed(DATA)
+    assert (
+        Manifest("p", {"store.codec": "spectral"}, {"GDAL": "3"}, {"patches": {"planned": 2}}, FILES) == found
+    )
+    (tmp_path / "manifest.json").write_bytes(DATA)
+    assert Manifest.read(tmp_path) == found
+    assert published_files(tmp_path) == FILES.keys()
+
+
+def test_of_earlier_versions_without_a_seal():
+    plain = json.dumps(WRITTEN).encode()
+    assert Manifest.decode(plain) == Manifest.decode(DATA)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"files": None}, {"files": {"a": {}}}, {"files": {"../a": entry(b"")}}, {"counts": []},
+        {"files": {"a": entry(b"") | {"bytes": "1"}}},
+    ],
+)  # fmt: skip
+def test_anything_else_is_one_error(change, tmp_path):
+    data = json.dumps(WRITTEN | change).encode()
+    with pytest.raises(ValueError, match="no manifest"):
+        Manifest.decode(data)
+    (tmp_path / "manifest.json").write_bytes(data)
+    with pytest.raises(DamagedError, match=r"manifest\.json"):
+        Manifest.read(tmp_path)
+    assert published_files(tmp_path) == set()
