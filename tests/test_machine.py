@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from spectralearth_build.archive.raster import open_raster
-from spectralearth_build.errors import BrokenRasterError
 from spectralearth_build.machine import check_machine, clock_note, memory_limit
 
+ROOT = Path(__file__).parents[1]
 CHECK = "from spectralearth_build.machine import check_machine; check_machine()"
 
 
@@ -114,14 +113,31 @@ def test_the_memory_of_a_job_is_that_of_its_groups(tmp_path):
     assert memory_limit(tmp_path) == 9223372036854771712
 
 
-def test_gdal_is_not_told_to_overlook_torn_blocks(tmp_path, monkeypatch):
-    """A variable that some set for other work would make zeros of what an interrupted download lacks."""
+READS = {
+    "archive": (
+        "from spectralearth_build.archive.raster import open_raster\n"
+        "with open_raster(Path(sys.argv[1])) as file: file.read()"
+    ),
+    "labels": (
+        "from spectralearth_build.labels.label_raster import open_label_raster\n"
+        "from tests.labels.test_label_source import on_patch\n"
+        "with open_label_raster(Path(sys.argv[1])) as file: on_patch(file, 32632, 500_015, 4_996_985, 'nearest')"
+    ),
+}
+
+
+@pytest.mark.parametrize("what", READS)
+def test_gdal_is_not_told_to_overlook_torn_blocks(tmp_path, what):
+    """A variable that some set for other work would make zeros of what an interrupted download lacks.
+
+    In a process of its own, since GDAL would keep the setting.
+    """
     import numpy as np
     import rasterio
 
-    path = Path(tmp_path / "x.tif")
+    path = tmp_path / "x.tif"
     pixels = np.random.default_rng(1).integers(0, 9999, (1, 256, 256)).astype(np.int16)
-    facts = {
+    profile = {
         "driver": "GTiff",
         "dtype": "int16",
         "count": 1,
@@ -129,9 +145,13 @@ def test_gdal_is_not_told_to_overlook_torn_blocks(tmp_path, monkeypatch):
         "width": 256,
         "crs": "EPSG:32632",
     }
-    with rasterio.open(path, "w", **facts, transform=rasterio.Affine(30, 0, 5e5, 0, -30, 5e6)) as file:
+    with rasterio.open(path, "w", **profile, transform=rasterio.Affine(30, 0, 5e5, 0, -30, 5e6)) as file:
         file.write(pixels)
     os.truncate(path, path.stat().st_size - 40_000)
-    monkeypatch.setenv("GTIFF_IGNORE_READ_ERRORS", "YES")
-    with pytest.raises(BrokenRasterError), open_raster(path) as file:
-        file.read()
+    program = f"import sys\nfrom pathlib import Path\n{READS[what]}"
+    variables = {**os.environ, "GTIFF_IGNORE_READ_ERRORS": "YES"}
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(path)], capture_output=True, text=True, env=variables, cwd=ROOT
+    )
+    assert done.returncode == 1
+    assert "The raster cannot be read" in done.stderr.splitlines()[-1]

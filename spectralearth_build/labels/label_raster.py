@@ -34,8 +34,17 @@ Values = npt.NDArray[Any]
 
 _EARTH = 6_371_000.0
 """Radius of a spherical Earth, metres."""
-_ALONE = {"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR", "GDAL_PAM_ENABLED": "NO"}
-"""Options to ignore files beside the raster: a sidecar could change nodata or coordinate system, and is not hashed."""
+_LOCAL = {
+    "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
+    "GDAL_PAM_ENABLED": "NO",
+    "GTIFF_IGNORE_READ_ERRORS": "NO",
+    "GTIFF_POINT_GEO_IGNORE": "NO",
+}
+"""GDAL options that keep everything outside the raster from changing what is read.
+
+A sidecar file could change nodata or coordinate system, and is not hashed. Environment variables could read missing
+blocks as zeros, or shift pixels by half a pixel.
+"""
 _REMOTE = {
     "GDAL_HTTP_CONNECTTIMEOUT": "20",
     "GDAL_HTTP_TIMEOUT": "120",
@@ -179,7 +188,7 @@ def open_label_raster(path: str | Path, kind: Kind | None = None) -> LabelRaster
 
 
 def _environment(path: str) -> AbstractContextManager[object]:
-    options: AbstractContextManager[object] = rasterio.Env(**_ALONE, **(_REMOTE if _is_remote(path) else {}))
+    options: AbstractContextManager[object] = rasterio.Env(**_LOCAL, **(_REMOTE if _is_remote(path) else {}))
     return options
 
 
