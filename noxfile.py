@@ -56,13 +56,13 @@ def wheel(session: nox.Session) -> None:
 @nox.session
 def everything(session: nox.Session) -> None:
     """All that .ci/run does."""
-    check(session, "lint", "types", "quick", "wheel", "slow")
+    check(session, "lint", "types", "quick", "site", "wheel", "slow")
 
 
 @nox.session
 def release(session: nox.Session) -> None:
     """What takes hours, before a release: every crash point, every cell, fuzzing, a soak of SOAK_HOURS (1)."""
-    check(session, "lint", "types", "quick", "wheel", "slow", "release")
+    check(session, "lint", "types", "quick", "site", "wheel", "slow", "release")
 
 
 @nox.session
@@ -70,3 +70,10 @@ def demo(session: nox.Session) -> None:
     """The README's first command."""
     session.install(".")
     session.run("spectralearth-build", "demo", *session.posargs)
+
+
+@nox.session
+def site(session: nox.Session) -> None:
+    """Build the documentation as a site into build/site; a broken link or reference is an error."""
+    session.install("mkdocs-material", "mkdocstrings-python", "ruff")
+    session.run(".ci/check", "site", external=True)

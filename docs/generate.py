@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from pydantic.fields import FieldInfo
 
+import spectralearth_build
 from spectralearth_build import columns, errors, tables
 from spectralearth_build.cli.codes import MEANING
 from spectralearth_build.config import Config
@@ -33,6 +34,8 @@ from spectralearth_build.settings.writing import allowed
 from spectralearth_build.store import schema
 
 FOLDER = Path(__file__).parent
+REFERENCE = ("building", "reading", "checking", "splitting", "labelling", "exporting", "training", "settings")
+"""Pages of the API reference, in order."""
 BLOCK = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -183,6 +186,21 @@ def exit_codes() -> str:
     return markdown(("code", "meaning"), [(str(code), meaning) for code, meaning in MEANING.items()])
 
 
+def public_names() -> str:
+    """What the package exports, as the pages of the reference group it."""
+    parts = []
+    for page in REFERENCE:
+        text = (FOLDER / "reference" / f"{page}.md").read_text(encoding="utf-8")
+        title = text.splitlines()[0].removeprefix("# ")
+        rows = []
+        for name in re.findall(r"^::: spectralearth_build\.(\w+)$", text, re.MULTILINE):
+            about = (inspect.getdoc(getattr(spectralearth_build, name)) or "").splitlines()[0]
+            code = re.sub(r"``?([^`]+)``?", r"`\1`", about)
+            rows.append((f"`{name}`", code))
+        parts.append(f"## [{title}](reference/{page}.md)\n\n{markdown(('name', 'what it is'), rows)}")
+    return "\n\n".join(parts)
+
+
 def markdown(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     """A Markdown table."""
     head = tuple(head)
@@ -212,6 +230,7 @@ PARTS = {
     "product_errors": product_errors,
     "run_errors": run_errors,
     "exit_codes": exit_codes,
+    "public_names": public_names,
 }
 
 if __name__ == "__main__":

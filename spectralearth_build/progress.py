@@ -46,7 +46,16 @@ _screen = _Screen()
 
 
 def set_quiet(quiet: bool) -> None:
-    """Turn all output of this module off (True) or on (False)."""
+    """Turn off, or on again, what the functions and commands print.
+
+    Args:
+        quiet: True to print nothing. Errors are raised all the same.
+
+    Examples:
+        ```python
+        set_quiet(True)
+        ```
+    """
     _screen.quiet = quiet
 
 

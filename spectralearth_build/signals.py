@@ -21,9 +21,10 @@ def stop_on_signals() -> Iterator[None]:
 
     Executors and progress bars call `raise_if_stopped` between tasks. An exception raised by the handler itself
     could be caught by an ``except Exception`` and be taken for an error of the current tile. Outside the main
-    thread, where Python handles no signals, this does nothing.
+    thread, where Python handles no signals, and inside another `stop_on_signals`, this does nothing.
     """
-    if threading.current_thread() is not threading.main_thread():
+    within = _received or signal.getsignal(SIGNALS[0]) is _note
+    if within or threading.current_thread() is not threading.main_thread():
         yield
         return
     before = {number: signal.signal(number, _note) for number in SIGNALS}

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from spectralearth_build.cli.torch import need_torch
+from spectralearth_build.api.torch import need_torch
 
 Dataset = Annotated[
     Path | None,

@@ -33,16 +33,13 @@ def build(
 
     Next: open dataset/report.html in a browser, or call spectralearth_build.open_dataset("dataset") in Python.
     """
-    from spectralearth_build import pipeline
-    from spectralearth_build.outcome import quarantined
-    from spectralearth_build.places import both
+    from spectralearth_build.api.building import build_dataset
 
     config = settings.load(scan_manifest=manifest, run_accept_quarantined=float(accept_quarantined) or None)
-    with both(archive, dataset, config.run.staging) as (products, folder):
-        damages = pipeline.build(products, folder, config, compare, retry_quarantined)
-        if damages:
-            return code_of_damages(damages)
-        return QUARANTINED if quarantined(folder, config.run.accept_quarantined) else DONE
+    built = build_dataset(archive, dataset, config, compare=compare, retry_quarantined=retry_quarantined)
+    if built.damages:
+        return code_of_damages(built.damages)
+    return QUARANTINED if built.quarantined else DONE
 
 
 def scan(
@@ -61,15 +58,10 @@ def scan(
 
     Next: [bold]plan DATASET[/bold].
     """
-    from spectralearth_build import pipeline
-    from spectralearth_build.cluster import connect
-    from spectralearth_build.outcome import quarantined
-    from spectralearth_build.places import both
+    from spectralearth_build.api.building import scan_archive
 
     config = settings.load(scan_manifest=manifest, run_accept_quarantined=float(accept_quarantined) or None)
-    with both(archive, dataset, config.run.staging) as (products, folder), connect(config.run) as executor:
-        pipeline.Run(folder, config, executor).scan(products)
-        return QUARANTINED if quarantined(folder, config.run.accept_quarantined) else DONE
+    return QUARANTINED if scan_archive(archive, dataset, config).quarantined else DONE
 
 
 def plan(dataset: BegunPlace, settings: Settings) -> None:
@@ -82,13 +74,9 @@ def plan(dataset: BegunPlace, settings: Settings) -> None:
 
     Next: [bold]cut ARCHIVE DATASET[/bold], with the same settings.
     """
-    from spectralearth_build import pipeline
-    from spectralearth_build.cluster import connect
-    from spectralearth_build.places import at_work
+    from spectralearth_build.api.building import plan_patches
 
-    config = settings.load()
-    with at_work(dataset, config.run.staging) as folder, connect(config.run) as executor:
-        pipeline.Run(folder, config, executor).plan()
+    plan_patches(dataset, settings.load())
 
 
 def cut(
@@ -102,15 +90,7 @@ def cut(
 
     Next: [bold]verify DATASET[/bold].
     """
-    from spectralearth_build import pipeline
-    from spectralearth_build.cluster import connect
-    from spectralearth_build.outcome import quarantined
-    from spectralearth_build.places import both
+    from spectralearth_build.api.building import cut_patches
 
     config = settings.load(run_accept_quarantined=float(accept_quarantined) or None)
-    with (
-        both(archive, dataset, config.run.staging) as (products, folder),
-        connect(config.run, pipeline.planned_memory(folder)) as executor,
-    ):
-        pipeline.Run(folder, config, executor).cut(products)
-        return QUARANTINED if quarantined(folder, config.run.accept_quarantined) else DONE
+    return QUARANTINED if cut_patches(archive, dataset, config).quarantined else DONE

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -25,19 +24,9 @@ def verify(
 
     Next: [bold]repair DATASET --archive ARCHIVE[/bold], if there is damage.
     """
-    from spectralearth_build import pipeline
-    from spectralearth_build.cluster import connect
-    from spectralearth_build.places import at_hand, at_work
+    from spectralearth_build.api.checking import verify_dataset
 
-    config = settings.load()
-    staging = config.run.staging
-    with ExitStack() as stack:
-        folder = stack.enter_context(at_work(dataset, staging, write=False))
-        products = stack.enter_context(at_hand(archive, folder, staging)) if archive else None
-        needed = pipeline.planned_memory(folder) if archive else 0
-        executor = stack.enter_context(connect(config.run, needed))
-        found = pipeline.Run(folder, config, executor).verify(products)
-    return code_of_damages(found)
+    return code_of_damages(verify_dataset(dataset, archive, settings.load()))
 
 
 def repair(
@@ -56,14 +45,9 @@ def repair(
 
     Next: nothing to do; repair has verified the dataset.
     """
-    from spectralearth_build import pipeline
-    from spectralearth_build.cluster import connect
-    from spectralearth_build.lock import alone
+    from spectralearth_build.api.checking import repair_dataset
 
-    config, dataset = settings.load(), dataset.resolve()
-    with alone(dataset), connect(config.run, pipeline.planned_memory(dataset)) as executor:
-        left = pipeline.Run(dataset, config, executor).repair(archive.resolve())
-    return code_of_damages(left)
+    return code_of_damages(repair_dataset(dataset, archive, settings.load()))
 
 
 def report(dataset: BegunPlace, settings: Settings) -> None:
@@ -73,8 +57,6 @@ def report(dataset: BegunPlace, settings: Settings) -> None:
 
     Next: open dataset/report.html in a browser.
     """
-    from spectralearth_build import pipeline
-    from spectralearth_build.places import at_work
+    from spectralearth_build.api.checking import write_report
 
-    with at_work(dataset, settings.load().run.staging) as folder:
-        pipeline.report(folder)
+    write_report(dataset, settings.load())

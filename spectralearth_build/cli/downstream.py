@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from spectralearth_build.api.torch import need_torch
 from spectralearth_build.cli.codes import DONE, QUARANTINED
-from spectralearth_build.cli.torch import need_torch
 from spectralearth_build.errors import UsageError
 from spectralearth_build.texts import counted
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from spectralearth_build.downstream.grid_config import GridConfig
 
 
@@ -66,6 +63,7 @@ def downstream(
         )
     if demo and (dry_run or page):
         raise _not_with_demo(first, "--dry-run" if dry_run else "--page")
+    from spectralearth_build.api.judging import compared
     from spectralearth_build.downstream.config_file import load
     from spectralearth_build.files import require_writable
 
@@ -78,7 +76,7 @@ def downstream(
     if dry_run:
         return _list(config, out)
     require_writable(out)
-    return _run(config, out, page)
+    return QUARANTINED if (compared(config, out, page)["status"] == "failed").any() else DONE
 
 
 def _not_with_demo(out: Path, option: str) -> UsageError:
@@ -87,21 +85,6 @@ def _not_with_demo(out: Path, option: str) -> UsageError:
         f"{option} cannot be combined with --demo, which prepares and runs everything.",
         remedy=f"Run `downstream --demo {out}`; after that, use {later}.",
     )
-
-
-def _run(config: GridConfig, out: Path, page_only: bool) -> int:
-    from spectralearth_build.downstream.page import classes_of, write
-    from spectralearth_build.downstream.run import planned, run
-    from spectralearth_build.lock import alone
-    from spectralearth_build.progress import say
-
-    classes = classes_of(config)
-    with nullcontext() if page_only else alone(out.resolve()):  # the page can be written while cells run
-        cells = planned(config) if page_only else run(config, out.resolve())
-        results, files = write(config, cells, out.resolve(), classes)
-    _show(config, results)
-    say(f"downstream: {', '.join(path.name for path in files if path.suffix in ('.html', '.md'))} in {out}")
-    return QUARANTINED if (results["status"] == "failed").any() else DONE
 
 
 def _list(config: GridConfig, out: Path) -> int:
@@ -115,13 +98,3 @@ def _list(config: GridConfig, out: Path) -> int:
         say(f"{'done' if there else 'to do'}  {job.cell.name}")
     say(f"downstream: {counted(len(cells), 'cell')}, {sum(done)} of them done")
     return DONE
-
-
-def _show(config: GridConfig, results: pd.DataFrame) -> None:
-    """Print the main tables, transposed so that they fit the terminal: one line for each task and protocol."""
-    from spectralearth_build.bench.show import table
-    from spectralearth_build.downstream.result_tables import sheets
-    from spectralearth_build.progress import say
-
-    for sheet in sheets(config, results):
-        say(table(sheet.title, *sheet.turned()))

@@ -3,19 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from spectralearth_build.cli.torch import need_torch
-from spectralearth_build.texts import counted
-
-if TYPE_CHECKING:
-    from spectralearth_build.evaluate.result import Result
-    from spectralearth_build.evaluate.task_config import EvaluateConfig
-
-REMEDY = "See `spectralearth-build evaluate --help`."
-
+from spectralearth_build.api.torch import need_torch
 
 Encoder = Annotated[
     Path | None,
@@ -91,9 +83,8 @@ def evaluate(
 
     Next: [bold]downstream[/bold] compares encoders, protocols and shares of labels in one table.
     """
+    from spectralearth_build.api.judging import REMEDY, judged
     from spectralearth_build.evaluate.task_config import EvaluateConfig
-    from spectralearth_build.files import require_writable
-    from spectralearth_build.progress import say
     from spectralearth_build.settings import layered
 
     optional: dict[str, Any] = {"epochs": epochs, "batch": batch, "rate": rate, "size": size}
@@ -104,53 +95,4 @@ def evaluate(
     }  # fmt: skip
     config = layered(EvaluateConfig, given, setting or [], remedy=REMEDY)
     need_torch("Evaluation")
-    from spectralearth_build.evaluate.run import evaluate as judge
-
-    for folder in (output, cache or output):
-        require_writable(folder)
-    kept = cache or (output / "features" if seeds > 1 and encoder else None)
-    runs = repeated(config, seeds, output)
-    for line in told([judge(dataset, encoder, each, folder, kept) for each, folder in runs]):
-        say(line)
-    say(f"Results: {output}")
-
-
-def repeated(config: EvaluateConfig, seeds: int, output: Path) -> list[tuple[EvaluateConfig, Path]]:
-    """Return the configurations with consecutive seeds, and the folder of each."""
-    if seeds == 1:
-        return [(config, output)]
-    configs = [config.changed(seed=config.seed + number) for number in range(seeds)]
-    return [(each, output / f"seed-{each.seed}") for each in configs]
-
-
-def told(results: list[Result]) -> list[str]:
-    """Return the lines to print for evaluations that differ only in their seed."""
-    notes = dict.fromkeys(note for result in results for note in result.notes)
-    return [samples(results[0]), summary(results), *notes]
-
-
-def summary(results: list[Result]) -> str:
-    """Return a table of the figures on val and test, with the standard deviation over seeds."""
-    from statistics import fmean, stdev
-
-    from spectralearth_build.bench.show import table
-
-    first = results[0]
-    names = [name.removeprefix("test_") for name in first.figures if name.startswith("test_")]
-    rows = []
-    for name in names:
-        found = {part: [each.figures[f"{part}_{name}"] for each in results] for part in ("val", "test")}
-        row = [name, *(f"{fmean(values):.3f}" for values in found.values())]
-        rows.append(row + ([f"{stdev(found['test']):.3f}"] if len(results) > 1 else []))
-    spread = [f"+- ({len(results)} seeds)"] if len(results) > 1 else []
-    return table("Figures", ["figure", "val", "test", *spread], rows)
-
-
-def samples(result: Result) -> str:
-    """Return one line on the numbers of samples and trained parameters."""
-    count = result.samples
-    return (
-        f"{counted(count['train'], 'patch', 'patches')} of {counted(count['locations'], 'location')} to "
-        f"train on, {count['val']} val, {count['test']} test, {count['unlabelled']} without labels; "
-        f"{result.trainable:,} parameters trained"
-    )
+    judged(dataset, encoder, config, output, seeds, cache)

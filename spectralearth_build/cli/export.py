@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from spectralearth_build.cli.options import Begun, Settings
-from spectralearth_build.texts import counted
 
 if TYPE_CHECKING:
     from spectralearth_build.export.format import Options
@@ -98,19 +97,13 @@ def export(
     )
     options = Options(bands, per_file, "" if compress is None else compress.value)
     _check(to, codec, filters, options)
-    if to is None:
-        _recode(dataset, target, codec, settings)
-    else:
-        from spectralearth_build.export import driver
+    from spectralearth_build.api.exporting import export_dataset, recode_dataset
 
-        driver.export(
-            dataset,
-            target,
-            to=to.value,
-            filters=filters,
-            options=options,
-            workers=settings.load().run.workers,
-        )
+    config = settings.load()
+    if to is None:
+        recode_dataset(dataset, target, codec, config)
+        return
+    export_dataset(dataset, target, to.value, **vars(filters), **vars(options), workers=config.run.workers)
 
 
 def _check(to: To | None, codec: str, filters: Filters, options: Options) -> None:
@@ -131,16 +124,3 @@ def _check(to: To | None, codec: str, filters: Filters, options: Options) -> Non
             "--codec rewrites a whole dataset and cannot be combined with filters.",
             remedy="Leave out the options that select patches and bands.",
         )
-
-
-def _recode(dataset: Path, target: Path, codec: str, settings: Settings) -> None:
-    from spectralearth_build.cluster import connect
-    from spectralearth_build.export.recode import recode
-    from spectralearth_build.progress import say
-
-    with connect(settings.load().run) as executor:
-        done = recode(dataset, target, codec, executor)
-    say(
-        f"{target}: {counted(done.shards, 'shard')} written; {done.before / 1e6:,.1f} MB before, "
-        f"{done.after / 1e6:,.1f} MB now"
-    )

@@ -2,22 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from spectralearth_build.cli.codes import DONE
 from spectralearth_build.cli.options import BegunPlace, Settings
-from spectralearth_build.layout import PatchStatus
-from spectralearth_build.texts import counted
-
-if TYPE_CHECKING:
-    from spectralearth_build.cluster import Executor
-    from spectralearth_build.labels.define import Request
-
 
 Rasters = Annotated[
     list[str] | None,
@@ -85,8 +75,8 @@ def pair(
 
     Next: spectralearth_build.open_labels("dataset", "corine") in Python, or [bold]evaluate[/bold].
     """
+    from spectralearth_build.api.labelling import drop_labels, paired, requests
     from spectralearth_build.errors import UsageError
-    from spectralearth_build.places import at_work
 
     if bool(labels) == bool(drop):
         raise UsageError(
@@ -94,82 +84,8 @@ def pair(
         )
     config = settings.load()
     if drop:
-        with at_work(dataset, config.run.staging) as folder:
-            return _drop(folder, drop)
-    from spectralearth_build.cluster import connect
-
-    requests = [
-        replace(request, year_rule=year, threshold=threshold, least_labelled=least_labelled)
-        for request in _requests(labels or [], classes or [], rule or [])
-    ]
-    with at_work(dataset, config.run.staging) as folder, connect(config.run) as executor:
-        return _pair(folder, requests, executor, anew)
-
-
-def _requests(labels: list[str], classes: list[str], rules: list[str]) -> list[Request]:
-    """Return one request per label."""
-    from spectralearth_build.labels.define import AUTO, Request, parse_rasters
-
-    rasters = parse_rasters(labels)
-    named = _by_label(classes, rasters, "", "--classes")
-    ruled = _by_label(rules, rasters, AUTO, "--rule")
-    return [
-        Request(name, given, nomenclature=named[name], rule=ruled[name]) for name, given in rasters.items()
-    ]
-
-
-def _by_label(texts: list[str], labels: Iterable[str], default: str, option: str) -> dict[str, str]:
-    """Return the value of an option for each label. A value without a name applies to all labels."""
-    from spectralearth_build.errors import UsageError
-
-    found = dict.fromkeys(labels, default)
-    for text in sorted(texts, key=lambda each: "=" in each):
-        name, equals, value = text.partition("=")
-        if equals and name not in found:
-            raise UsageError(
-                f"{option} {text} names a label that no --labels option defines.",
-                remedy="Correct the name, or add --labels for it.",
-            )
-        found |= {name: value} if equals else dict.fromkeys(found, text)
-    return found
-
-
-def _pair(folder: Path, requests: list[Request], executor: Executor, anew: bool) -> int:
-    from spectralearth_build.labels.pair import pair as run
-    from spectralearth_build.layout import REPORT
-    from spectralearth_build.pipeline import report
-    from spectralearth_build.progress import say
-
-    done = run(folder, requests, executor, anew)
-    if any(done.shards.values()) and (folder / REPORT).is_file():
-        report(folder)
-    for name, shards in done.shards.items():
-        mine = done.table[done.table["label"] == name]
-        written = mine[mine["status"] == PatchStatus.WRITTEN]
-        years = ", ".join(
-            f"{n:,} of {y}" for y, n in written["year"].value_counts().sort_index().items() if y
-        )
-        say(f"pair: {name}: {counted(shards, 'shard')} made{'' if shards else ', nothing to do'}")
-        say(
-            f"pair: {name}: {len(written):,} of {counted(len(mine), 'patch', 'patches')} with a map"
-            f"{f': {years}' if years else ''}"
-        )
-        left = mine.loc[mine["status"] == PatchStatus.SKIPPED, "reason"].str.replace(
-            r"^[\d.]+%", "too little", regex=True
-        )
-        for reason, count in left.value_counts().items():
-            say(f"pair: {name}: {count:,} left out: {reason}")
-    return DONE
-
-
-def _drop(folder: Path, label: str) -> int:
-    from spectralearth_build.labels.pair import drop
-    from spectralearth_build.layout import REPORT
-    from spectralearth_build.pipeline import report
-    from spectralearth_build.progress import say
-
-    drop(folder, label)
-    if (folder / REPORT).is_file():
-        report(folder)
-    say(f"pair: removed {label}")
+        drop_labels(dataset, drop, config)
+    else:
+        asked = requests(labels or [], classes or [], rule or [], year, threshold, least_labelled)
+        paired(dataset, asked, anew, config)
     return DONE

@@ -3,18 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from spectralearth_build.cli.torch import need_torch
-from spectralearth_build.errors import UsageError
-from spectralearth_build.texts import counted
-
-if TYPE_CHECKING:
-    from spectralearth_build.pretrain.training_config import PretrainConfig
-
-REMEDY = "Run `spectralearth-build pretrain-template` to list all settings."
 Source = Annotated[str, typer.Argument(metavar="DATASET", help="Folder or URL of a finished dataset.")]
 
 
@@ -44,37 +36,12 @@ def pretrain(
 
     Next: [bold]embed[/bold] a dataset with run/encoder.safetensors, or load the encoder in Python.
     """
+    from spectralearth_build.api.training import REMEDY, pretrain_encoder
     from spectralearth_build.pretrain.training_config import PretrainConfig
     from spectralearth_build.settings import read
 
     settings = read(PretrainConfig, config, setting or [], REMEDY)
-    need_torch()
-    from spectralearth_build.pretrain.processes import together
-
-    with together():
-        _train(dataset, run, settings)
-
-
-def _train(dataset: str, folder: Path, config: PretrainConfig) -> None:
-    from spectralearth_build.cli.loss_picture import draw_log
-    from spectralearth_build.pretrain.objectives.across import world
-    from spectralearth_build.pretrain.setup import finish, prepare
-    from spectralearth_build.progress import counting, say
-    from spectralearth_build.signals import is_stopped
-
-    made = prepare(dataset, folder, config)
-    first = world()[0] == 0
-    with counting(f"pretrain {made.config.objective}", made.total, first) as advance:
-
-        def report(step: int, total: int, figures: dict[str, float]) -> None:
-            advance(step, line(figures))
-            if warning := made.warning(figures):
-                say(f"Step {step}: {warning}")
-
-        made.train(report, is_stopped)
-    encoder = finish(made)
-    if first:
-        say(f"Encoder: {encoder}. Losses: {draw_log(folder)}.")
+    pretrain_encoder(dataset, run, settings)
 
 
 def pretrain_template() -> None:
@@ -107,18 +74,9 @@ def embed(
 
     Example: [bold]spectralearth-build embed dataset/ run/encoder.safetensors[/bold]
     """
-    need_torch()
-    import torch
+    from spectralearth_build.api.training import embed_patches
 
-    from spectralearth_build.pretrain.embed import write_embeddings
-    from spectralearth_build.pretrain.weights import load_encoder
-    from spectralearth_build.progress import say
-
-    where = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    count = write_embeddings(
-        dataset, load_encoder(encoder, where), output=output, batch=batch, device=where, split=split or None
-    )
-    say(f"{counted(count, 'vector')} in {output}.")
+    embed_patches(dataset, encoder, output, batch=batch, device=device, split=split or None)
 
 
 def export_encoder(
@@ -135,25 +93,6 @@ def export_encoder(
 
     Example: [bold]spectralearth-build export-encoder run/encoder.safetensors encoder.onnx[/bold]
     """
-    need_torch()
-    from spectralearth_build.files import require_writable
-    from spectralearth_build.pretrain.export import export_onnx, export_program
-    from spectralearth_build.pretrain.weights import load_encoder
-    from spectralearth_build.signals import raise_if_stopped
+    from spectralearth_build.api import training
 
-    exporters = {".pt2": export_program, ".onnx": export_onnx}
-    if target.suffix not in exporters:
-        raise UsageError(
-            f"The file name must end in {' or '.join(exporters)}.",
-            target,
-            "Name the file, for example, encoder.onnx.",
-        )
-    require_writable(target)
-    loaded = load_encoder(encoder)
-    raise_if_stopped()  # the export takes long and cannot be interrupted
-    exporters[target.suffix](loaded, target, edge)
-
-
-def line(figures: dict[str, float]) -> str:
-    """Format the figures that the progress bar shows."""
-    return f"loss {figures['loss']:.4f}, {figures['samples_per_s']:.1f} samples/s, waiting {figures['waiting']:.0%}"
+    training.export_encoder(encoder, target, edge)

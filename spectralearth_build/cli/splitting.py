@@ -12,10 +12,7 @@ from spectralearth_build.cli.options import Settings, existing_place
 from spectralearth_build.texts import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from spectralearth_build.split.check import Leaks
-    from spectralearth_build.split.recipe import Recipe
+    from collections.abc import Mapping
 
 LISTS = "Lists of other datasets"
 List = Annotated[
@@ -111,62 +108,31 @@ def split(
         raise UsageError("Give either a dataset or lists.", remedy="See `split --help` for examples.")
     if given:
         return _check_lists(given, buffer_km)
-    from spectralearth_build.places import at_work
+    from spectralearth_build.api import splitting
+    from spectralearth_build.split.recipe import parse_fractions
 
-    staging = settings.load().run.staging
-    with at_work(dataset, staging, write=not (check or export)) as folder:
-        if check:
-            return _check(folder, buffer_km, whole)
-        if export is not None:
-            return _export(folder, export)
-        recipe = _recipe(folder, fractions, buffer_km=buffer_km, seed=seed, stratify=stratify, anew=anew)
-        return _split(folder, recipe, whole, anew) if import_ is None else _import(folder, import_, recipe)
-
-
-def _recipe(
-    folder: Path, fractions: str, buffer_km: float | None, seed: int | None, stratify: str | None, anew: bool
-) -> Recipe:
-    """Return the recipe for the options. Options that were not given keep their value of the existing split."""
-    from spectralearth_build.split.recipe import FRACTIONS, Recipe, parse_fractions, read_recipe
-
-    before = (None if anew else read_recipe(folder)) or Recipe(FRACTIONS)
-    by = [item.strip() for item in (stratify or "").split(",") if item.strip()]
-    return Recipe(
-        parse_fractions(fractions) if fractions else before.fractions,
-        before.buffer_km if buffer_km is None else buffer_km,
-        before.seed if seed is None else seed,
-        before.stratify if stratify is None else tuple(by),
-    )
-
-
-def _split(folder: Path, recipe: Recipe, whole: bool, anew: bool) -> int:
-    from spectralearth_build.progress import say
-    from spectralearth_build.split import overview as summary
-    from spectralearth_build.split.steps import split_dataset
-
-    say(f"split: looking for links between patches, including ground within {recipe.buffer_km:g} km")
-    done = split_dataset(folder, recipe, anew, whole)
-    _show("Parts", *summary.sizes(done.links, done.part, done.parts))
-    if recipe.stratify:
-        _show("Strata", *summary.shares(done.strata, done.part, done.parts))
-    say(f"split: {done.path}; checked, nothing in common")
+    config = settings.load()
+    if check:
+        found = splitting.check_split(dataset, buffer_km=buffer_km, whole=whole, config=config)
+        return DAMAGED if found else DONE
+    if export is not None:
+        splitting.export_split(dataset, export, config)
+        return DONE
+    recipe: dict[str, Any] = {
+        "fractions": parse_fractions(fractions) if fractions else None,
+        "buffer_km": buffer_km,
+        "seed": seed,
+        "stratify": None if stratify is None else [by.strip() for by in stratify.split(",") if by.strip()],
+        "anew": anew,
+    }
+    if import_ is not None:
+        return DAMAGED if splitting.taken(dataset, import_, config, **recipe).leaks else DONE
+    splitting.split_dataset(dataset, whole=whole, config=config, **recipe)
     return DONE
 
 
-def _check(folder: Path, buffer_km: float | None, whole: bool) -> int:
-    from spectralearth_build.progress import say
-    from spectralearth_build.split.steps import check_dataset
-
-    done = check_dataset(folder, buffer_km, whole)
-    if done.unassigned:
-        say(
-            f"{counted(done.unassigned, 'patch has', 'patches have')} not been assigned yet: run `split` "
-            "again"
-        )
-    return _verdict(done.leaks, {})
-
-
 def _check_lists(files: Mapping[str, Path], buffer_km: float | None) -> int:
+    from spectralearth_build.api.splitting import told
     from spectralearth_build.progress import say
     from spectralearth_build.split.check import leaks
     from spectralearth_build.split.links import BUFFER, COMPONENT, DATATAKE
@@ -185,55 +151,8 @@ def _check_lists(files: Mapping[str, Path], buffer_km: float | None) -> int:
             f"{counted(named.unread, 'name holds', 'names hold')} no datatake; each whole name counts as a "
             "tile"
         )
-    return _verdict(
+    found = told(
         leaks(named.ties, named.part, named.parts),
         {kind: text for kind, text in why.items() if kind not in named.ties},
     )
-
-
-def _export(folder: Path, target: Path) -> int:
-    from spectralearth_build.progress import say
-    from spectralearth_build.split.steps import export_split
-
-    for path in export_split(folder, target):
-        say(f"split: {path}")
-    return DONE
-
-
-def _import(folder: Path, file: Path, recipe: Recipe) -> int:
-    from spectralearth_build.progress import say
-    from spectralearth_build.split import overview as summary
-    from spectralearth_build.split.steps import import_split
-
-    done = import_split(folder, file, recipe)
-    if done.strange:
-        say(f"{counted(done.strange, 'patch', 'patches')} of {file} not in the dataset")
-    if done.path is None:
-        code = _verdict(done.leaks, {})
-        say("split: wrote nothing")
-        return code
-    _show("Parts", *summary.sizes(done.links, done.part, done.parts))
-    say(f"split: {done.path}; checked, nothing in common")
-    return DONE
-
-
-def _verdict(found: Leaks, untold: Mapping[str, str]) -> int:
-    """Print the leaks by kind, and return the exit code."""
-    from spectralearth_build.progress import say
-    from spectralearth_build.split import overview as summary
-
-    _show("Leaking patches, and their share of the part", *summary.leaking(found))
-    for kind, why in untold.items():
-        say(f"not checked: {kind}, because {why}")
-    if found:
-        say("split: these parts leak")
-        return DAMAGED
-    say("split: nothing in common" + (", as far as names show" if untold else ""))
-    return DONE
-
-
-def _show(title: str, head: list[str], rows: Iterable[tuple[object, ...]]) -> None:
-    from spectralearth_build.bench.show import table
-    from spectralearth_build.progress import say
-
-    say(table(title, head, rows))
+    return DAMAGED if found else DONE

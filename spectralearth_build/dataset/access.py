@@ -48,7 +48,7 @@ def open_dataset(path: str | Path) -> Dataset:
         UsageError: there is no dataset, its build has not finished, or its path is not UTF-8.
         StorageError: an object store refuses or does not answer.
 
-    Example:
+    Examples:
         >>> dataset = open_dataset(folder)
         >>> clear = dataset.query(bbox=(5, 45, 16, 48), max_cloud=0.03, min_dates=2)
         >>> dataset.series(clear["location_id"].iloc[0]).dims
@@ -137,7 +137,7 @@ class Dataset:
         Raises:
             UsageError: a condition makes no sense, or the dataset has no splits.
 
-        Example:
+        Examples:
             >>> summer = dataset.query(time=("2024-06-01", "2024-09-01"), min_dates=2)
             >>> summer["location_id"].unique().tolist()
             ['32632_20000_174000']
@@ -176,7 +176,7 @@ class Dataset:
             UsageError: no such location or date, or several patches on that day.
             DamagedError: the shard of the patch is gone.
 
-        Example:
+        Examples:
             >>> patch = dataset.patch("32632_20000_174000", "2022-07-03")
             >>> patch.shape, patch.attrs["crs"]
             ((202, 128, 128), 'EPSG:32632')
@@ -199,7 +199,7 @@ class Dataset:
             UsageError: no such location.
             DamagedError: a shard is gone.
 
-        Example:
+        Examples:
             >>> cube = dataset.series("32632_20000_174000")
             >>> (cube.isel(band=45) * cube.attrs["scale"]).dims
             ('date', 'y', 'x')

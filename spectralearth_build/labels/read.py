@@ -39,7 +39,7 @@ def open_labels(dataset: str | Path | Dataset, name: str, nomenclature: str | No
     Raises:
         UsageError: there is no such label or nomenclature, or the label has no classes.
 
-    Example:
+    Examples:
         >>> corine = open_labels(folder, "corine")
         >>> rows = corine.table["store_row"].head(8)
         >>> corine.maps(rows).shape, corine.multi_hot(rows).shape

@@ -50,7 +50,7 @@ class GeoPatches(TorchDataset[dict[str, Any]]):
     Raises:
         UsageError: no patch of that zone meets the conditions.
 
-    Example:
+    Examples:
         >>> places = GeoPatches(folder)
         >>> x, y, time = places.bounds
         >>> sample = places[x.start : x.start + 1920, y.start : y.start + 1920, time]

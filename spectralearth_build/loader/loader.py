@@ -75,7 +75,7 @@ class Loader:
     Raises:
         UsageError: an argument makes no sense, or no patch meets the conditions.
 
-    Example:
+    Examples:
         >>> loader = Loader(folder, batch_size=4, dates=2, max_cloud=0.05, seed=1, as_numpy=True)
         >>> for batch in loader:
         ...     pixels = batch["pixels"]  # int16 [sample, date, band, y, x]

@@ -35,7 +35,7 @@ class PatchDataset(TorchDataset[dict[str, Any]]):
     Raises:
         UsageError: an argument makes no sense, or no patch meets the conditions.
 
-    Example:
+    Examples:
         >>> from torch.utils.data import DataLoader
         >>> batches = DataLoader(PatchDataset(folder, max_cloud=0.05), batch_size=4, shuffle=True)
         >>> next(iter(batches))["pixels"].shape

@@ -12,7 +12,7 @@ from spectralearth_build.config import Config
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 PACKAGE = ROOT / "spectralearth_build"
-PAGES = [*sorted(DOCS.glob("*.md")), ROOT / "README.md"]
+PAGES = [*sorted(DOCS.rglob("*.md")), *sorted(ROOT.glob("*.md"))]
 generate = runpy.run_path(str(DOCS / "generate.py"))
 
 

@@ -1,0 +1,170 @@
+"""Build a dataset: all stages at once, or one by one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from spectralearth_build.api.entry import config_of, place, public
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from spectralearth_build.api.entry import Settings
+    from spectralearth_build.checking.damage import Damage
+    from spectralearth_build.config import Config
+
+
+@dataclass(frozen=True)
+class Built:
+    """How a stage that reads an archive ended."""
+
+    quarantined: bool
+    """Whether products were quarantined that ``run.accept_quarantined`` does not accept; see ``quarantine.parquet``."""
+    damages: tuple[Damage, ...] = ()
+    """What the final check found damaged; empty if the dataset is sound."""
+
+
+@public
+def build_dataset(
+    archive: str | Path,
+    dataset: str | Path,
+    config: Config | Settings | str | Path | None = None,
+    *,
+    compare: bool = False,
+    retry_quarantined: bool = False,
+) -> Built:
+    """Build a dataset from an archive: scan, plan, cut, verify, report. The same as ``spectralearth-build build``.
+
+    Each stage does only what is still missing. Call the function again after a stop, or when the archive has grown.
+
+    Args:
+        archive: folder of EnMAP products, or its URL (``s3://``, ``gs://``, ``az://``).
+        dataset: folder of the dataset, made if need be, or its URL.
+        config: settings: a `Config`, a dict such as ``{"plan.value": "pairs", "run.workers": 4}``, or the path of a
+            TOML file.
+        compare: also compare every patch with its source pixels at the end.
+        retry_quarantined: try products that were quarantined once more.
+
+    Returns:
+        Whether products were quarantined, and what is damaged.
+
+    Raises:
+        BuildError: of any stage; its message says what to do.
+
+    Examples:
+        ```python
+        from spectralearth_build import build_dataset
+
+        built = build_dataset("enmap", "dataset", {"plan.value": "pairs", "run.workers": 4})
+        assert not built.damages
+        ```
+    """
+    from spectralearth_build import pipeline
+    from spectralearth_build.places import both
+
+    settings = config_of(config)
+    with both(place(archive), place(dataset, needed=False), settings.run.staging) as (products, folder):
+        damages = tuple(pipeline.build(products, folder, settings, compare, retry_quarantined))
+        left_out = not damages and pipeline.quarantined(folder, settings.run.accept_quarantined)
+        return Built(left_out, damages)
+
+
+@public
+def scan_archive(
+    archive: str | Path, dataset: str | Path, config: Config | Settings | str | Path | None = None
+) -> Built:
+    """Find the products of an archive and read their metadata and masks into ``tiles.parquet``.
+
+    The same as ``spectralearth-build scan``.
+
+    Args:
+        archive: folder of EnMAP products, or its URL.
+        dataset: folder of the dataset, made if need be, or its URL.
+        config: settings, as for `build_dataset`.
+
+    Returns:
+        Whether products were quarantined.
+
+    Raises:
+        BuildError: its message says what to do.
+
+    Examples:
+        ```python
+        scan_archive("enmap", "dataset", {"quality.max_cloud": 0.02})
+        ```
+    """
+    from spectralearth_build import pipeline
+    from spectralearth_build.cluster import connect
+    from spectralearth_build.places import both
+
+    settings = config_of(config)
+    places = both(place(archive), place(dataset, needed=False), settings.run.staging)
+    with places as (products, folder), connect(settings.run) as executor:
+        pipeline.Run(folder, settings, executor).scan(products)
+        return Built(pipeline.quarantined(folder, settings.run.accept_quarantined))
+
+
+@public
+def plan_patches(dataset: str | Path, config: Config | Settings | str | Path | None = None) -> None:
+    """Choose the locations of patches and their rows in the store, and print the estimated cost of cutting.
+
+    The same as ``spectralearth-build plan``. Until the first patch is cut, you can plan again with
+    other settings.
+
+    Args:
+        dataset: folder of the dataset that was scanned, or its URL.
+        config: settings, as for `build_dataset`.
+
+    Raises:
+        BuildError: its message says what to do.
+
+    Examples:
+        ```python
+        plan_patches("dataset", {"quality.max_cloud": 0.02, "plan.min_dates": 2})
+        ```
+    """
+    from spectralearth_build import pipeline
+    from spectralearth_build.cluster import connect
+    from spectralearth_build.places import at_work
+
+    settings = config_of(config)
+    with at_work(place(dataset), settings.run.staging) as folder, connect(settings.run) as executor:
+        pipeline.Run(folder, settings, executor).plan()
+
+
+@public
+def cut_patches(
+    archive: str | Path, dataset: str | Path, config: Config | Settings | str | Path | None = None
+) -> Built:
+    """Cut the planned patches out of the products, into ``store.zarr``, and publish the dataset.
+
+    The same as ``spectralearth-build cut``.
+
+    Args:
+        archive: folder of EnMAP products, or its URL.
+        dataset: folder of the dataset that was planned, or its URL.
+        config: settings, as for `build_dataset`; the same as for `plan_patches`.
+
+    Returns:
+        Whether products were quarantined.
+
+    Raises:
+        BuildError: its message says what to do.
+
+    Examples:
+        ```python
+        cut_patches("enmap", "dataset", {"quality.max_cloud": 0.02, "plan.min_dates": 2})
+        ```
+    """
+    from spectralearth_build import pipeline
+    from spectralearth_build.cluster import connect
+    from spectralearth_build.places import both
+
+    settings = config_of(config)
+    with (
+        both(place(archive), place(dataset), settings.run.staging) as (products, folder),
+        connect(settings.run, pipeline.planned_memory(folder)) as executor,
+    ):
+        pipeline.Run(folder, settings, executor).cut(products)
+        return Built(pipeline.quarantined(folder, settings.run.accept_quarantined))

@@ -1,0 +1,115 @@
+"""Check a finished dataset, repair it, and draw its report."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from spectralearth_build.api.entry import config_of, folder, local, place, public
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from spectralearth_build.api.entry import Settings
+    from spectralearth_build.checking.damage import Damage
+    from spectralearth_build.config import Config
+
+
+@public
+def verify_dataset(
+    dataset: str | Path,
+    archive: str | Path | None = None,
+    config: Config | Settings | str | Path | None = None,
+) -> list[Damage]:
+    """Read the whole dataset and list all damage. The same as ``spectralearth-build verify``.
+
+    Checks the hash of every file, the checksum of every patch, the index, and whether tables and store agree.
+
+    Args:
+        dataset: folder of the dataset, or its URL.
+        archive: also compare every patch with its source pixels in this archive.
+        config: settings, as for `build_dataset`; only those of ``run`` matter.
+
+    Returns:
+        What is damaged; empty if everything is sound.
+
+    Raises:
+        BuildError: the dataset is not finished, or products of it are not in the archive.
+
+    Examples:
+        ```python
+        for damage in verify_dataset("dataset", "enmap"):
+            print(damage.kind, damage.path, damage.message)
+        ```
+    """
+    from spectralearth_build import pipeline
+    from spectralearth_build.cluster import connect
+    from spectralearth_build.places import at_hand, at_work
+
+    settings = config_of(config)
+    staging = settings.run.staging
+    with ExitStack() as stack:
+        mine = stack.enter_context(at_work(place(dataset), staging, write=False))
+        products = stack.enter_context(at_hand(place(archive), mine, staging)) if archive else None
+        needed = pipeline.planned_memory(mine) if archive else 0
+        executor = stack.enter_context(connect(settings.run, needed))
+        return pipeline.Run(mine, settings, executor).verify(products)
+
+
+@public
+def repair_dataset(
+    dataset: str | Path, archive: str | Path, config: Config | Settings | str | Path | None = None
+) -> list[Damage]:
+    """Make damaged files again, and only those. The same as ``spectralearth-build repair``.
+
+    A file that was cut, planned or computed again replaces the damaged one only if it is identical, bit for bit, to the
+    published one.
+
+    Args:
+        dataset: folder of the dataset.
+        archive: folder of the archive that the dataset was built from.
+        config: settings, as for `build_dataset`; only those of ``run`` matter.
+
+    Returns:
+        What is still damaged; empty if everything is sound again.
+
+    Raises:
+        BuildError: its message says what to do.
+
+    Examples:
+        ```python
+        left = repair_dataset("dataset", "enmap")
+        ```
+    """
+    from spectralearth_build import pipeline
+    from spectralearth_build.cluster import connect
+    from spectralearth_build.lock import alone
+
+    settings, mine, products = config_of(config), folder(dataset).resolve(), local(archive).resolve()
+    with alone(mine), connect(settings.run, pipeline.planned_memory(mine)) as executor:
+        return pipeline.Run(mine, settings, executor).repair(products)
+
+
+@public
+def write_report(dataset: str | Path, config: Config | Settings | str | Path | None = None) -> None:
+    """Write ``report.html``, one page that works offline: maps, depths, dates, samples and what was left out.
+
+    The same as ``spectralearth-build report``.
+
+    Args:
+        dataset: folder of the dataset, or its URL.
+        config: settings, as for `build_dataset`; only ``run.staging`` matters.
+
+    Raises:
+        BuildError: its message says what to do.
+
+    Examples:
+        ```python
+        write_report("dataset")
+        ```
+    """
+    from spectralearth_build import pipeline
+    from spectralearth_build.places import at_work
+
+    with at_work(place(dataset), config_of(config).run.staging) as mine:
+        pipeline.report(mine)

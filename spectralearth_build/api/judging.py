@@ -1,0 +1,215 @@
+"""Score encoders on labels: one, or many compared. torch is imported only when a function is called."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from spectralearth_build.api.entry import new, public
+from spectralearth_build.api.torch import need_torch
+from spectralearth_build.texts import counted
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from spectralearth_build.downstream.grid_config import GridConfig
+    from spectralearth_build.evaluate.result import Result
+    from spectralearth_build.evaluate.task_config import EvaluateConfig
+
+REMEDY = "See `spectralearth-build evaluate --help`."
+
+
+@public
+def evaluate_encoder(
+    dataset: str | Path,
+    labels: str,
+    task: str,
+    encoder: str | Path | None = None,
+    output: str | Path = "evaluation",
+    *,
+    protocol: str = "frozen",
+    head: str = "",
+    classes: str = "",
+    fraction: float = 1.0,
+    seed: int = 0,
+    seeds: int = 1,
+    device: str = "",
+    cache: str | Path | None = None,
+    settings: Mapping[str, Any] | None = None,
+) -> list[Result]:
+    """Score an encoder on labels: train a head, choose the epoch on val, report micro and macro scores on test.
+
+    The same as ``spectralearth-build evaluate``. Finished evaluations are not run again.
+
+    Args:
+        dataset: folder of a dataset with labels and splits, or its URL.
+        labels: name of the labels, as `pair_labels` made them.
+        task: multilabel, segmentation or single.
+        encoder: ``encoder.safetensors`` of a run; None: random weights.
+        output: folder for the results; with several seeds, one folder in it for each.
+        protocol: frozen trains the head alone, adapter also the spectral adapter, finetune everything, scratch
+            everything from random weights.
+        head: linear, knn, ridge; conv, fcn, unet, deeplab, upconv, ridge; empty: what suits the task.
+        classes: table of classes, if not that of the labels.
+        fraction: share of the labels of train, 0 to 1.
+        seed: of weights, choice of labels, order.
+        seeds: do it so often, with seeds one after the other.
+        device: cuda, cpu, ...; empty: cuda where there is a GPU, else cpu.
+        cache: folder where features of frozen encoders are kept.
+        settings: further settings by name: epochs, batch, rate, size, ...; all are on the evaluation page.
+
+    Returns:
+        The result of each seed.
+
+    Raises:
+        BuildError: torch is missing, or dataset, labels, split and encoder do not go together.
+
+    Examples:
+        ```python
+        [result] = evaluate_encoder(
+            "dataset", "corine", "multilabel", "run/encoder.safetensors", settings={"epochs": 20}
+        )
+        print(result.figures["test_f1_macro"])
+        ```
+    """
+    from spectralearth_build.arguments import whole
+    from spectralearth_build.evaluate.task_config import EvaluateConfig
+    from spectralearth_build.settings import layered
+
+    given = {
+        "labels": labels, "task": task, "protocol": protocol, "head": head, "nomenclature": classes,
+        "fraction": fraction, "seed": seed, "device": device,
+    }  # fmt: skip
+    config = layered(EvaluateConfig, given, settings or {}, remedy=REMEDY)
+    need_torch("Evaluation")
+    kept = None if cache is None else new(cache)
+    weights = None if encoder is None else Path(encoder)
+    return judged(dataset, weights, config, new(output), whole("seeds", seeds, 1), kept)
+
+
+def judged(
+    dataset: str | Path,
+    encoder: Path | None,
+    config: EvaluateConfig,
+    output: Path,
+    seeds: int,
+    cache: Path | None,
+) -> list[Result]:
+    """Evaluate an encoder with seeds one after the other, and print the figures; see `evaluate_encoder`."""
+    from spectralearth_build.evaluate.run import evaluate
+    from spectralearth_build.files import require_writable
+    from spectralearth_build.progress import say
+
+    for folder in (output, cache or output):
+        require_writable(folder)
+    kept = cache or (output / "features" if seeds > 1 and encoder else None)
+    runs = repeated(config, seeds, output)
+    results = [evaluate(dataset, encoder, each, folder, kept) for each, folder in runs]
+    for line in told(results):
+        say(line)
+    say(f"Results: {output}")
+    return results
+
+
+def repeated(config: EvaluateConfig, seeds: int, output: Path) -> list[tuple[EvaluateConfig, Path]]:
+    """Return the configurations with consecutive seeds, and the folder of each."""
+    if seeds == 1:
+        return [(config, output)]
+    configs = [config.changed(seed=config.seed + number) for number in range(seeds)]
+    return [(each, output / f"seed-{each.seed}") for each in configs]
+
+
+def told(results: list[Result]) -> list[str]:
+    """Return the lines to print for evaluations that differ only in their seed."""
+    notes = dict.fromkeys(note for result in results for note in result.notes)
+    return [samples(results[0]), summary(results), *notes]
+
+
+def summary(results: list[Result]) -> str:
+    """Return a table of the figures on val and test, with the standard deviation over seeds."""
+    from statistics import fmean, stdev
+
+    from spectralearth_build.bench.show import table
+
+    first = results[0]
+    names = [name.removeprefix("test_") for name in first.figures if name.startswith("test_")]
+    rows = []
+    for name in names:
+        found = {part: [each.figures[f"{part}_{name}"] for each in results] for part in ("val", "test")}
+        row = [name, *(f"{fmean(values):.3f}" for values in found.values())]
+        rows.append(row + ([f"{stdev(found['test']):.3f}"] if len(results) > 1 else []))
+    spread = [f"+- ({len(results)} seeds)"] if len(results) > 1 else []
+    return table("Figures", ["figure", "val", "test", *spread], rows)
+
+
+def samples(result: Result) -> str:
+    """Return one line on the numbers of samples and trained parameters."""
+    count = result.samples
+    return (
+        f"{counted(count['train'], 'patch', 'patches')} of {counted(count['locations'], 'location')} to "
+        f"train on, {count['val']} val, {count['test']} test, {count['unlabelled']} without labels; "
+        f"{result.trainable:,} parameters trained"
+    )
+
+
+@public
+def compare_encoders(
+    config: str | Path, output: str | Path, *, scheduler: str = "", workers: int | None = None
+) -> pd.DataFrame:
+    """Compare encoders: run all encoders, initialisations, protocols, tasks, label fractions and seeds of a TOML file.
+
+    The same as ``spectralearth-build downstream``. Each combination is one evaluation. One that fails is reported and
+    does not stop the others. After a stop, call it again: it continues.
+
+    Args:
+        config: TOML file of the comparison; see the page on the downstream benchmark.
+        output: folder for results, tables, pictures and page.
+        scheduler: address of a Dask scheduler, or ``"inline"`` for this process; empty: a local cluster.
+        workers: local worker processes; None: one per core.
+
+    Returns:
+        One row for each combination: what it was, its ``status``, and its figures.
+
+    Raises:
+        BuildError: torch is missing, or naming each mistake in the file.
+
+    Examples:
+        ```python
+        results = compare_encoders("downstream.toml", "comparison", workers=2)
+        print(results[results["status"] == "failed"])
+        ```
+    """
+    need_torch("Evaluation")
+    from spectralearth_build.downstream.config_file import load
+    from spectralearth_build.files import require_writable
+
+    settings, folder = load(Path(config), scheduler=scheduler, workers=workers), new(output)
+    require_writable(folder)
+    return compared(settings, folder)
+
+
+def compared(config: GridConfig, out: Path, page_only: bool = False) -> pd.DataFrame:
+    """Run what is not done yet, then write tables, pictures and page; see `compare_encoders`.
+
+    Args:
+        config: what to compare.
+        out: the folder.
+        page_only: run nothing.
+    """
+    from spectralearth_build.bench.show import table
+    from spectralearth_build.downstream.page import classes_of, write
+    from spectralearth_build.downstream.result_tables import sheets
+    from spectralearth_build.downstream.run import planned, run
+    from spectralearth_build.lock import alone
+    from spectralearth_build.progress import say
+
+    classes = classes_of(config)
+    with nullcontext() if page_only else alone(out.resolve()):  # the page can be written while cells run
+        cells = planned(config) if page_only else run(config, out.resolve())
+        results, files = write(config, cells, out.resolve(), classes)
+    for sheet in sheets(config, results):  # transposed so that they fit the terminal
+        say(table(sheet.title, *sheet.turned()))
+    say(f"downstream: {', '.join(path.name for path in files if path.suffix in ('.html', '.md'))} in {out}")
+    return results
