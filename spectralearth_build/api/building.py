@@ -61,12 +61,13 @@ def build_dataset(
         ```
     """
     from spectralearth_build import pipeline
+    from spectralearth_build.outcome import quarantined
     from spectralearth_build.places import both
 
     settings = config_of(config)
     with both(place(archive), place(dataset, needed=False), settings.run.staging) as (products, folder):
         damages = tuple(pipeline.build(products, folder, settings, compare, retry_quarantined))
-        left_out = not damages and pipeline.quarantined(folder, settings.run.accept_quarantined)
+        left_out = not damages and quarantined(folder, settings.run.accept_quarantined)
         return Built(left_out, damages)
 
 
@@ -96,13 +97,14 @@ def scan_archive(
     """
     from spectralearth_build import pipeline
     from spectralearth_build.cluster import connect
+    from spectralearth_build.outcome import quarantined
     from spectralearth_build.places import both
 
     settings = config_of(config)
     places = both(place(archive), place(dataset, needed=False), settings.run.staging)
     with places as (products, folder), connect(settings.run) as executor:
         pipeline.Run(folder, settings, executor).scan(products)
-        return Built(pipeline.quarantined(folder, settings.run.accept_quarantined))
+        return Built(quarantined(folder, settings.run.accept_quarantined))
 
 
 @public
@@ -159,6 +161,7 @@ def cut_patches(
     """
     from spectralearth_build import pipeline
     from spectralearth_build.cluster import connect
+    from spectralearth_build.outcome import quarantined
     from spectralearth_build.places import both
 
     settings = config_of(config)
@@ -167,4 +170,4 @@ def cut_patches(
         connect(settings.run, pipeline.planned_memory(folder)) as executor,
     ):
         pipeline.Run(folder, settings, executor).cut(products)
-        return Built(pipeline.quarantined(folder, settings.run.accept_quarantined))
+        return Built(quarantined(folder, settings.run.accept_quarantined))

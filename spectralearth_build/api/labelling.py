@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from spectralearth_build.api.entry import config_of, place, public
 from spectralearth_build.errors import UsageError
+from spectralearth_build.layout import PatchStatus
 from spectralearth_build.texts import counted
 
 if TYPE_CHECKING:
@@ -187,7 +188,7 @@ def _pair(folder: Path, asked: Sequence[Request], executor: Executor, anew: bool
         report(folder)
     for name, shards in done.shards.items():
         mine = done.table[done.table["label"] == name]
-        written = mine[mine["status"] == "written"]
+        written = mine[mine["status"] == PatchStatus.WRITTEN]
         years = ", ".join(
             f"{n:,} of {y}" for y, n in written["year"].value_counts().sort_index().items() if y
         )
@@ -196,7 +197,7 @@ def _pair(folder: Path, asked: Sequence[Request], executor: Executor, anew: bool
             f"pair: {name}: {len(written):,} of {counted(len(mine), 'patch', 'patches')} with a map"
             f"{f': {years}' if years else ''}"
         )
-        left = mine.loc[mine["status"] == "skipped", "reason"].str.replace(
+        left = mine.loc[mine["status"] == PatchStatus.SKIPPED, "reason"].str.replace(
             r"^[\d.]+%", "too little", regex=True
         )
         for reason, count in left.value_counts().items():
