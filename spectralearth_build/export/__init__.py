@@ -1,1 +1,1 @@
-"""Datasets in the formats of other tools: complete or visibly not, resumable, the same bytes every time."""
+"""Export of datasets to the formats of other tools. Exports are visibly complete or not, resumable and reproducible."""

@@ -1,4 +1,4 @@
-"""Bands chosen by wavelength, never by number."""
+"""Selection of bands by wavelength, never by index."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ import numpy.typing as npt
 from spectralearth_build.errors import UsageError
 
 NEAR_NM = 10.0
-"""A single wavelength means the nearest band, at most so far away; neighbours lie at most 12 nm apart."""
-_REMEDY = "Write wavelengths and ranges in nm, such as 490,560,665 or 450-900,2000-2400."
+"""Maximum distance between a single wavelength and the nearest band. Neighbouring bands are at most 12 nm apart."""
+_REMEDY = "Give wavelengths and ranges in nm, such as 490,560,665 or 450-900,2000-2400."
 
 
 def choose(text: str, nominal_nm: npt.NDArray[np.float64]) -> npt.NDArray[np.intp]:
-    """The bands that a list of wavelengths and ranges means.
+    """Return the bands that a list of wavelengths and ranges selects.
 
     Args:
-        text: parts between commas, each a wavelength in nm (the nearest band) or two with a hyphen (all bands
-            from the first to the second, both included). Empty: all bands.
+        text: comma-separated parts, each a wavelength in nm (the nearest band) or two with a hyphen (all bands in this
+            range, inclusive). Empty: all bands.
         nominal_nm: nominal centre wavelengths [band], ascending.
 
     Returns:
-        0-based bands, in ascending order, each once.
+        0-based band indices, ascending, without duplicates.
 
     Raises:
-        UsageError: it cannot be read, or there is no band where one is asked for.
+        UsageError: The text is invalid, or there is no band at a given wavelength.
     """
     if not text.strip():
         return np.arange(len(nominal_nm))

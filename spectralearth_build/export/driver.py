@@ -1,4 +1,4 @@
-"""Exports of every format: the patches, in parts, on several threads."""
+"""Export in any format: writes the patches in parts, on several threads."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ FORMATS = ("webdataset", "litdata", "geotiff", "numpy", "hf")
 
 @dataclass(frozen=True)
 class _ExportWork:
-    """What the threads share."""
+    """State that the threads share."""
 
     file_format: Format
     selection: Selection
@@ -44,7 +44,7 @@ class _ExportWork:
     target: Target
 
     def write(self, part: ExportPart) -> Entries:
-        """Write a part and note that it is there."""
+        """Write a part and record that it is complete."""
         rows = self.selection.frame["store_row"].to_numpy()[part.start : part.stop].tolist()
         self.file_format.write(self.selection, part, map(self.pixels.read, rows), self.target.building)
         return self.target.record(part, self.file_format.files(self.selection, part))
@@ -60,25 +60,25 @@ def export(
 ) -> bool:
     """Write patches of a dataset in another format.
 
-    The target appears when it is complete. What was stopped goes on when called again with the same arguments; the
-    bytes depend on neither interruptions nor the number of threads.
+    The target appears only when it is complete. A stopped export continues when called again with the same arguments.
+    The bytes do not depend on interruptions or the number of threads.
 
     Args:
         dataset: folder of a finished dataset.
-        target: folder to be made; an empty one may be there.
+        target: folder to create; it may exist if it is empty.
         to: one of `FORMATS`.
-        filters: which patches.
+        filters: which patches to export.
         options: how to write them.
-        workers: threads; 0: one a core.
+        workers: number of threads; 0: one per core.
 
     Returns:
-        Whether anything was written; False if all was there.
+        Whether anything was written; False if the export was already complete.
 
     Raises:
-        UsageError: no such dataset, no patch, or the target holds something else.
-        DamagedError: a patch cannot be read, or a finished target lost files.
-        OutOfSpaceError: the target has no room.
-        StoppedError: a signal came.
+        UsageError: The dataset does not exist, no patch is selected, or the target contains something else.
+        DamagedError: A patch cannot be read, or files of a finished target are missing.
+        OutOfSpaceError: There is not enough free space for the target.
+        StoppedError: A signal arrived.
     """
     source, filters, options = open_dataset(dataset), filters or Filters(), options or Options()
     file_format, path = format_of(to, options), _checked(Path(target).resolve(), source)
@@ -88,7 +88,7 @@ def export(
     if per_file > file_format.most_per_file:
         raise UsageError(
             f"A file of {to} holds {file_format.most_per_file} patches at most, not {per_file}.",
-            remedy="Ask for fewer patches a file.",
+            remedy="Give a smaller --per-file.",
         )
     settings = {
         "layout": file_format.layout,
@@ -100,7 +100,7 @@ def export(
     identity = _identity(source, selection, filters, settings)
     work = _ExportWork(file_format, selection, PatchReader(source, chosen), Target(path, identity))
     if work.target.finished():
-        say(f"{path}: complete already")
+        say(f"{path}: already complete")
         return False
     with alone(work.target.building):
         _run(work, per_file, workers or os.cpu_count() or 1)
@@ -111,22 +111,26 @@ def export(
 def _checked(target: Path, source: Dataset) -> Path:
     """The target, unless nothing can be put there."""
     if target.is_relative_to(source.path.resolve()):
-        raise UsageError("The target lies in the dataset.", target, "Choose a folder outside of it.")
+        raise UsageError("The target is inside the dataset.", target, "Give a folder outside the dataset.")
     if target.is_mount():
         raise UsageError(
-            "The target is a mount point, nothing can be moved there.", target, "Choose a folder in it."
+            "The target is a mount point, so the finished export cannot be moved there.",
+            target,
+            "Give a folder inside the target.",
         )
     return target
 
 
 def format_of(to: str, options: Options) -> Format:
-    """The format of a name.
+    """Return the format with a name.
 
     Raises:
-        UsageError: there is no such format, or it has no such option.
+        UsageError: The format does not exist, or does not support an option.
     """
     if options.compress and to != "geotiff":
-        raise UsageError("--compress is for GeoTIFF.", remedy="Leave it out.")
+        raise UsageError(
+            "--compress is only for GeoTIFF.", remedy="Leave out --compress, or use --to geotiff."
+        )
     if to == "geotiff":
         return GeoTiff(options.compress)
     known: dict[str, type[Format]] = {
@@ -136,14 +140,14 @@ def format_of(to: str, options: Options) -> Format:
         "hf": HuggingFace,
     }
     if to not in known:
-        raise UsageError(f"There is no format '{to}'.", remedy=f"Choose among {', '.join(FORMATS)}.")
+        raise UsageError(f"Unknown format '{to}'.", remedy=f"Use one of: {', '.join(FORMATS)}.")
     return known[to]()
 
 
 def _identity(
     dataset: Dataset, selection: Selection, filters: Filters, settings: Mapping[str, object]
 ) -> dict[str, object]:
-    """Everything that decides about the bytes of an export; only what JSON gives back as it was."""
+    """Return everything that determines the bytes of an export, as values that survive a JSON round trip."""
     conditions = {name: list(v) if isinstance(v, tuple) else v for name, v in filters.document().items()}
     return {
         **settings,
@@ -156,9 +160,9 @@ def _identity(
 
 
 def _run(work: _ExportWork, per_file: int, workers: int) -> None:
-    """Write what is missing and publish."""
+    """Write the missing parts and publish."""
     target, selection = work.target, work.selection
-    if target.finished():  # another run ended between the look and the lock
+    if target.finished():  # another run finished between the check and the lock
         target.building.rmdir()
         return
     target.begin()
@@ -180,9 +184,9 @@ def _run(work: _ExportWork, per_file: int, workers: int) -> None:
 
 
 def _written(work: _ExportWork, todo: list[ExportPart], workers: int) -> Iterator[tuple[ExportPart, Entries]]:
-    """Write parts on threads; each as it becomes durable.
+    """Write parts on threads, and yield each once it is durable.
 
-    When one fails, no other begins; when a signal comes, those under way end at their next patch too.
+    If one part fails, no other begins. After a signal, running parts also stop at their next patch.
     """
     total = sum(map(len, todo))
     with ThreadPoolExecutor(workers, thread_name_prefix="export") as pool:
@@ -199,7 +203,7 @@ def _written(work: _ExportWork, todo: list[ExportPart], workers: int) -> Iterato
 
 
 def _tables(work: _ExportWork, parts: list[ExportPart]) -> dict[str, bytes]:
-    """patches.parquet: what is said of each patch, its file and its place there; tiles.parquet: wavelengths."""
+    """Return patches.parquet (metadata, file and position of each patch) and tiles.parquet (wavelengths)."""
     files = [name for part in parts for name in work.file_format.files(work.selection, part)]
     places: dict[str, int] = {}
     inside = []

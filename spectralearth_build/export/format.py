@@ -1,4 +1,4 @@
-"""What every format is to the driver, and what it may be told."""
+"""The interface of formats, and their options."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ Cube = npt.NDArray[np.int16]
 
 @dataclass(frozen=True)
 class Options:
-    """How to write, whatever the format."""
+    """Options that apply to any format."""
 
     bands: str = ""
-    """Wavelengths, see `bands.choose`; empty: all."""
+    """Wavelengths to export, see `bands.choose`; empty: all."""
     per_file: int = 0
-    """Patches a file; 0: what suits the format."""
+    """Patches per file; 0: the default of the format."""
     compress: str = ""
     """Compression of GeoTIFFs; empty: deflate."""
 
 
 @dataclass(frozen=True)
 class Contents:
-    """All of an export, when its parts are written."""
+    """The contents of an export, once all its parts are written."""
 
     selection: Selection
     """The patches."""
@@ -42,10 +42,10 @@ class Contents:
     files: Mapping[str, Mapping[str, Any]]
     """``bytes`` and ``sha256`` of each file, by path below the target."""
     plan: str
-    """Id of the plan behind the dataset."""
+    """Id of the plan of the dataset."""
 
     def splits(self) -> dict[str, list[ExportPart]]:
-        """The parts by split."""
+        """Return the parts by split."""
         found: dict[str, list[ExportPart]] = {}
         for part in self.parts:
             found.setdefault(part.split, []).append(part)
@@ -53,51 +53,51 @@ class Contents:
 
 
 class Format(Protocol):
-    """A way to write patches. Everything it writes depends on its arguments alone."""
+    """A format to write patches in. Its output depends only on its arguments."""
 
     per_file: int
-    """Patches a file, unless the user says otherwise."""
+    """Default number of patches per file."""
     most_per_file: int
-    """Patches that a file can hold at most."""
+    """Maximum number of patches per file."""
     layout: int
-    """Number of what the files look like; exports of another are not gone on with."""
+    """Version of the file layout. Unfinished exports of another version are not continued."""
     raw: bool
-    """Whether files are as large as the raw pixels, so that the space they need is known beforehand."""
+    """Whether files are as large as the raw pixels, so that the required space is known in advance."""
 
     def files(self, selection: Selection, part: ExportPart) -> list[str]:
-        """For each patch of the part, in order, the file that holds it, by path below the target."""
+        """Return the file of each patch of the part, in order, as paths below the target."""
         ...
 
     def write(self, selection: Selection, part: ExportPart, cubes: Iterator[Cube], folder: Path) -> None:
-        """Write these files below ``folder``, each atomically."""
+        """Write these files below ``folder``, each one atomically."""
         ...
 
     def indices(self, contents: Contents) -> dict[str, bytes]:
-        """What the format needs beside them, such as an index, by path below the target."""
+        """Return additional files of the format, such as an index, by path below the target."""
         ...
 
 
 class OneFile:
-    """What formats with one file a part have in common."""
+    """The base class of formats with one file per part."""
 
     layout = 1
     pattern: str
-    """Path of the file below the target, with ``{part}`` for the part."""
+    """Path of a file below the target, with ``{part}`` for the part."""
 
     def name(self, part: ExportPart) -> str:
-        """The file of a part."""
+        """Return the file of a part."""
         return self.pattern.format(part=part)
 
     def files(self, selection: Selection, part: ExportPart) -> list[str]:
-        """The same for each patch."""
+        """Return this file for each patch."""
         return [self.name(part)] * len(part)
 
 
 def compact(value: object) -> bytes:
-    """JSON in one line, keys in order."""
+    """Encode as one-line JSON with sorted keys."""
     return json.dumps(value, sort_keys=True, allow_nan=False, separators=(",", ":")).encode()
 
 
 def readable(value: object) -> bytes:
-    """JSON for people, keys in order."""
+    """Encode as indented JSON with sorted keys."""
     return (json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n").encode()

@@ -1,8 +1,8 @@
-"""GeoTIFF in the folders of SpectralEarth: ``enmap/<location>/<tile>.tif``.
+"""GeoTIFF in the folder layout of SpectralEarth: ``enmap/<location>/<tile>.tif``.
 
 Its pretraining code (github.com/AABNassim/spectral_earth, ``src/datasets/spectral_earth.py``) lists the folders below
 ``<root>/enmap``, takes one or two random ``.tif`` files of a location and reads them with rasterio. The lists of its
-labelled tasks have one ``location/tile.tif`` a line; here is one such list for each split.
+labelled tasks have one ``location/tile.tif`` per line. This export writes one such list per split.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ COMPRESSIONS = ("deflate", "zstd", "lzw", "none")
 
 
 class GeoTiff:
-    """One file a patch; nothing is compressed across bands, so it can be read band by band."""
+    """One file per patch. Bands are compressed separately, so each can be read on its own."""
 
     layout = 1
-    per_file = 64  # patches that are written together
+    per_file = 64  # number of patches that are written together
     most_per_file = 1_000_000
 
     def __init__(self, compress: str = "") -> None:
         self.compress = compress or COMPRESSIONS[0]
         if self.compress not in COMPRESSIONS:
             raise UsageError(
-                f"GeoTIFFs are not compressed by '{compress}'.",
-                remedy=f"Choose among {', '.join(COMPRESSIONS)}.",
+                f"Unknown compression '{compress}'.",
+                remedy=f"Use one of: {', '.join(COMPRESSIONS)}.",
             )
         self.raw = self.compress == "none"
 
@@ -50,13 +50,13 @@ class GeoTiff:
         return [f"{SENSOR}/{place}/{tile}.tif" for place, tile in zip(places, tiles, strict=True)]
 
     def write(self, selection: Selection, part: ExportPart, cubes: Iterator[Cube], folder: Path) -> None:
-        """Write one file after the other."""
+        """Write the files one by one."""
         names = self.files(selection, part)
         for index, name, cube in zip(range(part.start, part.stop), names, cubes, strict=True):
             write_bytes(folder / name, encoded(cube, selection.plain(index), self.compress))
 
     def indices(self, contents: Contents) -> dict[str, bytes]:
-        """``splits/<split>.txt``: the files of a split, one a line."""
+        """Return ``splits/<split>.txt``: the files of a split, one per line."""
         return {
             f"splits/{split}.txt": "".join(
                 f"{name.removeprefix(f'{SENSOR}/')}\n"
@@ -68,13 +68,13 @@ class GeoTiff:
 
 
 def encoded(cube: Cube, row: Row, compress: str) -> bytes:
-    """A patch as GeoTIFF: int16, one strip a band, bands described by wavelength.
+    """Encode a patch as GeoTIFF: int16, one strip per band, bands described by wavelength.
 
-    It is made in memory, because GDAL does not always say when a disk is full.
+    It is encoded in memory, because GDAL does not always report a full disk.
 
     Args:
         cube: int16 [band, y, x].
-        row: what is said of it, as `Selection.plain` gives it.
+        row: metadata of the patch, from `Selection.plain`.
         compress: one of `COMPRESSIONS`.
     """
     bands, height, width = cube.shape

@@ -1,8 +1,8 @@
-"""Hugging Face ``datasets``: Parquet files with an ``Array3D`` and a card that says which file is which split.
+"""Hugging Face ``datasets``: Parquet files with an ``Array3D`` column, and a card that assigns files to splits.
 
-Features and the type of the image stand in the metadata, as ``Dataset.to_parquet`` of datasets 5 leaves them, so that
-package is not needed to write. Images are delta-encoded before zstd, which makes them smaller and faster to read than
-Parquet's usual encoding.
+The Parquet metadata describes features and image type as ``Dataset.to_parquet`` of datasets 5 does, so writing does not
+need that package. Images are delta-encoded before zstd, which makes them smaller and faster to read than with the
+default encoding of Parquet.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from spectralearth_build.export.selection import FRACTIONS, ExportPart, Selectio
 from spectralearth_build.files import replacing
 
 GROUP = 8
-"""Patches a row group: what a reader holds in memory at a time."""
+"""Number of patches per row group, which a reader keeps in memory at a time."""
 _DOUBLES = pa.list_(pa.float64())
 _TYPES: dict[str, Any] = {
     **dict.fromkeys(("patch_id", "location_id", "tile_id", "datatake"), pa.string()),
@@ -32,7 +32,7 @@ _TYPES: dict[str, Any] = {
     "resampled": pa.bool_(),
     **dict.fromkeys(("wavelength_nm", "fwhm_nm"), _DOUBLES),
 }
-"""Columns beside the image."""
+"""Columns besides the image."""
 _NAMES = {pa.float64(): "float64"}
 _LEAF = "image.list.element.list.element.list.element"
 
@@ -65,12 +65,12 @@ class HuggingFace(OneFile):
                 writer.write_table(table(selection, list(islice(indices, len(some))), some))
 
     def indices(self, contents: Contents) -> dict[str, bytes]:
-        """The card."""
+        """Return the dataset card."""
         return {"README.md": card(contents).encode()}
 
 
 def table(selection: Selection, indices: list[int], cubes: list[Cube]) -> pa.Table:
-    """Some patches as a table whose metadata names the features."""
+    """Return patches as a table whose metadata describes the features."""
     rows = [selection.plain(index) | {"acquired_us": selection.microseconds(index)} for index in indices]
     columns = {name: pa.array([row[name] for row in rows], kind) for name, kind in _TYPES.items()}
     images, shape = _nested(np.stack(cubes)), cubes[0].shape
@@ -86,7 +86,7 @@ def table(selection: Selection, indices: list[int], cubes: list[Cube]) -> pa.Tab
 
 
 def features(shape: tuple[int, ...]) -> dict[str, Any]:
-    """The columns in the words of ``datasets.Features.to_dict``."""
+    """Return the columns in the format of ``datasets.Features.to_dict``."""
     found: dict[str, Any] = {"image": {"shape": list(shape), "dtype": "int16", "_type": "Array3D"}}
     for name, kind in _TYPES.items():
         inner = kind.value_type if kind == _DOUBLES else kind
@@ -96,7 +96,7 @@ def features(shape: tuple[int, ...]) -> dict[str, Any]:
 
 
 def _nested(cubes: np.ndarray[Any, np.dtype[np.int16]]) -> pa.Array:
-    """Arrays [patch, band, y, x] as lists of lists of lists, without a copy."""
+    """Convert arrays [patch, band, y, x] to nested lists, without a copy."""
     found = pa.array(cubes.reshape(-1))
     for axis in (3, 2, 1):
         count = int(np.prod(cubes.shape[:axis]))
@@ -106,7 +106,7 @@ def _nested(cubes: np.ndarray[Any, np.dtype[np.int16]]) -> pa.Array:
 
 
 def card(contents: Contents) -> str:
-    """README.md: which files are which split, then a few words."""
+    """Return README.md: the files of each split, then a short description."""
     bands, height, width = contents.shape
     listed = "".join(f"  - split: {split}\n    path: data/{split}-*.parquet\n" for split in contents.splits())
     return f"""---

@@ -1,8 +1,9 @@
-"""LitData: chunks that ``litdata.StreamingDataset`` reads, one folder a split.
+"""LitData: chunks for ``litdata.StreamingDataset``, with one folder per split.
 
-The package itself is not needed to write them, which is as well, because it brings torch and torchvision. A chunk is
-the number of samples, the offsets of all samples and of the end (little-endian uint32), then the samples; a sample is
-the sizes of its leaves (uint32), then the leaves. As in litdata 0.2 (``streaming/writer.py`` and ``serializers.py``).
+Writing does not need the litdata package, which depends on torch and torchvision. A chunk contains the number of
+samples, the offsets of all samples and of the end (little-endian uint32), then the samples. A sample contains the sizes
+of its leaves (uint32), then the leaves. The format is that of litdata 0.2 (``streaming/writer.py`` and
+``serializers.py``).
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from spectralearth_build.export.selection import ExportPart, Selection
 from spectralearth_build.files import replacing
 
 _INT16 = 1
-"""Number of the type in litdata's table of types."""
+"""Index of the type in litdata's table of types."""
 _LEAF: dict[str, Any] = {"type": None, "context": None, "children_spec": []}
 
 
@@ -42,7 +43,7 @@ class LitData(OneFile):
                 file.write(sample(cube, text))
 
     def indices(self, contents: Contents) -> dict[str, bytes]:
-        """index.json of each split, without which litdata opens nothing."""
+        """Return index.json of each split, which litdata requires."""
         return {
             f"{split}/index.json": index(
                 [(contents.files[self.name(p)], Path(self.name(p)).name, len(p)) for p in parts]
@@ -52,22 +53,22 @@ class LitData(OneFile):
 
 
 def leaf_bytes(shape: Sequence[int]) -> int:
-    """Size of an int16 array as a leaf."""
+    """Return the size of an int16 array as a leaf."""
     return 4 * (2 + len(shape)) + 2 * int(np.prod(shape))
 
 
 def header(leaves: Sequence[int]) -> bytes:
-    """The beginning of a chunk.
+    """Return the header of a chunk.
 
     Args:
-        leaves: for each sample the bytes of its two leaves.
+        leaves: sizes in bytes of the two leaves of each sample.
     """
     sizes = np.array([4 * (len(leaves) + 2), *(8 + size for size in leaves)], np.uint64)
     return np.array([len(leaves), *np.cumsum(sizes)], "<u4").tobytes()
 
 
 def sample(cube: Cube, text: bytes) -> bytes:
-    """A sample: the sizes of its leaves, the array with its type and shape, the text."""
+    """Return a sample: the sizes of its leaves, the array with its type and shape, the text."""
     sizes = np.array([leaf_bytes(cube.shape), len(text)], "<u4")
     described = np.array([_INT16, cube.ndim, *cube.shape], "<u4")
     return b"".join([sizes.tobytes(), described.tobytes(), cube.astype("<i2", copy=False).tobytes(), text])
@@ -77,7 +78,7 @@ def index(chunks: Sequence[tuple[Mapping[str, Any], str, int]]) -> bytes:
     """index.json.
 
     Args:
-        chunks: for each chunk its size (``bytes``) and hash, its name and its number of samples.
+        chunks: size (``bytes``) and hash, name, and number of samples of each chunk.
     """
     listed = [
         {"chunk_bytes": entry["bytes"], "chunk_size": samples, "dim": None, "filename": name}
@@ -93,6 +94,7 @@ def index(chunks: Sequence[tuple[Mapping[str, Any], str, int]]) -> bytes:
         "encryption": None,
         "item_loader": "PyTreeLoader",
     }
-    # litdata takes this for a time and throws its cache away when it changes; the content does as well.
+    # litdata expects a time here, and discards its cache if the value changes. A hash of the content serves
+    # the same purpose.
     stamp = hashlib.sha256("".join(entry["sha256"] for entry, _, _ in chunks).encode()).hexdigest()[:16]
     return compact({"chunks": listed, "config": config, "updated_at": stamp})

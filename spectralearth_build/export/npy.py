@@ -14,7 +14,7 @@ from spectralearth_build.files import replacing
 
 
 class Npy(OneFile):
-    """One array a file; patches.parquet says which patch is where."""
+    """One array per file. patches.parquet gives the position of each patch."""
 
     pattern = "{part.name}.npy"
     per_file = 256
@@ -31,5 +31,5 @@ class Npy(OneFile):
                 file.write(np.ascontiguousarray(cube, "<i2").data)
 
     def indices(self, contents: Contents) -> dict[str, bytes]:
-        """None: patches.parquet is enough."""
+        """Return no index, since patches.parquet is enough."""
         return {}

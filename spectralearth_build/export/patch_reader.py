@@ -1,4 +1,4 @@
-"""Patches out of the store, each checked against its checksum."""
+"""Reading of patches from the store, each verified by its checksum."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from spectralearth_build.store.codec import PATCH_SHAPE
 
 
 class PatchReader:
-    """Reads patches by row; may be used by several threads.
+    """A thread-safe reader of patches by row.
 
     Args:
         dataset: the finished dataset.
-        bands: 0-based bands to keep, ascending.
+        bands: 0-based indices of the bands to keep, ascending.
     """
 
     def __init__(self, dataset: Dataset, bands: npt.NDArray[np.intp]) -> None:
@@ -27,18 +27,18 @@ class PatchReader:
         self._reader = open_reader(array_of(str(dataset.remote or dataset.path)))
         self._bands = None if len(bands) == PATCH_SHAPE[0] else bands
         self.shape = (len(bands), *PATCH_SHAPE[1:])
-        """Bands, lines and columns of a patch."""
+        """Number of bands, lines and columns of a patch."""
 
     def read(self, row: int) -> Cube:
-        """The patch in a row of the store: int16 [band, y, x].
+        """Read the patch in a row of the store: int16 [band, y, x].
 
         Raises:
-            DamagedError: it is gone or damaged.
-            StoppedError: a signal came.
+            DamagedError: The patch is missing or damaged.
+            StoppedError: A signal arrived.
         """
         raise_if_stopped()
         cube: Cube = np.empty(PATCH_SHAPE, np.int16)
         if not self._reader.read_into(row, cube):
-            raise DamagedError(f"Row {row} is gone.", self._reader.shard_of(row))
+            raise DamagedError(f"Row {row} is missing.", self._reader.shard_of(row))
         self._dataset.require_row(row, cube)
         return cube if self._bands is None else cube[self._bands]

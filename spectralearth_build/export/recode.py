@@ -1,8 +1,8 @@
-"""A published dataset again, with its pixels stored by another codec: the same values, tables, rows and shards.
+"""Copy a published dataset with another codec: the same values, tables, rows and shards.
 
-Shard by shard, patches are decoded, encoded, decoded once more and compared; a commit record in the new dataset says
-that a shard is done, so an interrupted run goes on where it stopped. The new dataset is published like any other, its
-root last, and grows like any other.
+Shard by shard, patches are decoded, encoded, decoded again and compared. A commit record in the new dataset marks a
+shard as done, so an interrupted run continues where it stopped. The new dataset is published like any other, its root
+last, and can grow like any other.
 """
 
 from __future__ import annotations
@@ -46,32 +46,32 @@ from spectralearth_build.tables import LABELS, LOCATIONS, OVERLAPS, PATCHES, SPL
 
 @dataclass(frozen=True)
 class Recoded:
-    """What became of the pixels."""
+    """Sizes of the pixels before and after."""
 
     shards: int
-    """Shards that this run wrote."""
+    """Number of shards that this run wrote."""
     before: int
-    """Bytes of all shards of the old dataset."""
+    """Size of all shards of the old dataset in bytes."""
     after: int
-    """Bytes of all shards of the new one."""
+    """Size of all shards of the new dataset in bytes."""
 
 
 def recode(dataset: Path, target: Path, codec: str, executor: Executor | None = None) -> Recoded:
-    """Write a published dataset anew with another codec; on a second call, what is not yet done.
+    """Copy a published dataset with another codec, or continue an interrupted copy.
 
     Args:
-        dataset: the dataset; it is only read.
-        target: folder of the new one, empty or from an interrupted call with the same arguments.
+        dataset: folder of the dataset, which is only read.
+        target: folder of the new dataset, empty or left by an interrupted call with the same arguments.
         codec: name of a preset.
         executor: runs a task for each shard; None: this process.
 
     Raises:
-        UsageError: no such codec, the dataset is not published, or there is something else in ``target``.
-        DamagedError: files or patches of the dataset are not what they should be.
+        UsageError: The codec does not exist, the dataset is not published, or ``target`` contains something else.
+        DamagedError: Files or patches of the dataset are damaged.
     """
     dataset, target = dataset.absolute(), target.absolute()
     if codec not in PRESETS:
-        raise UsageError(f"There is no codec '{codec}'; there are {', '.join(PRESETS)}.")
+        raise UsageError(f"Unknown codec '{codec}'. The codecs are: {', '.join(PRESETS)}.")
     manifest = _manifest(dataset)
     document = _renamed(PlanDocument.read(dataset / PLAN), codec)
     plan = json_bytes(document.document())
@@ -82,7 +82,7 @@ def recode(dataset: Path, target: Path, codec: str, executor: Executor | None = 
         for name in _kept(manifest):
             _copy(dataset, target, name, manifest.files[name])
         for table in (TILES, OVERLAPS, TUPLES, LOCATIONS, PATCHES, LABELS):
-            if table.plans_of(target):  # else it is of an earlier version, and says nothing
+            if table.plans_of(target):  # else an earlier version wrote it, without this information
                 table.write(table.read_arrow(target), target, document.ids)
         if (dataset / SPLITS.file).is_file():
             write_bytes(target / SPLITS.file, (dataset / SPLITS.file).read_bytes())
@@ -101,7 +101,7 @@ def recode(dataset: Path, target: Path, codec: str, executor: Executor | None = 
             executor=executor or InlineExecutor(),
         ):
             raise DamagedError(
-                f"It cannot be recoded: {failure.message}",
+                f"The shard cannot be recoded: {failure.message}",
                 dataset / shard_name(waiting[key].shard),
                 "Run `verify` on the dataset, then the same command again.",
             )
@@ -115,20 +115,20 @@ def recode_shard(
     """Write one shard and its commit record.
 
     Args:
-        dataset: the old dataset.
-        target: the new one.
-        commit: the shard's record in the old one.
-        planned_as: id of its generation in the new one.
-        codecs: presets of the old and the new one.
-        rows: rows of a shard.
+        dataset: folder of the old dataset.
+        target: folder of the new dataset.
+        commit: commit record of the shard in the old dataset.
+        planned_as: id of its generation in the new dataset.
+        codecs: presets of the old and the new dataset.
+        rows: number of rows per shard.
 
     Raises:
-        DamagedError: a patch cannot be read, or does not come back as it was.
+        DamagedError: A patch cannot be read, or differs after recoding.
     """
     reader = ShardReader(shard_path(dataset, commit.shard), rows)
     first = commit.shard * rows
     if [first + row for row in reader.rows()] != list(commit.rows):
-        raise DamagedError("It holds other rows than its commit record says.", reader.path)
+        raise DamagedError("The shard contains other rows than its commit record says.", reader.path)
     checksums = {row - first: checksum for row, checksum in commit.checksums.items()}
     written = write_shard(shard_path(target, commit.shard), rows, _patches(reader, codecs, checksums))
     replace(commit, plan=planned_as, size=written.size, sha256=written.sha256).write(target)
@@ -144,16 +144,18 @@ def _patches(
         data = encode_patch(patch, codecs[1])
         decode_into(data, again, codecs[1])
         if checksum_of(patch) != checksums.get(row, checksum_of(patch)):
-            raise DamagedError(f"Row {row} of the shard does not hold the pixels that were cut.", reader.path)
+            raise DamagedError(
+                f"Row {row} of the shard does not contain the pixels that were cut.", reader.path
+            )
         if not np.array_equal(again, patch):
-            raise DamagedError(f"Row {row} of the shard does not come back as it was.", reader.path)
+            raise DamagedError(f"Row {row} of the shard differs after recoding.", reader.path)
         yield row, data
 
 
 def _run(
     dataset: Path, target: Path, planned: Planned, waiting: dict[str, Commit], codec: str, executor: Executor
 ) -> Iterator[tuple[str, Failure]]:
-    """Recode shards; yields what failed."""
+    """Recode shards, and yield failures."""
     rows, old = planned.shard_rows, load_plan(dataset).codec
     tasks = {
         key: (dataset, target, commit, planned.plan_of(commit.shard), (old, codec), rows)
@@ -171,7 +173,9 @@ def _manifest(dataset: Path) -> Manifest:
         if not (dataset / ROOT).is_file():
             raise FileNotFoundError(ROOT)
     except (OSError, DamagedError) as error:
-        raise UsageError("The dataset is not finished.", dataset, "Run `cut`, or `build`, first.") from error
+        raise UsageError(
+            "The dataset is not finished.", dataset, "Run `build ARCHIVE DATASET` first."
+        ) from error
     return manifest
 
 
@@ -195,16 +199,14 @@ def _renamed(plan: PlanDocument, codec: str) -> PlanDocument:
 
 def _check_target(dataset: Path, target: Path, plan: bytes) -> None:
     if target == dataset:
-        raise UsageError("A dataset cannot be recoded in place.", target, "Give another folder.")
+        raise UsageError("A dataset cannot be recoded in place.", target, "Give another folder as TARGET.")
     there = target / PLAN
     if target.is_dir() and any(target.iterdir()) and not (there.is_file() and there.read_bytes() == plan):
-        raise UsageError(
-            "There is something else in this folder.", target, "Give an empty folder or a new one."
-        )
+        raise UsageError("The folder contains something else.", target, "Give a new or empty folder.")
 
 
 def _kept(manifest: Manifest) -> list[str]:
-    """Files that stay as they are: tables, statistics, index, map."""
+    """Return the files to copy unchanged: tables, statistics, index, map."""
     return [n for n in manifest.files if n != PLAN and not n.startswith((f"{COMMITS}/", f"{STORE}/"))]
 
 
@@ -212,24 +214,26 @@ def _copy(dataset: Path, target: Path, name: str, expected: Entry, remedy: str =
     try:
         data = (dataset / name).read_bytes()
     except FileNotFoundError as error:
-        raise DamagedError("It is missing; the manifest lists it.", dataset / name, remedy) from error
+        raise DamagedError(
+            "The file is missing, although the manifest lists it.", dataset / name, remedy
+        ) from error
     if entry(data) != expected:
-        raise DamagedError("It is not what the manifest says.", dataset / name, remedy)
+        raise DamagedError("The file differs from what the manifest says.", dataset / name, remedy)
     write_bytes(target / name, data)
 
 
 def _copy_masks(dataset: Path, target: Path, planned: Planned) -> None:
-    """Masks are needed to compare with the archive, and to grow; a dataset may do without them."""
+    """Copy the masks, if there are any. Comparing with the archive and growing need them."""
     for name in sorted(set(planned.tiles["mask"].dropna()) - {""}):
         if (dataset / name).is_file() and not (target / name).is_file():
             write_bytes(target / name, (dataset / name).read_bytes())
 
 
 def _copy_labels(dataset: Path, target: Path, planned: Planned, files: Mapping[str, Entry]) -> None:
-    """Published labels stay as they are; only their records bear other names of generations.
+    """Copy published labels unchanged. Only the names of generations in their records change.
 
     Raises:
-        DamagedError: a shard or its record is missing or not what was published.
+        DamagedError: A shard or its record is missing, or differs from what was published.
     """
     lost = {name for name in files if is_label_shard(name)}
     for name in sorted(lost):
@@ -240,11 +244,11 @@ def _copy_labels(dataset: Path, target: Path, planned: Planned, files: Mapping[s
                 lost.remove(record.shard_name)
                 replace(record, plan=planned.plan_of(record.shard)).write(target)
     if lost:
-        raise DamagedError("It has no readable record.", dataset / min(lost), MEND)
+        raise DamagedError("The label shard has no readable commit record.", dataset / min(lost), MEND)
 
 
 def _publish(target: Path, planned: Planned, old: Manifest) -> int:
-    """Metadata, manifest and, last, the root; returns the bytes of all shards."""
+    """Write metadata, manifest and finally the root, and return the size of all shards in bytes."""
     commits = list(read_all(target, planned.plan_of).values())
     files = {name: (target / name).read_bytes() for name in [*_kept(old), PLAN]}
     labels = read_labels(target, planned.plan_of)

@@ -1,8 +1,8 @@
-"""Which patches are exported, in which order, and in which file each goes.
+"""Selection of patches to export, their order, and their assignment to files.
 
-Patches of a location stay together, in order of time, so that a reader of a stream meets the dates of a place one
-after the other. Locations come in an order that looks random (by a hash of their names), so that neighbours in a file
-are not neighbours on the ground; it does not depend on the filters.
+Patches of a location stay together in chronological order, so that a streaming reader gets all dates of a location in a
+row. Locations are in pseudo-random order (by a hash of their names), so that neighbours in a file are not neighbours on
+the ground. The order does not depend on the filters.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from spectralearth_build.overlap.lattice import corner_of
 from spectralearth_build.store.index import Bounds
 
 ONLY_SPLIT = "train"
-"""Name of the split of a dataset without splits."""
+"""Split name of all patches of a dataset without splits."""
 NO_SPLIT = "none"
-"""What is written of patches in no part, where there are splits."""
+"""Split name of patches in no part, if the dataset has splits."""
 FRACTIONS = ("cloud", "shadow", "haze", "cirrus", "snow", "water")
 
 Row = dict[str, Any]
-"""What is said of a patch, by name."""
+"""Metadata of a patch, by name."""
 
 
 @dataclass(frozen=True)
@@ -40,43 +40,43 @@ class Filters:
     bbox: Bounds | None = None
     """West, south, east, north in degrees."""
     start: str | None = None
-    """First moment, included."""
+    """Start time, inclusive."""
     end: str | None = None
-    """Last moment, excluded."""
+    """End time, exclusive."""
     min_dates: int = 1
-    """Dates that a location must have."""
+    """Minimum number of dates per location."""
     max_cloud: float | None = None
-    """Largest share of a patch under cloud, 0-1."""
+    """Maximum cloud fraction of a patch, 0-1."""
     split: str | None = None
-    """Only this split."""
+    """Only patches of this split."""
 
     def document(self) -> Row:
-        """The conditions that were set, by name."""
+        """Return the conditions that were set, by name."""
         given = asdict(self).items()
         return {name: value for name, value in given if value != getattr(type(self), name)}
 
 
 @dataclass(frozen=True)
 class ExportPart:
-    """A run of patches that are written together: the unit of resuming."""
+    """A run of consecutive patches that are written together: the unit of resuming."""
 
     split: str
-    """Their split."""
+    """Split of the patches."""
     number: int
-    """Place among the parts of the split, from 0."""
+    """Index among the parts of the split, from 0."""
     of: int
-    """Parts of the split."""
+    """Number of parts of the split."""
     start: int
-    """First patch, in the order of the selection."""
+    """Position of the first patch in the selection."""
     stop: int
-    """Patch behind the last."""
+    """Position after the last patch."""
 
     def __len__(self) -> int:
         return self.stop - self.start
 
     @property
     def name(self) -> str:
-        """The split and the place."""
+        """The name: split and index."""
         return f"{self.split}-{self.number:05d}"
 
 
@@ -85,32 +85,32 @@ class Selection:
     """Patches in the order of the export."""
 
     frame: pd.DataFrame
-    """One row a patch: the columns of patches.parquet of an export."""
+    """One row per patch: the columns of an export's patches.parquet."""
     wavelength_nm: dict[str, list[float]]
     """Actual centre wavelengths of the exported bands by tile, nm."""
     fwhm_nm: dict[str, list[float]]
-    """Their full widths at half maximum, nm."""
+    """Full widths at half maximum of the exported bands by tile, nm."""
 
     def __len__(self) -> int:
         return len(self.frame)
 
     def row(self, index: int) -> Row:
-        """All that is said of a patch, its wavelengths included; None where nothing is known."""
+        """Return all metadata of a patch, including wavelengths; None for unknown values."""
         row = {name: _scalar(self.frame[name].array[index]) for name in self.frame}
         tile = row["tile_id"]
         return row | {"wavelength_nm": self.wavelength_nm[tile], "fwhm_nm": self.fwhm_nm[tile]}
 
     def plain(self, index: int) -> Row:
-        """The same as JSON can hold it; the moment as text."""
+        """Return the same as JSON-compatible values, with the time as text."""
         row = self.row(index)
         return row | {"acquired": f"{row['acquired'].tz_localize(None).isoformat()}Z"}
 
     def microseconds(self, index: int) -> int:
-        """When a patch was acquired, microseconds since 1970 UTC."""
+        """Return the acquisition time of a patch, in microseconds since 1970 UTC."""
         return int(self.frame["acquired"].array[index].value // 1000)
 
     def parts(self, patches: int) -> list[ExportPart]:
-        """Cut the selection into parts of at most ``patches``; a location is cut only if it alone is longer."""
+        """Cut the selection into parts of at most ``patches``. A location is cut only if it alone has more."""
         splits, places = (self.frame[name].to_numpy(object) for name in ("split", "location_id"))
         new = (places[1:] != places[:-1]) | (splits[1:] != splits[:-1])
         edges = np.flatnonzero(np.concatenate([[True], new, [True]])).tolist()
@@ -128,7 +128,7 @@ class Selection:
         ]
 
     def digest(self) -> str:
-        """SHA-256 over everything that is said of every patch."""
+        """Return the SHA-256 of the metadata of all patches."""
         found = hashlib.sha256()
         for name in self.frame:
             found.update("\n".join(map(str, self.frame[name])).encode())
@@ -141,16 +141,16 @@ def select_patches(dataset: Dataset, filters: Filters, bands: npt.NDArray[np.int
     Args:
         dataset: the finished dataset.
         filters: conditions.
-        bands: 0-based bands that are exported.
+        bands: 0-based indices of the exported bands.
 
     Raises:
-        UsageError: a condition makes no sense, or no patch meets all of them.
+        UsageError: A condition is invalid, or no patch meets all conditions.
     """
     found = dataset.query(
         filters.bbox, (filters.start, filters.end), filters.min_dates, filters.max_cloud, filters.split
     )
     if found.empty:
-        raise UsageError("No patch meets the conditions.", dataset.path, "Widen them.")
+        raise UsageError("No patch meets the conditions.", dataset.path, "Relax the conditions.")
     frame = _described(dataset, found)
     _check_names(frame)
     tiles = dataset.tiles[
@@ -167,7 +167,7 @@ def select_patches(dataset: Dataset, filters: Filters, bands: npt.NDArray[np.int
 
 
 def _described(dataset: Dataset, found: pd.DataFrame) -> pd.DataFrame:
-    """The patches with their places and splits, in the order of the export."""
+    """Return the patches with their locations and splits, in the order of the export."""
     locations = dataset.locations.set_index("location_id")
     names = found["location_id"]
     frame = found[["patch_id", "location_id", "tile_id", "datatake", "acquired"]].reset_index(drop=True)
@@ -191,7 +191,7 @@ def _described(dataset: Dataset, found: pd.DataFrame) -> pd.DataFrame:
 
 
 def _scalar(value: Any) -> Any:  # noqa: ANN401
-    """A cell of a frame as plain Python; None for NaN and the like."""
+    """Convert a table cell to plain Python; None for missing values."""
     if pd.isna(value):
         return None
     return value.item() if isinstance(value, np.generic) else value
@@ -202,16 +202,17 @@ def _shuffled(name: str) -> bytes:
 
 
 def _splits(dataset: Dataset, found: pd.DataFrame) -> pd.Series:
-    """The split of each patch."""
+    """Return the split of each patch."""
     parts = select.parts(found, dataset.path)
     return pd.Series(ONLY_SPLIT, found.index) if parts is None else parts.replace("", NO_SPLIT)
 
 
 def _check_names(frame: pd.DataFrame) -> None:
-    """Names become names of files."""
+    """Check that names can be used as file names."""
     for column in ("patch_id", "location_id", "tile_id", "split"):
         bad = frame.loc[~frame[column].str.fullmatch(r"[\w-]+"), column]
         if len(bad):
             raise UsageError(
-                f"The {column} {bad.iloc[0]!r} cannot be the name of a file.", remedy="Rename it."
+                f"The {column} {bad.iloc[0]!r} cannot be used as a file name.",
+                remedy="Rename it in the dataset.",
             )

@@ -1,7 +1,7 @@
-"""The folder of an export: made beside its final place, and moved there as a whole when nothing is missing.
+"""The folder of an export, which is built beside its final path and moved there once it is complete.
 
-While it grows it is called ``<target>.unfinished`` and holds a record for each part that is durable; so whatever was
-stopped goes on, and nobody takes half an export for a whole one. Its manifest names every file with size and hash.
+Until then it is called ``<target>.unfinished`` and contains a record of each durable part. So a stopped export can
+continue, and nobody mistakes half an export for a complete one. Its manifest lists every file with size and hash.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from spectralearth_build.texts import changes, listed
 UNFINISHED = ".unfinished"
 _IDENTITY = ".export.json"
 _RECORDS = ".parts"
-_ELSEWHERE = "Choose another folder, or delete this one."
+_ELSEWHERE = "Give another folder, or delete this one."
 
 Entries = dict[str, dict[str, Any]]
 """``bytes`` and ``sha256`` by path below the target."""
@@ -33,40 +33,41 @@ Entries = dict[str, dict[str, Any]]
 
 @dataclass(frozen=True)
 class Target:
-    """Where an export goes, and what it is to be."""
+    """The target folder of an export, and the identity of the export."""
 
     path: Path
     """The folder, absolute."""
     identity: Mapping[str, Any]
-    """Everything that decides about its bytes."""
+    """Everything that determines its bytes."""
 
     @property
     def building(self) -> Path:
-        """Where it grows."""
+        """The folder in which it is built."""
         return self.path.with_name(self.path.name + UNFINISHED)
 
     def finished(self) -> bool:
-        """Whether this very export is there, all files in their size.
+        """Return whether this export is complete, with all files in their recorded size.
 
         Raises:
-            UsageError: the folder holds something else.
-            DamagedError: files are missing or of another size.
+            UsageError: The folder contains something else.
+            DamagedError: Files are missing or have another size.
         """
         if not self.path.exists() or (self.path.is_dir() and not any(self.path.iterdir())):
             return False
         manifest = _read(self.path / MANIFEST)
         if not isinstance(manifest, dict) or "export" not in manifest or not self.path.is_dir():
-            raise UsageError("It is not empty, and holds no export.", self.path, _ELSEWHERE)
-        layout = {"layout": self.identity["layout"]}  # what an earlier version finished stays finished
+            raise UsageError("The folder is not empty and contains no export.", self.path, _ELSEWHERE)
+        # an export that an earlier version finished stays finished
+        layout = {"layout": self.identity["layout"]}
         self._compare(manifest["export"] | layout, self.path)
         _require(self.path, manifest["files"])
         return True
 
     def begin(self) -> None:
-        """Make the growing folder, or go on with the one that is there.
+        """Create the unfinished folder, or continue with the existing one.
 
         Raises:
-            UsageError: what grows there is another export.
+            UsageError: The unfinished folder belongs to another export.
         """
         found = _read(self.building / _IDENTITY)
         if self.complete():
@@ -74,14 +75,14 @@ class Target:
         if found is not None:
             self._compare(found, self.building)
         elif any(self.building.iterdir()):
-            raise UsageError("It is not empty, and holds no export.", self.building, _ELSEWHERE)
+            raise UsageError("The folder is not empty and contains no export.", self.building, _ELSEWHERE)
         else:
             write_bytes(self.building / _IDENTITY, readable(self.identity))
         delete_partials(self.building)
 
     @cached_property
     def done(self) -> dict[str, Entries]:
-        """Files of the parts that are durable, by part."""
+        """Return the files of durable parts, by part."""
         found = {}
         for path in (self.building / _RECORDS).glob("*.json"):
             entries = _read(path) or {}
@@ -90,32 +91,33 @@ class Target:
         return found
 
     def record(self, part: ExportPart, names: Iterable[str]) -> Entries:
-        """Note that the files of a part are durable."""
+        """Record that the files of a part are durable."""
         entries: Entries = {name: dict(entry_of_file(self.building / name)) for name in dict.fromkeys(names)}
         write_bytes(self.building / _RECORDS / f"{part.name}.json", readable(entries))
         return entries
 
     def require_space(self, more: int) -> None:
-        """Refuse to begin what cannot end.
+        """Check that there is enough free space.
 
         Raises:
-            OutOfSpaceError: less than ``more`` bytes are free.
+            OutOfSpaceError: Fewer than ``more`` bytes are free.
         """
         free = shutil.disk_usage(self.building).free
         if free < more:
             raise OutOfSpaceError(
-                f"{more / 1e9:,.1f} GB are still to be written, {free / 1e9:,.1f} GB are free.", self.path
+                f"{more / 1e9:,.1f} GB must still be written, but only {free / 1e9:,.1f} GB are free.",
+                self.path,
             )
 
     def finish(
         self, entries: Mapping[str, Mapping[str, Any]], small: Mapping[str, bytes], more: Mapping[str, Any]
     ) -> None:
-        """Write the small files, then the manifest, and move the folder to its place.
+        """Write the small files, then the manifest, and move the folder to its final path.
 
         Args:
             entries: files of all parts.
             small: indices and tables.
-            more: what the manifest says beside the identity and the files.
+            more: further entries of the manifest, besides the identity and the files.
         """
         for name, data in small.items():
             write_bytes(self.building / name, data)
@@ -125,14 +127,14 @@ class Target:
         self.publish()
 
     def complete(self) -> bool:
-        """Whether nothing but the move is missing."""
+        """Return whether only the move is missing."""
         return (self.building / MANIFEST).is_file()
 
     def publish(self) -> None:
-        """Move the folder, which has its manifest, to its place.
+        """Move the folder, which has its manifest, to its final path.
 
         Raises:
-            DamagedError: files are missing or of another size.
+            DamagedError: Files are missing or have another size.
         """
         _require(self.building, (_read(self.building / MANIFEST) or {}).get("files", {}))
         shutil.rmtree(self.building / _RECORDS, ignore_errors=True)
@@ -141,11 +143,11 @@ class Target:
 
     def _compare(self, found: Mapping[str, Any], where: Path) -> None:
         if wrong := changes(found, self.identity):
-            raise UsageError(f"It holds another export:{listed(wrong)}", where, _ELSEWHERE)
+            raise UsageError(f"The folder contains another export:{listed(wrong)}", where, _ELSEWHERE)
 
 
 def _read(path: Path) -> Any:  # noqa: ANN401
-    """A JSON file; None if there is none."""
+    """Read a JSON file; None if it does not exist."""
     try:
         return json.loads(path.read_bytes())
     except (FileNotFoundError, NotADirectoryError):
@@ -155,7 +157,7 @@ def _read(path: Path) -> Any:  # noqa: ANN401
 
 
 def _lacking(folder: Path, entries: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Files that are not there in their size."""
+    """Return files that are missing or have another size."""
     return [
         name
         for name, known in entries.items()
@@ -168,5 +170,5 @@ def _require(folder: Path, entries: Mapping[str, Mapping[str, Any]]) -> None:
     if lacking or not entries:
         shown = ", ".join(lacking[:5]) or MANIFEST
         raise DamagedError(
-            f"Files are gone or changed: {shown}.", folder, "Delete the folder and export again."
+            f"Files are missing or changed: {shown}.", folder, "Delete the folder and export again."
         )

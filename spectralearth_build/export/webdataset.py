@@ -1,6 +1,6 @@
-"""WebDataset: tar files of ``<patch>.npy`` and ``<patch>.json``, the dates of a location one after the other.
+"""WebDataset: tar files of ``<patch>.npy`` and ``<patch>.json``, with the dates of a location next to each other.
 
-Format: https://github.com/webdataset/webdataset, POSIX ustar; headers hold no time and no owner.
+Format: https://github.com/webdataset/webdataset, POSIX ustar. Headers contain neither time nor owner.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class WebDataset(OneFile):
                 _add(tar, f"{row['patch_id']}.json", compact(row))
 
     def indices(self, contents: Contents) -> dict[str, bytes]:
-        """index.json: for each split its files, with samples, bytes and hash."""
+        """Return index.json: the files of each split, with their number of samples, size and hash."""
         shards = {
             split: [
                 {"file": name, "samples": len(part), **contents.files[name]}

@@ -1,4 +1,4 @@
-"""The report of a dataset: one HTML page that needs nothing but a browser."""
+"""The report of a dataset: one self-contained HTML page."""
 
 from spectralearth_build.report.page import write_report
 

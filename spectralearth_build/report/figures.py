@@ -1,4 +1,4 @@
-"""The charts of the report: each takes columns of the tables and returns inline SVG."""
+"""The charts of the report. Each function takes table columns and returns inline SVG."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from spectralearth_build.report import maps
 from spectralearth_build.report.svg import ACCENT, SOFT, THEME, WARM, chart, finish, inline, legend
 
 GAP_NM = 30.0
-"""Neighbouring bands further apart than this have a water-vapour gap between them; EnMAP samples every 5-12 nm."""
+"""Neighbouring bands further apart than this have a water-vapour gap between them. EnMAP samples every 5-12 nm."""
 SET_COLOURS = {"accent": ACCENT, "warm": WARM, "muted": THEME.muted, "soft": SOFT}
-"""Colours of the first sets of wavelengths, by their names in the style sheet."""
+"""Colours of the first wavelength sets, by their names in the style sheet."""
 
 
 @dataclass(frozen=True)
 class Spectrum:
-    """A spectrum over a patch; reflectance, each [band]."""
+    """A spectrum of a patch, as reflectance [band]."""
 
     label: str
     wavelength_nm: npt.NDArray[np.float64]
@@ -37,14 +37,14 @@ class Spectrum:
 
 
 def overview(ground: maps.MapContent) -> str:
-    """Where on earth the regions lie."""
+    """Draw the overview map of the regions."""
     figure = Figure(figsize=(7.2, 3.5), layout="constrained")
     maps.draw_overview(figure.add_subplot(), ground, THEME)
     return inline(figure, "Overview map of all footprints")
 
 
 def region(ground: maps.MapContent, number: int) -> str:
-    """One region's footprints and windows."""
+    """Draw footprints and windows of one region."""
     figure = Figure(figsize=(3.8, 3.5), layout="constrained")
     letter = list(maps.letters())[number]
     maps.draw_region(figure.add_subplot(), ground, ground.regions[number], THEME, letter)
@@ -52,14 +52,14 @@ def region(ground: maps.MapContent, number: int) -> str:
 
 
 def depth_key(ground: maps.MapContent) -> str:
-    """The colours of the maps."""
+    """Draw the colour bar of the maps."""
     figure = Figure(figsize=(3.8, 0.55), layout="constrained")
     maps.depth_key(figure, ground, THEME, cax=figure.add_subplot())
     return inline(figure, "Colours: number of dates at a location")
 
 
 def depths(dates: pd.Series) -> str:
-    """Locations by number of dates."""
+    """Draw locations by number of dates."""
     counts = dates.value_counts().sort_index()
     figure, axes = chart("Locations by number of dates")
     axes.bar(counts.index, counts.to_numpy(), width=0.8, color=ACCENT)
@@ -71,7 +71,7 @@ def depths(dates: pd.Series) -> str:
 
 
 def months(acquired: pd.Series) -> str:
-    """Patches by month of acquisition, on the calendar."""
+    """Draw patches by month of acquisition."""
     counts = acquired.dt.tz_localize(None).dt.to_period("M").value_counts().sort_index()
     span = pd.period_range(counts.index[0], counts.index[-1], freq="M")
     figure, axes = chart("Patches by month")
@@ -84,7 +84,7 @@ def months(acquired: pd.Series) -> str:
 
 
 def seasons(acquired: pd.Series) -> str:
-    """Patches by month of the year, all years together."""
+    """Draw patches by month of the year, over all years."""
     counts = acquired.dt.month.value_counts().reindex(range(1, 13), fill_value=0)
     figure, axes = chart("Patches by season, all years")
     axes.bar(counts.index, counts.to_numpy(), width=0.8, color=ACCENT)
@@ -95,7 +95,7 @@ def seasons(acquired: pd.Series) -> str:
 
 
 def tile_clouds(used: pd.Series, others: pd.Series) -> str:
-    """Cloud cover of tiles, those used and those not."""
+    """Draw the cloud cover of used and unused tiles."""
     figure, axes = chart("Tiles by cloud cover")
     axes.hist([used.dropna(), others.dropna()], bins=list(range(0, 101, 10)), stacked=True, rwidth=0.9,
               color=[ACCENT, SOFT], label=["used", "left out"])  # fmt: skip
@@ -106,18 +106,18 @@ def tile_clouds(used: pd.Series, others: pd.Series) -> str:
 
 
 def patch_clouds(fraction: pd.Series) -> str:
-    """What cloud is left inside the patches."""
+    """Draw the cloud fraction of patches."""
     percent = 100 * fraction.dropna()
     top = max(1.0, float(np.ceil(percent.max())) if len(percent) else 1.0)
-    figure, axes = chart("Patches by cloud left in them")
+    figure, axes = chart("Patches by remaining cloud")
     axes.hist(percent, bins=np.linspace(0, top, 11).tolist(), rwidth=0.9, color=ACCENT)
     _count(axes)
-    finish(axes, "share of the patch's pixels under cloud, percent")
+    finish(axes, "share of cloudy pixels in the patch, percent")
     return inline(figure, "Histogram of patches by cloud fraction")
 
 
 def spectrum(shown: Spectrum) -> str:
-    """Mean and spread of one patch."""
+    """Draw mean and percentiles of one patch."""
     figure, axes = chart("", (3.8, 1.9))
     x, mean, low, high = with_gaps(shown.wavelength_nm, shown.mean, shown.low, shown.high)
     axes.fill_between(x, low, high, color=ACCENT, alpha=0.22, linewidth=0)
@@ -128,12 +128,12 @@ def spectrum(shown: Spectrum) -> str:
 
 
 def date_colours(count: int) -> list[str]:
-    """Colours for a series, early to late."""
+    """Return colours for a time series, early to late."""
     return [to_hex(colour) for colour in mpl.colormaps["viridis"](np.linspace(0.25, 0.9, count))]
 
 
 def spectra(shown: Sequence[Spectrum], colours: Sequence[str]) -> str:
-    """Mean spectra of several dates in their colours."""
+    """Draw mean spectra of several dates in their colours."""
     figure, axes = chart("", (7.2, 2.7))
     for one, colour in zip(shown, colours, strict=True):
         x, mean = with_gaps(one.wavelength_nm, one.mean)
@@ -144,35 +144,35 @@ def spectra(shown: Sequence[Spectrum], colours: Sequence[str]) -> str:
 
 
 def deviations(nominal: npt.NDArray[np.float64], sets: Sequence[npt.NDArray[np.float64]]) -> str:
-    """How far the kept bands lie from the nominal ones, for as many sets of wavelengths as there are `SET_COLOURS`.
+    """Draw the deviation of the kept bands from the nominal ones, for as many wavelength sets as `SET_COLOURS` has.
 
     Args:
         nominal: nominal wavelengths [band], nm.
-        sets: actual wavelengths [band] of each.
+        sets: actual wavelengths [band] of each set.
     """
     figure, axes = chart("", (7.2, 2.3))
     for actual, colour in zip(sets, SET_COLOURS.values(), strict=False):
         axes.plot(nominal, actual - nominal, ".", color=colour, markersize=3)
     axes.set_xlim(390, 2480)
     finish(axes, "nominal wavelength, nm", "actual - nominal, nm", grid="both")
-    return inline(figure, "Distance of the bands from their nominal wavelength")
+    return inline(figure, "Deviation of the bands from their nominal wavelength")
 
 
 def _count(axes: Axes) -> None:
-    """The vertical axis counts things."""
+    """Format the vertical axis for counts."""
     axes.yaxis.set_major_locator(MaxNLocator(5, integer=True, min_n_ticks=1))
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
 
 
 def with_gaps(x: npt.NDArray[np.float64], *curves: npt.NDArray[np.float64]) -> list[npt.NDArray[np.float64]]:
-    """Break curves where bands were left out: a NaN between neighbours more than `GAP_NM` apart.
+    """Break curves where bands were left out, by a NaN between neighbours more than `GAP_NM` apart.
 
     Args:
         x: wavelengths [band] in any order, nm.
         curves: values [band].
 
     Returns:
-        The wavelengths in order, then the curves, all with the same breaks.
+        The sorted wavelengths, then the curves, all with the same breaks.
     """
     order = np.argsort(x, kind="stable")
     breaks = np.flatnonzero(np.diff(x[order]) > GAP_NM) + 1

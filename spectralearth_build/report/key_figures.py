@@ -1,4 +1,4 @@
-"""The figures and lists of the report, computed from the tables alone."""
+"""The figures and lists of the report, computed from the tables only."""
 
 from __future__ import annotations
 
@@ -16,41 +16,41 @@ from spectralearth_build.layout import PatchStatus, TileStatus, shard_files
 from spectralearth_build.tables import STATUSES
 
 SHOWN = 12
-"""Names listed in a group of left-out products; the rest is counted."""
+"""Number of names listed per group of left-out products. The rest is counted."""
 
 
 @dataclass(frozen=True)
 class ProblemGroup:
-    """Products left out for one reason."""
+    """Products left out for the same reason."""
 
     status: str
     title: str
-    """Class of the problem, or the status where no class applies."""
+    """Class of the problem, or the status if there is no class."""
     meaning: str
     remedy: str
     count: int
     examples: list[tuple[str, str]]
-    """Path and reason of the first ones."""
+    """Path and reason of the first products."""
 
 
 @dataclass(frozen=True)
 class WavelengthGroup:
-    """Tiles that share their 202 wavelengths (to 0.01 nm)."""
+    """Tiles with the same 202 wavelengths (to 0.01 nm)."""
 
     wavelength_nm: npt.NDArray[np.float64]
     tiles: int
     first: pd.Timestamp
     last: pd.Timestamp
     largest_nm: float
-    """Largest distance from nominal."""
+    """Largest deviation from the nominal wavelengths."""
     mean_nm: float
 
 
 _STATUS_MEANING: dict[str, str] = {
     TileStatus.SUPERSEDED: "A newer processing version of the same tile was used.",
     TileStatus.DUPLICATE: "The same product was found more than once; one copy was used.",
-    TileStatus.UNUSED: "Sound, but no chosen window takes its pixels.",
-    TileStatus.REJECTED: "Sound, but outside what was asked for.",
+    TileStatus.UNUSED: "Valid, but no chosen window uses its pixels.",
+    TileStatus.REJECTED: "Valid, but outside the requested selection.",
     TileStatus.QUARANTINED: "Damaged or incomplete.",
 }
 
@@ -73,13 +73,13 @@ def left_out(tiles: pd.DataFrame) -> list[ProblemGroup]:
 
 
 def skipped(patches: pd.DataFrame) -> list[tuple[str, int]]:
-    """Reasons why planned patches were not written, with their number."""
+    """Count the reasons why planned patches were not written."""
     counts = patches.loc[patches["status"] == PatchStatus.SKIPPED, "reason"].fillna("").value_counts()
     return [(str(reason) or "no reason recorded", int(count)) for reason, count in counts.items()]
 
 
 def tuples_by_size(tuples: pd.DataFrame, locations: pd.DataFrame) -> list[dict[str, Any]]:
-    """One row per n: maximal n-tuples, their anchors and area, and the locations chosen with n dates."""
+    """Return one row per n: maximal n-tuples, their anchors and area, and the chosen locations with n dates."""
     chosen = locations["n"].value_counts()
     by_n = tuples.groupby("n").agg(tuples=("n", "size"), windows=("windows", "sum"), area=("area_km2", "sum"))
     sizes = sorted(set(by_n.index) | set(chosen.index))
@@ -91,7 +91,7 @@ def tuples_by_size(tuples: pd.DataFrame, locations: pd.DataFrame) -> list[dict[s
 
 
 def band_sets(tiles: pd.DataFrame, nominal: npt.NDArray[np.float64]) -> list[WavelengthGroup]:
-    """The distinct sets of wavelengths among tiles, the most frequent first.
+    """Return the distinct wavelength sets of tiles, the most frequent first.
 
     Args:
         tiles: rows of `tables.TILES`.
@@ -119,7 +119,7 @@ def band_sets(tiles: pd.DataFrame, nominal: npt.NDArray[np.float64]) -> list[Wav
 
 
 def samples(locations: pd.DataFrame, patches: pd.DataFrame, count: int) -> list[tuple[str, str]]:
-    """Locations and datatakes to show: spread over the components, each at its least cloudy date."""
+    """Return sample locations and datatakes, spread over components, each at its least cloudy date."""
     written = patches[patches["status"] == PatchStatus.WRITTEN].sort_values(
         ["cloud_fraction", "acquired", "patch_id"]
     )
@@ -134,7 +134,7 @@ def samples(locations: pd.DataFrame, patches: pd.DataFrame, count: int) -> list[
 
 
 def deepest(patches: pd.DataFrame) -> str:
-    """The location with most written patches, among equals the one with least cloud."""
+    """Return the location with most written patches. Among equals, the one with least cloud."""
     written = patches[patches["status"] == PatchStatus.WRITTEN]
     ranked = (
         written.groupby("location_id")
@@ -149,13 +149,13 @@ def deepest(patches: pd.DataFrame) -> str:
 
 
 def stored_bytes(store: Path) -> tuple[int, int]:
-    """Bytes of the pixels as stored, and the number of shard files."""
+    """Return the stored size of the pixels in bytes, and the number of shard files."""
     sizes = [path.stat().st_size for path in shard_files(store.parent)]
     return sum(sizes), len(sizes)
 
 
 def flat(tree: Any, prefix: str = "") -> list[tuple[str, str]]:  # noqa: ANN401
-    """A JSON tree as dotted names and values; long lists are counted only."""
+    """Flatten a JSON tree to dotted names and values. Long lists are only counted."""
     if isinstance(tree, dict):
         return [
             row

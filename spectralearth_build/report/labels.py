@@ -1,4 +1,4 @@
-"""What the report says of labels: which patches have a map, and how often each class occurs."""
+"""The label section of the report: which patches have a map, and how often each class occurs."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from spectralearth_build.tables import LABELS
 
 @dataclass(frozen=True)
 class ClassRow:
-    """A class among the patches of a label."""
+    """A class of a label, and its patches."""
 
     name: str
     colour: str
     patches: int
-    """Patches that it is one of the classes of."""
+    """Number of patches that have this class."""
     most: int
-    """Patches in which it is the most frequent."""
+    """Number of patches in which it is the most frequent class."""
 
 
 @dataclass(frozen=True)
@@ -31,17 +31,17 @@ class LabelGroup:
 
     name: str
     about: str
-    """Nomenclature, rasters and rules, in words."""
+    """Description of class table, rasters and rules."""
     written: int
-    """Patches with a map."""
+    """Number of patches with a map."""
     left_out: list[tuple[str, int]]
-    """Reasons why others have none, with their number."""
+    """Reasons why other patches have none, with their number."""
     classes: list[ClassRow]
-    """Those that occur, the most frequent first."""
+    """Classes that occur, the most frequent first."""
 
 
 def labels(dataset: Dataset) -> list[LabelGroup]:
-    """The labels of a dataset, in order of their names; none if `pair` was never run."""
+    """Return the labels of a dataset, sorted by name; none if `pair` was never run."""
     if not (dataset.path / LABELS.file).is_file():
         return []
     table = LABELS.read(dataset.path)

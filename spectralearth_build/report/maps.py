@@ -1,7 +1,7 @@
-"""Maps of footprints and windows: an overview of where on earth, and a panel for each region.
+"""Maps of footprints and windows: a world overview, and a panel for each region.
 
-Everything is drawn in plain longitude and latitude, stretched so that distances look right in the middle of a
-panel. The land outline is for orientation only.
+Maps use plain longitude and latitude, stretched so that distances are correct at the centre of a panel. The land
+outline is for orientation only.
 """
 
 from __future__ import annotations
@@ -32,22 +32,22 @@ from spectralearth_build.files import replacing
 from spectralearth_build.report.regions import MapRegion, enclosing, middles, pieces, split
 
 PANELS = 6
-"""Regions that get a panel of their own, those with most windows first."""
+"""Maximum number of region panels. Regions with most windows come first."""
 CROWD = 1500
-"""Above so many polygons a vector picture holds them as pixels."""
+"""Number of polygons above which a vector plot rasterises them."""
 COARSE = 6.0
-"""Maps that show fewer degrees than this do without the land: its outline is too coarse for them."""
+"""Maps that span fewer degrees show no land, because its outline is too coarse."""
 PANEL_RATIO = 1.1
-"""Width over height of a region's panel."""
+"""Aspect ratio (width / height) of a region panel."""
 OVERVIEW_RATIO = 2.0
 _SIDES = ((0, 1), (1, 0), (0, -1), (-1, 0))
-"""Where a region's letter stands, in turn, so that those of neighbours keep apart."""
+"""Positions of region letters, used in turn to keep those of neighbours apart."""
 FOOTPRINT = "#7a8ba3"
 
 
 @dataclass(frozen=True)
 class Theme:
-    """Colours of text and background; the data keeps its colours in every theme."""
+    """Colours of text and background. Data have the same colours in every theme."""
 
     ink: str = "#22262b"
     muted: str = "#6a7380"
@@ -58,18 +58,18 @@ class Theme:
 
 @dataclass(frozen=True)
 class MapLayer:
-    """Polygons ready to draw."""
+    """Polygons to draw."""
 
     parts: npt.NDArray[np.object_]
     depth: npt.NDArray[np.int64]
-    """Dates of each polygon; zeros for footprints."""
+    """Number of dates of each polygon; zeros for footprints."""
 
     def among(self, chosen: npt.NDArray[Any]) -> MapLayer:
-        """Some of the polygons."""
+        """Return a subset of the polygons."""
         return MapLayer(self.parts[chosen], self.depth[chosen])
 
     def within(self, region: MapRegion) -> MapLayer:
-        """The polygons whose middle lies in the region."""
+        """Return the polygons whose centre is in the region."""
         lon, lat = middles(self.parts)
         lon = lon + region.shift(lon)
         inside = (lon >= region.west) & (lon <= region.east) & (lat >= region.south) & (lat <= region.north)
@@ -78,26 +78,26 @@ class MapLayer:
 
 @dataclass(frozen=True)
 class MapContent:
-    """What a map shows, sorted into regions."""
+    """The content of a map, grouped by region."""
 
     footprints: MapLayer
     windows: MapLayer
     regions: tuple[MapRegion, ...]
-    """Regions with a panel."""
+    """Regions that have a panel."""
     others: int
-    """Further regions, in the overview only."""
+    """Number of further regions, shown only in the overview."""
 
     @property
     def norm(self) -> Normalize:
-        """Dates to colours, the same in every panel."""
+        """Return the mapping from number of dates to colours, the same in every panel."""
         return Normalize(1, max(2, int(self.windows.depth.max(initial=2))))
 
 
 def survey(tiles: gpd.GeoDataFrame, locations: gpd.GeoDataFrame) -> MapContent:
-    """Sort footprints and windows into regions.
+    """Group footprints and windows into regions.
 
     Args:
-        tiles: `tables.TILES` or at least its geometry; tiles without a shape are left out.
+        tiles: `tables.TILES`, or at least its geometry. Tiles without a geometry are left out.
         locations: `tables.LOCATIONS`.
     """
     footprints = _layer(tiles)
@@ -111,7 +111,7 @@ def survey(tiles: gpd.GeoDataFrame, locations: gpd.GeoDataFrame) -> MapContent:
 
 
 def draw_region(axes: Axes, ground: MapContent, region: MapRegion, theme: Theme, title: str = "") -> None:
-    """One region: land, footprints faint, windows coloured by their number of dates."""
+    """Draw one region: land, faint footprints, windows coloured by number of dates."""
     shown = region.grown(0.04, 0.05).fitted(PANEL_RATIO)
     if shown.north - shown.south > COARSE:
         _draw_land(axes, shown, theme)
@@ -124,7 +124,7 @@ def draw_region(axes: Axes, ground: MapContent, region: MapRegion, theme: Theme,
 
 
 def draw_overview(axes: Axes, ground: MapContent, theme: Theme) -> None:
-    """Where on earth the regions lie, each with its letter."""
+    """Draw the location of the regions on earth, each with its letter."""
     shown = _surroundings(ground)
     _draw_land(axes, shown, theme)
     lon, lat = middles(ground.footprints.parts)
@@ -143,7 +143,7 @@ def draw_overview(axes: Axes, ground: MapContent, theme: Theme) -> None:
 
 
 def depth_key(figure: Figure, ground: MapContent, theme: Theme, **place: Any) -> None:  # noqa: ANN401
-    """A colour bar that says what the windows' colours mean; ``place`` is ``ax=`` or ``cax=`` of matplotlib."""
+    """Draw the colour bar of window colours. ``place`` is ``ax=`` or ``cax=`` of matplotlib."""
     mappable = ScalarMappable(ground.norm, depth_colours())
     bar = figure.colorbar(mappable, orientation="horizontal", ticks=MaxNLocator(8, integer=True), **place)
     bar.set_label("dates at a location", color=theme.muted, fontsize=8)
@@ -152,24 +152,24 @@ def depth_key(figure: Figure, ground: MapContent, theme: Theme, **place: Any) ->
 
 
 def letters() -> Iterable[str]:
-    """Names of the panels."""
+    """Yield the letters that name the panels."""
     return "ABCDEF"[:PANELS]
 
 
 @cache
 def depth_colours() -> Colormap:
-    """Few dates to many: readable on white and on black."""
+    """Return a colour map from few to many dates, readable on white and on black."""
     stops = ["#5b7fd6", "#2f9fb4", "#3fae6d", "#c7a52b", "#e0743c", "#d4404f"]
     return LinearSegmentedColormap.from_list("depth", stops)
 
 
 def plan_map(tiles: gpd.GeoDataFrame, locations: gpd.GeoDataFrame, path: Path) -> Path:
-    """Write a PNG map of a plan: footprints faint, windows coloured by their number of dates.
+    """Write a PNG map of a plan: faint footprints, windows coloured by number of dates.
 
     Args:
-        tiles: footprints to show (`tables.TILES`); the caller chooses which.
+        tiles: footprints to show (rows of `tables.TILES`).
         locations: planned windows (`tables.LOCATIONS`).
-        path: the PNG; the same rows give the same bytes.
+        path: path of the PNG. The same rows give the same bytes.
     """
     ground, theme = survey(tiles, locations), Theme()
     with mpl.rc_context({"font.family": "DejaVu Sans"}), replacing(path) as temporary:
@@ -202,7 +202,7 @@ def _layer(frame: gpd.GeoDataFrame) -> MapLayer:
 
 
 def _held(regions: list[MapRegion], windows: MapLayer) -> npt.NDArray[np.int64]:
-    """Number of windows in each region."""
+    """Count the windows in each region."""
     tree = shapely.STRtree(shapely.points(*middles(windows.parts)))
     held = np.zeros(len(regions), np.int64)
     for turn in (-360, 0, 360):
@@ -212,7 +212,7 @@ def _held(regions: list[MapRegion], windows: MapLayer) -> npt.NDArray[np.int64]:
 
 
 def _surroundings(ground: MapContent) -> MapRegion:
-    """What the overview shows: all footprints with a wide margin, or the whole earth."""
+    """Return the extent of the overview: all footprints with a wide margin, or the whole earth."""
     if len(ground.footprints.parts):
         around = enclosing(ground.footprints.parts)
         shown = around.grown(0.25, 14).fitted(OVERVIEW_RATIO)
@@ -265,7 +265,7 @@ def _frame(axes: Axes, shown: MapRegion, theme: Theme, title: str) -> None:
 
 
 def _step(interval: tuple[float, float]) -> float:
-    """Distance of the ticks of an axis, degrees: at most five of them."""
+    """Return the distance between axis ticks in degrees, for at most five ticks."""
     span = float(interval[1] - interval[0])
     return next((step for step in (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30) if span / step <= 5), 60)
 
@@ -275,7 +275,7 @@ def _tick(letters: str, value: float, _: int | None = None) -> str:
 
 
 def degrees(value: float, letters: str) -> str:
-    """A tick's text, such as ``11.5°E``; longitudes beyond 180 turn into west."""
+    """Return a tick label, such as ``11.5°E``. Longitudes beyond 180 become west."""
     turned = (value + 180) % 360 - 180 if letters == "EW" and abs(value) != 180 else value
     side = "" if turned == 0 or abs(turned) == 180 else letters[0] if turned > 0 else letters[1]
     return f"{abs(turned):.5g}°{side}"

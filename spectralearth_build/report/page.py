@@ -1,4 +1,4 @@
-"""The page itself: what it shows, in order, and how it is put together."""
+"""The report page: its content, in order, and how it is assembled."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from spectralearth_build.store.seal import sealed_page
 from spectralearth_build.tables import TUPLES
 
 SAMPLES, DATES = 6, 12
-"""Patches shown as samples, and dates shown of one location."""
+"""Number of sample patches, and number of dates of one location."""
 WORST = 40
-"""Tiles listed with their wavelength deviation."""
+"""Number of tiles listed with their wavelength deviation."""
 
 
 def write_report(dataset: Path) -> Path:
-    """Write ``report.html`` into a finished dataset: one page that loads nothing from anywhere.
+    """Write ``report.html`` into a finished dataset: one self-contained page.
 
     The same dataset gives the same bytes.
 
@@ -37,8 +37,8 @@ def write_report(dataset: Path) -> Path:
         dataset: the dataset folder.
 
     Raises:
-        UsageError: the dataset is not finished.
-        StoppedError: a signal came.
+        UsageError: The dataset is not finished.
+        StoppedError: A signal arrived.
     """
     path = dataset / REPORT
     write_bytes(path, sealed_page(render(open_dataset(dataset))))
@@ -46,7 +46,7 @@ def write_report(dataset: Path) -> Path:
 
 
 def render(dataset: Dataset) -> str:
-    """The page as text."""
+    """Render the page as HTML."""
     environment = Environment(
         loader=PackageLoader("spectralearth_build.report", "."),
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
@@ -62,7 +62,7 @@ def render(dataset: Dataset) -> str:
 
 
 def _bytes(count: float) -> str:
-    """A size for people, in powers of 1000."""
+    """Format a size in powers of 1000."""
     for unit in ("bytes", "kB", "MB", "GB"):
         if count < 999.5:
             return f"{count:.3g} {unit}"
@@ -152,7 +152,7 @@ def _pixels(dataset: Dataset, written: pd.DataFrame) -> dict[str, Any]:
 
 
 def _through_time(dataset: Dataset, written: pd.DataFrame) -> dict[str, Any]:
-    """The deepest location at its dates: pictures in one stretch, so that they can be compared, and spectra."""
+    """Show the location with most dates: images with a common stretch, so that they are comparable, and spectra."""
     location = summary.deepest(written)
     rows = written[written["location_id"] == location].sort_values(["acquired", "datatake"])
     picked = rows.iloc[np.unique(np.linspace(0, len(rows) - 1, min(DATES, len(rows))).round().astype(int))]

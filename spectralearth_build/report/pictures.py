@@ -1,4 +1,4 @@
-"""Patches made visible: natural colour, and spectra."""
+"""Images and spectra of patches."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from matplotlib.image import imsave
 from spectralearth_build.report.figures import Spectrum
 
 RED_GREEN_BLUE = (650.0, 550.0, 460.0)
-"""Wavelengths of natural colour, nm."""
+"""Wavelengths of the natural-colour bands in nm."""
 GAMMA = 1 / 1.3
 
 
 def natural_colour(patch: xr.DataArray) -> npt.NDArray[np.float64]:
-    """Reflectance [y, x, 3] in the bands nearest to red, green and blue; nodata is NaN.
+    """Return reflectance [y, x, 3] of the bands nearest to red, green and blue; nodata is NaN.
 
     Args:
         patch: int16 [band, y, x] with ``wavelength_nm`` [band] and attributes scale and nodata.
@@ -32,25 +32,25 @@ def natural_colour(patch: xr.DataArray) -> npt.NDArray[np.float64]:
 
 
 def limits(colours: npt.NDArray[np.float64], bright: float = 99) -> tuple[float, float]:
-    """Black and white point of a picture: its 1st and ``bright``-th percentile, the same for the three bands.
+    """Return black and white point of an image: its 1st and ``bright``-th percentile, the same for the three bands.
 
-    One stretch for all bands keeps hues true.
+    One stretch for all bands preserves hues.
     """
     black, white = np.nanpercentile(colours, (1, bright))
     return float(black), float(max(white, black + 1e-3))
 
 
 def common_limits(pictures: Sequence[npt.NDArray[np.float64]]) -> tuple[float, float]:
-    """Limits for several pictures of one place: the median of their own, so that a date under snow may go white.
+    """Return common limits for images of one location: the medians, so that a date with snow may saturate.
 
-    The brightest twentieth of each does not count: there may be cloud in it.
+    The brightest 5 % of each image is ignored, since it may be cloud.
     """
     black, white = np.median([limits(one, 95) for one in pictures], axis=0)
     return float(black), float(white)
 
 
 def png(colours: npt.NDArray[np.float64], black: float, white: float) -> str:
-    """A picture [y, x, 3] stretched between two points, as a ``data:`` address."""
+    """Return an image [y, x, 3], stretched between two values, as a ``data:`` URL."""
     stretched = np.clip((np.nan_to_num(colours, nan=0.0) - black) / (white - black), 0, 1) ** GAMMA
     buffer = io.BytesIO()
     imsave(buffer, (255 * stretched).round().astype(np.uint8), format="png")
@@ -58,8 +58,9 @@ def png(colours: npt.NDArray[np.float64], black: float, white: float) -> str:
 
 
 def spectrum(patch: xr.DataArray, label: str) -> Spectrum:
-    """Mean and spread of the pixels of a patch, in reflectance."""
+    """Return mean and percentiles of the pixels of a patch, in reflectance."""
     pixels = patch.to_numpy().reshape(patch.sizes["band"], -1)
     values = np.where(pixels == patch.attrs["nodata"], np.nan, pixels * np.float32(patch.attrs["scale"]))
-    low, high = np.nanpercentile(values[:, ::4], (10, 90), axis=1)  # a quarter of the pixels tells as much
+    # a quarter of the pixels is representative
+    low, high = np.nanpercentile(values[:, ::4], (10, 90), axis=1)
     return Spectrum(label, patch["wavelength_nm"].to_numpy(), np.nanmean(values, axis=1), low, high)

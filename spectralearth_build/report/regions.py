@@ -1,7 +1,7 @@
-"""Which parts of the earth a dataset lies in, so that each can have a map of its own.
+"""The regions of the earth that a dataset covers, each of which gets its own map.
 
-Longitudes are counted on from the west edge of a region and may exceed 180 degrees: a region across the
-antimeridian is as compact as any other.
+Longitudes increase from the west edge of a region and may exceed 180 degrees, so a region across the antimeridian is as
+compact as any other.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ import shapely
 
 Degrees = npt.NDArray[np.float64]
 CELL = 0.5
-"""Edge of the cells that are joined to regions, degrees."""
+"""Edge of the cells that are merged into regions, in degrees."""
 LARGEST = 4.0
-"""Regions that reach further are divided, in degrees of latitude: in a larger map no window could be seen."""
+"""Maximum extent of a region, in degrees of latitude. Larger ones are divided, since windows would be too small to
+see."""
 
 
 @dataclass(frozen=True)
@@ -33,41 +34,41 @@ class MapRegion:
 
     @property
     def center(self) -> tuple[float, float]:
-        """Longitude and latitude of its middle."""
+        """Return longitude and latitude of the centre."""
         return (self.west + self.east) / 2, (self.south + self.north) / 2
 
     @property
     def aspect(self) -> float:
-        """Length of a degree of latitude over one of longitude, in the middle."""
+        """Return the length of a degree of latitude relative to one of longitude, at the centre."""
         return float(1 / max(np.cos(np.radians(self.center[1])), 0.1))
 
     def grown(self, share: float, least: float) -> MapRegion:
-        """The region with a margin on each side: a share of its size, and no less than ``least`` degrees."""
+        """Return the region with a margin on each side: a share of its size, but at least ``least`` degrees."""
         dx = max(share * (self.east - self.west), least * self.aspect)
         dy = max(share * (self.north - self.south), least)
         return MapRegion(self.west - dx, max(self.south - dy, -90), self.east + dx, min(self.north + dy, 90))
 
     def fitted(self, ratio: float) -> MapRegion:
-        """The region made wider or taller around its middle, until its width is ``ratio`` times its height."""
+        """Return the region, widened or heightened around its centre until its width is ``ratio`` times its height."""
         (x, y), aspect = self.center, self.aspect
         half_height = max(self.north - self.south, (self.east - self.west) / aspect / ratio) / 2
         half_width = half_height * aspect * ratio
         return MapRegion(x - half_width, y - half_height, x + half_width, y + half_height)
 
     def shift(self, longitudes: Degrees) -> Degrees:
-        """The turns (0, 360, -360 ...) that bring each longitude into the region, or nearest to it."""
+        """Return the offsets (0, 360, -360 ...) that bring each longitude into the region, or closest to it."""
         return np.asarray(-360 * np.round((longitudes - self.center[0]) / 360))
 
 
 def pieces(geometry: npt.NDArray[np.object_]) -> tuple[npt.NDArray[np.object_], npt.NDArray[np.int64]]:
-    """Polygons of the geometries, and for each the number of the geometry it came from; empty ones have none."""
+    """Return the polygons of geometries, and for each the index of its geometry. Empty geometries have none."""
     parts, owner = shapely.get_parts(geometry, return_index=True)
     sound = ~shapely.is_empty(parts) & np.isfinite(shapely.bounds(parts)).all(axis=1)
     return parts[sound], owner[sound]
 
 
 def enclosing(parts: npt.NDArray[np.object_]) -> MapRegion:
-    """The smallest region around some polygons: it begins after the widest gap of longitudes."""
+    """Return the smallest region around polygons. It begins after the widest gap in longitude."""
     west, south, east, north = shapely.bounds(parts).T
     order = np.argsort(west)
     reach = np.maximum.accumulate(east[order])
@@ -81,10 +82,10 @@ def enclosing(parts: npt.NDArray[np.object_]) -> MapRegion:
 
 
 def split(parts: npt.NDArray[np.object_]) -> list[npt.NDArray[np.int64]]:
-    """Sort polygons into regions: those whose cells touch, across the antimeridian too, divided where they reach far.
+    """Group polygons into regions whose cells touch, also across the antimeridian. Large regions are divided.
 
     Returns:
-        Numbers of the polygons of each region, the largest region first.
+        Indices of the polygons of each region, the largest region first.
     """
     lon, lat = middles(parts)
     columns = round(360 / CELL)
@@ -106,12 +107,12 @@ def split(parts: npt.NDArray[np.object_]) -> list[npt.NDArray[np.int64]]:
 
 
 def middles(parts: npt.NDArray[np.object_]) -> Degrees:
-    """Longitude and latitude [2, part] of the middle of each polygon's box."""
+    """Return longitude and latitude [2, part] of the centre of each polygon's bounding box."""
     return np.asarray(shapely.bounds(parts).reshape(-1, 2, 2).mean(axis=1).T)
 
 
 def _divided(parts: npt.NDArray[np.object_], group: npt.NDArray[np.int64]) -> list[npt.NDArray[np.int64]]:
-    """Halve a group across its longer side until none reaches further than `LARGEST`."""
+    """Halve a group across its longer side until none is larger than `LARGEST`."""
     region = enclosing(parts[group])
     height, width = region.north - region.south, (region.east - region.west) / region.aspect
     lon, lat = middles(parts[group])

@@ -1,4 +1,4 @@
-"""Matplotlib figures as inline SVG that follows the page's light or dark theme."""
+"""Matplotlib figures as inline SVG that follows the light or dark theme of the page."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from spectralearth_build.report.maps import Theme
 
-# Colours that no chart means literally: each stands for a variable of the page's style sheet.
+# Placeholder colours: each is replaced by a variable of the page's style sheet.
 THEME = Theme(ink="#010101", muted="#020202", land="#030303", line="#040404", paper="#050505")
 ACCENT, SOFT, WARM = "#060606", "#070707", "#080808"
 _VARIABLES = {
@@ -28,15 +28,13 @@ _SETTINGS: dict[Any, Any] = {
 _NO_METADATA = dict.fromkeys(("Creator", "Date", "Format", "Type"))
 _UNWANTED = (
     re.compile(r"\s*<(metadata|style)\b.*?</\1>", re.DOTALL),
-    re.compile(
-        r' id="(?![pm][0-9a-f]{10}|C\d|image)[^"]*"'
-    ),  # names that every figure repeats, not the hashes
-    re.compile(r" ?font-family: [^;\"]*;?"),  # the page's own font
+    re.compile(r' id="(?![pm][0-9a-f]{10}|C\d|image)[^"]*"'),  # ids that every figure repeats, not the hashes
+    re.compile(r" ?font-family: [^;\"]*;?"),  # use the font of the page
 )
 
 
 def chart(title: str, size: tuple[float, float] = (3.8, 2.2)) -> tuple[Figure, Axes]:
-    """An empty chart in the page's style; size in inches (72 of the picture's own units each)."""
+    """Return an empty chart in the style of the page. Size in inches (72 units of the SVG each)."""
     figure = Figure(figsize=size, layout="constrained")
     axes = figure.add_subplot()
     if title:
@@ -45,7 +43,7 @@ def chart(title: str, size: tuple[float, float] = (3.8, 2.2)) -> tuple[Figure, A
 
 
 def finish(axes: Axes, xlabel: str = "", ylabel: str = "", grid: str = "y", theme: Theme = THEME) -> None:
-    """Quiet axes: no box, faint grid, small muted text."""
+    """Style axes plainly: no box, faint grid, small muted text."""
     axes.set_xlabel(xlabel, fontsize=8, color=theme.muted)
     axes.set_ylabel(ylabel, fontsize=8, color=theme.muted)
     axes.tick_params(labelsize=8, colors=theme.muted, length=2)
@@ -58,7 +56,7 @@ def finish(axes: Axes, xlabel: str = "", ylabel: str = "", grid: str = "y", them
 
 
 def legend(axes: Axes, columns: int = 1) -> None:
-    """A frameless key in small muted text, above the chart on the right."""
+    """Add a frameless legend in small muted text, above the chart on the right."""
     axes.legend(
         fontsize=7.5, labelcolor=THEME.muted, frameon=False, ncols=columns, handlelength=1.2, columnspacing=1.2,
         loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0, borderpad=0.2,
@@ -66,11 +64,11 @@ def legend(axes: Axes, columns: int = 1) -> None:
 
 
 def inline(figure: Figure, label: str) -> str:
-    """The figure as an ``<svg>`` element, the same text for the same figure.
+    """Return the figure as an ``<svg>`` element. Equal figures give equal text.
 
     Args:
         figure: drawn in the colours of `THEME`.
-        label: what the picture shows, for those who cannot see it.
+        label: alternative text for screen readers.
     """
     text = io.StringIO()
     with mpl.rc_context(_SETTINGS):

@@ -1,4 +1,4 @@
-"""The n-tuples of a plan as a result of their own: how many, how large, and a map of depth."""
+"""Statistics and a depth map of the n-tuples of a plan."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from spectralearth_build.files import replacing
 from spectralearth_build.report.maps import degrees, depth_colours
 
 PANELS = 4
-"""Components on the map."""
+"""Number of components on the map."""
 _INK, _MUTED = "#22262b", "#6a7380"
 
 
 def distribution(tuples: pd.DataFrame) -> pd.DataFrame:
-    """For each n, from 1 on: n, tuples, windows and area_km2 (where the centres of these windows lie)."""
+    """Return n, tuples, windows and area_km2 (the area of the window centres) for each n from 1."""
     by_n = tuples.groupby("n")
     return (
         by_n.agg(tuples=("windows", "size"), windows=("windows", "sum"), area_km2=("area_km2", "sum"))
@@ -35,30 +35,30 @@ def distribution(tuples: pd.DataFrame) -> pd.DataFrame:
 
 
 def largest(tuples: pd.DataFrame, by: str, count: int = 10) -> pd.DataFrame:
-    """The largest tuples of two datatakes or more, by "n" (then area) or by "area_km2" (then n)."""
+    """Return the largest tuples of two or more datatakes, by "n" (then area) or by "area_km2" (then n)."""
     order = [by, *({"n", "area_km2"} - {by})]
     several = tuples[tuples["n"] >= 2]
     return several.sort_values(order, ascending=False, kind="stable").head(count)
 
 
 def richest(tuples: pd.DataFrame) -> list[int]:
-    """Components with most dates beyond the first, added up over their windows; at most `PANELS` of them."""
+    """Return the components with most dates beyond the first, summed over windows; at most `PANELS` of them."""
     again = (tuples["windows"] * (tuples["n"] - 1)).groupby(tuples["component"]).sum()
     return [int(k) for k in again.sort_values(ascending=False, kind="stable").index[:PANELS]]
 
 
 def depth_map(tuples: gpd.GeoDataFrame, path: Path) -> Path:
-    """Write a PNG: the ground of the richest components, coloured by how many datatakes see a window there.
+    """Write a PNG of the components with most dates, coloured by the number of datatakes that see a window.
 
     Args:
         tuples: `tables.TUPLES`.
-        path: the PNG; the same rows give the same bytes.
+        path: path of the PNG. The same rows give the same bytes.
     """
     shown = richest(tuples)
     norm = Normalize(1, max(2, int(tuples.loc[tuples["component"].isin(shown), "n"].max())) if shown else 2)
     with mpl.rc_context({"font.family": "DejaVu Sans", "font.size": 9, "text.color": _INK}):
         figure = Figure(figsize=(11, 10 if len(shown) > 2 else 6), layout="constrained")
-        figure.suptitle("Datatakes that see the whole window around a place, valid and clear")
+        figure.suptitle("Number of datatakes that see the whole window around a point, valid and clear")
         columns = min(2, max(1, len(shown)))
         panels = figure.subplots(-(-len(shown) // columns) or 1, columns, squeeze=False).ravel()
         for axes in panels[len(shown) :]:
@@ -92,7 +92,7 @@ def _draw(axes: Axes, tuples: gpd.GeoDataFrame, norm: Normalize) -> None:
 
 
 def _unrolled(shapes: gpd.GeoSeries) -> gpd.GeoSeries:
-    """The shapes in one piece where they lie on both sides of the antimeridian."""
+    """Return shapes in one piece, even if they cross the antimeridian."""
     west, _, east, _ = shapes.total_bounds
     if east - west < 180:
         return shapes

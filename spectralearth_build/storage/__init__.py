@@ -1,1 +1,1 @@
-"""Object stores: archives and datasets under s3://, gs:// and az:// URLs. Imported late; obstore only here."""
+"""Object stores: archives and datasets at s3://, gs:// and az:// URLs. Imported lazily, as obstore loads slowly."""

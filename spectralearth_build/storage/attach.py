@@ -1,8 +1,8 @@
-"""Folders of this machine that stand for places on an object store.
+"""Local folders that represent locations on an object store.
 
-All stages work on folders. A dataset on an object store has one here that mirrors it: `files` tells `written` and
-`removed` of every change that it makes durable, and whoever is about to read a file that may be elsewhere calls
-`present`. Without attachments, which is how local builds run, these do nothing.
+All stages work on folders. A dataset on an object store has a local folder that mirrors it. `files` calls `written` and
+`removed` for every durable change. Code calls `present` before it reads a file that may not be local. Without
+attachments, as in local builds, these do nothing.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Attachment:
     """
 
     folder: Path
-    """The folder, absolute."""
+    """Return the folder, as an absolute path."""
     remote: Remote
     """The place on the object store."""
 
@@ -32,19 +32,19 @@ class Attachment:
         """Make the folder usable in this process."""
 
     def release(self) -> None:
-        """Give up what `present` has fetched, where it takes much room."""
+        """Release large files that `present` has fetched."""
 
     def catch_up(self) -> None:
-        """Take note of what others, such as workers on other machines, have done."""
+        """Register changes that others have made, such as workers on other machines."""
 
     def written(self, path: Path) -> None:
-        """A file below the folder has been replaced, durably."""
+        """Called after a file below the folder was durably replaced."""
 
     def removed(self, path: Path) -> None:
-        """A file below the folder has been deleted, durably."""
+        """Called after a file below the folder was durably deleted."""
 
     def present(self, path: Path) -> None:
-        """Make sure that a file below the folder is here, if it exists at all."""
+        """Make a file below the folder available locally, if it exists."""
 
     @contextmanager
     def product(self, path: str, scratch: Path | None, layers: Collection[str]) -> Iterator[Path]:
@@ -67,7 +67,7 @@ class Attachment:
 class _Use:
     attachment: Attachment
     threads: list[int] = field(default_factory=list)
-    """Those inside `attached`, by identity: a worker may run several tasks at a time."""
+    """Ids of the threads inside `attached`. A worker may run several tasks at a time."""
 
 
 _attached: dict[Path, _Use] = {}
@@ -76,7 +76,7 @@ _guard = threading.Lock()
 
 @contextmanager
 def attached(*attachments: Attachment) -> Iterator[None]:
-    """Inside, folders stand for what is attached to them; those that do already are left as they are."""
+    """Attach folders within this context. Folders that are attached already are left as they are."""
     with ExitStack() as stack:
         for each in attachments:
             _enter(each)
@@ -93,7 +93,7 @@ def _enter(attachment: Attachment) -> None:
 
 
 def _leave(folder: Path) -> None:
-    """Give up what was fetched, unless another thread may be reading it; the last one to leave detaches."""
+    """Release fetched files, unless another thread may be reading them. The last thread to leave detaches."""
     with _guard:
         use = _attached[folder]
         use.threads.remove(threading.get_ident())
@@ -104,20 +104,20 @@ def _leave(folder: Path) -> None:
 
 
 def current() -> tuple[Attachment, ...]:
-    """What is attached in this process."""
+    """Return the attachments of this process."""
     return tuple(use.attachment for use in list(_attached.values()))
 
 
 def at(path: Path) -> Attachment | None:
-    """What the folder of a path stands for, if anything."""
-    for folder, use in list(_attached.items()):  # other threads attach and detach meanwhile
+    """Return the attachment of the folder that contains a path, if any."""
+    for folder, use in list(_attached.items()):  # copied, because other threads attach and detach
         if path.is_relative_to(folder):
             return use.attachment
     return None
 
 
 def shown(path: Path) -> str:
-    """A path for users: where it lies on the object store, if that is what its folder stands for."""
+    """Return a path for messages: its URL on the object store if its folder is attached to one."""
     attachment = at(path)
     return (
         str(attachment.remote / path.relative_to(attachment.folder).as_posix()) if attachment else str(path)
@@ -125,18 +125,18 @@ def shown(path: Path) -> str:
 
 
 def written(path: Path) -> None:
-    """Tell that a file has been replaced."""
+    """Report that a file was replaced."""
     if attachment := at(path):
         attachment.written(path)
 
 
 def removed(path: Path) -> None:
-    """Tell that a file has been deleted."""
+    """Report that a file was deleted."""
     if attachment := at(path):
         attachment.removed(path)
 
 
 def present(path: Path) -> None:
-    """Ask for a file before reading it."""
+    """Make a file available locally before it is read."""
     if attachment := at(path):
         attachment.present(path)

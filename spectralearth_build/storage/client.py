@@ -1,4 +1,4 @@
-"""Objects of one prefix: list, read, write, create, delete. Every byte is checked as far as the store allows.
+"""Operations on the objects of one prefix: list, read, write, create, delete. All bytes are verified if possible.
 
 What was written and read is compared with the object's ETag, see `entity_tag`; where that proves nothing, what was
 written is read back.
@@ -32,12 +32,12 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 LARGE = 2 * PART
-"""Larger files go up in parts."""
+"""Larger files are uploaded in parts."""
 THREADS = 4
-"""Parts of one object under way at a time."""
+"""Number of parts of one object to transfer at a time."""
 _CLIENT: dict[str, Any] = {"timeout": timedelta(seconds=120), "connect_timeout": timedelta(seconds=10)}
 _PLAIN = {"s3": "AWS_ALLOW_HTTP", "gs": "GOOGLE_ALLOW_HTTP", "az": "AZURE_ALLOW_HTTP"}
-"""Variables that allow http:// endpoints; obstore forgets them when given options of ours."""
+"""Variables that allow http:// endpoints. obstore ignores them if it is given explicit options."""
 _RETRY: dict[str, Any] = {
     "max_retries": 2,
     "retry_timeout": timedelta(seconds=120),
@@ -47,22 +47,22 @@ _RETRY: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Meta:
-    """What a store says of an object."""
+    """Metadata of an object."""
 
     name: str
-    """Below the prefix."""
+    """Name below the prefix."""
     size: int
-    """Bytes."""
+    """Size in bytes."""
     etag: str
-    """Changes with the content; empty if the store gives none."""
+    """ETag, which changes with the content; empty if the store gives none."""
 
 
 @functools.cache
 def store_of(remote: Remote) -> ObjectStore:
-    """The store of a prefix, made once a process. Credentials, region and endpoint come from the environment.
+    """Return the store of a prefix, made once per process. Credentials, region and endpoint come from the environment.
 
     Raises:
-        StorageError: the environment lacks something that it needs.
+        StorageError: The environment lacks required variables.
     """
     options = _CLIENT | {"allow_http": os.environ.get(_PLAIN[remote.scheme], "").lower() in ("1", "true")}
     how: dict[str, Any] = {"client_options": options, "retry_config": _RETRY, "prefix": remote.prefix or None}
@@ -76,18 +76,18 @@ def store_of(remote: Remote) -> ObjectStore:
         hint = (
             "Set AZURE_STORAGE_ACCOUNT_NAME and credentials" if remote.scheme == "az" else "Set credentials"
         )
-        reason = f"The store cannot be opened ({trouble_of(error).words})."
+        reason = f"Cannot open the object store ({trouble_of(error).words})."
         raise StorageError(reason, str(remote), f"{hint} in the environment.") from None
 
 
 @dataclass(frozen=True)
 class Client:
-    """Operations on the objects of a prefix, each tried again within bounds; see `retry.insist` for what is raised."""
+    """Operations on the objects of a prefix, with limited retries. See `retry.insist` for the errors."""
 
     remote: Remote
-    """The prefix."""
+    """URL of the prefix."""
     patience: Patience | None = None
-    """How long to insist; None: `retry.PATIENCE`."""
+    """Limits of retries; None: `retry.PATIENCE`."""
 
     @property
     def store(self) -> ObjectStore:
@@ -95,7 +95,7 @@ class Client:
         return store_of(self.remote)
 
     def listing(self, prefix: str = "") -> list[Meta]:
-        """All objects, those below a folder ``prefix`` only if one is given; sorted by name."""
+        """Return all objects, sorted by name; if ``prefix`` is given, only those below that folder."""
 
         def action() -> list[Meta]:
             pages = obstore.list(self.store, prefix or None, chunk_size=1000)
@@ -107,14 +107,14 @@ class Client:
         return found
 
     def head(self, name: str) -> Meta | None:
-        """What the store says of an object; None if there is none."""
+        """Return the metadata of an object; None if it does not exist."""
         try:
             return self._insist(name, lambda: _meta(obstore.head(self.store, name)))
         except FileNotFoundError:
             return None
 
     def modified(self, name: str) -> datetime | None:
-        """When an object was written, by the store's clock; None if there is none."""
+        """Return when an object was written, by the clock of the store; None if it does not exist."""
         try:
             found = self._insist(name, lambda: obstore.head(self.store, name))
         except FileNotFoundError:
@@ -122,7 +122,7 @@ class Client:
         return found["last_modified"]
 
     def children(self, folder: str) -> tuple[list[str], list[Meta]]:
-        """Names of the folders, and the objects, that lie directly in a folder ('' for the whole prefix)."""
+        """Return the names of folders, and the objects, directly in a folder ('' for the whole prefix)."""
 
         def action() -> tuple[list[str], list[Meta]]:
             found = obstore.list_with_delimiter(self.store, folder or None)
@@ -136,41 +136,41 @@ class Client:
         return found
 
     def require_sense(self) -> None:
-        """Make sure that an object store answers, not a page that says the same to all: that lists nothing too.
+        """Check that the server is an object store, not one that answers all requests alike (it lists nothing too).
 
         Raises:
-            StorageError: it has an object of a name that nobody has given.
+            StorageError: The server returns an object for a random name.
         """
         try:
             there = self.head(f"{PROBE}{os.urandom(16).hex()}") is not None
-        except StorageError:  # who refuses does not say the same to all
+        except StorageError:  # a server that refuses does not answer every request alike
             return
         if there:
             what = "The server is not an object store: it returns an object for any name."
             raise StorageError(what, str(self.remote), ENDPOINT[self.remote.scheme])
 
     def read(self, name: str, start: int = 0, stop: int | None = None, etag: str = "") -> bytes:
-        """An object's bytes, or those from ``start`` to before ``stop``.
+        """Read an object, or its bytes from ``start`` up to ``stop`` (exclusive).
 
         Args:
-            name: the object.
+            name: name of the object.
             start: first byte.
-            stop: behind the last byte; None: to the end.
-            etag: what the object must be, if given.
+            stop: position after the last byte; None: to the end.
+            etag: required ETag of the object, if given.
 
         Raises:
-            FileNotFoundError: there is none.
-            PreconditionError: it is another one by now.
+            FileNotFoundError: The object does not exist.
+            PreconditionError: The object has changed.
         """
         agreement = Agreement()
         return self._insist(name, lambda: self._read(name, start, stop, etag, agreement))
 
     def download(self, meta: Meta, target: Path) -> None:
-        """Fetch an object into a file, in parts, all of one version.
+        """Download an object into a file, in parts that are all of one version.
 
         Raises:
-            FileNotFoundError: it is gone.
-            PreconditionError: it changed meanwhile.
+            FileNotFoundError: The object does not exist.
+            PreconditionError: The object changed during the download.
         """
 
         def part(start: int) -> None:
@@ -192,7 +192,7 @@ class Client:
             os.close(descriptor)
 
     def put(self, name: str, data: bytes | Path) -> Meta:
-        """Write an object, whatever was there, and make sure that it holds ``data`` (bytes, or a file's)."""
+        """Write an object, replacing any, and verify that it contains ``data`` (bytes, or those of a file)."""
 
         def action() -> Meta:
             size = _size(data)
@@ -209,15 +209,15 @@ class Client:
         return self._insist(name, action, ())
 
     def create(self, name: str, data: bytes) -> Meta | None:
-        """Write an object unless there is one; None if there is one with other content.
+        """Write an object unless it exists. Returns None if it exists with other content.
 
-        One with the same content counts as created: it may be one's own, its acknowledgement lost.
+        An object with the same content counts as created: the response of an earlier try may have been lost.
         """
         made = False
 
         def action() -> Meta:
             nonlocal made
-            if made:  # damaged on its way; nobody but us has written it
+            if made:  # damaged in transit; only this run has written it
                 return self.put(name, data)
             result = obstore.put(self.store, name, data, mode="create", use_multipart=False)
             made = True
@@ -231,14 +231,15 @@ class Client:
             return self._same(name, data)
 
     def swap(self, meta: Meta, data: bytes) -> Meta | None:
-        """Replace an object, if it is still that of ``meta``; None if it is not, or is gone."""
+        """Replace an object if it is unchanged since ``meta``. Returns None if it has changed or does not exist."""
         there = meta
 
         def action() -> Meta:
             nonlocal there
             mode: Any = {"e_tag": there.etag}
             result = obstore.put(self.store, meta.name, data, mode=mode, use_multipart=False)
-            there = Meta(meta.name, len(data), result["e_tag"] or "")  # ours, even if damaged on its way
+            # written by this run, even if damaged in transit
+            there = Meta(meta.name, len(data), result["e_tag"] or "")
             self._check(there, data)
             return there
 
@@ -250,14 +251,14 @@ class Client:
             return self._same(meta.name, data)
 
     def delete(self, name: str) -> None:
-        """Delete an object, if there is one."""
+        """Delete an object, if it exists."""
         try:
             self._insist(name, lambda: obstore.delete(self.store, name), ABSENT)
         except FileNotFoundError:
             return
 
     def _same(self, name: str, data: bytes) -> Meta | None:
-        """What the store says of an object, if it holds ``data``."""
+        """Return the metadata of an object if it contains ``data``."""
         meta = self.head(name)
         if meta is None or meta.size != len(data) or self.read(name) != data:
             return None
@@ -273,13 +274,13 @@ class Client:
         data = bytes(result.bytes())
         first, last = result.range
         if len(data) != last - first or first != start or (stop is not None and last != stop):
-            raise SpoiltError(f"{len(data)} bytes came of {last - first}")
+            raise SpoiltError(f"received {len(data)} of {last - first} bytes")
         if len(data) == result.meta["size"]:
             agreement.check(result.meta["e_tag"] or "", data)
         return data
 
     def _check(self, meta: Meta, data: bytes | Path) -> None:
-        """Make sure that what was written is there as it should be."""
+        """Verify that an object was written correctly."""
         if proves(meta.etag, data):
             return
         for start, piece in zip(range(0, meta.size, PART), pieces(data), strict=True):

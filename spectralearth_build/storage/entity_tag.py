@@ -1,7 +1,8 @@
-"""Whether bytes are those of an object, by its ETag.
+"""Verification of bytes by the ETag of an object.
 
-Most stores give the MD5 of an object as its ETag (of its parts, for one uploaded in parts). Some (S3 with keys of one's
-own) give ETags that only look like an MD5: what does not fit its ETag counts if it came the same twice.
+Most stores use the MD5 of an object as its ETag (or the MD5s of its parts, after an upload in parts). Some (S3 with
+customer keys) give ETags that only look like an MD5. So bytes that do not match their ETag are accepted if two reads
+agree.
 """
 
 from __future__ import annotations
@@ -14,19 +15,19 @@ from pathlib import Path
 from spectralearth_build.storage.trouble import SpoiltError
 
 PART = 8 * 2**20
-"""Bytes of a part, up and down."""
+"""Size of a part in bytes, for upload and download."""
 _MD5_DIGITS = 32
 
 
 @dataclass
 class Agreement:
-    """Whether what came is what was stored: as its ETag says, or the same twice."""
+    """Decides whether received bytes are those stored: if they match the ETag, or if two reads agree."""
 
     seen: set[str] = field(default_factory=set)
-    """Hashes of what came so far."""
+    """Hashes of the bytes received so far."""
 
     def check(self, etag: str, data: bytes | Path) -> None:
-        """Raise SpoiltError if ``data`` must be fetched again."""
+        """Raise `SpoiltError` if ``data`` must be fetched again."""
         if proves(etag, data) is not False:
             return
         digest = hashlib.sha256()
@@ -38,9 +39,10 @@ class Agreement:
 
 
 def proves(etag: str, data: bytes | Path) -> bool | None:
-    """Whether an ETag is that of ``data``; None if it is of a kind that cannot be computed.
+    """Return whether an ETag is that of ``data``; None if it is of a kind that cannot be computed.
 
-    S3's is the MD5 of the object or, with a dash and their number, that of the MD5s of its parts.
+    The ETag of S3 is the MD5 of the object or, after an upload in parts, the MD5 of the parts' MD5s, a dash and their
+    number.
     """
     digest, dash, parts = etag.strip('"').partition("-")
     if len(digest) != _MD5_DIGITS or set(digest) - set("0123456789abcdef"):
@@ -52,12 +54,12 @@ def proves(etag: str, data: bytes | Path) -> bool | None:
         return whole.hexdigest() == digest
     sums = [hashlib.md5(piece, usedforsecurity=False).digest() for piece in pieces(data)]
     if str(len(sums)) != parts:
-        return None  # uploaded by others, in parts of another size
+        return None  # uploaded by other software, in parts of another size
     return hashlib.md5(b"".join(sums), usedforsecurity=False).hexdigest() == digest
 
 
 def pieces(data: bytes | Path) -> Iterator[bytes]:
-    """Bytes, or those of a file, in parts."""
+    """Yield bytes, or those of a file, in parts."""
     if isinstance(data, bytes):
         yield from (data[start : start + PART] for start in range(0, len(data), PART))
         return

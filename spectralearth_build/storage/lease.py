@@ -1,7 +1,7 @@
-"""One run at a time on a place of an object store, and the proof that the store can keep such a promise.
+"""A lock for one run at a time on a location of an object store, and a check that the store supports it.
 
-The lock is an object made by conditional create. Its owner renews it; one that has not been renewed for `EXPIRY` may
-be taken over. Times are the store's own, so clocks need not agree.
+The lock is an object made by conditional create. Its owner renews it. A lock that was not renewed for `EXPIRY` may be
+taken over. All times come from the store, so clocks need not agree.
 """
 
 from __future__ import annotations
@@ -23,24 +23,24 @@ from spectralearth_build.storage.retry import Patience
 
 EXPIRY = timedelta(minutes=5)
 RENEW = 60.0
-"""Seconds between two signs of life."""
+"""Seconds between two renewals."""
 BRIEF = Patience(tries=3, deadline=10)
-"""For giving the lock back: it may be because the store is gone that the run ends."""
+"""Limits for releasing the lock: the run may be ending because the store is unreachable."""
 
 
 @contextmanager
 def leased(client: Client, token: str, mine: str = "") -> Iterator[None]:
-    """Hold the lock of a place.
+    """Hold the lock of a location.
 
     Args:
-        client: the place.
-        token: names this run.
-        mine: what tokens of earlier runs that are known to have ended begin with, up to a dash; their lock is taken
+        client: a client of the location.
+        token: id of this run.
+        mine: prefix, up to a dash, of the tokens of earlier runs that are known to have ended. Their locks are taken
             over at once.
 
     Raises:
-        UsageError: another run is at work there.
-        StorageError: the store does not honour conditions, or refuses.
+        UsageError: Another run is active there.
+        StorageError: The store does not support conditional writes, or refuses access.
     """
     now = prove(client, token)
     _take(client, token, mine, now)
@@ -52,17 +52,17 @@ def leased(client: Client, token: str, mine: str = "") -> Iterator[None]:
     finally:
         ended.set()
         keeper.join(timeout=BRIEF.deadline)
-        with suppress(StorageError):  # if the store is gone, so is the lock, in a while
+        with suppress(StorageError):  # if the store is unreachable, the lock expires
             brief = replace(client, patience=BRIEF)
             if holder(brief) == token:
                 brief.delete(LOCK)
 
 
 def prove(client: Client, token: str) -> datetime:
-    """Make sure that the store honours conditions on writing; returns its time.
+    """Check that the store supports conditional writes, and return its time.
 
     Raises:
-        StorageError: it does not.
+        StorageError: The store does not.
     """
     client.require_sense()
     name = f"{PROBE}{token}"
@@ -81,33 +81,33 @@ def prove(client: Client, token: str) -> datetime:
 
 
 def require(client: Client, token: str) -> None:
-    """Make sure that the lock is still held, before something is written for good.
+    """Check that the lock is still held, before something is committed.
 
     Raises:
-        StorageError: it is not.
+        StorageError: The lock was lost.
     """
     if holder(client) != token:
         raise StorageError(
             "Another run has taken over.",
             str(client.remote),
-            "Let it finish; nothing that was written is lost.",
+            "Let the other run finish. Nothing that was written is lost.",
         )
 
 
 def holder(client: Client) -> str:
-    """The token of the run that holds the lock; empty if none does."""
+    """Return the token of the run that holds the lock; empty if none does."""
     return str(_lock(client).get("token", ""))
 
 
 def break_lock(client: Client) -> bool:
-    """Take the lock away, whoever holds it; whether there was one."""
+    """Remove the lock, whoever holds it, and return whether there was one."""
     there = client.head(LOCK) is not None
     client.delete(LOCK)
     return there
 
 
 def _take(client: Client, token: str, mine: str, now: datetime) -> None:
-    """Get the lock: by making it, or from a run that has ended."""
+    """Acquire the lock: create it, or take it over from a run that has ended."""
     document = _document(token)
     if client.create(LOCK, document) is not None:
         return
@@ -123,7 +123,7 @@ def _take(client: Client, token: str, mine: str, now: datetime) -> None:
 
 
 def _keep(client: Client, token: str, ended: threading.Event) -> None:
-    """Renew the lock now and then; once it is lost, `require` will find out."""
+    """Renew the lock periodically. If it is lost, `require` detects that."""
     while not ended.wait(RENEW):
         try:
             meta = client.head(LOCK)
@@ -138,7 +138,7 @@ def _document(token: str) -> bytes:
 
 
 def _lock(client: Client) -> dict[str, Any]:
-    """What the lock says; empty if there is none, or none that can be read."""
+    """Return the content of the lock; empty if it does not exist or is unreadable."""
     try:
         found = json.loads(client.read(LOCK))
     except (FileNotFoundError, ValueError, RecursionError):
@@ -157,14 +157,14 @@ def _occupied(client: Client, when: str, who: str) -> UsageError:
     return UsageError(
         f"Another run{who} is at work there, {when}.",
         str(client.remote),
-        f"Wait for it or stop it. The lock of a dead run expires after {EXPIRY.seconds // 60} minutes; if you are "
-        f"sure that it is dead, `spectralearth-build unlock {client.remote}`.",
+        f"Wait for it, or stop it. The lock of a dead run expires after {EXPIRY.seconds // 60} minutes. If "
+        f"you are sure that it is dead, run `spectralearth-build unlock {client.remote}`.",
     )
 
 
 def _dishonoured(client: Client, what: str) -> StorageError:
     return StorageError(
-        f"The store does not honour conditional {what}, so publishing and locking would not be safe.",
+        f"The object store does not support conditional {what}, so publishing and locking would not be safe.",
         str(client.remote),
-        "Use a store that does, or build to a local folder and copy it there.",
+        "Use another store, or build into a local folder and copy it there.",
     )

@@ -1,9 +1,9 @@
-"""A dataset on an object store and the folder here that mirrors it.
+"""The mirror of a dataset on an object store: a local folder that stages work on.
 
-What counts is the store: at its start a run makes the folder equal to it, and after that each change of a file here
-is followed by the same change there, in the same order. So whatever holds for the order of writing in a folder holds
-for the store, and the folder may be lost at any time. Of shards only their size is kept here, as an empty file that
-takes no room; they are fetched one by one where one must be read.
+The store is authoritative. At its start, a run makes the folder equal to the store. Then each local change of a file is
+repeated on the store, in the same order. So guarantees on the order of writing also hold on the store, and the folder
+may be lost at any time. Shards are represented by sparse files of their size, which take no space. They are fetched one
+by one when they are read.
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ from spectralearth_build.storage.attach import Attachment
 from spectralearth_build.storage.client import Client, Meta
 
 FETCHES = 16
-"""Small objects fetched at a time."""
+"""Number of small objects to fetch at a time."""
 PARTIAL = ".partial"
 _SESSION = "session"
 
 
 @dataclass(frozen=True)
 class Rules:
-    """How names below a dataset are treated."""
+    """Rules for names below a dataset."""
 
     bulk: tuple[str, ...]
-    """Patterns of names that are kept as empty files here; * stands for anything."""
+    """Patterns of names that are kept locally as sparse files; * matches anything."""
     once: tuple[str, ...]
-    """Beginnings of names that are made by conditional create, and only while the lock is held."""
+    """Prefixes of names that are written by conditional create, and only while the lock is held."""
     own: tuple[str, ...]
-    """Beginnings of names that are not mirrored."""
+    """Prefixes of names that are not mirrored."""
 
 
 @dataclass(frozen=True)
@@ -51,17 +51,17 @@ class Mirror(Attachment):
 
     rules: Rules
     token: str
-    """Names the run; a folder of another run, on another machine, is not trusted."""
+    """Id of the run. A folder last used by another run, on another machine, is not trusted."""
     fetched: set[str] = field(default_factory=set, compare=False, repr=False)
-    """Bulk that was fetched by this process, and not given up yet."""
+    """Bulk files that this process has fetched and not released."""
 
     @property
     def client(self) -> Client:
-        """Operations on the store."""
+        """Return a client of the store."""
         return Client(self.remote)
 
     def settle(self) -> None:
-        """Empty the folder if it is not of this run."""
+        """Empty the folder if it belongs to another run."""
         session = self.folder.parent / _SESSION
         session.parent.mkdir(parents=True, exist_ok=True)
         with (session.parent / f"{_SESSION}.lock").open("w") as guard:
@@ -72,7 +72,7 @@ class Mirror(Attachment):
         self.folder.mkdir(exist_ok=True)
 
     def release(self) -> None:
-        """Empty the bulk that was fetched; its size and time stay."""
+        """Empty the fetched bulk files. Their size and time stay."""
         for path in [self.folder / name for name in self.fetched]:
             if path.is_file():
                 seen = path.stat()
@@ -82,14 +82,14 @@ class Mirror(Attachment):
         self.fetched.clear()
 
     def catch_up(self) -> None:
-        """Take note of what workers on other machines have written."""
+        """Register files that workers on other machines have written."""
         self.pull()
 
     def pull(self, trust: bool = True) -> list[Meta]:
-        """Make the folder equal to the store; returns what is there.
+        """Make the folder equal to the store, and return the objects there.
 
         Args:
-            trust: keep files that were fetched or written before and have not changed since on either side.
+            trust: whether to keep files that were fetched or written before and have not changed since, on either side.
         """
         listing = [meta for meta in self.client.listing() if not meta.name.startswith(self.rules.own)]
         known = {meta.name for meta in listing}
@@ -109,10 +109,10 @@ class Mirror(Attachment):
         return listing
 
     def written(self, path: Path) -> None:
-        """Write to the store what has been written here.
+        """Write a locally written file to the store.
 
         Raises:
-            StorageError: it cannot be, another run has taken over, or has written something else there.
+            StorageError: Writing failed, or another run has taken over or has written something else there.
         """
         name = self._name(path)
         if name.startswith(self.rules.own) or name.endswith(PARTIAL):
@@ -121,7 +121,7 @@ class Mirror(Attachment):
             lease.require(self.client, self.token)
             meta = self.client.create(name, path.read_bytes())
             if meta is None:
-                raise StorageError("Another run has written it.", str(self.remote / name))
+                raise StorageError("Another run has written this file.", str(self.remote / name))
         else:
             meta = self.client.put(name, path)
         if self._bulk(name):
@@ -131,13 +131,13 @@ class Mirror(Attachment):
             _mark(path, meta)
 
     def removed(self, path: Path) -> None:
-        """Delete on the store what has been deleted here."""
+        """Delete a locally deleted file on the store."""
         name = self._name(path)
         if not name.startswith(self.rules.own):
             self.client.delete(name)
 
     def present(self, path: Path) -> None:
-        """Fetch a file that is not here, if there is one."""
+        """Fetch a file that is missing locally, if it exists."""
         name = self._name(path)
         if path.is_file() and (name in self.fetched or not self._bulk(name)):
             return
@@ -148,7 +148,7 @@ class Mirror(Attachment):
                 self.fetched.add(name)
 
     def __getstate__(self) -> dict[str, object]:
-        """What other processes need; what this one has fetched is not theirs."""
+        """Return the state for other processes, without the list of files that this one has fetched."""
         return {**vars(self), "fetched": set()}
 
     def _bulk(self, name: str) -> bool:
@@ -168,22 +168,22 @@ class Mirror(Attachment):
 
 
 def download(client: Client, meta: Meta, target: Path) -> None:
-    """Fetch an object that was listed.
+    """Fetch a listed object.
 
     Raises:
-        StorageError: it is gone, or another one by now.
+        StorageError: The object is missing or has changed.
     """
     try:
         client.download(meta, target)
     except (FileNotFoundError, PreconditionError):
         where = str(client.remote / meta.name)
         raise StorageError(
-            "It changed while it was being read.", where, "Run the same command again."
+            "The object changed while it was being read.", where, "Run the same command again."
         ) from None
 
 
 def read_session(folder: Path) -> str:
-    """The token of the run that a mirror was last used by; empty if there was none."""
+    """Return the token of the run that last used a mirror; empty if there was none."""
     try:
         return (folder.parent / _SESSION).read_text(encoding="ascii")
     except (OSError, ValueError):
@@ -191,7 +191,7 @@ def read_session(folder: Path) -> str:
 
 
 def write_session(folder: Path, token: str) -> None:
-    """Remember the token of the run that uses a mirror."""
+    """Save the token of the run that uses a mirror."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = folder.parent / f"{_SESSION}.{secrets.token_hex(6)}{PARTIAL}"
     temporary.write_text(token, encoding="ascii")
@@ -200,7 +200,7 @@ def write_session(folder: Path, token: str) -> None:
 
 @contextmanager
 def replaced(path: Path, meta: Meta) -> Iterator[Path]:
-    """Yield a temporary path; what is written there becomes ``path``, and bears the version of an object."""
+    """Yield a temporary path, whose file then replaces ``path`` and is marked with the version of an object."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{path.name}.{secrets.token_hex(6)}{PARTIAL}")
     try:
@@ -213,9 +213,9 @@ def replaced(path: Path, meta: Meta) -> Iterator[Path]:
 
 @contextmanager
 def stub(path: Path, meta: Meta) -> Iterator[Path]:
-    """Put an empty file of an object's size and version in place, which takes no room.
+    """Create a sparse file with the size and version of an object, which takes no space.
 
-    Yields its temporary path, for what should be in it after all.
+    Yields its temporary path, so that parts of it can be filled in.
     """
     with replaced(path, meta) as temporary:
         with temporary.open("wb") as file:
@@ -224,12 +224,12 @@ def stub(path: Path, meta: Meta) -> Iterator[Path]:
 
 
 def _mark(path: Path, meta: Meta) -> None:
-    """Make a file's time tell the version of its object: sizes and times are what changes are noticed by."""
+    """Encode the version of an object in the file's time. Size and time are used to detect changes."""
     os.utime(path, ns=(_time(meta), _time(meta)))
 
 
 def is_version(path: Path, meta: Meta) -> bool:
-    """Whether a file, or stub, is that of an object's version."""
+    """Return whether a file, or sparse file, is of an object's version."""
     try:
         seen = path.stat()
     except OSError:
@@ -238,6 +238,6 @@ def is_version(path: Path, meta: Meta) -> bool:
 
 
 def _time(meta: Meta) -> int:
-    """Nanoseconds since 1970, somewhere in 2001 to 2014, by the version."""
+    """Derive a time from the version: nanoseconds since 1970, between 2001 and 2014."""
     digest = hashlib.sha256(meta.etag.encode()).digest()
     return 10**18 + int.from_bytes(digest[:8], "big") % (4 * 10**17)

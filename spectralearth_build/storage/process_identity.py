@@ -1,4 +1,4 @@
-"""Which process this is, among all that there are, and whether another one has ended."""
+"""Globally unique identity of processes, and whether a process has ended."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from typing import Any
 PROC = Path("/proc")
 _BOOT = "sys/kernel/random/boot_id"
 _DEAD = "ZX"
-"""States of processes that only wait to be forgotten."""
+"""States of processes that have ended but are not reaped."""
 
 
 def presence() -> dict[str, Any]:
-    """This process: host, boot of its kernel, space of process numbers, number, and when it began.
+    """Return the identity of this process: host, boot id of the kernel, PID namespace, PID and start time.
 
-    Host names and process numbers repeat among containers; boot and space (a namespace, of which each container has its
-    own) do not. Without /proc there is neither, and nothing is said of processes.
+    Host names and PIDs repeat among containers. The boot id and the PID namespace, of which each container has its own,
+    do not. Without /proc, both are unknown, and so is whether a process has ended.
     """
     number = os.getpid()
     return {
@@ -31,7 +31,7 @@ def presence() -> dict[str, Any]:
 
 
 def has_ended(other: Mapping[str, Any]) -> bool:
-    """Whether the process that `presence` described is known to have ended; False if nothing is known of it."""
+    """Return whether the process described by `presence` is known to have ended; False if unknown."""
     here, number = presence(), other.get("process")
     same = all(here[name] and here[name] == other.get(name) for name in ("host", "boot", "space"))
     if not same or not isinstance(number, int) or number <= 0 or not other.get("began"):
@@ -40,14 +40,14 @@ def has_ended(other: Mapping[str, Any]) -> bool:
         os.kill(number, 0)
     except ProcessLookupError:
         return True
-    except OSError:  # it is there, and of another user
+    except OSError:  # it exists, and belongs to another user
         return False
     began = _began(number)
     return began == "" or (began != "?" and began != other["began"])
 
 
 def _began(number: int) -> str:
-    """When a process began, in ticks since boot; empty if it is dead, ? if that cannot be seen."""
+    """Return when a process started, in ticks since boot; empty if it has ended, ? if unknown."""
     words = _text(PROC / str(number) / "stat").rpartition(")")[2].split()
     if len(words) < 20:
         return "?"

@@ -1,4 +1,4 @@
-"""Trying again, within bounds; of what a store says only what `trouble` lets through is passed on."""
+"""Retries with limits. Of a store's messages, only what `trouble` lets through is passed on."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ T = TypeVar("T")
 ABSENT = (FileNotFoundError,)
 UNMET = (refused.AlreadyExistsError, refused.PreconditionError, refused.NotModifiedError)
 ANSWERS = (*ABSENT, *UNMET)
-"""Errors that are answers, for the caller to judge."""
+"""Errors that are valid responses, which the caller handles."""
 _met: set[str] = set()
-"""Buckets that have answered this process."""
+"""Buckets that have responded to this process."""
 
 
 @dataclass(frozen=True)
 class Patience:
-    """How long to insist."""
+    """Limits of retries."""
 
     tries: int = 8
-    """How often an operation is tried."""
+    """Maximum number of tries."""
     pause: float = 0.5
-    """Seconds before the second try; doubled each time, and shortened at random by up to half."""
+    """Seconds before the second try. Doubled for each further try, and randomly shortened by up to half."""
     longest_pause: float = 20.0
-    """Seconds between two tries at most."""
+    """Maximum number of seconds between two tries."""
     deadline: float = 600.0
-    """Seconds after which no further try is made."""
+    """Number of seconds after which no further try is made."""
 
 
 PATIENCE = Patience()
@@ -46,20 +46,20 @@ def insist(
     patience: Patience | None = None,
     answers: tuple[type[Exception], ...] = ANSWERS,
 ) -> T:
-    """Call ``action`` until it succeeds, answers, or patience ends.
+    """Call ``action`` until it succeeds, gives a valid response, or the limits are reached.
 
-    Errors are raised anew, outside of the handling of what the store said: not even a traceback repeats that.
+    Errors are raised outside the exception handler, so that not even a traceback repeats the text of the store.
 
     Args:
         what: the URL of the object or prefix, for messages.
-        action: something that may be repeated.
-        patience: bounds; None for `PATIENCE`.
-        answers: errors that the caller judges.
+        action: an operation that can be repeated.
+        patience: limits; None for `PATIENCE`.
+        answers: errors that the caller handles.
 
     Raises:
-        StorageError: it was refused, or did not work within the bounds.
-        FileNotFoundError: there is no such object.
-        obstore.exceptions.AlreadyExistsError, PreconditionError: a condition was not met.
+        StorageError: The operation was refused, or did not succeed within the limits.
+        FileNotFoundError: The object does not exist.
+        obstore.exceptions.AlreadyExistsError, PreconditionError: A condition was not met.
     """
     patience = patience or PATIENCE
     end = time.monotonic() + patience.deadline
@@ -75,7 +75,7 @@ def insist(
             raise outcome.error(what)
         if turn >= min(patience.tries, outcome.tries or patience.tries) or time.monotonic() + pause > end:
             raise StorageError(
-                f"It failed, tried {turn} times (last: {outcome.words}).", what, outcome.remedy
+                f"The operation failed {turn} times (last: {outcome.words}).", what, outcome.remedy
             )
         time.sleep(pause * random.uniform(0.5, 1))
         pause = min(2 * pause, patience.longest_pause)
@@ -89,7 +89,7 @@ class _Done(Generic[T]):
 def _tried(
     what: str, action: Callable[[], T], answers: tuple[type[Exception], ...]
 ) -> _Done[T] | Exception | Trouble:
-    """One try: its result, an answer without the store's words, or what went wrong."""
+    """Try once. Returns the result, a valid response without the store's text, or the error."""
     bucket = "/".join(what.split("/")[:3])
     try:
         result = action()
@@ -98,7 +98,7 @@ def _tried(
         return _without_words(error, what)
     except (refused.BaseError, SpoiltError, OSError, ValueError) as error:
         if getattr(error, "errno", None) is not None:
-            raise  # the trouble is on this machine
+            raise  # the error is on this machine
         return trouble_of(error, what, bucket in _met)
     _met.add(bucket)
     return _Done(result)
@@ -106,6 +106,6 @@ def _tried(
 
 def _without_words(error: Exception, what: str) -> Exception:
     if isinstance(error, FileNotFoundError):
-        return FileNotFoundError(f"{what}: There is no such object.")
+        return FileNotFoundError(f"{what}: The object does not exist.")
     kind = next(kind for kind in UNMET if isinstance(error, kind))
     return kind(f"{what}: A condition was not met.")

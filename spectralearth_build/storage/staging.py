@@ -1,4 +1,4 @@
-"""Where this machine keeps what it needs of object stores."""
+"""The local staging folder for data of object stores."""
 
 from __future__ import annotations
 
@@ -10,15 +10,17 @@ from spectralearth_build.errors import MachineError
 
 
 def staging_folder(configured: str = "") -> Path:
-    """The folder for mirrors, stand-ins and copies of tables: as configured, or in the user's cache.
+    """Return the folder for mirrors, stand-ins and copies of tables: as configured, or in the user's cache.
 
     Raises:
-        MachineError: it is to be in the user's cache, and nothing can be written there.
+        MachineError: It would be in the user's cache, which is not writable.
     """
     if configured:
         return Path(configured).expanduser().resolve()
     cache = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"))  # noqa: PTH111  # never raises
     if not cache.is_absolute() or not writable(cache):
-        what = "The local copies of files on object stores have no place: the user's cache is not writable."
-        raise MachineError(what, cache, "Type --set run.staging=/a/folder/of/yours.")
+        what = (
+            "There is no folder for local copies of files on object stores: the user's cache is not writable."
+        )
+        raise MachineError(what, cache, "Add --set run.staging=/a/writable/folder.")
     return cache.resolve() / "spectralearth-build"

@@ -1,7 +1,7 @@
-"""What an object store's error means, in words of ours.
+"""Translation of object-store errors into our own messages.
 
-Answers of stores may repeat what was sent to them: key names, session tokens, signed URLs. So nothing of an error's
-text is passed on but its HTTP status and the store's own code for it, and these only in the form that such have.
+Responses of stores may repeat secrets that were sent to them: key names, session tokens, signed URLs. So only the HTTP
+status and the error code of the store are passed on, and only if they have the expected form.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _STATUS = re.compile(r"status code: (\d{3})")
 _CODE = re.compile(r"<Code>([A-Z][A-Za-z]{2,50})</Code>")
 _KIND = re.compile(r"HttpError \{\s+kind: (Connect|Request|Timeout|Interrupted|Decode|Unknown)\b")
 _AGAIN = (408, 409, 425, 429)
-"""4xx that may pass."""
+"""4xx statuses that may be temporary."""
 _UNSUPPORTED = (405, 501)
 _FINAL = (
     refused.PermissionDeniedError,
@@ -28,7 +28,7 @@ _FINAL = (
 )
 _ODD = ("MissingEtag", "MissingLastModified", "MissingContentLength", "InvalidDeleteObjectsResponse",
         "InvalidListResponse", "InvalidPutResponse", "InvalidMultipartResponse")  # fmt: skip
-"""Names of errors of object_store for answers that are none of a store's."""
+"""Error names of object_store for responses that do not come from an object store."""
 _ENDED = {
     "dns error": "no such host",
     "InvalidCertificate": "a certificate that is not trusted",
@@ -39,25 +39,29 @@ _ENDED = {
     "NetworkUnreachable": "network unreachable",
     "HostUnreachable": "host unreachable",
 }
-"""Why no connection came about, by words of the libraries that make it."""
+"""Reasons for failed connections, by phrases of the libraries that report them."""
 REGION = {
     "s3": "Set AWS_REGION to the region of the bucket, and AWS_ENDPOINT_URL if it is not on Amazon S3.",
     "gs": "Check the bucket's name.",
     "az": "Check AZURE_STORAGE_ACCOUNT_NAME and the container's name.",
 }
 ENDPOINT = {
-    "s3": "Check AWS_ENDPOINT_URL (with AWS_ALLOW_HTTP=true if it has no TLS), the network, proxies and login pages.",
+    "s3": "Check AWS_ENDPOINT_URL (with AWS_ALLOW_HTTP=true if it has no TLS), the network, proxies and "
+    "login pages.",
     "gs": "Check the network, and proxies or login pages.",
-    "az": "Check AZURE_STORAGE_ACCOUNT_NAME, AZURE_STORAGE_ENDPOINT, the network, and proxies or login pages.",
+    "az": "Check AZURE_STORAGE_ACCOUNT_NAME, AZURE_STORAGE_ENDPOINT, the network, and proxies or login "
+    "pages.",
 }
 CREDENTIALS = {
-    "s3": "Check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN (they may have expired), their rights "
+    "s3": "Check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN (they may have expired), their "
+    "rights "
     "and AWS_REGION.",
     "gs": "Check GOOGLE_SERVICE_ACCOUNT or GOOGLE_APPLICATION_CREDENTIALS, and the rights they give.",
-    "az": "Check AZURE_STORAGE_ACCOUNT_KEY or AZURE_STORAGE_SAS_KEY (it may have expired), and the rights it gives.",
+    "az": "Check AZURE_STORAGE_ACCOUNT_KEY or AZURE_STORAGE_SAS_KEY (it may have expired), and the rights "
+    "it gives.",
 }
 BUCKET = "Create the bucket (or container), or check its name."
-CLOCK = "Set this machine's clock."
+CLOCK = "Set the clock of this machine."
 _CODES = {
     "AuthorizationHeaderMalformed": REGION,
     "IllegalLocationConstraintException": REGION,
@@ -67,32 +71,33 @@ _CODES = {
 
 
 class SpoiltError(Exception):
-    """What came or went is not what it should be; try again."""
+    """Raised if transferred bytes are damaged, so that the operation is tried again."""
 
 
 @dataclass(frozen=True)
 class Trouble:
-    """What is known of an error."""
+    """A translated error."""
 
     words: str
-    """What went wrong, without any text that a store or a client made up."""
+    """What went wrong, without text from a store or client."""
     tries: int | None = None
-    """How often it is worth trying; None: as long as patience lasts."""
+    """Maximum number of tries; None: as many as `Patience` allows."""
     remedy: str | None = None
-    """What to do about it; None: the default."""
+    """Remedy; None: the default."""
 
     def error(self, where: str) -> StorageError:
-        """The error for users."""
-        return StorageError(f"The store refuses ({self.words}).", where, self.remedy)
+        """Return the error for users."""
+        return StorageError(f"The object store refused the request ({self.words}).", where, self.remedy)
 
 
 def trouble_of(error: BaseException, where: str = "", met: bool = False) -> Trouble:
-    """What an error means.
+    """Translate an error.
 
     Args:
-        error: what obstore raised, or `SpoiltError`.
-        where: URL of the place.
-        met: whether this process has had an answer from there before: then no host, or nobody listening, will pass.
+        error: an exception of obstore, or `SpoiltError`.
+        where: URL of the location.
+        met: whether this process has had a response from there before. If so, an unknown host or a refused connection
+            is probably temporary.
     """
     if isinstance(error, SpoiltError):
         return Trouble(str(error))
@@ -126,13 +131,13 @@ def trouble_of(error: BaseException, where: str = "", met: bool = False) -> Trou
 
 
 def refused_by(error: BaseException, where: str) -> StorageError | None:
-    """The error of an object store behind an error, without the store's text; None if there is none.
+    """Return the object-store error behind an error, without the text of the store; None if there is none.
 
-    For calls that go to a store by way of another library.
+    This is for calls that reach a store through another library.
 
     Args:
-        error: what was raised; what it was raised from counts too.
-        where: the place.
+        error: the exception. Its causes are checked too.
+        where: URL of the location.
     """
     each: BaseException | None = error
     while each is not None:

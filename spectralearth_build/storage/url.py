@@ -1,4 +1,4 @@
-"""Where an archive or dataset lies: a local path, or a place on an object store named by a URL without secrets."""
+"""Locations of archives and datasets: a local path, or a URL on an object store, without secrets."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 
 @dataclass(frozen=True)
 class Remote:
-    """A prefix of an object store. Holds no secrets, so it may be printed, pickled and sent to workers."""
+    """A prefix on an object store. It contains no secrets, so it may be printed, pickled and sent to workers."""
 
     scheme: Scheme
     """s3, gs or az."""
     bucket: str
-    """Bucket, or Azure's container."""
+    """Name of the bucket, or of the Azure container."""
     prefix: str = ""
-    """Names of objects begin with this and a slash; empty: the whole bucket."""
+    """Object names begin with this and a slash; empty: the whole bucket."""
 
     def __str__(self) -> str:
         return f"{self.scheme}://{self.bucket}" + (f"/{self.prefix}" if self.prefix else "")
@@ -37,11 +37,11 @@ class Remote:
 
     @property
     def key(self) -> str:
-        """A short name for folders of its own on this machine."""
+        """Return a short name for local folders of this location."""
         return hashlib.sha256(str(self).encode()).hexdigest()[:24]
 
     def overlaps(self, other: Remote) -> bool:
-        """Whether one lies inside the other."""
+        """Return whether one location is inside the other."""
         if (self.scheme, self.bucket) != (other.scheme, other.bucket):
             return False
         one, two = PurePosixPath(self.prefix), PurePosixPath(other.prefix)
@@ -49,7 +49,7 @@ class Remote:
 
 
 def is_url(text: str) -> bool:
-    """Whether a text is a URL rather than a path."""
+    """Return whether a text is a URL rather than a path."""
     return _URL.match(text) is not None
 
 
@@ -57,11 +57,11 @@ def parse(text: str) -> Path | Remote:
     """Read a path or URL.
 
     Args:
-        text: a path, ``file:///path``, or ``s3://``, ``gs://`` or ``az://`` with bucket and prefix. The prefix is
-            taken as it is, without percent-decoding.
+        text: a path, ``file:///path``, or ``s3://``, ``gs://`` or ``az://`` with bucket and prefix. The prefix is used
+            as it is, without percent-decoding.
 
     Raises:
-        UsageError: another scheme, no bucket, or something in it that may be a secret. It is not repeated.
+        UsageError: The URL has another scheme, no bucket, or a part that may be secret. The message does not repeat it.
     """
     if not is_url(text):
         return Path(text)
@@ -70,19 +70,19 @@ def parse(text: str) -> Path | Remote:
         return _local(text)
     if scheme not in SCHEMES:
         raise UsageError(
-            f"URLs begin with {', '.join(f'{s}://' for s in SCHEMES)} or file://, not '{scheme}://'."
+            f"URLs must begin with {', '.join(f'{s}://' for s in SCHEMES)} or file://, not '{scheme}://'."
         )
     if any(mark in rest for mark in "@?#"):
         raise UsageError(
-            "A URL may hold no user, password, query or fragment.",
+            "A URL must not contain a user, password, query or fragment.",
             remedy=f"Give credentials in the environment, see {shipped('docs/object-stores.md')}.",
         )
     bucket, _, prefix = rest.partition("/")
     parts = [part for part in prefix.split("/") if part]
     if not _BUCKET.fullmatch(bucket):
-        raise UsageError(f"{scheme}:// is followed by the name of a bucket or container.")
+        raise UsageError(f"The name of a bucket or container must follow {scheme}://.")
     if any(part in (".", "..") or not part.isprintable() for part in parts):
-        raise UsageError("The URL has '.', '..' or unprintable characters in its path.")
+        raise UsageError("The path of the URL contains '.', '..' or unprintable characters.")
     return Remote(scheme, bucket, "/".join(parts))
 
 
@@ -93,4 +93,4 @@ def _local(text: str) -> Path:
             return Path(unquote(split.path))
     except ValueError:
         pass
-    raise UsageError("Local files are file:///absolute/path.")
+    raise UsageError("Write local paths as file:///absolute/path.")

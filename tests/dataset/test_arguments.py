@@ -129,7 +129,7 @@ def test_fractions_of_the_command_line(text):
         ({"filters": Filters(max_cloud=-1)}, "max_cloud must be a number"),
         ({"options": Options(per_file=-1)}, "per_file must be a whole number"),
         ({"options": Options(per_file=1.5)}, "per_file must be a whole number"),
-        ({"options": Options(per_file=2_000_000)}, "holds 1000000 patches at most"),
+        ({"options": Options(per_file=2_000_000)}, "can contain at most 1000000 patches"),
         ({"workers": -1}, "workers must be a whole number"),
     ],
 )

@@ -15,7 +15,7 @@ def test_options_reach_the_export(source, tmp_path):
     assert "5 patches" in done.output
     again = call(source, tmp_path / "t", *options, "--bands", "490,560", "--per-file", "2")
     assert again.exit_code == 0
-    assert "complete already" in again.output
+    assert "already complete" in again.output
     (tmp_path / "t" / "train-00000.npy").unlink()
     assert call(source, tmp_path / "t", *options, "--bands", "490,560", "--per-file", "2").exit_code == 1
 
@@ -47,7 +47,7 @@ def test_what_is_there_is_not_touched(source, tmp_path):
     (tmp_path / "t" / "mine").touch()
     done = call(source, tmp_path / "t", "--to", "hf")
     assert done.exit_code == 2
-    assert "holds no export" in done.output
+    assert "contains no export" in done.output
     unbuilt = tmp_path / "unbuilt"
     unbuilt.mkdir()
     assert call(unbuilt, tmp_path / "u", "--to", "hf").exit_code == 2

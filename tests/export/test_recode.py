@@ -110,7 +110,7 @@ def test_a_changed_table_is_not_taken_over(finished, tmp_path):
 def test_a_codec_that_loses_something_is_caught(finished_study, tmp_path, monkeypatch):
     real = module.encode_patch
     monkeypatch.setattr(module, "encode_patch", lambda patch, codec: real(patch | np.int16(1), codec))
-    with pytest.raises(DamagedError, match="does not come back"):
+    with pytest.raises(DamagedError, match="differs after recoding"):
         recode(finished_study.dataset, tmp_path / "new", "fast")
 
 

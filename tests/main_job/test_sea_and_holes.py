@@ -102,4 +102,4 @@ def test_scan_and_the_report_say_how_many_tiles_have_holes(dataset, archive, cap
     Run(dataset.path, Config(), InlineExecutor()).scan(archive)
     assert "tiles with holes, where no window is placed: 2;" in capsys.readouterr().out
     page = write_report(dataset.path).read_text(encoding="utf-8")
-    assert "never written in 2 of the tiles that could be used" in page
+    assert "2 of the usable tiles have holes" in page

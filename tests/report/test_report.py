@@ -66,7 +66,7 @@ def test_key_figures(page, words):
     figures = dict(re.findall(r"<dt>(.*?)</dt><dd>(.*?)</dd>", page))
     assert figures.pop("stored, 5.10 times less than raw") == "11.7 MB"
     assert figures == {
-        "patches": "9", "locations": "5", "seen on two dates or more": "2", "dates at the deepest": "4",
+        "patches": "9", "locations": "5", "seen on two or more dates": "2", "dates at the deepest location": "4",
         "tiles used, of 15 found": "9", "datatakes": "4", "UTM zones": "4",
     }  # fmt: skip
     assert "2022-07-03 to 2024-07-20" in words

@@ -99,7 +99,8 @@ def test_etags_that_only_look_like_md5(place, tmp_path, monkeypatch):
 
 def test_no_bucket_is_said_at_once(s3_environment):
     with pytest.raises(
-        StorageError, match=r"^s3://no-such-bucket: The store refuses \(HTTP 404 NoSuchBucket\)"
+        StorageError,
+        match=r"^s3://no-such-bucket: The object store refused the request \(HTTP 404 NoSuchBucket\)",
     ):
         Client(Remote("s3", "no-such-bucket")).listing()
 

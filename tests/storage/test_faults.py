@@ -63,7 +63,7 @@ def test_patience_ends(through, bucket, monkeypatch):
 @pytest.mark.parametrize(("forgotten", "what"), [("if-none-match", "create"), ("if-match", "replace")])
 def test_a_store_without_conditions_is_refused(through, bucket, forgotten, what):
     through(forget=(forgotten,))
-    with pytest.raises(StorageError, match=f"does not honour conditional {what}"):
+    with pytest.raises(StorageError, match=f"does not support conditional {what}"):
         prove(Client(bucket), "token")
     with pytest.raises(StorageError), leased(Client(bucket), "token"):
         raise AssertionError

@@ -110,7 +110,7 @@ VERBS = {
         (301, "PermanentRedirect", "Set AWS_REGION"),
         (400, "AuthorizationHeaderMalformed", "Set AWS_REGION"),
         (403, "SignatureDoesNotMatch", "AWS_SECRET_ACCESS_KEY"),
-        (403, "RequestTimeTooSkewed", "Set this machine's clock"),
+        (403, "RequestTimeTooSkewed", "Set the clock of this machine"),
         (404, "NoSuchBucket", "HTTP 404"),
     ],
 )
