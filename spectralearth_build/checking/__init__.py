@@ -1,1 +1,1 @@
-"""A finished dataset read again: verified, compared with its archive, repaired."""
+"""Verification of finished datasets, comparison with their archive, and repair."""

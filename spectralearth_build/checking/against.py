@@ -1,4 +1,4 @@
-"""Whether an archive is the one that a dataset was cut from, before anything is compared with it."""
+"""Check that an archive is the one that a dataset was cut from, before patches are compared."""
 
 from __future__ import annotations
 
@@ -15,30 +15,31 @@ from spectralearth_build.tables import TILES
 from spectralearth_build.texts import counted
 
 _REMEDY = (
-    "Give the archive that the dataset was built from. If its products were moved, run `build` with it first."
+    "Give the archive that the dataset was built from. If its products were moved, run `build ARCHIVE "
+    "DATASET` first."
 )
 
 
 def require_sources(dataset: Path, archive: Path) -> None:
-    """Refuse an archive that has nothing of what a dataset was cut from.
+    """Refuse an archive that contains none of the products of a dataset.
 
     Raises:
-        ArchiveError: the archive cannot be listed, or is empty.
-        UsageError: it holds none of the products.
+        ArchiveError: The archive cannot be listed, or is empty.
+        UsageError: The archive contains none of the products.
     """
     require_archive(archive)
     tiles = TILES.read(dataset, ["path", "status"])
     paths = tiles.loc[tiles["status"] == TileStatus.USED, "path"].tolist()
     if paths and not any(_held(archive, path) for path in paths):
-        what = f"It holds none of the {counted(len(paths), 'product')} of the dataset, such as {paths[0]}."
+        what = f"The archive contains none of the {counted(len(paths), 'product')} of the dataset, such as {paths[0]}."
         raise UsageError(what, archive, _REMEDY)
 
 
 def not_compared(tiles: Collection[str]) -> UsageError:
-    """The error for a dataset that is sound as far as it could be compared.
+    """Return the error for a dataset that is intact as far as it could be compared.
 
     Args:
-        tiles: what could not be compared.
+        tiles: tiles that could not be compared.
     """
     names = sorted(tiles)
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
@@ -47,11 +48,11 @@ def not_compared(tiles: Collection[str]) -> UsageError:
 
 
 def kind_of(error_class: str, otherwise: str) -> str:
-    """The kind of a finding whose cause is an error on reading a product.
+    """Return the kind of a finding that is due to an error in reading a product.
 
     Args:
-        error_class: name of the error's class.
-        otherwise: the kind, unless the product is just not there.
+        error_class: class name of the error.
+        otherwise: the kind to return, unless the product is missing.
     """
     return SOURCE_MISSING if error_class == MissingFileError.__name__ else otherwise
 

@@ -1,4 +1,4 @@
-"""Whether the tables of a dataset agree with themselves and with each other. Pure functions on frames."""
+"""Consistency checks within and between the tables of a dataset, as pure functions of data frames."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ KIND = "TableWrong"
 OVERLAP = "LocationsOverlap"
 _EXAMPLES = 3
 _SLACK_M2 = PIXEL**2
-"""Across zones, windows may share this much: their edges are curves in the other zone."""
+"""Area that windows of different zones may share, because their edges are curves in the other zone."""
 _STEP = 500.0
 _SAME_PLACE = 1e-6
-"""Degrees that two computations of one outline may differ, about 10 cm."""
+"""Tolerance between two computations of one outline in degrees, about 10 cm."""
 
 
 def audit(
     tiles: gpd.GeoDataFrame, locations: gpd.GeoDataFrame, patches: pd.DataFrame, shard_rows: int
 ) -> list[Damage]:
-    """All contradictions in and between the tables of a published dataset.
+    """Return all contradictions within and between the tables of a published dataset.
 
     Args:
         tiles: tiles.parquet.
         locations: locations.parquet.
         patches: patches.parquet.
-        shard_rows: rows of a shard.
+        shard_rows: number of rows per shard.
     """
     return [
         *_tiles(tiles),
@@ -51,7 +51,7 @@ def audit(
 
 
 def overlapping_locations(locations: gpd.GeoDataFrame) -> list[tuple[str, str]]:
-    """Pairs of locations that share ground: a pixel or more, on one lattice or across two."""
+    """Return pairs of locations that share ground: at least a pixel, on one lattice or across two."""
     names = locations["location_id"].to_numpy()
     pairs = {*_within_lattices(locations), *_across_lattices(locations)}
     return sorted((str(names[i]), str(names[j])) for i, j in pairs)
@@ -89,7 +89,7 @@ def _patches(patches: pd.DataFrame, shard_rows: int) -> Iterator[Damage]:
         (~written & ~away, "is neither written nor skipped nor retired"),
         (away & (patches["reason"].fillna("") == ""), "is skipped or retired without a reason"),
         (patches["patch_id"] != named, "is not named after its location and datatake"),
-        (patches["store_row"] // shard_rows != patches["shard"], "has a row outside of its shard"),
+        (patches["store_row"] // shard_rows != patches["shard"], "has a row outside its shard"),
         (patches["tile_id"].str.slice(0, -4) != patches["datatake"], "has a tile of another datatake"),
         (several, "shares its shard with another tile"),
     ):
@@ -104,8 +104,8 @@ def _references(tiles: pd.DataFrame, locations: pd.DataFrame, patches: pd.DataFr
     own = set(sources["patch_id"][sources["tile_id"] == sources["sources"]])
     times = tiles[tiles["eligible"].eq(True)].drop_duplicates("tile_id").set_index("tile_id")["acquired"]
     for wrong, text in (
-        (~patches["location_id"].isin(locations["location_id"]), "is at no known location"),
-        (~patches["tile_id"].isin(tiles["tile_id"]), "is of no known tile"),
+        (~patches["location_id"].isin(locations["location_id"]), "has an unknown location"),
+        (~patches["tile_id"].isin(tiles["tile_id"]), "has an unknown tile"),
         (~patches["patch_id"].isin(own), "does not name its tile among its sources"),
         (
             (times.reindex(patches["tile_id"]).array != patches["acquired"].array)
@@ -131,7 +131,8 @@ def _within_lattices(locations: pd.DataFrame) -> Iterator[tuple[int, int]]:
     for rows in locations.groupby("epsg").indices.values():
         part = locations.iloc[rows]
         line, col = anchors_of(part).T
-        # A quarter of a pixel off each side: windows that only touch do not meet, those that share a pixel do.
+        # Shrunk by a quarter of a pixel on each side, so that windows that share a pixel intersect, but not
+        # those that only touch.
         shapes = shapely.box(col + 0.25, line + 0.25, col + WINDOW - 0.25, line + WINDOW - 0.25)
         first, second = shapely.STRtree(shapes).query(shapes, predicate="intersects")
         yield from ((int(rows[i]), int(rows[j])) for i, j in zip(first, second, strict=True) if i < j)
@@ -146,7 +147,7 @@ def _across_lattices(locations: gpd.GeoDataFrame) -> Iterator[tuple[int, int]]:
 
 
 def _shared_m2(a: pd.Series, b: pd.Series) -> float:
-    """Area that two windows on different lattices share, in the first one's projection."""
+    """Return the area that two windows on different lattices share, in the projection of the first."""
     project = transformer(int(b["epsg"]), int(a["epsg"]))
     moved = shapely.transform(
         shapely.segmentize(_square(b), _STEP), lambda p: np.stack(project.transform(p[:, 0], p[:, 1]), axis=1)
@@ -155,7 +156,7 @@ def _shared_m2(a: pd.Series, b: pd.Series) -> float:
 
 
 def _square(location: pd.Series | pd.DataFrame) -> npt.NDArray[np.object_]:
-    """Windows in metres of their zones."""
+    """Return windows in metres of their zones."""
     squares: npt.NDArray[np.object_] = shapely.box(
         *bounds_of(location["lattice_row"], location["lattice_col"])
     )
@@ -163,7 +164,7 @@ def _square(location: pd.Series | pd.DataFrame) -> npt.NDArray[np.object_]:
 
 
 def _outlines(locations: pd.DataFrame) -> npt.NDArray[np.object_]:
-    """Windows in longitude and latitude, computed anew."""
+    """Compute windows in longitude and latitude."""
     result = np.empty(len(locations), object)
     for epsg, rows in locations.groupby("epsg").indices.items():
         result[rows] = to_lonlat(_square(locations.iloc[rows]), int(epsg))
@@ -172,13 +173,13 @@ def _outlines(locations: pd.DataFrame) -> npt.NDArray[np.object_]:
 
 def _repeated(file: str, frame: pd.DataFrame, column: str) -> Iterator[Damage]:
     wrong = frame[column].duplicated(keep=False)
-    yield from _where(file, frame, wrong, column, f"stands more than once in {column}")
+    yield from _where(file, frame, wrong, column, f"occurs more than once in {column}")
 
 
 def _where(
     file: str, frame: pd.DataFrame, wrong: pd.Series | npt.NDArray[np.bool_], name: str, text: str
 ) -> Iterator[Damage]:
-    """One damage for all rows where ``wrong``, naming the first few."""
+    """Return one damage for all rows where ``wrong``, which names the first few."""
     found = frame[name][np.asarray(wrong, bool)].astype(str).tolist()
     if found:
         yield Damage(KIND, file, f"{_listed(found)} {text}.")

@@ -1,4 +1,4 @@
-"""Stored patches against their source pixels: cut again, without writing."""
+"""Comparison of stored patches with their source pixels: patches are cut again, without writing."""
 
 from __future__ import annotations
 
@@ -21,13 +21,14 @@ from spectralearth_build.store.shard import ShardReader
 
 
 def compare_tile(archive: Path, dataset: Path, task: TileTask) -> list[Damage]:
-    """Cut the patches of a tile again and compare them with what the store holds.
+    """Cut the patches of a tile again, and compare them with the stored ones.
 
     Raises:
-        ProductError: the tile cannot be read.
+        ProductError: The tile cannot be read.
     """
     patches = [patch for group in task.shards.values() for patch in group]
-    # Pixels and place are compared in full: a copy that is packed otherwise is as good as what scan read.
+    # All pixels and positions are compared, so a product in another archive format is as good as the one that
+    # scan read.
     plain = {name: replace(source, content="") for name, source in task.sources.items()}
     sources = SourceCache(archive, dataset, replace(task, sources=plain), patches)
     sources(task.tile_id)
@@ -41,7 +42,7 @@ def _compare_shard(dataset: Path, task: TileTask, shard: int, sources: Sources) 
             reader = ShardReader(dataset / name, task.shard_rows)
             stored = reader.patch(patch.row - shard * task.shard_rows, task.codec)
         except DamagedError:
-            continue  # reported already, by the check of the shard
+            continue  # already reported by the check of the shard
         pixels, reason = compose(patch, sources)
         if reason:
             task.presence()
@@ -51,17 +52,15 @@ def _compare_shard(dataset: Path, task: TileTask, shard: int, sources: Sources) 
             yield Damage(kind, name, f"{patch.patch_id}: {reason or 'it can be cut now'}.", hit)
         elif stored is not None and not np.array_equal(stored, pixels):
             count = int((stored != pixels).sum())
-            what = f"{patch.patch_id}: {count} values are not those of its source."
+            what = f"{patch.patch_id}: {count} values differ from the source."
             yield Damage("SourceDiffers", name, what, hit)
         elif stored is not None and checksum_of(pixels) != checksums.get(patch.row, checksum_of(pixels)):
-            what = (
-                f"{patch.patch_id}: its source has other pixels than when it was cut, and so has the store."
-            )
+            what = f"{patch.patch_id}: source and store both have other pixels than when it was cut."
             yield Damage("SourceDiffers", name, what, hit)
 
 
 def _checksums(dataset: Path, shard: int) -> dict[int, int]:
-    """What the commit record says of the pixels that were cut; that it cannot be read is reported elsewhere."""
+    """Return the checksums of the commit record. An unreadable record is reported elsewhere."""
     try:
         return decode((dataset / commit_name(shard)).read_bytes()).checksums
     except (OSError, ValueError):

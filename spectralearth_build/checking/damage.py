@@ -1,32 +1,32 @@
-"""What verify reports."""
+"""The findings that verify reports."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 NOT_CHECKED = "NotChecked"
-"""Kind of what this machine does not let us read: nothing is known of it."""
+"""Kind of findings on files that this machine cannot read. Nothing is known about them."""
 _NAMED = 3
 SOURCE_MISSING = "SourceMissing"
-"""Kind of what `verify --archive` could not compare because a product is not in the archive."""
+"""Kind of findings on patches that `verify --archive` could not compare because a product is missing."""
 
 
 @dataclass(frozen=True, order=True)
 class Damage:
-    """One thing that is not as it should be."""
+    """One finding of damage."""
 
     kind: str
-    """Class of the damage, such as ChunkDamaged."""
+    """Kind of the damage, such as ChunkDamaged."""
     path: str
-    """File of the dataset concerned."""
+    """The damaged file of the dataset."""
     message: str
-    """What was found and what was expected."""
+    """What was found, and what was expected."""
     patches: tuple[str, ...] = ()
-    """Patches whose pixels are hit; empty where none are."""
+    """Patches whose pixels are affected; empty if none."""
 
     @property
     def source_missing(self) -> bool:
-        """Whether this only says that a product is not in the archive, so that nothing could be compared with it."""
+        """Return whether the only finding is that a product is missing in the archive and could not be compared."""
         return self.kind == SOURCE_MISSING
 
     def __str__(self) -> str:
@@ -36,4 +36,4 @@ class Damage:
         if not self.patches:
             return ""
         more = f" and {len(self.patches) - _NAMED} more" if len(self.patches) > _NAMED else ""
-        return f" Patches hit: {', '.join(self.patches[:_NAMED])}{more}."
+        return f" Affected patches: {', '.join(self.patches[:_NAMED])}{more}."

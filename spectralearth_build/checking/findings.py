@@ -1,4 +1,4 @@
-"""What an error tells of the file that was read: that it is damaged, that it cannot be checked here, or neither."""
+"""Meaning of an error in reading a file: the file is damaged, cannot be checked on this machine, or neither."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ _ATTEMPTS = {
 def examined(
     kind: str, path: str, check: Callable[[], Iterable[Damage]], known: bool = False
 ) -> Iterator[Damage]:
-    """Yield what a check finds; an error that it ends with is a finding too.
+    """Yield the findings of a check. An error that ends it is a finding too.
 
     Args:
-        kind: class of the damage that an error stands for.
-        path: file of the dataset concerned.
-        check: the check.
-        known: that the file is damaged is known; then a lack of memory comes from the sizes that it tells of.
+        kind: kind of damage that an error means.
+        path: the file of the dataset.
+        check: the check to run.
+        known: whether the file is known to be damaged. If so, lack of memory is due to invalid sizes in it.
 
     Raises:
-        BuildError: the machine is to blame, see `faults.fault_of`, or a signal or an object store.
+        BuildError: The cause is the machine (see `faults.fault_of`), a signal or an object store.
     """
     try:
         yield from check()
@@ -52,7 +52,7 @@ def examined(
 def finding(
     kind: str, path: str, error: Exception, known: bool = False, patches: tuple[str, ...] = ()
 ) -> Damage:
-    """The damage that an error stands for, and the patches that it would hit; see `examined`."""
+    """Return the damage that an error means, with the affected patches; see `examined`."""
     if isinstance(error, BuildError) and not isinstance(error, DamagedError | ProductError | UsageError):
         raise error
     number = number_of(error)
@@ -65,23 +65,25 @@ def finding(
         raise fault from error
     if isinstance(error, BuildError):
         return Damage(kind, path, error.what, patches)
-    return Damage(kind, path, printable(f"It cannot be read: {type(error).__name__}: {error}."), patches)
+    return Damage(
+        kind, path, printable(f"The file cannot be read: {type(error).__name__}: {error}."), patches
+    )
 
 
 def unread(path: str, why: str) -> Damage:
-    """What to report for a file that this machine cannot read."""
+    """Return the finding for a file that this machine cannot read."""
     advice = "Check the disk, the mount and the permissions, then run `verify` again."
-    return Damage(NOT_CHECKED, path, f"It cannot be checked here: {why}. {advice}")
+    return Damage(NOT_CHECKED, path, f"The file cannot be checked on this machine: {why}. {advice}")
 
 
 def of_failure(key: str, failure: Failure) -> Damage:
-    """The damage that a check stands for which did not end."""
+    """Return the damage for a check that failed."""
     kind = NOT_CHECKED if failure.error_class in _ATTEMPTS else kind_of(failure.error_class, "CheckFailed")
     return Damage(kind, key, f"{failure.error_class}: {failure.message}")
 
 
 def _denied(error: BaseException) -> int:
-    """The errno of a permission error, in an error or its causes; 0: none."""
+    """Return the errno of a permission error among an error and its causes; 0: none."""
     each: BaseException | None = error
     while each is not None:
         if isinstance(each, OSError) and each.errno in _DENIED:

@@ -1,4 +1,4 @@
-"""The labels of a finished dataset, read again: their shards, their metadata, their table."""
+"""Verification of the labels of a finished dataset: shards, metadata and table."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ def check_labels(
     changed: Collection[str],
     runner: Executor,
 ) -> Iterator[Damage]:
-    """All damage of labels, but for what the hashes of small files tell.
+    """Yield all damage of labels, except for what the hashes of small files show.
 
     Args:
         dataset: the dataset.
         planned: the plan.
-        labels: all readable records.
-        files: those of the manifest.
-        changed: files that are known to be damaged.
-        runner: runs the checks of shards.
+        labels: all readable commit records of labels.
+        files: the files of the manifest.
+        changed: files known to be damaged.
+        runner: executor of the shard checks.
     """
     names = dict(zip(planned.patches["store_row"].tolist(), planned.patches["patch_id"], strict=True))
     records = {record.shard_name: (each, record) for each in labels for record in each.records.values()}
@@ -53,10 +53,10 @@ def check_labels(
             yield from outcome
     for name, (_, record) in records.items():
         if files.get(name) != {"bytes": record.size, "sha256": record.sha256}:
-            yield Damage("CountsWrong", record.name, f"It and the manifest differ on {name}.")
+            yield Damage("CountsWrong", record.name, f"The record and the manifest differ on {name}.")
     for name in (name for name in files if is_label_shard(name) and name not in records):
         if (dataset / name).is_file() and hash_of(dataset / name) != files[name]["sha256"]:
-            yield Damage("FileChanged", name, "It has no readable record either.")
+            yield Damage("FileChanged", name, "There is no readable commit record either.")
     if not any(name == LABELS.file or label_of(name) for name in changed):
         yield from _agreement(dataset, planned, labels)
 
@@ -64,14 +64,14 @@ def check_labels(
 def check_label_shard(
     dataset: Path, record: LabelRecord, dtype: str, rows: int, patches: Mapping[int, str]
 ) -> list[Damage]:
-    """Hash a shard of labels and decode every map in it.
+    """Hash a label shard and decode every map in it.
 
     Args:
         dataset: the dataset.
-        record: the shard's record.
-        dtype: type of a pixel.
-        rows: rows of a shard.
-        patches: names of the patches that have a map in it, by store row.
+        record: commit record of the shard.
+        dtype: data type of pixels.
+        rows: number of rows per shard.
+        patches: names of the patches with a map in it, by store row.
     """
     try:
         return _check(dataset, record, dtype, rows, patches)
@@ -88,19 +88,23 @@ def _check(
     checksums = {patch.row: patch.checksum for patch in record.patches if patch.checksum is not None}
     found = []
     if [first + row for row in reader.rows()] != record.written:
-        found.append(Damage("ShardDamaged", name, "It holds other rows than its record says.", everything))
+        found.append(
+            Damage(
+                "ShardDamaged", name, "The shard contains other rows than its commit record says.", everything
+            )
+        )
     for row in reader.rows():
         named = (patches[first + row],) if first + row in patches else ()
         try:
             values = read_label(reader, row, dtype)
             if values is not None and checksum_of(values) != checksums.get(first + row, checksum_of(values)):
-                raise DamagedError("It does not decode to the map that was made.")
+                raise DamagedError("The data do not decode to the map that was written.")
         except DamagedError as error:
             found.append(Damage("ChunkDamaged", name, f"Row {first + row}: {error.what}", named))
     if hash_of(dataset / name) != record.sha256:
-        # Sound in itself, and yet not the file that was made: another one.
+        # The file is valid in itself but differs from the one that was written, so it is another file.
         hit = () if found else everything
-        found.append(Damage("FileChanged", name, "Its SHA-256 is not that of its record.", hit))
+        found.append(Damage("FileChanged", name, "The SHA-256 differs from that of the commit record.", hit))
     return found
 
 
@@ -109,14 +113,16 @@ def _named(record: LabelRecord, names: Mapping[int, str]) -> dict[int, str]:
 
 
 def _agreement(dataset: Path, planned: Planned, labels: Collection[StoredLabel]) -> Iterator[Damage]:
-    """Whether table and metadata are those of the records."""
+    """Check table and metadata against the commit records."""
     for definition in (each.definition for each in labels):
         expected = label_document(definition, planned.shards, planned.shard_rows)
         name = array_metadata(definition.array)
         path = dataset / name
         if path.is_file() and path.read_bytes() != metadata_bytes(expected):
-            yield Damage("StoreWrong", name, "Its metadata is not that of its definition.")
+            yield Damage("StoreWrong", name, "The metadata differs from the label definition.")
     if labels and (dataset / LABELS.file).is_file():
         found = LABELS.arrow(LABELS.read(dataset))
         if not found.equals(LABELS.arrow(frame(labels, planned.patches))):
-            yield Damage("LabelsWrong", LABELS.file, "It is not what the records of the labels say.")
+            yield Damage(
+                "LabelsWrong", LABELS.file, "The table differs from the commit records of the labels."
+            )

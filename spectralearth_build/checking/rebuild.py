@@ -1,4 +1,4 @@
-"""A second, empty dataset inside the work folder, where files are made again before they replace damaged ones."""
+"""A second, empty dataset inside the work folder, in which files are made again before they replace damaged ones."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _REMEMBERED = (SCANNED, MASKS)
 
 
 def workshop(dataset: Path) -> Path:
-    """An empty dataset beside the damaged one, with links to what scan remembers; made anew each time."""
+    """Make a new, empty dataset in the work folder, with links to the records of scan."""
     folder = dataset / REPAIR
     shutil.rmtree(folder, ignore_errors=True)
     make_folder(folder)
@@ -45,9 +45,9 @@ def planned_again(
 
     Args:
         archive: folder of the products.
-        folder: what `workshop` returned.
-        config: the settings; used where ``settings`` says nothing.
-        settings: those of the plan, by dotted name.
+        folder: the folder that `workshop` returned.
+        config: the settings, used where ``settings`` has no value.
+        settings: settings of the plan, by dotted name.
         executor: runs the tasks.
     """
     own = with_settings(config, settings)
@@ -64,14 +64,14 @@ def cut_again(
     config: Config,
     executor: Executor,
 ) -> list[Failure]:
-    """Cut some shards, with their commit records, in a workshop; returns the tiles that cannot be read.
+    """Cut shards, with their commit records, in a workshop. Returns the tiles that cannot be read.
 
     Args:
         archive: folder of the products.
-        folder: what `workshop` returned.
+        folder: the folder that `workshop` returned.
         planned: the plan.
-        shards: which, by tile.
-        config: the settings; those of ``scan`` count, where masks are gone.
+        shards: shards to cut, by tile.
+        config: the settings. Those of ``scan`` are used if masks are missing.
         executor: runs the tasks.
     """
     tasks = Tasks(archive, folder, planned, shards)
@@ -79,7 +79,8 @@ def cut_again(
     lost = {source.tile_id for source in sources if not (folder / source.mask).is_file()}
     if lost:
         _mask_again(archive, folder, planned=planned, tiles=lost, config=config, executor=executor)
-    everything = planned.eligible["path"]  # of few products all may be gone, and the archive be there
+    # a few products may all be missing although the archive is available
+    everything = planned.eligible["path"]
     with watched(executor, archive, folder, everything) as watching:
         tasks = replace(tasks, presence=watching.look)
         steps = track(watching.run("repair", cut_tile, tasks), "repair", len(tasks))
@@ -87,7 +88,7 @@ def cut_again(
 
 
 def with_settings(config: Config, settings: Mapping[str, Any]) -> Config:
-    """A configuration with the settings of a plan; of the region a plan only knows the hash."""
+    """Return a configuration with the settings of a plan. A plan stores only the hash of the region."""
     tree = config.model_dump(mode="json")
     for key, value in settings.items():
         section, _, name = key.partition(".")
@@ -99,10 +100,10 @@ def with_settings(config: Config, settings: Mapping[str, Any]) -> Config:
 def _mask_again(
     archive: Path, folder: Path, planned: Planned, tiles: Iterable[str], config: Config, executor: Executor
 ) -> None:
-    """Read products whose masks are gone."""
+    """Scan products whose masks are missing."""
     known = planned.eligible["version"]
     listed = folder / "tiles.csv"
     write_tile_list(listed, [Listed(tile, str(known[tile])) for tile in sorted(tiles)])
     asked = config.scan.model_copy(update={"manifest": str(listed)})
-    with suppress(NothingFoundError):  # then it is said tile by tile
+    with suppress(NothingFoundError):  # then reported tile by tile
         scan(archive, folder, config.model_copy(update={"scan": asked}), executor)

@@ -1,8 +1,8 @@
-"""Put a damaged dataset right, from its archive.
+"""Repair of a damaged dataset from its archive.
 
-Shards are cut again and tables planned again beside the dataset, and take the place of the damaged ones only if they
-are what the manifest (or the commit record) says, to the bit. So a repair changes nothing that was sound, and the
-dataset stays open meanwhile. What follows from other files (statistics, index, metadata, manifest) is computed again.
+Shards are cut again, and tables planned again, beside the dataset. They replace damaged ones only if they are
+identical, bit for bit, to what the manifest (or the commit record) says. So a repair changes no intact file, and the
+dataset stays open meanwhile. Derived files (statistics, index, metadata, manifest) are computed again.
 """
 
 from __future__ import annotations
@@ -57,33 +57,33 @@ FINAL = (TILES.file, LOCATIONS.file, PATCHES.file)
 
 @dataclass
 class Repair:
-    """What a repair found and did."""
+    """The result of a repair."""
 
     found: list[Damage]
-    """All damage there was."""
+    """All damage found."""
     repaired: list[str] = field(default_factory=list)
     """Files that were made again."""
     refused: list[str] = field(default_factory=list)
-    """What cannot be repaired, with the reason."""
+    """Damage that cannot be repaired, with the reason."""
     left: list[Damage] = field(default_factory=list)
-    """All damage that there still is."""
+    """All remaining damage."""
 
 
 def repair(
     archive: Path, dataset: Path, config: Config, executor: Executor, draw: Callable[[Path], None]
 ) -> Repair:
-    """Repair what `verify` finds.
+    """Repair the damage that `verify` finds.
 
     Args:
-        archive: folder of the products, as it was when the dataset was built.
+        archive: folder of the products, as when the dataset was built.
         dataset: the dataset.
-        config: the settings; what the manifest knows of them counts more.
+        config: the settings. Those recorded in the manifest take precedence.
         executor: runs the tasks.
-        draw: draws the map of the plan, from the tables of the dataset, to a path.
+        draw: draws the map of the plan to a path, from the tables of the dataset.
 
     Raises:
-        UsageError: the dataset was never published, or is growing.
-        ArchiveError: the archive is empty.
+        UsageError: The dataset was never published, or is growing.
+        ArchiveError: The archive is empty.
     """
     archive, dataset = archive.absolute(), dataset.absolute()
     require_archive(archive)
@@ -125,21 +125,21 @@ def _manifest(dataset: Path) -> Manifest | None:
 
 
 def _found(dataset: Path, manifest: Manifest | None, executor: Executor) -> list[Damage]:
-    """All damage; without a manifest, what tables and commit records tell by themselves."""
+    """Return all damage. Without a manifest, the damage that tables and commit records show by themselves."""
     if manifest:
         return verify(dataset, None, executor)
-    lost = Damage("FileChanged", MANIFEST, "It is missing, or not as it was written.")
+    lost = Damage("FileChanged", MANIFEST, "The file is missing, or differs from what was written.")
     return [lost, *without_manifest(dataset)]
 
 
 @dataclass(frozen=True)
 class _Job:
-    """One repair under way."""
+    """A repair in progress."""
 
     archive: Path
     dataset: Path
     folder: Path
-    """Where files are made again."""
+    """Folder in which files are made again."""
     config: Config
     executor: Executor
     manifest: Manifest | None
@@ -147,16 +147,16 @@ class _Job:
 
     @property
     def names(self) -> set[str]:
-        """Damaged files; of those that cannot be read here, nothing is known."""
+        """Return the damaged files, without those that this machine cannot read."""
         return {damage.path for damage in self.result.found if damage.kind != NOT_CHECKED}
 
     @property
     def expected(self) -> Mapping[str, Entry]:
-        """What files must be; nothing without a manifest."""
+        """Return the expected files; empty without a manifest."""
         return self.manifest.files if self.manifest else {}
 
     def plan(self) -> Planned | None:
-        """The plan, made again if any of its files is damaged; None if it comes out differently."""
+        """Return the plan, made again if any of its files is damaged; None if the result differs."""
         hit = ", ".join(sorted(self.names & {*PLANNED, *FINAL}))
         if not hit:
             return load_plan(self.dataset)
@@ -167,19 +167,19 @@ class _Job:
             ConfigError,
             UsageError,
             PlanChangedError,
-        ) as error:  # others, such as a full disk, end the repair
+        ) as error:  # other errors, such as a full disk, end the repair
             self.result.refused.append(f"{hit}: planning again failed: {error}")
             return None
         if self.manifest is None or planned.id != self.manifest.plan:
             self.result.refused.append(
-                f"{hit}: planning again gives another plan, because the dataset grew, the archive changed, or settings "
-                "of scan or the region file were not given. Build into a new folder."
+                f"{hit}: planning again gives another plan. The dataset has grown, the archive has changed, "
+                "or settings of scan or the region file were not given. Build into a new folder."
             )
             return None
         return planned
 
     def shards(self, planned: Planned) -> None:
-        """Cut damaged shards again, and those whose commit record is damaged."""
+        """Cut shards again that are damaged or have a damaged commit record."""
         hit = {shard for name in self.names if (shard := shard_of(name)) is not None}
         hit = {shard for shard in hit if self._known(shard)}
         todo = {
@@ -202,12 +202,12 @@ class _Job:
         for shard in (shard for tile, shards in todo.items() if tile not in failed for shard in shards):
             self._put(shard)
         self.result.refused += [
-            f"{shard_name(shard)}: all its patches are retired, and their source is gone."
+            f"{shard_name(shard)}: all its patches are retired, so it has no source."
             for shard in sorted(hit - {shard for shards in todo.values() for shard in shards})
         ]
 
     def tables(self, planned: Planned) -> None:
-        """Put back tables and plan, where they come out as they were."""
+        """Restore tables and plan, if the new ones are identical."""
         made = {name: (self.folder / name).read_bytes() for name in PLANNED if name in self.names}
         if hit := self.names & set(FINAL):
             try:
@@ -222,19 +222,20 @@ class _Job:
             self._accept(name, data)
 
     def map(self, draw: Callable[[Path], None]) -> None:
-        """Draw the map again, once the tables are right."""
+        """Draw the map again, once the tables are intact."""
         if MAP in self.names and not self.result.refused:
             draw(self.folder / MAP)
             self._accept(MAP, (self.folder / MAP).read_bytes())
 
     def labels(self) -> None:
-        """Labels need their rasters, which only `pair` is given."""
+        """Refuse to repair labels: they need their rasters, which only `pair` gets."""
         self.result.refused += [
-            f"labels of {label}: their rasters are not here. {MEND}" for label in sorted(self._labels())
+            f"labels of {label}: repair does not have their rasters. {MEND}"
+            for label in sorted(self._labels())
         ]
 
     def unread(self) -> None:
-        """What cannot be read may be sound; whoever knows that it is not can delete it."""
+        """Refuse to replace unreadable files, which may be intact. Users who know that they are not can delete them."""
         self.result.refused += [
             f"{damage.path}: {damage.message} If it is lost, delete it and run `repair` again."
             for damage in self.result.found
@@ -242,7 +243,7 @@ class _Job:
         ]
 
     def unknown(self) -> None:
-        """Delete what does not belong into store and commits; what lies elsewhere may be somebody's."""
+        """Delete unknown files in store and commits. Unknown files elsewhere may belong to the user."""
         for name in (damage.path for damage in self.result.found if damage.kind == "FileUnknown"):
             if label_of(name) in self._labels():
                 continue
@@ -250,10 +251,10 @@ class _Job:
                 remove(self.dataset / name)
                 self.result.repaired.append(name)
             else:
-                self.result.refused.append(f"{name}: it is no part of the dataset. Move it away yourself.")
+                self.result.refused.append(f"{name}: not part of the dataset. Move it to another folder.")
 
     def derived(self) -> None:
-        """Compute again what follows from plan and commit records, unless one of these is still damaged."""
+        """Compute files that derive from plan and commit records, unless one of these is still damaged."""
         derived = {name for name in self.names if shard_of(name) is None and not label_of(name)} - {
             *PLANNED,
             *FINAL,
@@ -269,7 +270,7 @@ class _Job:
         ]
 
     def _labels(self) -> set[str]:
-        """Labels of the dataset that have damaged files."""
+        """Return the labels of the dataset that have damaged files."""
         hit = {label_of(name) for name in self.names} - {""}
         return {
             label
@@ -278,22 +279,23 @@ class _Job:
         }
 
     def _known(self, shard: int) -> bool:
-        """Whether it is known what a shard must be."""
+        """Return whether the expected hash of a shard is known."""
         if self.expected:
             return shard_name(shard) in self.expected
         return (self.dataset / commit_name(shard)).is_file()
 
     def _put(self, shard: int) -> None:
-        """Move a shard and its commit record into place, if they are what they must be.
+        """Move a shard and its commit record into place, if they are as expected.
 
-        Where manifest and commit record are both damaged nothing says what that is: the plan alone vouches then.
+        If manifest and commit record are both damaged, the expected hash is unknown, and only the plan is the
+        reference.
         """
         record, file = commit_name(shard), shard_name(shard)
         wanted = self.expected.get(file, {}).get("sha256") or committed_hash(self.dataset / record)
         if wanted not in (None, entry_of_file(self.folder / file)["sha256"]):
             self.result.refused.append(
-                f"{file}: cut again, it is not what was published. Its products are others than then, or versions of "
-                "libraries are (see manifest.json). Build into a new folder."
+                f"{file}: cutting again gives another file than was published. Its products or the versions "
+                "of libraries (see manifest.json) have changed. Build into a new folder."
             )
             return
         made = record_as_published(record, self.folder, self.dataset, self.expected)
@@ -305,10 +307,10 @@ class _Job:
                 self.result.repaired.append(name)
 
     def _accept(self, name: str, data: bytes) -> None:
-        """Put a small file into place, if it is what it must be, as this version writes it or as earlier ones did."""
+        """Put a small file into place, if it is as expected, in the format of this or an earlier version."""
         for form in forms_of(name, data):
             if self.expected.get(name) == entry(form):
                 write_bytes(self.dataset / name, form)
                 self.result.repaired.append(name)
                 return
-        self.result.refused.append(f"{name}: made again, it is not what was published.")
+        self.result.refused.append(f"{name}: making it again gives another file than was published.")

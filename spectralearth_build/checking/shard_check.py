@@ -1,4 +1,4 @@
-"""One shard of a finished dataset, read again."""
+"""Verification of one shard of a finished dataset."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from spectralearth_build.store.shard import ShardReader
 
 @dataclass(frozen=True)
 class ShardReport:
-    """What was found in one shard."""
+    """The findings on one shard."""
 
     damages: tuple[Damage, ...]
     statistics: statistics.BandStatistics
-    """Of the patches that could be read and are not retired."""
+    """Statistics of the patches that could be read and are not retired."""
 
 
 def check_shard(
@@ -33,14 +33,14 @@ def check_shard(
 
     Args:
         dataset: the dataset.
-        commit: the shard's record.
+        commit: commit record of the shard.
         codec: name of the codec preset.
-        rows: rows of a shard.
-        retired: rows that count in no statistics.
-        patches: names of the patches that were written to it, by store row.
+        rows: number of rows per shard.
+        retired: rows to exclude from statistics.
+        patches: names of the patches written to it, by store row.
 
     Raises:
-        MachineError: there are too few open files, or too little memory.
+        MachineError: The process may not open enough files, or has too little memory.
     """
     name = shard_name(commit.shard)
     everything = tuple(patches.values())
@@ -66,7 +66,7 @@ def _check(
     reader = ShardReader(dataset / name, rows)
     first = commit.shard * rows
     if [first + row for row in reader.rows()] != list(commit.rows):
-        what = "It holds other rows than its commit record says."
+        what = "The shard contains other rows than its commit record says."
         damages.append(Damage("ShardDamaged", name, what, everything))
     checksums = commit.checksums
     for row in reader.rows():
@@ -79,14 +79,19 @@ def _check(
             assert patch is not None
             if checksum_of(patch) != checksums.get(first + row, checksum_of(patch)):
                 named = (patches[first + row],) if first + row in patches else ()
-                what = f"Row {first + row}: it does not decode to the pixels that were cut."
+                what = f"Row {first + row} does not decode to the pixels that were cut."
                 damages.append(Damage("ChunkDamaged", name, what, named))
             parts[first + row] = statistics.of_patch(patch)
     if entry_of_file(dataset / name)["sha256"] != commit.sha256:
-        # Sound in itself, and yet not the file that was committed: another one, so nothing in it can be trusted.
+        # The file is valid in itself but differs from the committed one. It is another file, so nothing in it
+        # can be trusted.
         hit = () if damages else everything
-        damages.append(Damage("FileChanged", name, "Its SHA-256 is not that of its commit record.", hit))
+        damages.append(
+            Damage("FileChanged", name, "The SHA-256 differs from that of the commit record.", hit)
+        )
     if not damages and statistics.total(parts.values()) != commit.statistics:
-        damages.append(Damage("StatisticsWrong", name, "Its statistics are not those of its commit record."))
+        damages.append(
+            Damage("StatisticsWrong", name, "The statistics differ from those of the commit record.")
+        )
     live = statistics.total(part for row, part in parts.items() if row not in retired)
     return ShardReport(tuple(damages), live)

@@ -1,6 +1,6 @@
-"""Whether splits.parquet, which is made after a dataset was published, can be read and fits the patches.
+"""Check that splits.parquet, which is written after publication, can be read and matches the patches.
 
-That parts have no ground in common is another question, which `split --check` answers.
+Whether parts share ground is a separate check: `split --check`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _EXAMPLES = 3
 
 
 def check_splits(dataset: Path, patches: pd.DataFrame) -> Iterator[Damage]:
-    """All that is wrong with the splits of a dataset; nothing if it has none, or none by patch.
+    """Yield all errors in the splits of a dataset; none if it has no splits, or none by patch.
 
     Args:
         dataset: the folder.
@@ -32,7 +32,7 @@ def check_splits(dataset: Path, patches: pd.DataFrame) -> Iterator[Damage]:
     try:
         splits = pq.read_table(path, page_checksum_verification=True).to_pandas()
     except (OSError, ValueError) as error:
-        yield Damage(KIND, SPLITS.file, f"It cannot be read: {error}.")
+        yield Damage(KIND, SPLITS.file, f"The file cannot be read: {error}.")
         return
     if not {column.name for column in SPLITS.columns} <= set(splits):
         return
@@ -40,8 +40,8 @@ def check_splits(dataset: Path, patches: pd.DataFrame) -> Iterator[Damage]:
     joined = splits.merge(live[["patch_id", "datatake"]], on="patch_id", how="left")
     assigned = joined[joined["split"] != ""]
     for wrong, text in (
-        (splits["patch_id"][splits["patch_id"].duplicated()], "stands more than once"),
-        (splits["patch_id"][~splits["patch_id"].isin(patches["patch_id"])], "is no patch of the dataset"),
+        (splits["patch_id"][splits["patch_id"].duplicated()], "occurs more than once"),
+        (splits["patch_id"][~splits["patch_id"].isin(patches["patch_id"])], "is not a patch of the dataset"),
         (_shared(assigned, "location_id"), "is a location in two parts"),
         (_shared(assigned, "datatake"), "is a datatake in two parts"),
     ):
@@ -52,6 +52,6 @@ def check_splits(dataset: Path, patches: pd.DataFrame) -> Iterator[Damage]:
 
 
 def _shared(assigned: pd.DataFrame, column: str) -> pd.Index:
-    """Values that stand in more than one part."""
+    """Return values that occur in more than one part."""
     parts = assigned.groupby(column)["split"].nunique()
     return parts.index[parts > 1]

@@ -1,8 +1,8 @@
-"""Read a whole finished dataset again and say what is not as it should be, and which patches are hit.
+"""Verification of a finished dataset: read everything, and list damage and the affected patches.
 
-Nothing is repaired here. What counts is the manifest: every file it names is hashed, every patch is decoded (each has a
-checksum of its own), the tables, index, statistics and metadata are computed anew and compared. Given the archive,
-every patch is also cut again and compared with what is stored.
+Nothing is repaired here. The manifest is the reference: every file that it lists is hashed. Every patch is decoded and
+compared with its checksum. Tables, index, statistics and metadata are computed again and compared. With the archive,
+every patch is also cut again and compared with the stored one.
 """
 
 from __future__ import annotations
@@ -63,32 +63,32 @@ Files = Mapping[str, Entry]
 
 
 def verify(dataset: Path, archive: Path | None = None, executor: Executor | None = None) -> list[Damage]:
-    """Check a published dataset.
+    """Verify a published dataset.
 
     Args:
         dataset: the dataset.
-        archive: the products; then every patch is compared with its source pixels.
-        executor: runs the checks of shards and tiles; None: this process.
+        archive: folder of the products; if given, every patch is compared with its source pixels.
+        executor: runs the checks of shards and tiles; None: run in this process.
 
     Returns:
-        All damage found, sorted; empty if there is none. What this machine cannot read is of kind `NOT_CHECKED`.
+        All damage, sorted; empty if there is none. Files that this machine cannot read are of kind `NOT_CHECKED`.
 
     Raises:
-        UsageError: the dataset is not published, or has grown since in plan.
-        MachineError: there are too few open files, or too little memory.
-        ArchiveError: the archive is away, or goes away meanwhile, or the dataset does.
+        UsageError: The dataset is not published, or its plan has grown since.
+        MachineError: The process may not open enough files, or has too little memory.
+        ArchiveError: The archive is unavailable, or the archive or dataset becomes unavailable during verification.
     """
     dataset = dataset.absolute()
     before = _identity(dataset)
     found = _verified(dataset, archive, executor)
     if found and _identity(dataset) != before:
-        what = "It went away while it was verified, so nothing can be said of it."
-        raise ArchiveError(what, dataset, "Mount it again, and run the same command again.")
+        what = "The dataset became unavailable during verification, so there is no result."
+        raise ArchiveError(what, dataset, "Mount its disk again, then run the same command again.")
     return found
 
 
 def _identity(folder: Path) -> tuple[int, int] | None:
-    """What tells a folder from the empty one below a mount that is gone; None if there is none."""
+    """Return what distinguishes a folder from the empty one under a lost mount; None if it does not exist."""
     try:
         seen = folder.stat()
     except OSError:
@@ -113,7 +113,7 @@ def _verified(dataset: Path, archive: Path | None, executor: Executor | None) ->
         labels = read_labels(dataset, planned.plan_of, lenient=True)
         balance = list(_balance(manifest, planned, commits, labels))
         found = [with_patches(damage, planned) for damage in found]
-    except Exception as error:  # damaged tables fail in countless ways, each of them is a finding
+    except Exception as error:  # damaged tables can raise any error, and each one is a finding
         return sorted([*found, finding("TableWrong", PATCHES.file, error, bool(changed & _OF_PLAN))])
     found += [*wrong, *balance]
 
@@ -130,7 +130,7 @@ def _verified(dataset: Path, archive: Path | None, executor: Executor | None) ->
     if not changed & set(INDEX):
         found += check("IndexWrong", INDEX[0], partial(_index, dataset, planned))
     if wrong:
-        return sorted(found)  # what follows is computed from the tables
+        return sorted(found)  # all further checks need the tables
     found += check("StoreWrong", ROOT, partial(_store, dataset, planned))
     if archive is not None:
         found += _compare(dataset, archive.absolute(), planned, _shards_by_tile(planned, commits), runner)
@@ -141,20 +141,24 @@ def _published(dataset: Path) -> bytes:
     try:
         return (dataset / MANIFEST).read_bytes()
     except FileNotFoundError as error:
-        raise UsageError(f"There is no {MANIFEST}.", dataset, "Run `build` or `cut` first.") from error
+        raise UsageError(
+            f"The dataset has no {MANIFEST}.", dataset, "Run `build ARCHIVE DATASET` first."
+        ) from error
     except OSError as error:
         raise (fault_of(error) or error) from error
 
 
 def _check_published(dataset: Path, manifest: Manifest) -> None:
-    """Refuse a dataset whose plan has grown since; a plan that cannot be read is a finding of its own."""
+    """Refuse a dataset whose plan has grown since. A plan that cannot be read is a finding of its own."""
     plan = PlanDocument.readable(dataset / PLAN)
     if plan and manifest.plan in plan.ids[:-1]:
-        raise UsageError("The plan has grown, the dataset not yet.", dataset, "Run `cut`, or `build`, first.")
+        raise UsageError(
+            "The plan has grown, but the dataset has not yet.", dataset, "Run `build ARCHIVE DATASET` first."
+        )
 
 
 def _commits(dataset: Path, files: Files) -> list[Commit]:
-    """The readable records that the manifest lists; what is wrong with their files is reported elsewhere."""
+    """Return the readable records that the manifest lists. Damage of their files is reported elsewhere."""
     commits = []
     for name in files:
         if is_commit(name):
@@ -168,27 +172,27 @@ def _commits(dataset: Path, files: Files) -> list[Commit]:
 def _balance(
     manifest: Manifest, planned: Planned, commits: list[Commit], labels: list[StoredLabel]
 ) -> Iterator[Damage]:
-    """Whether plan, manifest, tables and commit records tell the same numbers."""
+    """Check that plan, manifest, tables and commit records agree."""
     if manifest.plan != planned.id or any(c.plan != planned.plan_of(c.shard) for c in commits):
-        yield Damage("PlanWrong", MANIFEST, "Manifest, plan and commit records are not of one plan.")
+        yield Damage("PlanWrong", MANIFEST, "Manifest, plan and commit records belong to different plans.")
     if manifest.counts != counts(planned, planned.tables, commits, labels):
-        yield Damage("CountsWrong", MANIFEST, "Its counts are not those of tables and commit records.")
+        yield Damage("CountsWrong", MANIFEST, "The counts differ from those of tables and commit records.")
     written = planned.patches.loc[planned.patches["status"] == PatchStatus.WRITTEN, "store_row"]
     rows = [row for commit in commits for row in commit.rows if row not in planned.retired_rows]
     if sorted(rows) != sorted(written.tolist()):
         yield Damage(
-            "CountsWrong", PATCHES.file, "The rows marked as written are not those that were committed."
+            "CountsWrong", PATCHES.file, "The rows marked as written differ from those that were committed."
         )
     checksums = {row: checksum for commit in commits for row, checksum in commit.checksums.items()}
     told = planned.patches.set_index("store_row")["checksum"].reindex(list(checksums))
     if told.tolist() != list(checksums.values()):
-        yield Damage("CountsWrong", PATCHES.file, "Its checksums are not those of the commit records.")
+        yield Damage("CountsWrong", PATCHES.file, "The checksums differ from those of the commit records.")
 
 
 def _shards(
     dataset: Path, planned: Planned, commits: list[Commit], files: Files, runner: Executor
 ) -> Iterator[Damage]:
-    """Check every shard, and the published statistics against what was read."""
+    """Check every shard, and compare the published statistics with the pixels read."""
     whole = statistics.BandStatistics()
     complete = True
     names = dict(zip(planned.patches["store_row"].tolist(), planned.patches["patch_id"], strict=True))
@@ -214,40 +218,40 @@ def _shards(
     for commit in commits:
         name = shard_name(commit.shard)
         if files.get(name) != {"bytes": commit.size, "sha256": commit.sha256}:
-            yield Damage("CountsWrong", commit.name, f"It and the manifest differ on {name}.")
+            yield Damage("CountsWrong", commit.name, f"The commit record and the manifest differ on {name}.")
     known = {shard_name(commit.shard) for commit in commits}
     for name in (name for name in files if is_shard(name) and name not in known):
         if (dataset / name).is_file() and entry_of_file(dataset / name) != files[name]:
-            yield with_patches(Damage("FileChanged", name, "It has no commit record either."), planned)
+            yield with_patches(Damage("FileChanged", name, "There is no commit record either."), planned)
     if complete and _json(dataset / STATISTICS) != statistics_document(whole):
-        yield Damage("StatisticsWrong", STATISTICS, "They are not those of the patches.")
+        yield Damage("StatisticsWrong", STATISTICS, "The statistics differ from those of the patches.")
 
 
 def _index(dataset: Path, planned: Planned) -> Iterator[Damage]:
-    """The index against the locations."""
+    """Check the index against the locations."""
     with scratch_of(dataset) as scratch, opened_index(dataset, scratch) as index:
         held = contents(index)
     if held != sorted(boxes(list(planned.locations.geometry))):
-        yield Damage("IndexWrong", INDEX[0], f"It does not hold the boxes of {LOCATIONS.file}.")
+        yield Damage("IndexWrong", INDEX[0], f"The index does not contain the boxes of {LOCATIONS.file}.")
 
 
 def _store(dataset: Path, planned: Planned) -> Iterator[Damage]:
-    """Metadata and coordinates of the store, as zarr reads them, against plan and tables."""
+    """Check metadata and coordinates of the store, as zarr reads them, against plan and tables."""
     coordinates = coordinates_of(planned, planned.patches)
     reflectance = planned.reflectance
     root = zarr.open_group(dataset / STORE, mode="r", use_consolidated=True)
     for name, expected in coordinates.items():
         values = np.asarray(root[name][...])  # type: ignore[index]
         if not np.array_equal(values, expected.values, equal_nan=values.dtype.kind == "f"):
-            yield Damage("StoreWrong", f"{STORE}/{name}", "Its values are not those of the tables.")
+            yield Damage("StoreWrong", f"{STORE}/{name}", "The values differ from those of the tables.")
     if _json(dataset / array_metadata(REFLECTANCE)) != reflectance:
-        yield Damage("StoreWrong", REFLECTANCE, "Its metadata is not that of the plan.")
+        yield Damage("StoreWrong", REFLECTANCE, "The metadata differs from that of the plan.")
 
 
 def _compare(
     dataset: Path, archive: Path, planned: Planned, shards: dict[str, list[int]], runner: Executor
 ) -> Iterator[Damage]:
-    """Every patch against its source pixels."""
+    """Compare every patch with its source pixels."""
     with watched(runner, archive, dataset, planned.paths(shards)) as watching:
         tasks = Tasks(archive, dataset, planned, shards, presence=watching.look)
         for tile_id, outcome in track(watching.run("compare", compare_tile, tasks), "compare", len(tasks)):
@@ -262,7 +266,7 @@ def _json(path: Path) -> Any:  # noqa: ANN401
 
 
 def _shards_by_tile(planned: Planned, commits: list[Commit]) -> dict[str, list[int]]:
-    """Committed shards of each tile; those of which every patch is retired have no source any more."""
+    """Return the committed shards of each tile. Shards whose patches are all retired no longer have a source."""
     there = {commit.shard for commit in commits}
     held = {tile: [s for s in shards if s in there] for tile, shards in planned.shards_by_tile.items()}
     return {tile: shards for tile, shards in held.items() if shards}

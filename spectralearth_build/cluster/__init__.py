@@ -1,8 +1,7 @@
-"""Where tasks run: in this process, on a cluster made for the run, or on one that is already there.
+"""Execution of tasks: in this process, on a cluster made for the run, or on an existing cluster.
 
-`connect` gives an `Executor`, whatever the backend. No backend holds state worth saving: what counts as done
-is decided by the files that the tasks leave (commit records), so a task may run twice and a run may stop at
-any time.
+`connect` returns an `Executor` for any backend. Backends hold no state that must be saved. The files that tasks leave
+(commit records) decide what is done, so a task may run twice and a run may stop at any time.
 """
 
 from __future__ import annotations
@@ -24,16 +23,16 @@ __all__ = ["Executor", "Failure", "connect", "raise_if_stopped", "stop_on_signal
 
 @contextmanager
 def connect(config: RunConfig, memory_needed: int = 0) -> Iterator[Executor]:
-    """Start or join what ``config.scheduler`` names, and leave it cleanly.
+    """Start or join the cluster that ``config.scheduler`` names, and leave it cleanly.
 
     Args:
         config: the `run` settings.
-        memory_needed: peak bytes of one task; fewer workers are started if the machine cannot hold more.
+        memory_needed: peak memory of one task in bytes. If memory is short, fewer workers are started.
 
     Raises:
-        MachineError: this machine, or its environment, would make every product fail.
-        ConfigError: not even one worker would have that much.
-        UsageError: the scheduler does not answer or its workers cannot run this package.
+        MachineError: This machine or its environment would make every product fail.
+        ConfigError: There is not enough memory for even one worker.
+        UsageError: The scheduler does not respond, or its workers cannot run this package.
     """
     from spectralearth_build.progress import say
 

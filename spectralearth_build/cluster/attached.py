@@ -1,4 +1,4 @@
-"""Tasks that work on folders which stand for places on an object store: the attachments go along with each."""
+"""Execution of tasks on folders that represent locations on an object store. Attachments are sent with each task."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ T = TypeVar("T")
 
 
 def with_attachments(executor: Executor) -> Executor:
-    """An executor whose tasks see what is attached here; the same one if nothing is."""
+    """Return an executor whose tasks have the attachments of this process; the same executor if there are none."""
     attachments = current()
     return AttachedExecutor(executor, attachments) if attachments else executor
 
 
 def call_attached(attachments: tuple[Attachment, ...], function: Callable[..., T], *arguments: Any) -> T:  # noqa: ANN401
-    """Call a function where it sees these attachments."""
+    """Call a function with these attachments."""
     with attached(*attachments):
         return function(*arguments)
 
 
 @dataclass(frozen=True)
 class AttachedExecutor(WrappedExecutor):
-    """Runs tasks with another executor; see `Executor`."""
+    """Runs tasks with attachments on another executor; see `Executor`."""
 
     attachments: tuple[Attachment, ...]
 
@@ -38,7 +38,7 @@ class AttachedExecutor(WrappedExecutor):
     def run(
         self, stage: str, function: Callable[..., T], tasks: Mapping[str, tuple[Any, ...]]
     ) -> Iterator[tuple[str, T | Failure]]:
-        """See `Executor.run`. When all are done, what they wrote on other machines is known here too."""
+        """See `Executor.run`. At the end, files that tasks wrote on other machines are registered here too."""
         yield from self.inner.run(stage, call_attached, _Tasks(self.attachments, function, tasks))
         if tasks and not isinstance(self.inner, InlineExecutor):
             for each in self.attachments:
@@ -47,7 +47,7 @@ class AttachedExecutor(WrappedExecutor):
 
 @dataclass(frozen=True)
 class _Tasks(Mapping[str, tuple[Any, ...]]):
-    """Tasks with what goes along, each made when it is asked for."""
+    """Tasks with their attachments, each made on request."""
 
     attachments: tuple[Attachment, ...]
     function: Callable[..., Any]

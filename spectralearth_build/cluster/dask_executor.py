@@ -1,4 +1,4 @@
-"""Running tasks on a Dask cluster, whoever started it."""
+"""Execution of tasks on a Dask cluster, local or existing."""
 
 from __future__ import annotations
 
@@ -24,45 +24,45 @@ from spectralearth_build.texts import counted
 T = TypeVar("T")
 
 SPARE = 2
-"""Tasks under way beyond one a thread, so that no worker waits for the driver."""
+"""Number of tasks submitted beyond one per thread, so that no worker waits for the driver."""
 TICK = 0.5
-"""Seconds between two looks at signals, deadlines and lost workers."""
+"""Seconds between checks of signals, deadlines and lost workers."""
 SILENCE = 300
-"""Seconds without any result after which the user is told what is waited for."""
+"""Seconds without any result after which the user is told which tasks are running."""
 _ANSWER_LIMIT = 60
-"""Seconds to wait for the scheduler to answer."""
+"""Seconds to wait for a response of the scheduler."""
 _FETCH_LIMIT = 60
-"""Seconds to wait for a result that is said to be there."""
+"""Seconds to wait for a result that is reported as available."""
 _RESTART_LIMIT = 20
-"""Seconds to wait for a worker to be killed (5, if it hangs) and to come back, if it does so soon."""
+"""Seconds to wait for a worker to be killed (5 if it hangs) and to restart."""
 
 
 @dataclass(frozen=True)
 class DaskExecutor:
-    """Runs tasks with a connected client; see `Executor`."""
+    """Runs tasks through a connected client; see `Executor`."""
 
     client: Client
     workers: int
     memory_limit: int | None
     task_timeout: float
-    """Seconds after which a task is taken off its worker and tried alone."""
+    """Seconds after which a task is removed from its worker and run alone."""
     restore: Callable[[], None]
-    """Called now and then; brings back workers that were lost for good."""
+    """Called periodically to replace workers that were lost for good."""
     elsewhere: bool = False
-    """Whether its workers were started by somebody else, perhaps on other machines."""
+    """Whether the cluster existed before, so that workers may be on other machines."""
     look: Look | None = None
-    """What workers must see to get tasks; None: they are not asked."""
+    """Check that workers must pass to get tasks; None: no check."""
     said: set[str] = field(default_factory=set)
-    """Workers of which was said that they get none."""
+    """Workers that were reported to get no tasks."""
 
     def seeing(self, look: Look) -> DaskExecutor:
-        """See `Executor.seeing`. Workers of this machine, made for the run, see what the driver sees."""
+        """See `Executor.seeing`. Workers of a local cluster see what the driver sees, so they are not checked."""
         return replace(self, look=look) if self.elsewhere else self
 
     def run(
         self, stage: str, function: Callable[..., T], tasks: Mapping[str, tuple[Any, ...]]
     ) -> Iterator[tuple[str, T | Failure]]:
-        """See `Executor.run`. Tasks whose workers died come last, each alone in a process."""
+        """See `Executor.run`. Tasks whose workers died run last, each in its own process."""
         work = _StageRun(self, stage, function, tasks, f"{stage}-{{}}-{uuid.uuid4().hex[:8]}")
         try:
             if tasks and work.sight:
@@ -71,7 +71,7 @@ class DaskExecutor:
         finally:
             work.cancel()
         if work.suspects:
-            say(f"{stage}: {counted(len(work.suspects), 'task')} lost the worker; each is tried alone")
+            say(f"{stage}: {counted(len(work.suspects), 'task')} lost the worker; each runs again on its own")
         for key in work.suspects:
             raise_if_stopped()
             yield key, run_alone(key, function, tasks[key], self.task_timeout, self.memory_limit)
@@ -79,37 +79,37 @@ class DaskExecutor:
 
 @dataclass(frozen=True)
 class _Running:
-    """A task under way."""
+    """A submitted task."""
 
     future: Future[Any]
     since: float
     """When it was submitted."""
     workers: frozenset[str] | None
-    """Those that may run it; None: all."""
+    """Workers that may run it; None: all."""
 
 
 @dataclass
 class _StageRun:
-    """The tasks of one stage on their way through the cluster."""
+    """The tasks of one stage and their state on the cluster."""
 
     executor: DaskExecutor
     stage: str
     function: Callable[..., Any]
     tasks: Mapping[str, tuple[Any, ...]]
     name: str
-    """Pattern of the tasks' names; unique to this run, because a scheduler may serve others too."""
+    """Pattern of task names. Unique to this run, because others may use the same scheduler."""
     pending: dict[str, _Running] = field(default_factory=dict)
-    """The tasks under way by key."""
+    """The submitted tasks, by key."""
     again: list[str] = field(default_factory=list)
-    """Keys of tasks to be submitted once more, since the fault was the worker's."""
+    """Keys of tasks to submit again, because the worker was at fault."""
     suspects: list[str] = field(default_factory=list)
-    """Keys of tasks to be tried alone."""
+    """Keys of tasks to run alone."""
     last_word: float = field(default_factory=time.monotonic)
-    """When a task ended last, or it was said that none does."""
+    """Time when a task ended last, or when it was reported that none does."""
     sight: Sight | None = None
-    """Which workers see what they should; None: all do."""
+    """Tracks which workers see the required files; None: all do."""
     _left: int = 0
-    """Tasks that are neither done nor suspects."""
+    """Number of tasks that are neither done nor suspects."""
     _submitted: int = 0
 
     def __post_init__(self) -> None:
@@ -118,7 +118,7 @@ class _StageRun:
             self.sight = Sight(self.executor.client, self.executor.look, self.executor.said)
 
     def done(self) -> Iterator[tuple[str, Any]]:
-        """Yield (key, outcome) of every task that ends on the cluster; the others become `suspects`."""
+        """Yield (key, outcome) of every task that ends on the cluster. The others become `suspects`."""
         waiting = iter(self.tasks.items())
         while self._left:
             self._submit(waiting)
@@ -129,11 +129,11 @@ class _StageRun:
                 except BuildError:
                     raise
                 except TimeoutError:
-                    continue  # the result went down with its worker and is being made again
+                    continue  # the result was lost with its worker and is being recomputed
                 except (
                     Exception,
                     CancelledError,
-                ):  # KilledWorker, a lost connection: not the task's own words
+                ):  # KilledWorker or a lost connection, not an error of the task
                     self._suspect(key)
                 else:
                     del self.pending[key]
@@ -149,7 +149,7 @@ class _StageRun:
             self.executor.restore()
 
     def cancel(self) -> None:
-        """Withdraw what is still under way. After this no task runs any more, whose files might go next."""
+        """Cancel all submitted tasks. Afterwards none is running, so their files may be deleted."""
         client = self.executor.client
         if self.pending and client.status == "running":
             futures = {running.future.key: running.future for running in self.pending.values()}
@@ -159,7 +159,7 @@ class _StageRun:
         self.pending.clear()
 
     def _submit(self, waiting: Iterator[tuple[str, tuple[Any, ...]]]) -> None:
-        """Fill up what is under way, as long as there are workers that may have it."""
+        """Submit tasks up to the limit, as long as there are workers that may run them."""
         may = frozenset(self.sight.good) if self.sight else None
         while len(self.pending) < self.executor.workers + SPARE and may != frozenset():
             key, arguments = self._next(waiting)
@@ -182,7 +182,7 @@ class _StageRun:
         return next(waiting, (None, ()))
 
     def _look_around(self) -> None:
-        """Ask workers that came, and give tasks that only workers now gone might have run to others."""
+        """Check new workers, and resubmit tasks that were limited to workers which no longer exist."""
         if self.sight is None:
             return
         self.sight.update()
@@ -193,7 +193,7 @@ class _StageRun:
                 self.again.append(key)
 
     def _ended(self) -> list[str]:
-        """Wait a moment; keys of the tasks that are no longer pending."""
+        """Wait briefly, and return the keys of tasks that have ended."""
         if not self.pending:
             time.sleep(TICK)
         with suppress(TimeoutError, CancelledError):
@@ -205,44 +205,42 @@ class _StageRun:
         return [key for key, running in self.pending.items() if running.future.status != "pending"]
 
     def _drop_overdue(self) -> None:
-        """Free the workers of tasks that hang; whether they really do is found out alone."""
+        """Free the workers of tasks that seem to hang. Running them alone shows whether they do."""
         limit = time.monotonic() - self.executor.task_timeout
         overdue = {r.future.key: key for key, r in self.pending.items() if r.since < limit}
         if not overdue:
             return
-        say(f"{self.stage}: no answer in {self.executor.task_timeout:g} s: {', '.join(overdue.values())}")
+        say(f"{self.stage}: no result after {self.executor.task_timeout:g} s: {', '.join(overdue.values())}")
         busy = self._busy_with(overdue.keys())
         for key in overdue.values():
             self._suspect(key)
         self._restart(busy)
 
     def _busy_with(self, names: Set[Any]) -> list[str]:
-        """Workers that have tasks of these names. The scheduler is asked: a worker that hangs does not answer."""
+        """Return the workers that have these tasks. The scheduler is asked, because a hung worker does not respond."""
         client = self.executor.client
-        assert client.scheduler is not None  # it is connected
+        assert client.scheduler is not None  # the client is connected
         try:
             held = client.sync(client.scheduler.processing, workers=None, callback_timeout=_ANSWER_LIMIT)
         except TimeoutError as error:
-            raise StoppedError("The Dask scheduler does not answer any more.") from error
+            raise StoppedError("The Dask scheduler no longer responds.") from error
         return [worker for worker, tasks in held.items() if names & set(tasks)]
 
     def _restart(self, workers: list[str]) -> None:
-        """Restart workers; Dask cannot stop a task otherwise."""
-        # Workers without a nanny cannot be restarted (ValueError); others are gone meanwhile (KeyError).
+        """Restart workers, since Dask cannot stop a running task otherwise."""
+        # Workers without a nanny cannot be restarted (ValueError). Others may be gone already (KeyError).
         with suppress(ValueError, KeyError):
             self.executor.client.restart_workers(workers, timeout=_RESTART_LIMIT, raise_for_error=False)
 
     def _report_silence(self, ended: bool) -> None:
-        """Say now and then that nothing comes, and what is waited for."""
+        """Report periodically that no task ends, and which ones are running."""
         now = time.monotonic()
         if ended or not self.pending:
             self.last_word = now
         elif now - self.last_word > SILENCE:
             self.last_word = now
             oldest = sorted(self.pending, key=lambda key: self.pending[key].since)[: self.executor.workers]
-            say(
-                f"{self.stage}: nothing has ended for {SILENCE // 60} minutes; under way: {', '.join(oldest)}"
-            )
+            say(f"{self.stage}: no task has ended for {SILENCE // 60} minutes; running: {', '.join(oldest)}")
 
     def _suspect(self, key: str) -> None:
         self.pending.pop(key).future.cancel(force=True)
@@ -252,7 +250,7 @@ class _StageRun:
 
 @contextmanager
 def reporting(path: str) -> Iterator[None]:
-    """Save Dask's performance report of what happens inside to ``path``; nothing for the empty path."""
+    """Save the performance report of Dask for this context to ``path``, unless it is empty."""
     if not path:
         yield
         return

@@ -1,4 +1,4 @@
-"""Environment and Dask settings that workers need, with the reason for each."""
+"""Environment variables and Dask settings of workers, with the reason for each."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ THREADS = {
     "NUMBA_NUM_THREADS": "1",
     "BLOSC_NTHREADS": "1",
 }
-"""One thread a process: the processes already fill the machine."""
+"""One thread per process, since the processes already use all cores."""
 
 WORKER_ENVIRONMENT = {
     "GDAL_CACHEMAX": "64",  # MB; the default is 5 % of the memory for each process
     "GDAL_NUM_THREADS": "1",
-    "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",  # no sidecar beside a raster is looked for
+    "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",  # do not search for sidecar files
     "GDAL_PAM_ENABLED": "NO",  # an .aux.xml would silently override CRS, transform and nodata
     **THREADS,
 }
 """Environment of every worker process."""
 
 DASK_SETTINGS: dict[str, Any] = {
-    "distributed.scheduler.allowed-failures": 1,  # who lost two workers is tried alone, see isolate.py
-    "distributed.scheduler.worker-saturation": 1.0,  # a worker holds no task that it does not run
-    "distributed.scheduler.no-workers-timeout": "5 minutes",  # else a run without workers hangs for ever
-    # Tasks leave their data on disk, so there is nothing to spill, and a paused worker would hang the run.
+    "distributed.scheduler.allowed-failures": 1,  # a task that lost two workers runs alone, see isolate.py
+    "distributed.scheduler.worker-saturation": 1.0,  # a worker holds only tasks that it runs
+    "distributed.scheduler.no-workers-timeout": "5 minutes",  # else a run without workers hangs forever
+    # Tasks keep their data on disk, so there is nothing to spill, and a paused worker would hang the run.
     "distributed.worker.memory.target": False,
     "distributed.worker.memory.spill": False,
     "distributed.worker.memory.pause": False,
     "distributed.worker.memory.terminate": 0.95,
     "distributed.nanny.pre-spawn-environ": {"MALLOC_TRIM_THRESHOLD_": 65536, **THREADS},
-    "distributed.admin.tick.limit": "10s",  # a busy machine is no event worth a warning
+    "distributed.admin.tick.limit": "10s",  # do not warn about a busy machine
 }
-"""Settings of a cluster that this package starts."""
+"""Dask settings of a cluster that this package starts."""

@@ -1,4 +1,4 @@
-"""A Dask cluster that is already there, on whatever machines."""
+"""An existing Dask cluster, on any machines."""
 
 from __future__ import annotations
 
@@ -25,14 +25,15 @@ PATIENCE = 60
 def existing_cluster(
     config: RunConfig, memory_needed: int = 0, patience: float = PATIENCE
 ) -> Iterator[DaskExecutor]:
-    """Join the cluster at ``config.scheduler``, and leave it as it is afterwards.
+    """Join the cluster at ``config.scheduler``, and leave it running afterwards.
 
-    Archive and dataset must have the same paths on all of its machines. `WORKER_ENVIRONMENT` is best set
-    where the workers are started.
+    Archive and dataset must have the same paths on all machines. Set `WORKER_ENVIRONMENT` where the workers are
+    started.
 
     Raises:
-        UsageError: nothing answers, there are no workers, or they cannot import this version of the package.
-        ConfigError: its workers have less memory than a task needs, with the numbers.
+        UsageError: The scheduler does not respond, there are no workers, or they cannot import this version of the
+            package.
+        ConfigError: Workers have less memory than a task needs. The message gives the numbers.
     """
     with _joined(config.scheduler, patience, security_of(config)) as client:
         workers = client.scheduler_info(n_workers=-1)["workers"].values()
@@ -43,12 +44,13 @@ def existing_cluster(
         limit = min(limits, default=None)
         if limit is not None and limit < memory_needed:
             raise ConfigError(
-                f"A task may need {format_bytes(memory_needed)}, a worker has {format_bytes(limit)}.",
-                remedy="Use larger workers, one thread each, or lower store.shard_rows.",
+                f"A task may need {format_bytes(memory_needed)}, but a worker has {format_bytes(limit)}.",
+                remedy="Start workers with more memory and one thread each, or lower store.shard_rows.",
             )
         threads = sum(worker["nthreads"] for worker in workers)
         say(
-            f"Dask cluster at {config.scheduler}: {counted(threads, 'thread')}, dashboard {client.dashboard_link}"
+            f"Dask cluster at {config.scheduler}: {counted(threads, 'thread')}, dashboard "
+            f"{client.dashboard_link}"
         )
         with reporting(config.performance_report):
             yield DaskExecutor(client, threads, limit, config.task_timeout, _watcher(client), elsewhere=True)
@@ -59,20 +61,21 @@ def _joined(address: str, patience: float, security: Security | None) -> Iterato
     try:
         client = Client(address, timeout=patience, set_as_default=True, security=security)
     except (OSError, TimeoutError, ValueError) as error:
-        remedy = "Check run.scheduler, or leave it out for a local cluster."
+        remedy = "Check run.scheduler, or leave it out to use a local cluster."
         raise UsageError(f"No Dask scheduler answers at {address} ({error}).", remedy=remedy) from error
     with client:
         try:
             client.wait_for_workers(1, timeout=patience)
         except TimeoutError as error:
             raise UsageError(
-                f"The Dask scheduler at {address} has no workers.", remedy="Start some and try again."
+                f"The Dask scheduler at {address} has no workers.",
+                remedy="Start workers, such as with `dask worker ADDRESS`, and run the same command again.",
             ) from error
         yield client
 
 
 def package_version() -> str:
-    """The version of this package where it is called."""
+    """Return the version of this package in the calling process."""
     return version.__version__
 
 
@@ -82,7 +85,7 @@ def _check_version(client: Client) -> None:
     for answer in answers:
         if isinstance(answer, ImportError | AttributeError):
             raise UsageError(f"The workers cannot import this package ({answer}).", remedy=remedy) from answer
-        if isinstance(answer, Exception) and not isinstance(answer, OSError):  # that one died meanwhile
+        if isinstance(answer, Exception) and not isinstance(answer, OSError):  # that worker has died
             raise answer
     versions = {answer for answer in answers if isinstance(answer, str)}
     if versions - {package_version()}:
@@ -95,7 +98,7 @@ class _Watch:
 
 
 def _watcher(client: Client) -> Callable[[], None]:
-    """Say it, once, when the cluster has no workers left; tasks wait until some come."""
+    """Return a function that reports, once, that the cluster has no workers left. Tasks wait until some join."""
     watch = _Watch()
 
     def look() -> None:

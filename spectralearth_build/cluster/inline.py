@@ -1,4 +1,4 @@
-"""The simplest backend: tasks one after the other, in this process."""
+"""The simplest backend, which runs tasks one by one in this process."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class InlineExecutor:
-    """Runs tasks in order, here; for tests, debuggers and tiny archives."""
+    """Runs tasks in order, in this process. For tests, debuggers and small archives."""
 
     workers: int = 1
     memory_limit: int | None = None
     elsewhere = False
 
     def seeing(self, look: Look) -> InlineExecutor:
-        """The same: there is one process, and it is its own driver."""
+        """Return this executor: there is only one process, which is the driver."""
         return self
 
     def run(
         self, stage: str, function: Callable[..., T], tasks: Mapping[str, tuple[Any, ...]]
     ) -> Iterator[tuple[str, T | Failure]]:
-        """See `Executor.run`; a crash of a task is a crash of this process."""
+        """See `Executor.run`. A crash of a task crashes this process."""
         for key, arguments in tasks.items():
             raise_if_stopped()
             yield key, attempt(key, function, arguments, last=True)

@@ -1,7 +1,7 @@
-"""One task alone in a process made for it and thrown away: the court for tasks that a worker died on.
+"""Execution of one task in a new process of its own, for tasks during which a worker died.
 
-A worker may die of the task it ran, of its neighbours' memory or of the operator. Only a task that brings
-down a process of its own is to blame; every other one just gets done here.
+A worker may die because of its task, because of the memory use of others, or because it was killed. Only a task that
+also crashes its own process is at fault. All others simply complete here.
 """
 
 from __future__ import annotations
@@ -36,29 +36,29 @@ from spectralearth_build.signals import raise_if_stopped
 T = TypeVar("T")
 
 TRIES = 3
-"""How often a task may lose its process to something that is not its own fault, before the machine is given up."""
+"""How often a task may lose its process without being at fault, before the run gives up on the machine."""
 OWN_FAULT = tuple(
     getattr(signal, name)
     for name in ("SIGSEGV", "SIGBUS", "SIGABRT", "SIGILL", "SIGFPE")
     if hasattr(signal, name)
 )
-"""Signals that a process brings upon itself. SIGKILL is not one: operators and the kernel send it too."""
+"""Signals that a process causes itself. SIGKILL is not one, since users and the kernel send it too."""
 _NEVER = TRIES + 1
 _POLL = 0.2
 _START_LIMIT = 600
-"""Seconds that a process may need to start."""
+"""Maximum number of seconds for a process to start."""
 _HEADROOM = 1 << 30
-"""Bytes that libraries reserve beyond those they use."""
+"""Bytes of address space that libraries reserve but do not use."""
 
 
 class _LostError(Exception):
-    """The process ended, or was ended, without an answer."""
+    """Raised if the process ended or was killed without a response."""
 
     def __init__(self, what: str, kind: type[ProductError] = WorkerLostError, blamed_after: int = 1) -> None:
         super().__init__(what)
         self.kind = kind
         self.blamed_after = blamed_after
-        """How often this must happen to be the task's doing."""
+        """How often this must happen to count as the task's fault."""
 
 
 def run_alone(
@@ -70,22 +70,22 @@ def run_alone(
 ) -> T | Failure:
     """Run a task in its own process.
 
-    A task fails if its process crashes by itself, exceeds its memory or time limit, ends in the same way twice, or
-    raises the same exception twice (see `attempt`). A signal from outside, such as SIGKILL, does not count.
+    A task fails if its process crashes, exceeds its memory or time limit, ends in the same way twice, or raises the
+    same exception twice (see `attempt`). A signal from outside, such as SIGKILL, does not count.
 
     Args:
         key: the task's key.
         function: what to call.
-        arguments: with what.
+        arguments: its arguments.
         time_limit: seconds after which the process is killed.
-        memory_limit: resident bytes above which it is killed; None: not limited.
+        memory_limit: resident memory in bytes above which it is killed; None: no limit.
 
     Returns:
-        What `attempt` returns, or a Failure of class WorkerLostError, TimeLimitError or MemoryLimitError.
+        The result of `attempt`, or a Failure of class WorkerLostError, TimeLimitError or MemoryLimitError.
 
     Raises:
-        StoppedError: a signal came, or the machine does not let the task run.
-        BuildError: what concerns all tasks, see `attempt`.
+        StoppedError: A signal arrived, or the machine does not let the task run.
+        BuildError: An error that concerns all tasks, see `attempt`.
     """
     told: list[str] = []
     for _ in range(TRIES):
@@ -102,7 +102,7 @@ def run_alone(
         return answer  # type: ignore[no-any-return]
     raise StoppedError(
         f"{key}: the process that worked on it, and on nothing else, {'; then '.join(told)}.",
-        remedy="Find out what kills processes on this machine, and run the same command again to go on.",
+        remedy="Find out what kills processes on this machine, then run the same command again to continue.",
     )
 
 
@@ -122,7 +122,7 @@ def _ask(request: bytes, time_limit: float, memory_limit: int | None) -> Any:  #
 
 
 def _receive(reader: Connection, process: Any, time_limit: float, memory_limit: int | None) -> Any:  # noqa: ANN401
-    """What the process answers. Its time begins when it has started, which on a busy machine may take long."""
+    """Return the response of the process. Its time limit begins after its start, which can take long."""
     try:
         _wait(reader, process, _START_LIMIT, memory_limit, blamed_after=_NEVER)
         reader.recv_bytes()
@@ -144,7 +144,7 @@ def _wait(
     memory_limit: int | None,
     blamed_after: int = 1,
 ) -> None:
-    """Until there is something to read, or the process is to be given up; a task fails if it is too late this often."""
+    """Wait for a response or a reason to give up. A task that is late ``blamed_after`` times fails."""
     deadline = time.monotonic() + time_limit
     while not reader.poll(_POLL):
         raise_if_stopped()
@@ -160,7 +160,7 @@ def _resident(pid: int) -> int:
     try:
         return int(psutil.Process(pid).memory_info().rss)
     except psutil.Error:
-        return 0  # it has just ended
+        return 0  # the process has just ended
 
 
 def _answer(writer: Connection, request: bytes) -> None:
@@ -178,7 +178,7 @@ def _answer(writer: Connection, request: bytes) -> None:
 
 
 def _limit_memory(limit: int | None) -> None:
-    """Refuse what is so large that the kernel would kill this process, or others, before anybody looks at it."""
+    """Limit the address space, so that huge allocations fail before the kernel kills this or another process."""
     if limit is not None and hasattr(resource, "RLIMIT_DATA"):
         _, hard = resource.getrlimit(resource.RLIMIT_DATA)
         fuse = limit + _HEADROOM

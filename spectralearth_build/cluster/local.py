@@ -1,4 +1,4 @@
-"""A Dask cluster on this machine, made for the run: processes of one thread each, as many as fit."""
+"""A Dask cluster on this machine, made for the run: as many single-threaded processes as fit."""
 
 from __future__ import annotations
 
@@ -30,30 +30,30 @@ from spectralearth_build.signals import raise_if_stopped
 from spectralearth_build.texts import counted
 
 _STARTS = 5
-"""How often a cluster that fails to start is started again: a worker killed meanwhile is enough to fail."""
+"""Maximum number of starts of a cluster. A start fails if a single worker is killed meanwhile."""
 
 
 @dataclass(frozen=True)
 class Size:
-    """How large a local cluster is."""
+    """The size of a local cluster."""
 
     workers: int
     """Number of processes."""
     memory: int
-    """Bytes for each of them."""
+    """Memory per process in bytes."""
 
 
 def size_of(config: RunConfig, needed: int, cores: int, memory: int) -> Size:
-    """Fit workers to a machine.
+    """Choose the number of workers and their memory for a machine.
 
     Args:
-        config: the `run` settings; what they leave open is chosen.
-        needed: peak bytes of one task, 0 if not known.
-        cores: of the machine.
-        memory: bytes of the machine.
+        config: the `run` settings. Unset values are chosen here.
+        needed: peak memory of one task in bytes; 0 if unknown.
+        cores: number of cores of the machine.
+        memory: memory of the machine in bytes.
 
     Raises:
-        ConfigError: a worker would have less memory than a task needs, with the numbers.
+        ConfigError: A worker would have less memory than a task needs. The message gives the numbers.
     """
     limit = _bytes(config.memory_limit)
     share = max(limit, needed, 1)
@@ -70,11 +70,11 @@ def size_of(config: RunConfig, needed: int, cores: int, memory: int) -> Size:
 
 @contextmanager
 def local_cluster(config: RunConfig, memory_needed: int = 0) -> Iterator[DaskExecutor]:
-    """Start a cluster, and stop it afterwards.
+    """Start a cluster, and stop it at the end.
 
     Raises:
-        ConfigError: not even one worker fits into memory.
-        BuildError: the workers do not start.
+        ConfigError: There is not enough memory for even one worker.
+        BuildError: The workers do not start.
     """
     memory = min(MEMORY_LIMIT, memory_limit() or MEMORY_LIMIT)
     size = size_of(config, memory_needed, CPU_COUNT, memory)
@@ -91,17 +91,17 @@ def local_cluster(config: RunConfig, memory_needed: int = 0) -> Iterator[DaskExe
 
 
 class IgnoreInterrupt(WorkerPlugin):
-    """Ctrl-C reaches every process of the terminal; what it means is for the driver to decide."""
+    """Makes workers ignore Ctrl-C, which reaches every process of the terminal. The driver handles it."""
 
     name = "ignore-interrupt"
 
     def setup(self, worker: Any) -> None:  # noqa: ANN401
-        """Called in the main thread of each worker process."""
+        """Set up a worker. Dask calls this in the main thread of each worker process."""
         signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def free_address(wanted: str) -> str:
-    """``wanted`` (host:port), or the same host with a port that the system chooses when that one is taken."""
+    """Return ``wanted`` (host:port), or the same host with a free port if that port is taken."""
     host, _, port = wanted.rpartition(":")
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -125,10 +125,10 @@ def _started(size: Size, dashboard: str, security: Security | None) -> Iterator[
         "memory_limit": size.memory,
         "host": "127.0.0.1",
         "env": WORKER_ENVIRONMENT,
-        # Not by Client.register_plugin, which fails if a worker dies meanwhile.
+        # Not Client.register_plugin, which fails if a worker dies meanwhile.
         "plugins": (IgnoreInterrupt(),),
         "scheduler_kwargs": {"dashboard": bool(dashboard)},
-        "silence_logs": logging.CRITICAL,  # what matters is said by the executor and the stages
+        "silence_logs": logging.CRITICAL,  # executor and stages report what matters
     }
     failure = ""
     for _ in range(_STARTS):
@@ -142,12 +142,14 @@ def _started(size: Size, dashboard: str, security: Security | None) -> Iterator[
         with cluster:
             yield cluster
         return
-    what = f"The local Dask cluster does not start ({failure})."
-    raise refusal(Path(gettempdir())) or BuildError(what, remedy="Try --scheduler inline.")
+    what = f"The local Dask cluster failed to start ({failure})."
+    raise refusal(Path(gettempdir())) or BuildError(
+        what, remedy="Add --scheduler inline to run without a cluster."
+    )
 
 
 def _restorer(cluster: LocalCluster, workers: int) -> Callable[[], None]:
-    """Ask again for workers that were lost for good, because their nanny gave up or went away too."""
+    """Return a function that replaces workers that were lost for good, because their nanny gave up or died too."""
 
     def restore() -> None:
         if len(cluster.scheduler_info["workers"]) < workers:

@@ -1,4 +1,4 @@
-"""Encryption between scheduler, workers and this process: one setting, a folder of three files."""
+"""Encryption between scheduler, workers and this process. One setting names a folder of three files."""
 
 from __future__ import annotations
 
@@ -10,28 +10,30 @@ from spectralearth_build.config import RunConfig
 from spectralearth_build.errors import ConfigError
 
 FILES = ("ca.pem", "cert.pem", "key.pem")
-"""Authority that signed everybody's certificate; own certificate; its key."""
+"""Certificate of the authority that signed all certificates; own certificate; own private key."""
 
 
 def security_of(config: RunConfig) -> Security | None:
-    """What ``run.tls`` asks for; None: connections are not encrypted.
+    """Return the encryption that ``run.tls`` configures; None: connections are not encrypted.
 
-    With it, who cannot show a certificate of the authority can neither run tasks here nor read what is sent.
+    With encryption, only those with a certificate of the authority can run tasks or read traffic.
 
     Raises:
-        ConfigError: a file is missing, or the scheduler's address is not encrypted.
+        ConfigError: A file is missing, or the address of the scheduler is not encrypted.
     """
     if not config.tls:
         return None
     folder = Path(config.tls).absolute()
     if missing := [name for name in FILES if not (folder / name).is_file()]:
         raise ConfigError(
-            f"run.tls: there is no {', '.join(missing)}.", folder, "Put ca.pem, cert.pem and key.pem there."
+            f"run.tls: the folder has no {', '.join(missing)}.",
+            folder,
+            "Put ca.pem, cert.pem and key.pem into the folder.",
         )
     if config.scheduler and not config.scheduler.startswith("tls://"):
         raise ConfigError(
-            f"run.tls is set, and run.scheduler is {config.scheduler}.",
-            remedy="Its address must begin with tls://.",
+            f"run.tls is set, but run.scheduler={config.scheduler} is not encrypted.",
+            remedy="Use an address that begins with tls://.",
         )
     authority, certificate, key = (str(folder / name) for name in FILES)
     roles = {f"tls_{role}_{part}": path for role in ("client", "scheduler", "worker")

@@ -1,7 +1,7 @@
-"""Which workers of a cluster see the same files as the driver: others, such as one without a mount, get no tasks.
+"""Checks that workers of a cluster see the same files as the driver. Others, such as one without a mount, get no tasks.
 
-Each worker is checked before its first task, and again whenever a task fails on it, since then the worker is suspected
-before the product.
+Each worker is checked before its first task, and again whenever a task fails on it. The worker is suspected before the
+product.
 """
 
 from __future__ import annotations
@@ -21,27 +21,27 @@ from spectralearth_build.progress import say
 from spectralearth_build.signals import raise_if_stopped
 
 PATIENCE = 60
-"""Seconds that the first workers have for their proof; those that are busy with the work of others may take longer."""
+"""Seconds to wait for the checks of the first workers. Workers that are busy with other work may take longer."""
 _TICK = 0.1
 
 
 @dataclass(frozen=True)
 class Blind:
-    """What a worker answers that does not see what it should."""
+    """The response of a worker that does not see the required files."""
 
     worker: str
-    """Its address."""
+    """Address of the worker."""
     host: str
-    """The machine's name."""
+    """Name of the machine."""
     what: BuildError
-    """What it cannot see, or what is wrong with its machine."""
+    """What it cannot see, or what is wrong with its machine, as an error."""
 
 
 def attempt_there(key: str, function: Callable[..., Any], arguments: tuple[Any, ...], look: Look) -> Any:  # noqa: ANN401
-    """`attempt`, on a worker of which it is not certain that it sees what it should.
+    """Run `attempt` on a worker that may not see the required files.
 
     Returns:
-        What `attempt` returns, or a `Blind`.
+        The result of `attempt`, or a `Blind`.
     """
     try:
         try:
@@ -57,7 +57,7 @@ def attempt_there(key: str, function: Callable[..., Any], arguments: tuple[Any, 
 
 
 def prove(look: Look) -> Blind | None:
-    """Task: whether a worker sees what it should, on a machine that works."""
+    """Task that checks whether a worker sees the required files, on a working machine."""
     try:
         check_machine()
         look()
@@ -72,23 +72,23 @@ def _blind(error: BuildError) -> Blind:
 
 @dataclass
 class Sight:
-    """The workers of somebody else's cluster during one stage."""
+    """The workers of an existing cluster during one stage."""
 
     client: Client
     look: Look
     said: set[str]
-    """Workers of which the user was told already."""
+    """Workers that were already reported to the user."""
     good: set[str] = field(default_factory=set)
-    """Addresses of those that have proved it."""
+    """Addresses of workers that passed the check."""
     blind: dict[str, Blind] = field(default_factory=dict)
-    """Those that do not see."""
+    """Workers that failed the check, by address."""
     _asked: dict[str, Future[Any]] = field(default_factory=dict)
 
     def begin(self) -> None:
-        """Ask every worker, and wait for the answers.
+        """Check every worker, and wait for the results.
 
         Raises:
-            ArchiveError: not one of them sees what it should.
+            ArchiveError: No worker sees the required files.
         """
         limit = time.monotonic() + PATIENCE
         self.update()
@@ -98,10 +98,10 @@ class Sight:
             self.update()
 
     def update(self) -> None:
-        """Ask workers that have come since, and take in answers.
+        """Check new workers, and collect results.
 
         Raises:
-            ArchiveError: there are workers, and not one of them sees what it should.
+            ArchiveError: There are workers, but none sees the required files.
         """
         live = set(self.client.scheduler_info(n_workers=-1)["workers"])
         self.good &= live
@@ -113,7 +113,7 @@ class Sight:
             )
         for address, future in [item for item in self._asked.items() if item[1].done()]:
             del self._asked[address]
-            # A worker that dies over the proof is asked again if it comes back.
+            # A worker that dies during the check is checked again if it comes back.
             answer = future.result() if future.status == "finished" else None
             if isinstance(answer, Blind):
                 self.rule_out(answer)
@@ -123,10 +123,10 @@ class Sight:
             self._nobody()
 
     def rule_out(self, blind: Blind) -> None:
-        """Give a worker no more tasks, unless it is the archive itself that is away.
+        """Give a worker no more tasks, unless the archive itself is unavailable.
 
         Raises:
-            ArchiveError: this process does not see it either.
+            ArchiveError: This process does not see the archive either.
         """
         self.look()
         self.good.discard(blind.worker)
@@ -138,8 +138,10 @@ class Sight:
     def _nobody(self) -> None:
         found = [f"{blind.host}: {_short(blind)}" for blind in self.blind.values()]
         raise ArchiveError(
-            f"No worker of the cluster sees the files that this process sees. {' '.join(sorted(set(found))[:3])}",
-            remedy="Mount archive and dataset at the same path on every machine, and run the same command again.",
+            "No worker of the cluster sees the same files as this process. "
+            f"{' '.join(sorted(set(found))[:3])}",
+            remedy="Mount archive and dataset at the same paths on every machine, then run the same command "
+            "again.",
         )
 
 

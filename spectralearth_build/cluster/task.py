@@ -1,4 +1,4 @@
-"""What a task is to every backend: a function and small arguments, that end in a result or a `Failure`."""
+"""The interface of all backends. A task is a function with small arguments, and ends in a result or a `Failure`."""
 
 from __future__ import annotations
 
@@ -14,65 +14,65 @@ from spectralearth_build.faults import REFUSED, fault_of, number_of
 
 T = TypeVar("T")
 Look = Callable[[], None]
-"""Looks at what tasks read; raises ArchiveError where a process does not see what the driver saw. Can be pickled."""
+"""Checks the files that tasks read. Raises ArchiveError if a process does not see what the driver sees. Picklable."""
 
 TRIES = 3
-"""How often a task is tried that ends in another way each time."""
+"""Maximum number of tries of a task that fails differently each time."""
 EVERYBODYS = (*REFUSED, errno.EMFILE, errno.ENFILE)
-"""System errors that every other task will meet too: no space, read-only, too many open files."""
+"""System errors that every other task will have too: no space, read-only, too many open files."""
 
 
 @dataclass(frozen=True)
 class Failure:
-    """A task that ended without a result; the others are not concerned."""
+    """A task that ended without a result. Other tasks are not affected."""
 
     key: str
     """The task's key, such as the tile."""
     error_class: str
-    """Name of the exception's class."""
+    """Class name of the exception."""
     message: str
-    """What happened, for the reader of tables and reports."""
+    """What happened, for readers of tables and reports."""
 
 
 class Executor(Protocol):
-    """Something that runs the tasks of a stage."""
+    """Runs the tasks of a stage."""
 
     @property
     def workers(self) -> int:
-        """How many tasks run at a time."""
+        """Return how many tasks run at a time."""
         ...
 
     @property
     def memory_limit(self) -> int | None:
-        """Bytes that each of them may use; None: not limited."""
+        """Return the memory limit per task in bytes; None: no limit."""
         ...
 
     @property
     def elsewhere(self) -> bool:
-        """Whether tasks may run on other machines, where the same path may be another folder."""
+        """Return whether tasks may run on other machines, where the same path may be another folder."""
         ...
 
     def seeing(self, look: Look) -> Executor:
-        """The same executor, which gives tasks only to workers where ``look`` raises nothing."""
+        """Return the same executor, limited to workers on which ``look`` does not raise."""
         ...
 
     def run(
         self, stage: str, function: Callable[..., T], tasks: Mapping[str, tuple[Any, ...]]
     ) -> Iterator[tuple[str, T | Failure]]:
-        """Call ``function(*arguments)`` for each task and yield (key, outcome) as they end.
+        """Call ``function(*arguments)`` for each task, and yield (key, outcome) as tasks end.
 
-        A task may run twice when a worker is lost, so it must be repeatable. Only as many tasks as keep the
-        workers busy are under way at any time. When this ends, however it ends, none of them is running.
+        A task may run twice if a worker is lost, so it must be repeatable. Only as many tasks as keep the workers busy
+        are submitted at a time. When this ends, for any reason, no task is running.
 
         Args:
-            stage: first word of the task's name in the dashboard.
+            stage: first word of the task names in the dashboard.
             function: a function of a module, importable by the workers.
-            tasks: arguments by key; keep them, and the results, small.
+            tasks: arguments by key. Keep arguments and results small.
 
         Raises:
-            StoppedError: a signal came, or the cluster went away.
-            BuildError: one that is no `ProductError`, such as OutOfSpaceError: it concerns all tasks.
-            ArchiveError: of those asked by `seeing`, no worker sees what it should.
+            StoppedError: A signal arrived, or the cluster disappeared.
+            BuildError: An error other than `ProductError`, such as OutOfSpaceError, which concerns all tasks.
+            ArchiveError: No worker passed the check of `seeing`.
         """
         ...
 
@@ -102,20 +102,20 @@ class WrappedExecutor:
 def attempt(
     key: str, function: Callable[..., T], arguments: tuple[Any, ...], last: bool = False
 ) -> T | Failure:
-    """Run a task here; what is wrong with its input becomes a `Failure`, if it is so twice.
+    """Run a task in this process. An error of its input becomes a `Failure` if it occurs twice.
 
-    A disk that answers late, a file that another process has just deleted, are no fault of the tile: what ends
-    differently the next time does not count, unless it fails `TRIES` times in a row.
+    A slow disk, or a file that another process has just deleted, is not a fault of the tile. So an error that does not
+    repeat is ignored, unless the task fails `TRIES` times in a row.
 
     Args:
         key: the task's key.
         function: what to call.
-        arguments: with what.
-        last: no other process will try it, so lack of memory counts as the task's own fault.
+        arguments: its arguments.
+        last: whether no other process will try it, so that lack of memory counts as the task's own fault.
 
     Raises:
-        BuildError: any that is no `ProductError`, because it concerns every task.
-        MemoryError: there is not enough here, where others work too.
+        BuildError: Any error other than `ProductError`, because it concerns every task.
+        MemoryError: There is not enough memory in this process, while others run too.
     """
     seen: list[str] = []
     while True:
@@ -141,7 +141,7 @@ def _once(key: str, function: Callable[..., T], arguments: tuple[Any, ...], last
 
 
 def _raise_what_concerns_all(error: Exception) -> None:
-    """Raise what the machine is to blame for, whoever met it first and however it was wrapped."""
+    """Raise errors that the machine caused, even if they are wrapped in others."""
     number = number_of(error)
     if number is not None and number[0] in EVERYBODYS and (fault := fault_of(error)):
         raise fault from error

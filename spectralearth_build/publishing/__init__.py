@@ -1,1 +1,1 @@
-"""A dataset made final: tables, statistics, metadata, manifest, and the root last."""
+"""Publication of a dataset: final tables, statistics, metadata, manifest, and the root last."""

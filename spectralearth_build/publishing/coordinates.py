@@ -1,4 +1,4 @@
-"""The coordinate arrays of a store, from the tables."""
+"""The coordinate arrays of a store, computed from the tables."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from spectralearth_build.store.planned import Planned
 
 
 def coordinates_of(planned: Planned, patches: pd.DataFrame) -> dict[str, schema.Coordinate]:
-    """All coordinate arrays by name; tiles and rows are those of the written patches.
+    """Return all coordinate arrays by name. Tiles and rows are those of written patches.
 
     Args:
         planned: the plan.

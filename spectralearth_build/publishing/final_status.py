@@ -1,4 +1,4 @@
-"""What became of patches, locations and tiles, from the commit records."""
+"""The final status of patches, locations and tiles, from the commit records."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from spectralearth_build.tables import LOCATIONS, PATCHES, TILES
 def given_up(
     planned: Planned, commits: Mapping[int, Commit], notes: Mapping[str, FailedTile]
 ) -> dict[str, FailedTile]:
-    """The notes that still count: of tiles with shards that are not committed.
+    """Return the failure notes that still count: those of tiles with uncommitted shards.
 
     Raises:
-        UsageError: there are shards neither committed nor given up.
+        UsageError: There are shards that are neither committed nor given up.
     """
     missing = {
         tile: open_ones
@@ -29,14 +29,17 @@ def given_up(
     }
     unknown = sum(len(shards) for tile, shards in missing.items() if tile not in notes)
     if unknown:
-        raise UsageError(f"{unknown} of {planned.shards} shards are not cut yet.", remedy="Run `cut` again.")
+        raise UsageError(
+            f"{unknown} of {planned.shards} shards are not cut yet.",
+            remedy="Run `cut ARCHIVE DATASET` again.",
+        )
     return {tile: notes[tile] for tile in missing}
 
 
 def final_tables(
     planned: Planned, commits: Mapping[int, Commit], failed: Mapping[str, FailedTile]
 ) -> dict[str, pd.DataFrame]:
-    """The tables with what became of patches, locations and tiles, by file name."""
+    """Return the tables of patches, locations and tiles with their final status, by file name."""
     rows = {row for commit in commits.values() for row in commit.rows}
     patches = planned.patches.copy()
     live = patches["status"] != PatchStatus.RETIRED
@@ -47,7 +50,8 @@ def final_tables(
     patches.loc[skipped, "reason"] = _reasons(patches[skipped], commits, failed)
     known = {row: checksum for commit in commits.values() for row, checksum in commit.checksums.items()}
     checksums = patches["store_row"].map(known).astype(float)
-    patches["checksum"] = checksums.where(live, patches["checksum"].astype(float))  # below 2**32, so exact
+    # exact, since checksums are below 2**32
+    patches["checksum"] = checksums.where(live, patches["checksum"].astype(float))
     patches = _with_values(patches, planned)
     locations = planned.locations.copy()
     dates = patches["location_id"][written].value_counts()
@@ -58,7 +62,7 @@ def final_tables(
 
 
 def _with_values(patches: pd.DataFrame, planned: Planned) -> pd.DataFrame:
-    """Patches planned by versions that did not ask what values are: now the tile table knows it."""
+    """Complete patches planned by versions that did not record this, with values from the tile table."""
     unknown = patches["correction"].isna() & (patches["status"] != PatchStatus.RETIRED)
     if unknown.any():
         tiles = planned.eligible.reindex(patches.loc[unknown, "tile_id"])
@@ -70,7 +74,7 @@ def _with_values(patches: pd.DataFrame, planned: Planned) -> pd.DataFrame:
 def _reasons(
     patches: pd.DataFrame, commits: Mapping[int, Commit], failed: Mapping[str, FailedTile]
 ) -> list[str]:
-    """Why patches were skipped."""
+    """Return why patches were skipped."""
     known = {(c.shard, skip.patch_id): skip.reason for c in commits.values() for skip in c.skipped}
     return [
         known.get((shard, patch_id)) or f"{tile_id} failed: {failed[tile_id].error_class}"
@@ -81,7 +85,7 @@ def _reasons(
 
 
 def _final_tiles(planned: Planned, written: pd.DataFrame, failed: Mapping[str, FailedTile]) -> pd.DataFrame:
-    """The tile table: failed tiles quarantined; those of which no patch was left, unused."""
+    """Return the tile table: failed tiles become quarantined, tiles without remaining patches become unused."""
     tiles = planned.tiles.copy()
     of_plan = tiles["eligible"].eq(True) & tiles["tile_id"].isin(
         set(planned.live["sources"].explode()) | set(planned.live["tile_id"])

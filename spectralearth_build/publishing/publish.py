@@ -1,7 +1,7 @@
-"""The last step of cut: tables, statistics, index and metadata made final, and the dataset opened for readers.
+"""Publication, the last step of cut: final tables, statistics, index and metadata. Then the dataset opens to readers.
 
-Everything is computed from the plan and the commit records. What is already there with the right bytes is left
-alone; otherwise the root metadata goes first and comes back last, so that no reader ever opens a mixture.
+Everything is computed from the plan and the commit records. Files that already have the right bytes are not touched. If
+any file differs, the root metadata is removed first and restored last, so that no reader opens a mixture.
 """
 
 from __future__ import annotations
@@ -52,38 +52,38 @@ from spectralearth_build.store.shard import ShardReader
 from spectralearth_build.tables import LABELS, LOCATIONS, OVERLAPS, PATCHES, QUARANTINE, TILES, TUPLES
 
 BY_PLAN = (OVERLAPS.file, TUPLES.file, PLAN, MAP)
-"""Files that plan made final."""
+"""Files whose final version the plan stage wrote."""
 FINAL = (TILES, LOCATIONS, PATCHES)
-"""Tables that get their final status here."""
+"""Tables that get their final status at publication."""
 
 
 @dataclass(frozen=True)
 class Published:
-    """What a dataset now holds."""
+    """The contents of a published dataset."""
 
     changed: bool
     """Whether anything had to be written."""
     written: int
-    """Patches in the store."""
+    """Number of patches in the store."""
     skipped: int
-    """Planned patches that are not."""
+    """Number of planned patches that are not in the store."""
     failed: tuple[str, ...]
     """Tiles that failed in cut."""
 
 
 def publish(dataset: Path, waiting: bool = False) -> Published:
-    """Make a dataset whose shards are all committed ready for readers, with the labels that it has.
+    """Publish a dataset whose shards are all committed, with its labels.
 
     Args:
-        dataset: the dataset.
-        waiting: publish the plan that waits, if one does, rather than that of the dataset again. What waits is
-            cleared away last, so that after a crash the next run finds it whole.
+        dataset: folder of the dataset.
+        waiting: whether to publish the waiting plan, if there is one, instead of the plan of the dataset again. The
+            waiting plan is removed last, so that it is complete for the next run after a crash.
 
     Raises:
-        UsageError: there are shards neither committed nor given up.
-        PlanChangedError: a commit record belongs to another plan.
-        DamagedError: the definition of a label, or a table of the plan, is damaged.
-        OutOfSpaceError: there is no room.
+        UsageError: There are shards that are neither committed nor given up.
+        PlanChangedError: A commit record belongs to another plan.
+        DamagedError: The definition of a label, or a table of the plan, is damaged.
+        OutOfSpaceError: The disk is full.
     """
     delete_partials(dataset)
     find = partial(newest, dataset) if waiting else dataset.joinpath
@@ -116,9 +116,9 @@ def publish(dataset: Path, waiting: bool = False) -> Published:
 
 
 def statistics_document(whole: statistics.BandStatistics) -> dict[str, Any]:
-    """Statistics per band of all written pixels, those of retired patches apart.
+    """Return statistics per band of all written pixels, except those of retired patches.
 
-    They are exact sums, and mean and standard deviation in stored units.
+    These are exact sums, and mean and standard deviation in stored units.
     """
     bands = nominal()
     return {
@@ -134,7 +134,7 @@ def statistics_document(whole: statistics.BandStatistics) -> dict[str, Any]:
 def store_files(
     planned: Planned, patches: pd.DataFrame, labels: Sequence[StoredLabel] = ()
 ) -> dict[str, bytes]:
-    """Metadata and coordinate arrays of the store, definitions and table of the labels, by path below the dataset."""
+    """Return metadata and coordinates of the store, and definitions and table of labels, by path below the dataset."""
     coordinates = coordinates_of(planned, patches)
     arrays = {REFLECTANCE: planned.reflectance}
     files: dict[str, bytes] = {}
@@ -154,7 +154,7 @@ def store_files(
 
 
 def _live_statistics(dataset: Path, planned: Planned, commit: Commit) -> statistics.BandStatistics:
-    """Statistics of the patches of a shard that are not retired; they are read again if some, not all, are."""
+    """Return statistics of the patches of a shard that are not retired. If only some are, pixels are read again."""
     rows = [row for row in commit.rows if row not in planned.retired_rows]
     if len(rows) == len(commit.rows):
         return commit.statistics
@@ -169,7 +169,7 @@ def _live_statistics(dataset: Path, planned: Planned, commit: Commit) -> statist
 def _table_files(
     find: Callable[[str], Path], planned: Planned, tables: Mapping[str, pd.DataFrame]
 ) -> dict[str, bytes]:
-    """The final tables as files; those already there where nothing changed."""
+    """Return the final tables as files; existing files if nothing changed."""
     return {
         table.file: find(table.file).read_bytes()
         if _same(planned.tables[table.file], tables[table.file])
@@ -180,7 +180,7 @@ def _table_files(
 
 
 def encoded_tables(tables: Mapping[str, pd.DataFrame], plans: Sequence[str]) -> dict[str, bytes]:
-    """Final tables as the bytes of their files, by name."""
+    """Encode final tables as file contents, by name."""
     return {table.file: table.encode(tables[table.file], plans) for table in FINAL}
 
 
@@ -191,10 +191,10 @@ def _same(before: pd.DataFrame, after: pd.DataFrame) -> bool:
 
 
 def _read_back(dataset: Path, files: Mapping[str, bytes]) -> None:
-    """Read tables and plan as readers will, before the manifest vouches for them.
+    """Read tables and plan as readers will, before the manifest certifies them.
 
     Raises:
-        DamagedError: one cannot be read.
+        DamagedError: A file cannot be read.
     """
     for name, data in files.items():
         try:
@@ -204,13 +204,13 @@ def _read_back(dataset: Path, files: Mapping[str, bytes]) -> None:
             remedy = (
                 f"Delete {PLAN} and run `build` again, with the same settings." if name in BY_PLAN else None
             )
-            raise DamagedError(f"It cannot be read ({error}).", dataset / name, remedy) from error
+            raise DamagedError(f"The file cannot be read ({error}).", dataset / name, remedy) from error
 
 
 def _sweep(
     dataset: Path, commits: list[Commit], labels: list[StoredLabel], files: Mapping[str, bytes]
 ) -> bool:
-    """Delete shards without record, records without shard, a map of an earlier plan, what is left of labels."""
+    """Delete shards without record, records without shard, an outdated map, and remains of labels."""
     known = {name for commit in commits for name in (commit.name, shard_name(commit.shard))}
     known = known.union(*(label.names for label in labels))
     known |= {array_metadata(label.definition.array) for label in labels}
@@ -230,7 +230,7 @@ def _sweep(
 
 
 def _replace(dataset: Path, files: Mapping[str, bytes]) -> bool:
-    """Write what differs, in order; the root, last of ``files``, is away while anything does."""
+    """Write files that differ, in order. The root, last in ``files``, is removed while any file differs."""
     different = {name: data for name, data in files.items() if not _is(dataset / name, data)}
     if different:
         remove(dataset / ROOT)

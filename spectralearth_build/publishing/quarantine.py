@@ -1,4 +1,4 @@
-"""What was quarantined, grouped by cause."""
+"""Quarantined products, grouped by cause."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from spectralearth_build.tables import QUARANTINE
 
 
 def quarantine(tiles: pd.DataFrame) -> pd.DataFrame:
-    """The rows of quarantine.parquet: the most frequent cause first, then by name.
+    """Return the rows of quarantine.parquet: the most frequent cause first, then by name.
 
     Args:
         tiles: the tile table with its final status.
@@ -38,18 +38,18 @@ def quarantine(tiles: pd.DataFrame) -> pd.DataFrame:
 
 
 def causes(tiles: pd.DataFrame) -> str:
-    """How many products were quarantined for which cause, in words; empty for none."""
+    """Describe how many products were quarantined for each cause; empty if none."""
     counts = tiles.loc[tiles["status"] == TileStatus.QUARANTINED, "error_class"].value_counts()
     return ", ".join(f"{count} {name}" for name, count in sorted(counts.items(), key=lambda c: (-c[1], c[0])))
 
 
 def accepted(tiles: pd.DataFrame, share: float) -> bool:
-    """Whether a dataset may count as done although products were quarantined.
+    """Return whether a dataset counts as done although products were quarantined.
 
     Args:
         tiles: the tile table.
-        share: the largest share of its products that may be quarantined. Failures that the disk, permissions or an
-            unexpected error may have caused, rather than the content of a file, are never accepted.
+        share: maximum share of products that may be quarantined. Failures that the disk, permissions or an unexpected
+            error may have caused are never accepted, only those due to the content of a file.
     """
     kinds = tiles.loc[tiles["status"] == TileStatus.QUARANTINED, "error_class"].map(_kind)
     excused = [

@@ -1,4 +1,4 @@
-"""What a dataset is on an object store: how its names are treated, and how a run begins and ends there."""
+"""Datasets on object stores: the rules for their names, and how a run begins and ends."""
 
 from __future__ import annotations
 
@@ -45,17 +45,17 @@ _OWNER = "owner"
 
 @contextmanager
 def mirrored(remote: Remote, staging: Path, write: bool = True) -> Iterator[Path]:
-    """Yield the folder that mirrors a dataset of an object store, and is attached to it.
+    """Yield a folder that mirrors a dataset on an object store and is attached to it.
 
     Args:
-        remote: the dataset.
-        staging: where mirrors lie on this machine; they may be deleted between runs.
-        write: hold the lock, and write to the store what is written to the folder. Otherwise everything but shards
-            is fetched anew, since whoever only reads wants to know what is there.
+        remote: location of the dataset.
+        staging: local folder of mirrors, which may be deleted between runs.
+        write: whether to hold the lock and repeat writes to the folder on the store. Otherwise, everything but shards
+            is fetched again, because readers need the current state.
 
     Raises:
-        UsageError: another run is at work there, or there are other things than a dataset.
-        StorageError: the store refuses, does not answer, or does not honour conditions.
+        UsageError: Another run is at work there, or the prefix contains something other than a dataset.
+        StorageError: The store refuses access, does not respond, or does not support conditional writes.
     """
     base = staging / remote.key
     folder = base / (PurePosixPath(remote.prefix).name or remote.bucket)
@@ -77,9 +77,9 @@ def mirrored(remote: Remote, staging: Path, write: bool = True) -> Iterator[Path
 
 
 def tidy(dataset: Path) -> None:
-    """Delete what an earlier run left half-done: on a disk it would be replaced, here it would be in the way.
+    """Delete unfinished files of an earlier run. On a disk they would be replaced, but here they would block writing.
 
-    Those are records that cannot be read or have no shard, and pending tables without their list.
+    These are records that are unreadable or have no shard, and pending tables without their list.
     """
     for path in sorted((dataset / COMMITS).glob("*")):
         try:
@@ -95,7 +95,7 @@ def tidy(dataset: Path) -> None:
 
 
 def _owner(base: Path) -> str:
-    """A name for this machine's part in a dataset, by which it knows its own locks again."""
+    """Return the id of this machine for a dataset, by which it recognises its own locks."""
     path = base / _OWNER
     if not path.is_file():
         path.write_text(secrets.token_hex(8), encoding="ascii")
@@ -106,7 +106,7 @@ def _refuse_others(names: Collection[str], remote: Remote) -> None:
     known = (TILES.file, PLAN, MANIFEST, f"{WORK}/")
     if names and not any(name.startswith(known) for name in names):
         raise UsageError(
-            f"There are {len(names)} objects and no dataset, {min(names)!a} among them.",
+            f"The prefix contains {len(names)} objects, such as {min(names)!a}, but no dataset.",
             str(remote),
-            "Choose a prefix of its own for the dataset.",
+            "Give the dataset its own prefix.",
         )

@@ -1,4 +1,4 @@
-"""Settings of every verb: typed, bounded and described once; read from TOML and overrides, written as templates."""
+"""Settings of all commands: typed, bounded and described once; read from TOML and overrides, written as templates."""
 
 from spectralearth_build.settings.reading import layered, read
 from spectralearth_build.settings.section import Section

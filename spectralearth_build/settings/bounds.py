@@ -1,4 +1,4 @@
-"""Numbers with bounds, by the names that settings give them."""
+"""Named number types with bounds, for settings."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ Count = Annotated[int, Field(ge=1)]
 CountOrNone = Annotated[int, Field(ge=0)]
 """0 or more."""
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
-"""What random number generators start from."""
+"""Seed of a random number generator."""
 
 
 def _ascending(values: tuple[float, float]) -> tuple[float, float]:
     if not 0 < values[0] <= values[1]:
-        raise ValueError("the smallest must be above 0 and not larger than the largest")
+        raise ValueError("the minimum must be above 0 and not larger than the maximum")
     return values
 
 
 Range = Annotated[tuple[float, float], AfterValidator(_ascending)]
-"""Smallest and largest, above 0."""
+"""Minimum and maximum, both above 0."""

@@ -1,4 +1,4 @@
-"""From a TOML file and single overrides to checked settings. Every mistake is named by its key."""
+"""Reading of settings from a TOML file and single overrides. Every mistake is reported with its key."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ def read(
     overrides: Mapping[str, Any] | Iterable[str] = (),
     remedy: str | None = None,
 ) -> S:
-    """Read a TOML file, lay overrides over it, and check the result.
+    """Read a TOML file, apply overrides, and validate the result.
 
     Args:
-        kind: the settings.
+        kind: the class of the settings.
         path: TOML file; None for the defaults.
-        overrides: values by dotted key, such as ``{"plan.value": "pairs"}``, or texts such as ``plan.value=pairs``. A
-            text becomes what the field holds. Lists and tables are written as in TOML.
-        remedy: what to do about mistakes; None: that of ConfigError.
+        overrides: values by dotted key, such as ``{"plan.value": "pairs"}``, or texts such as ``plan.value=pairs``.
+            Texts are converted to the type of the field. Lists and tables are written as in TOML.
+        remedy: the remedy for mistakes; None: that of ConfigError.
 
     Raises:
-        ConfigError: the file is no TOML, or settings are unknown or impossible; each is named.
+        ConfigError: The file is not TOML, or settings are unknown or invalid. The message names each.
     """
     tree = _file(path, remedy) if path is not None else {}
     return layered(kind, tree, overrides, path, remedy)
@@ -46,7 +46,7 @@ def layered(
     path: Path | None = None,
     remedy: str | None = None,
 ) -> S:
-    """Lay overrides over a tree of settings, and check the result; see `read`."""
+    """Apply overrides to a tree of settings, and validate the result; see `read`."""
     try:
         pairs = overrides.items() if isinstance(overrides, Mapping) else map(_pair, overrides)
         for key, value in pairs:
@@ -78,19 +78,19 @@ def _put(tree: Tree, key: str, value: Any) -> None:  # noqa: ANN401
     """Set the value of a dotted key."""
     *sections, name = key.split(".")
     if not all((*sections, name)):
-        raise ValueError(f"Settings are named section.key, got '{key}'.")
+        raise ValueError(f"Settings must be named section.key, got '{key}'.")
     for section in sections:
         branch = tree.setdefault(section, {})
         if isinstance(branch, Section):
             branch = tree[section] = branch.given()
         if not isinstance(branch, dict):
-            raise ValueError(f"'{key}': {section} is one value, not a section.")
+            raise ValueError(f"'{key}': {section} is a single value, not a section.")
         tree = branch
     tree[name] = _value(value) if isinstance(value, str) else value
 
 
 def _value(text: str) -> Any:  # noqa: ANN401
-    """Lists and tables as in TOML; everything else is left to the type of the field."""
+    """Parse lists and tables as TOML. Everything else is left to the type of the field."""
     if not text.startswith(("[", "{")):
         return text
     try:
@@ -100,7 +100,7 @@ def _value(text: str) -> Any:  # noqa: ANN401
 
 
 def _explain(item: Any, kind: type[Section], tree: Tree) -> str:  # noqa: ANN401
-    """A mistake with its key; entries of lists go by their name."""
+    """Describe a mistake with its key. List entries are identified by name."""
     words = list[str]()
     place: Any = tree
     known = kind
@@ -125,13 +125,13 @@ def _holds(place: Any, part: Any) -> bool:  # noqa: ANN401
 
 
 def _section_at(kind: type[Section], part: Any) -> type[Section]:  # noqa: ANN401
-    """The section that a key of ``kind`` holds, or a list of it; ``kind`` itself where it holds none."""
+    """Return the section type of a key of ``kind``, alone or in a list; ``kind`` itself if it has none."""
     field = kind.model_fields.get(part) if isinstance(part, str) else None
     return (section_of(field) if field else None) or kind
 
 
 def section_of(field: FieldInfo) -> type[Section] | None:
-    """The section that a field holds, alone or in a list; None: it holds a value."""
+    """Return the section type of a field, alone or in a list; None: it is a value."""
     for kind in (field.annotation, *get_args(field.annotation)):
         if isinstance(kind, type) and issubclass(kind, Section):
             return kind

@@ -1,4 +1,4 @@
-"""What all settings have in common."""
+"""The base class of all settings."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pydantic import BaseModel, ConfigDict, model_validator
 
 
 class Section(BaseModel):
-    """Base of all sections: unknown keys are errors, values never change, numbers are finite.
+    """Base class of all sections: unknown keys are errors, values are immutable, numbers are finite.
 
-    The text below a field says what the setting means; templates and documentation show it.
+    The docstring below a field describes the setting. Templates and documentation show it.
     """
 
     model_config = ConfigDict(
@@ -24,25 +24,25 @@ class Section(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _keep_what_is_not_given(cls, tree: Any) -> Any:  # noqa: ANN401
-        """Lay a table over the default of its field, key by key.
+        """Merge a table into the default of its field, key by key.
 
-        A field may have a default that differs from that of its type: the views of MAE are not those of DINO. A table
-        that sets one key must not reset the others.
+        The default of a field may differ from that of its type: the views of MAE are not those of DINO. So a table that
+        sets one key must not reset the others.
         """
         if not isinstance(tree, dict):
             return tree
         return {name: _over_default(cls, name, value) for name, value in tree.items()}
 
     def changed(self, **values: Any) -> Self:  # noqa: ANN401
-        """The same settings with other values, checked again.
+        """Return the settings with other values, validated again.
 
         Raises:
-            pydantic.ValidationError: a value is impossible.
+            pydantic.ValidationError: A value is invalid.
         """
         return type(self).model_validate({**self.given(), **values})
 
     def given(self) -> dict[str, Any]:
-        """The settings that were set, here or in a default; the others have the default of their field."""
+        """Return the settings that were set, here or in a default. The others have the default of their field."""
         return {
             name: getattr(self, name) for name in type(self).model_fields if name in self.model_fields_set
         }

@@ -1,4 +1,4 @@
-"""Settings as TOML, with or without what each means."""
+"""Settings as TOML, with or without descriptions."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from spectralearth_build.settings.section import Section
 
 
 def template(settings: Section, verb: str) -> str:
-    """Settings as commented TOML, with a line above that says which verb takes them."""
+    """Return settings as commented TOML, with a first line that names their command."""
     return f"# Settings of `spectralearth-build {verb}`, all at their defaults.\n\n{to_toml(settings, comments=True)}"
 
 
 def to_toml(settings: Section, comments: bool = False) -> str:
-    """Settings as TOML, which `read` reads back.
+    """Return settings as TOML that `read` accepts.
 
     Args:
         settings: the settings.
-        comments: also say what each setting and section means.
+        comments: whether to add the description of each setting and section.
     """
     return "\n".join(_lines(settings, "", comments)).lstrip("\n") + "\n"
 
 
 def allowed(field: FieldInfo) -> str:
-    """The choices of a setting in a sentence; empty if it has none."""
+    """Return the choices of a setting as a sentence; empty if it has none."""
     choices = get_args(field.annotation) if get_origin(field.annotation) is Literal else ()
     shown = ", ".join(json.dumps(choice) if choice == "" else str(choice) for choice in choices)
     return f"One of: {shown}." if choices else ""
 
 
 def _lines(settings: Section, name: str, comments: bool) -> Iterator[str]:
-    """First the values of a section, then the sections in it."""
+    """Yield the values of a section, then its subsections."""
     if name:
         yield ""
         if comments:
@@ -51,7 +51,7 @@ def _lines(settings: Section, name: str, comments: bool) -> Iterator[str]:
             yield f"# {' '.join(f'{field.description} {allowed(field)}'.split())}"
         if value is not None:
             yield f"{key} = {_plain(value)}"
-        elif comments:  # TOML has no word for it: the key is left out
+        elif comments:  # TOML has no null, so the key is left out
             yield f"# {key} ="
     for place, section in inner.items():
         yield from _lines(section, place, comments)

@@ -97,8 +97,8 @@ def shift_geometry(tables):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (repeat(0, 1, "path"), "stands more than once in path"),
-        (put(0, 1, "tile_id", A1), "stands more than once in tile_id"),
+        (repeat(0, 1, "path"), "occurs more than once in path"),
+        (put(0, 1, "tile_id", A1), "occurs more than once in tile_id"),
         (put(0, 0, "status", "lost"), "has no known status"),
         (put(0, 0, "status", "unused"), f"{A1} gives pixels but is not marked as used"),
         (put(1, 0, "location_id", "32632_1_2"), "is not named after its window"),
@@ -106,16 +106,16 @@ def shift_geometry(tables):
         (shift_geometry, "has another outline than its window"),
         (put(1, 0, "n", 7), "has another number of dates"),
         (put(2, 1, "patch_id", "p"), "is not named after its location and datatake"),
-        (put(2, 1, "store_row", 0), "stands more than once in store_row"),
-        (put(2, 1, "store_row", 3), "has a row outside of its shard"),
+        (put(2, 1, "store_row", 0), "occurs more than once in store_row"),
+        (put(2, 1, "store_row", 3), "has a row outside its shard"),
         (put(2, 1, "status", "planned"), "is neither written nor skipped nor retired"),
         (put(2, 1, "status", "skipped"), "is skipped or retired without a reason"),
         (put(2, 1, "tile_id", B1), "has a tile of another datatake"),
         (put(2, 1, "tile_id", B1), "shares its shard with another tile"),
         (put(2, 1, "tile_id", B1), "does not name its tile among its sources"),
         (put(2, 7, "acquired", None), "has another time than its tile"),
-        (drop(1, 0), "is at no known location"),
-        (drop(0, 0), "is of no known tile"),
+        (drop(1, 0), "has an unknown location"),
+        (drop(0, 0), "has an unknown tile"),
         (drop(2, 0), "has another number of dates"),
     ],
 )
@@ -133,7 +133,7 @@ def test_a_retired_row_may_share_its_name_and_counts_nowhere(tables):
     tables[2].loc[0, "reason"] = ""
     assert "is skipped or retired without a reason" in messages(tables)
     tables[2].loc[0, "status"] = "written"
-    assert "stands more than once in patch_id" in messages(tables)
+    assert "occurs more than once in patch_id" in messages(tables)
 
 
 def test_a_used_tile_without_patches_is_named(tables):

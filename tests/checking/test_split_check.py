@@ -36,8 +36,8 @@ def test_a_recoded_dataset_has_them_too(split, tmp_path):
 def test_wrong_splits_are_found(split):
     finished, rows, patches = split
     changes = {
-        "stands more than once": lambda r: pd.concat([r, r[:1]]),
-        "is no patch": lambda r: r.assign(patch_id=["x", *r["patch_id"][1:]]),
+        "occurs more than once": lambda r: pd.concat([r, r[:1]]),
+        "is not a patch": lambda r: r.assign(patch_id=["x", *r["patch_id"][1:]]),
         "is a datatake in two": lambda r: r.assign(split=["test", *r["split"][1:]]),
         "is a location in two": lambda r: r.assign(
             split=(r["patch_id"].str[-12:] == patches["datatake"].iloc[0]).map({True: "a", False: "b"})

@@ -149,7 +149,7 @@ def test_swapped_pixels_that_keep_the_statistics(finished):
     assert verify(finished.dataset) == []
     found = verify(finished.dataset, finished.archive)
     assert [damage.kind for damage in found] == ["SourceDiffers", "SourceDiffers"]
-    assert "values are not those of its source" in found[0].message
+    assert "values differ from the source" in found[0].message
 
 
 def test_a_row_that_is_missing_from_its_shard(finished):
@@ -229,7 +229,7 @@ def test_counts_that_do_not_balance(finished):
 def test_damage_reads_as_a_line(finished):
     (finished.dataset / "statistics.json").unlink()
     line = str(next(d for d in verify(finished.dataset) if d.kind == "FileMissing"))
-    assert line == "FileMissing: statistics.json: The manifest lists it, but it is not there."
+    assert line == "FileMissing: statistics.json: The file is missing, although the manifest lists it."
 
 
 def test_pixels_that_are_not_those_that_were_cut(finished):

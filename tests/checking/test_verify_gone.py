@@ -20,5 +20,5 @@ def test_an_unmounted_dataset_is_not_called_damaged(tmp_path, monkeypatch):
         return found
 
     monkeypatch.setattr(module, "_verified", unmounted)
-    with pytest.raises(ArchiveError, match=r"d: It went away while it was verified.* Mount it again"):
+    with pytest.raises(ArchiveError, match=r"d: The dataset became unavailable.* Mount its disk again"):
         verify(dataset)

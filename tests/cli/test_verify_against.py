@@ -19,7 +19,7 @@ def test_another_archive_is_named_as_such(call, built, tmp_path):
     write_noise_tile(tmp_path / "other", 9)
     done = call("verify", built, "--archive", tmp_path / "other", *INLINE)
     assert done.exit_code == 2
-    assert "It holds none of the 2 products of the dataset, such as ENMAP01" in done.output
+    assert "The archive contains none of the 2 products of the dataset, such as ENMAP01" in done.output
     assert "Give the archive that the dataset was built from" in done.output
     assert "damaged" not in done.output
 

@@ -132,7 +132,7 @@ def test_repair_says_what_labels_need_and_mends_what_follows_from_them(dataset, 
 def test_repair_tells_to_run_pair(dataset, site, capsys):
     (dataset / label_record("corine", 0)).unlink()
     Run(dataset, CONFIG, InlineExecutor()).repair(site / "archive")
-    assert "labels of corine: their rasters are not here. Run `pair` again" in capsys.readouterr().out
+    assert "labels of corine: repair does not have their rasters. Run `pair` again" in capsys.readouterr().out
     assert (dataset / label_shard("corine", 0)).is_file()
 
 

@@ -79,7 +79,7 @@ def test_tls_is_all_or_nothing(tmp_path):
         security_of(RunConfig(tls=str(tmp_path)))
     for name in FILES:
         (tmp_path / name).touch()
-    with pytest.raises(ConfigError, match="must begin with tls://"):
+    with pytest.raises(ConfigError, match="that begins with tls://"):
         security_of(RunConfig(tls=str(tmp_path), scheduler="tcp://10.0.0.1:8786"))
 
 

@@ -173,7 +173,7 @@ def test_two_runs_on_one_target(bucket, local_archive, tmp_path):
 
 def test_other_objects_are_left_alone(bucket, local_archive, tmp_path):
     Client(bucket).put("thesis.docx", b"precious")
-    with pytest.raises(UsageError, match=r"1 objects and no dataset, 'thesis.docx'"):
+    with pytest.raises(UsageError, match=r"1 objects, such as 'thesis.docx', but no dataset"):
         build(local_archive, bucket, tmp_path)
     assert [meta.name for meta in Client(bucket).listing()] == ["thesis.docx"]
 
