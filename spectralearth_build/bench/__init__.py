@@ -1,1 +1,1 @@
-"""Measure planning: strategies against each other, cost against size. Nothing else depends on it."""
+"""Benchmarks. Nothing else depends on this package, except its tables for the terminal."""

@@ -1,4 +1,4 @@
-"""What is measured: the yield of windows, time, and this process."""
+"""Measurement of the yield of windows, of time, and of this process."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 FIRST: dict[str, str] = {"patches": "patches", "series": "locations_2", "pairs": "pairs"}
-"""For each preset, the count that it puts first."""
+"""The count that each preset maximises first."""
 
 
 def counts(dates: npt.NDArray[np.integer[Any]]) -> dict[str, int]:
-    """Yield of a set of locations, given how many dates each has."""
+    """Return the yield of a set of locations, given the number of dates of each."""
     many = dates.astype(np.int64)
     return {
         "patches": int(many.sum()),
@@ -35,14 +35,14 @@ COUNTS = tuple(counts(np.zeros(0, np.int64)))
 
 @dataclass
 class Clock:
-    """Seconds between two moments."""
+    """Elapsed seconds."""
 
     seconds: float = 0.0
 
 
 @contextmanager
 def timed() -> Iterator[Clock]:
-    """Measure wall time; the clock is right once the block is left, however it is left."""
+    """Measure wall time. The clock is set when the block ends, for any reason."""
     clock, began = Clock(), time.perf_counter()
     try:
         yield clock
@@ -52,10 +52,10 @@ def timed() -> Iterator[Clock]:
 
 @contextmanager
 def at_most(seconds: float) -> Iterator[None]:
-    """Interrupt the block after so many seconds of wall time; main thread only.
+    """Interrupt the block after ``seconds`` of wall time. Works in the main thread only.
 
     Raises:
-        TimeoutError: it took longer.
+        TimeoutError: The block took longer.
     """
     late = []
 
@@ -64,11 +64,11 @@ def at_most(seconds: float) -> Iterator[None]:
         raise TimeoutError
 
     before = signal.signal(signal.SIGALRM, interrupt)
-    signal.setitimer(signal.ITIMER_REAL, seconds, 1.0)  # again, should the first one be lost in a callback
+    signal.setitimer(signal.ITIMER_REAL, seconds, 1.0)  # repeat, in case the first one is lost in a callback
     try:
         yield
     except Exception as error:
-        if late:  # compiled code makes an error of its own of what interrupts it
+        if late:  # compiled code raises its own error when interrupted
             raise TimeoutError from error
         raise
     finally:
@@ -77,11 +77,11 @@ def at_most(seconds: float) -> Iterator[None]:
 
 
 APART = ("/bin/sh", "-c", '"$@"; exit $?', "sh")
-"""Put before a command whose memory is to be its own: on Linux, what a process starts directly begins with the
-ru_maxrss of its parent."""
+"""Prefix of a command to measure its own memory: on Linux, a direct child process starts with the ru_maxrss of its
+parent."""
 
 
 def peak_mb(who: int = resource.RUSAGE_SELF) -> float:
-    """Most memory that this process has held so far, or the largest of its ended children: ru_maxrss, in MB."""
+    """Return the peak memory of this process, or of its largest ended child: ru_maxrss in MB."""
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(who).ru_maxrss * unit / 1e6

@@ -1,4 +1,4 @@
-"""Tables for a terminal, as text, and for others, as Parquet."""
+"""Tables as text for the terminal, and as Parquet."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ WIDTH = 240
 
 
 def table(title: str, head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """A titled table: numbers right, the first column left."""
+    """Format a table with a title: the first column left-aligned, numbers right-aligned."""
     drawn = Table(title=title, title_justify="left", title_style="", box=SIMPLE_HEAD)
     for k, name in enumerate(head):
         drawn.add_column(name, justify="right" if k else "left", no_wrap=True)
@@ -29,7 +29,7 @@ def table(title: str, head: Sequence[str], rows: Iterable[Sequence[object]]) -> 
 
 
 def number(cell: object) -> str:
-    """A cell as text: thousands apart, three digits of what is small."""
+    """Format a cell: with thousands separators, and three digits for small numbers."""
     if isinstance(cell, str):
         return cell
     value = float(str(cell))
@@ -41,7 +41,7 @@ def number(cell: object) -> str:
 
 
 def percent(share: float) -> str:
-    """A share as percent."""
+    """Format a share as percent."""
     return "-" if share != share else f"{100 * share:.1f} %"
 
 

@@ -1,1 +1,1 @@
-"""Patches cut out of tiles, into committed shards."""
+"""Cutting of patches out of tiles, into committed shards."""

@@ -1,4 +1,4 @@
-"""Failures of cut that are to be tried once more, because `--retry-quarantined` named them."""
+"""Failures of cut that `--retry-quarantined` marked for a retry."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from spectralearth_build.store.commit import decode
 
 
 def retry_quarantined(dataset: Path) -> int:
-    """Let the next run try everything that was quarantined again; returns how many products, tiles and shards.
+    """Make the next run retry everything that was quarantined. Returns the number of products, tiles and shards.
 
     These are products that scan found damaged, tiles that failed in cut, and shards with patches that were skipped
-    because a neighbour could not be read. Results of cut stay until the tiles have been cut again, so a run that is
+    because a neighbour could not be read. Results of cut stay until the tiles have been cut again. So a run that is
     refused before that changes nothing that was published.
     """
     records = [path for path in (dataset / SCANNED).glob("*.json") if _is_quarantine(path)]
@@ -29,7 +29,7 @@ def retry_quarantined(dataset: Path) -> int:
 
 
 def appeals(dataset: Path) -> frozenset[str]:
-    """The failures of cut that no longer count: names of notes and of commit records below the dataset."""
+    """Return the failures of cut that no longer count: names of notes and commit records below the dataset."""
     try:
         return frozenset(map(str, json.loads((dataset / APPEALS).read_bytes())))
     except (OSError, ValueError, TypeError):
@@ -37,7 +37,7 @@ def appeals(dataset: Path) -> frozenset[str]:
 
 
 def forget_appeals(dataset: Path) -> None:
-    """Forget them, once everything has been tried again."""
+    """Delete the list, once everything has been retried."""
     remove(dataset / APPEALS)
 
 

@@ -1,4 +1,4 @@
-"""The pixels of one patch: from one tile, from neighbours of the same datatake, or resampled from another zone."""
+"""Composition of the pixels of a patch: from one tile, from neighbours of the same datatake, or from another zone."""
 
 from __future__ import annotations
 
@@ -20,42 +20,42 @@ Flags = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class TilePixels:
-    """Part of a tile, read once."""
+    """A part of a tile, read once."""
 
     epsg: int
-    """Lattice."""
+    """EPSG code of the lattice."""
     box: Box
-    """What the arrays cover."""
+    """Area that the arrays cover."""
     values: Patch
     """int16 [202, line, col]."""
     valid: Flags
-    """Which pixels have data, by the tile's mask; bool [line, col]."""
+    """Which pixels have data according to the mask of the tile; bool [line, col]."""
 
     def part(self, box: Box) -> tuple[Patch, Flags]:
-        """Values and validity of a box inside (views)."""
+        """Return values and validity of a box inside, as views."""
         where = box.slices(self.box)
         return self.values[:, *where], self.valid[where]
 
 
 Sources = Callable[[str], TilePixels]
-"""Gives the pixels of a tile by name, or raises a ProductError."""
+"""Returns the pixels of a tile by id, or raises a ProductError."""
 
 
 def compose(patch: PlannedPatch, sources: Sources, out: Patch | None = None) -> tuple[Patch, str]:
-    """Put a patch together.
+    """Compose a patch.
 
     Each pixel comes from the first source that is valid there.
 
     Args:
         patch: the patch.
-        sources: gives the pixels of its tiles.
-        out: int16 [202, 128, 128] to write into: new memory costs as much as the pixels.
+        sources: returns the pixels of its tiles.
+        out: output array, int16 [202, 128, 128]. Allocating new memory would take as long as composing.
 
     Returns:
-        int16 [202, 128, 128], and why it cannot be used; empty if it can.
+        int16 [202, 128, 128], and the reason why it cannot be used; empty if it can.
 
     Raises:
-        ContentChangedError: a tile is not what scan read any more: what the plan says of it does not hold.
+        ContentChangedError: A tile has changed since scan read it, so the plan is no longer valid for it.
     """
     out = np.empty(PATCH_SHAPE, np.int16) if out is None else out
     out.fill(NODATA)
@@ -64,7 +64,7 @@ def compose(patch: PlannedPatch, sources: Sources, out: Patch | None = None) -> 
         try:
             pixels = sources(name)
         except ContentChangedError:
-            raise  # soon it can be read
+            raise  # it can be read again soon
         except ProductError as error:
             return out, f"{name} cannot be read: {type(error).__name__}"
         if pixels.epsg == patch.epsg:
@@ -73,13 +73,13 @@ def compose(patch: PlannedPatch, sources: Sources, out: Patch | None = None) -> 
             _resample(pixels, patch, out, missing)
     if missing.any():
         return out, f"{counted(int(missing.sum()), 'pixel has', 'pixels have')} no data any more"
-    if out.min() == NODATA:  # the least of all values
+    if out.min() == NODATA:  # the smallest value
         return out, "pixels that scan found valid have no data in some bands"
     return out, ""
 
 
 def _copy(pixels: TilePixels, patch: PlannedPatch, out: Patch, missing: Flags) -> None:
-    """Fill what is missing from a tile on the patch's own lattice."""
+    """Fill missing pixels from a tile on the lattice of the patch."""
     shared = patch.window.intersection(pixels.box)
     if shared is None:
         return
@@ -94,7 +94,7 @@ def _copy(pixels: TilePixels, patch: PlannedPatch, out: Patch, missing: Flags) -
 
 
 def _resample(pixels: TilePixels, patch: PlannedPatch, out: Patch, missing: Flags) -> None:
-    """Fill what is missing from a tile on another lattice."""
+    """Fill missing pixels from a tile on another lattice, by resampling."""
     lines, cols = source_grid(patch.window, patch.epsg, pixels.epsg)
     shared = support(lines, cols).intersection(pixels.box)
     if shared is None:

@@ -1,6 +1,6 @@
-"""The cut stage: a task for each tile that has patches to be cut, then publication.
+"""The cut stage: one task for each tile with patches to cut, then publication.
 
-What was done is decided by the commit records alone, so a run may stop anywhere and any task may run twice.
+Only commit records decide what is done, so a run may stop anywhere and any task may run twice.
 """
 
 from __future__ import annotations
@@ -42,39 +42,39 @@ CHANGED = ContentChangedError.__name__
 
 @dataclass(frozen=True)
 class CutResult:
-    """What a run of cut did, and what the dataset now holds."""
+    """The result of a run of cut, and the contents of the dataset."""
 
     tiles_cut: int
-    """Tiles that were cut in this run."""
+    """Number of tiles that were cut in this run."""
     published: bool
     """Whether this run changed the published dataset."""
     written: int
-    """Patches in the dataset."""
+    """Number of patches in the dataset."""
     skipped: int
-    """Planned patches that are not, each with its reason in patches.parquet."""
+    """Number of planned patches that are not; patches.parquet gives the reason of each."""
     failed: tuple[str, ...]
-    """Tiles that failed, now or before; quarantined in tiles.parquet."""
+    """Tiles that failed, in this or an earlier run, and are quarantined in tiles.parquet."""
     changed: tuple[str, ...]
-    """Those of them that failed in this run because a product is not what scan read: scan will read it again."""
+    """Tiles among them that failed in this run because a product has changed since scan, which will read it again."""
     decoded: Decoded
-    """What was decoded in this run."""
+    """Bytes decoded in this run."""
 
 
 def cut(archive: Path, dataset: Path, config: Config, executor: Executor) -> CutResult:
-    """Cut what the plan says and is not yet there, then publish.
+    """Cut the planned patches that are missing, then publish.
 
     Args:
         archive: folder of the products.
-        dataset: the dataset, planned.
-        config: the settings; those that shape the result must be those of the plan.
+        dataset: folder of the planned dataset.
+        config: the settings. Those that affect the result must equal those of the plan.
         executor: runs the tasks.
 
     Raises:
-        PlanChangedError: settings or tiles differ from the plan's, or patches of another plan are here.
-        NothingFoundError: no patch is planned, or none could be cut; nothing was published.
-        OutOfSpaceError: the target is full.
-        ArchiveError: the archive is away, or goes away meanwhile.
-        StoppedError: a signal came.
+        PlanChangedError: Settings or tiles differ from the plan, or the folder has patches of another plan.
+        NothingFoundError: No patch is planned, or none could be cut. Nothing was published.
+        OutOfSpaceError: The disk is full.
+        ArchiveError: The archive is unavailable, or becomes so during the run.
+        StoppedError: A signal arrived.
     """
     archive, dataset = archive.absolute(), dataset.absolute()  # workers may run elsewhere
     delete_partials(dataset)
@@ -124,9 +124,9 @@ def _cut_all(
     executor: Watched,
     threads: int,
 ) -> tuple[Decoded, tuple[str, ...]]:
-    """Run the tasks, and name the tiles of which products have changed.
+    """Run the tasks, and return the tiles whose products have changed.
 
-    What was unpacked for tasks goes as soon as the last one that needs it has ended.
+    Unpacked files are deleted as soon as the last task that needs them has ended.
     """
     products = {tile_id: planned.products(tile_id, shards) for tile_id, shards in todo.items()}
     waiting = Counter(path for paths in products.values() for path in paths if is_packed(archive, path))
@@ -163,11 +163,11 @@ def _cut_all(
 
 
 def _outstanding(archive: Path, dataset: Path, planned: Planned) -> dict[str, list[int]]:
-    """Shards without a valid commit by tile, without the tiles that failed and would fail again.
+    """Return the shards without a valid commit by tile, except for tiles that failed and would fail again.
 
-    Shards that lack patches because a neighbour could not be read are cut again once it can be. If a product differs
-    from what scan read, scan decides whether the tile can be cut now. Failures that `--retry-quarantined` named do not
-    count, but stay until the new results are there.
+    Shards that lack patches because a neighbour could not be read are cut again once it is readable. If a product has
+    changed since scan, scan decides whether the tile can be cut now. Failures marked by `--retry-quarantined` do not
+    count, but stay until there are new results.
     """
     readable, appealed = Readable(archive, dataset, planned), appeals(dataset)
     commits = read_all(dataset, planned.plan_of)
@@ -186,7 +186,7 @@ def _outstanding(archive: Path, dataset: Path, planned: Planned) -> dict[str, li
 
 
 def _close_before_rewriting(dataset: Path, todo: dict[str, list[int]]) -> None:
-    """Take the root away if shards that were published are written again; new ones do not disturb readers."""
+    """Remove the root if published shards are written again. New shards do not disturb readers."""
     shards = [shard for group in todo.values() for shard in group]
     if not published_files(dataset).isdisjoint(map(shard_name, shards)):
         remove(dataset / ROOT)
@@ -195,25 +195,25 @@ def _close_before_rewriting(dataset: Path, todo: dict[str, list[int]]) -> None:
 
 
 def _threads(config: RunConfig, executor: Executor) -> int:
-    """Threads of a task, so that all workers of this machine together have its cores."""
+    """Return the threads per task, so that all workers of this machine together use its cores."""
     if config.threads:
         return config.threads
     return max(1, cores() // executor.workers) if config.scheduler in ("", "inline") else 1
 
 
 def _check_settings(planned: Planned, config: Config) -> None:
-    """Refuse settings that would have given another plan."""
+    """Refuse settings that would give another plan."""
     sections = config.model_dump(mode="json")
     now = {f"{section}.{name}": value for section in sections for name, value in sections[section].items()}
     changed = changes(planned.settings, {key: now.get(key) for key in planned.settings})
     if changed:
-        raise PlanChangedError(f"Settings are not those of the plan:{listed(changed)}")
+        raise PlanChangedError(f"Settings differ from those of the plan:{listed(changed)}")
 
 
 def _check_tiles(planned: Planned, config: Config) -> None:
-    """Refuse what scan has found since, other than tiles that the plan does not know yet."""
+    """Refuse changes that scan has found since, except for tiles that the plan does not know yet."""
     change = tile_changes(planned.document.inputs, inputs_of(config, planned.tiles))
     if other := [*change.gone, *change.changed, *change.replaced]:
         more = f" and {len(other) - 3} more" if len(other) > 3 else ""
-        what = f"Tiles are not those of the plan: {', '.join(other[:3])}{more}."
-        raise PlanChangedError(what, remedy="Run `plan`, or `build`: it says what to do.")
+        what = f"Tiles differ from those of the plan: {', '.join(other[:3])}{more}."
+        raise PlanChangedError(what, remedy="Run `build ARCHIVE DATASET`, which says what to do.")

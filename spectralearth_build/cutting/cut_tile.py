@@ -1,4 +1,4 @@
-"""The task of cut: read one tile, cut its patches, write whole shards, each followed by its commit record."""
+"""The task of cut: read one tile, cut its patches, and write whole shards, each followed by its commit record."""
 
 from __future__ import annotations
 
@@ -26,53 +26,53 @@ from spectralearth_build.store.statistics import BandStatistics
 from spectralearth_build.threads import in_order, workers
 
 AHEAD = 2
-"""Encoded patches that may wait for the writer."""
+"""Maximum number of encoded patches that wait for the writer."""
 
 
 @dataclass(frozen=True)
 class TileCut:
-    """What a task did."""
+    """The result of a task."""
 
     patches: int
-    """How many it wrote."""
+    """Number of patches written."""
     decoded: Decoded
-    """What it decoded for that."""
+    """Bytes decoded."""
 
 
 @dataclass(frozen=True)
 class PatchOutcome:
-    """What the commit record says of a patch."""
+    """The entry of a patch in the commit record."""
 
     patch: PlannedPatch
     statistics: BandStatistics
     checksum: int
-    """Of its pixels."""
+    """Checksum of its pixels."""
     reason: str
-    """Why it was left out; empty: it was written."""
+    """Reason why it was left out; empty: it was written."""
 
 
 @dataclass(frozen=True)
 class EncodedPatch:
-    """A patch on its way into a shard."""
+    """A patch to be written to a shard."""
 
     outcome: PatchOutcome
     data: bytes
-    """Encoded; empty if it was left out."""
+    """Encoded patch; empty if it was left out."""
 
 
 def cut_tile(archive: Path, dataset: Path, task: TileTask) -> TileCut:
-    """Read a tile once, cut its patches, write its shards.
+    """Read a tile once, cut its patches, and write its shards.
 
-    Threads decode and encode; this one opens products and writes.
+    Worker threads decode and encode. This thread opens products and writes.
 
     Raises:
-        ProductError: the tile cannot be read; neighbours that cannot be read cost only the patches they share.
+        ProductError: The tile cannot be read. Unreadable neighbours only affect the patches that they share.
     """
     patches = [patch for group in task.shards.values() for patch in group]
     with SourceCache(archive, dataset, task, patches) as sources, workers(task.threads) as pool:
         done = in_order(pool, _jobs(task, patches, sources), AHEAD + task.threads)
         encoded: Iterator[EncodedPatch] = (result for result in done if result is not None)
-        first = next(encoded)  # the tile is decoded before any shard is written: a bad one leaves none
+        first = next(encoded)  # decode the tile before writing any shard, so that a damaged one leaves none
         encoded = chain([first], encoded)
         commits = [
             _write_shard(dataset, task, shard, islice(encoded, len(group)))
@@ -84,7 +84,7 @@ def cut_tile(archive: Path, dataset: Path, task: TileTask) -> TileCut:
 def _jobs(
     task: TileTask, patches: list[PlannedPatch], sources: SourceCache
 ) -> Iterator[Callable[[], EncodedPatch | None]]:
-    """Decoding the tile, then its patches, each after what it needs of neighbours is decoded."""
+    """Yield jobs that decode the tile, then make its patches, each after the required parts of neighbours."""
     tile = sources.reader(task.tile_id)
     yield from (partial(tile.read, number) for number in range(len(tile.parts)))
     for patch in patches:
@@ -95,7 +95,7 @@ def _jobs(
 
 
 def _neighbour(sources: SourceCache, name: str) -> Iterator[Callable[[], None]]:
-    """Decoding a neighbour; what fails is said by the patches that need it."""
+    """Yield jobs that decode a neighbour. Errors are raised by the patches that need it."""
     try:
         reader = sources.reader(name)
     except ProductError:
@@ -113,9 +113,9 @@ def _encode(patch: PlannedPatch, sources: SourceCache, task: TileTask) -> Encode
     """Compose a patch and encode it."""
     pixels, reason = compose(patch, sources, _own_patch())
     if reason:
-        task.presence()  # a neighbour that cannot be read is one thing, an archive that is away another
+        task.presence()  # tell an unreadable neighbour from an unavailable archive
         return EncodedPatch(PatchOutcome(patch, BandStatistics(), 0, reason), b"")
-    checksum = checksum_of(pixels)  # first: nothing that encodes it has touched it
+    checksum = checksum_of(pixels)  # first, before any encoding touches the pixels
     outcome = PatchOutcome(patch, statistics.of_patch(pixels), checksum, "")
     return EncodedPatch(outcome, encode_patch(pixels, task.codec))
 
@@ -124,7 +124,7 @@ _held = threading.local()
 
 
 def _own_patch() -> Patch:
-    """Memory of this thread for one patch; what is made of it does not outlive the next one."""
+    """Return memory of this thread for one patch, which the next patch overwrites."""
     patch: Patch | None = getattr(_held, "patch", None)
     if patch is None:
         patch = _held.patch = np.empty(PATCH_SHAPE, np.int16)
@@ -132,7 +132,7 @@ def _own_patch() -> Patch:
 
 
 def _write_shard(dataset: Path, task: TileTask, shard: int, patches: Iterable[EncodedPatch]) -> Commit:
-    """Write one shard, patch by patch as they come, and then its commit record."""
+    """Write one shard from the next patches, then its commit record."""
     outcomes: list[PatchOutcome] = []
     with shard_writer(shard_path(dataset, shard), task.shard_rows) as writer:
         for each in patches:
@@ -145,7 +145,7 @@ def _write_shard(dataset: Path, task: TileTask, shard: int, patches: Iterable[En
 
 
 def _commit_of(task: TileTask, shard: int, outcomes: Sequence[PatchOutcome], file: Written) -> Commit:
-    """The record of a shard."""
+    """Return the commit record of a shard."""
     written = [outcome for outcome in outcomes if not outcome.reason]
     return Commit(
         plan=task.plans[shard],

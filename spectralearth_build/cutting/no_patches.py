@@ -1,4 +1,4 @@
-"""Plans without a patch, and runs of cut that gave none: refused before anything is published."""
+"""Refusal of plans without patches, and of runs that cut none, before anything is published."""
 
 from __future__ import annotations
 
@@ -21,12 +21,13 @@ def refuse_no_patches(tiles: pd.DataFrame, patches: int, config: Config) -> None
     """Refuse a plan without a patch.
 
     Args:
-        tiles: the tile table as plan left it.
-        patches: how many patches are planned.
+        tiles: the tile table after planning.
+        patches: number of planned patches.
         config: the settings.
 
     Raises:
-        NothingFoundError: there are none; says why the tiles were left out, and which settings are not the defaults.
+        NothingFoundError: There are none. The message says why tiles were left out, and which settings are not
+            defaults.
     """
     if patches:
         return
@@ -38,20 +39,21 @@ def refuse_no_patches(tiles: pd.DataFrame, patches: int, config: Config) -> None
     raise NothingFoundError(
         f"No patch can be cut from {counted(len(sound), 'sound tile')}. {why}. "
         f"Settings that differ from the defaults: {_settings(config)}.",
-        remedy="Relax the settings (`config template` explains each), or add products; nothing was published.",
+        remedy="Relax the settings (`config template` explains each), or add products; nothing was "
+        "published.",
     )
 
 
 def any_written(planned: Planned, dataset: Path) -> bool:
-    """Whether any shard has a patch."""
+    """Return whether any shard has a patch."""
     return any(commit.rows for commit in read_all(dataset, planned.plan_of).values())
 
 
 def refuse_nothing_cut(planned: Planned, dataset: Path) -> None:
-    """Refuse to publish a dataset of which every patch failed.
+    """Refuse to publish a dataset if every patch failed.
 
     Raises:
-        NothingFoundError: always; with the counts and the first reasons.
+        NothingFoundError: Always. The message gives counts and the first reasons.
     """
     commits = read_all(dataset, planned.plan_of).values()
     notes = read_failed(dataset, planned.first_id).values()
@@ -69,7 +71,7 @@ def refuse_nothing_cut(planned: Planned, dataset: Path) -> None:
 
 
 def _settings(config: Config) -> str:
-    """What of the settings that choose tiles and windows is not at its default, or matters most."""
+    """Describe the settings that select tiles and windows and are not at their default, or else the most important."""
     plain = Config()
     changed = [
         f"{section}.{name} = {value}"

@@ -1,6 +1,6 @@
-"""Which failures of cut every run tries again: those that the disk, permissions or the machine may have caused.
+"""Failures of cut that every run retries: those that the disk, permissions or the machine may have caused.
 
-Whether a product can be read now is tested without a task, so a published dataset stays open meanwhile.
+Whether a product is readable now is tested without a task, so that a published dataset stays open meanwhile.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from spectralearth_build.store.failed_tiles import FailedTile, stamp
 from spectralearth_build.store.planned import Planned
 
 NEIGHBOUR = re.compile(r"(\S+) cannot be read: (\w+)")
-"""The reason of a patch that was skipped for a neighbour: the tile, and the class of the error."""
+"""The reason of a patch that was skipped because of a neighbour: the tile, and the class of the error."""
 
 
 @dataclass(frozen=True)
 class Readable:
-    """Asks whether products can be read now, each once."""
+    """Tests whether products are readable now, each once."""
 
     archive: Path
     dataset: Path
@@ -32,12 +32,12 @@ class Readable:
     _known: dict[str, bool] = field(default_factory=dict)
 
     def again(self, note: FailedTile) -> bool:
-        """Whether a tile that failed is to be tried again: its files changed, or may be read now."""
+        """Return whether to retry a failed tile, because its files have changed or may be readable now."""
         path = str(self.planned.eligible.loc[note.tile_id, "path"])
         return note.stamp != stamp(self.archive, path) or (not note.lasting and self._reads(note.tile_id))
 
     def now(self, commit: Commit) -> bool:
-        """Whether a shard lacks patches for the sake of a neighbour that may be read now."""
+        """Return whether a shard lacks patches because of a neighbour that may be readable now."""
         found = (NEIGHBOUR.fullmatch(skip.reason) for skip in commit.skipped)
         names = {match[1] for match in found if match and not is_lasting(match[2])}
         return any(self._reads(name) for name in sorted(names & set(self.planned.eligible.index)))

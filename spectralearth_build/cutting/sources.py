@@ -1,4 +1,4 @@
-"""The tiles that a task takes pixels from: opened once, decoded part by part, each part once."""
+"""Reading of the source tiles of a task. Each is opened once and decoded part by part, each part once."""
 
 from __future__ import annotations
 
@@ -37,34 +37,34 @@ from spectralearth_build.store.planned import PlannedPatch
 
 @dataclass(frozen=True)
 class Decoded:
-    """Bytes of source pixels: what was decoded beside what there is."""
+    """Bytes of source pixels: how many were decoded, and how many there are."""
 
     own: int = 0
-    """Decoded of the tiles that were cut."""
+    """Bytes decoded from the tiles that were cut."""
     neighbours: int = 0
-    """Decoded of their neighbours, for windows that reach into them."""
+    """Bytes decoded from their neighbours, for windows that reach into them."""
     tiles: int = 0
-    """All bands of all pixels of the tiles that were cut."""
+    """Total bytes of the tiles that were cut: all bands of all pixels."""
 
     def __add__(self, other: Decoded) -> Decoded:
         return Decoded(self.own + other.own, self.neighbours + other.neighbours, self.tiles + other.tiles)
 
 
 class TileReader:
-    """Decodes what patches need of one tile. Parts may be read in any order and by several threads.
+    """Decodes the parts of one tile that patches need. Parts may be read in any order and by several threads.
 
-    Before anything is decoded, and again after all was, the product must be what scan read.
+    The product is compared with the one that scan read, before decoding and after it.
 
     Args:
         archive: folder of the products.
-        dataset: the dataset, which has the masks.
+        dataset: folder of the dataset, with the masks.
         source: the tile.
-        box: what to read of it.
-        unpack_cache: unpacked archives that tasks share.
+        box: area to read.
+        unpack_cache: cache of unpacked archives that tasks share.
 
     Raises:
-        ContentChangedError: the product is not what scan read.
-        ProductError: whatever else is wrong with the product, under its path below the archive.
+        ContentChangedError: The product differs from the one that scan read.
+        ProductError: Any other error of the product, with its path below the archive.
     """
 
     def __init__(
@@ -104,10 +104,10 @@ class TileReader:
         self._undecoded = len(self.parts)
 
     def read(self, number: int) -> None:
-        """Decode one of the parts, once.
+        """Decode one part, once.
 
         Raises:
-            ProductError: it cannot be decoded.
+            ProductError: The part cannot be decoded.
         """
         try:
             with self._own_path(), open_raster(self._path) as dataset:
@@ -127,10 +127,10 @@ class TileReader:
                     self.close()
 
     def pixels(self) -> TilePixels:
-        """All pixels; waits until every part was read.
+        """Return all pixels. Waits until every part is read.
 
         Raises:
-            ProductError: of the first part that cannot be decoded.
+            ProductError: The error of the first part that cannot be decoded.
         """
         self._finished.wait()
         if self._errors:
@@ -138,24 +138,24 @@ class TileReader:
         return self._pixels
 
     def close(self) -> None:
-        """Leave the product; what was unpacked of it goes."""
+        """Close the product, and release its unpacked files."""
         self._finished.set()
         self._open.close()
 
     def _plan(self, image: DatasetReader, box: Box) -> tuple[list[RasterPart], int, int]:
-        """The parts that cover a box; bytes that reading them decodes, and bytes of the whole tile."""
+        """Return the parts that cover a box, the bytes that they decode to, and the bytes of the whole tile."""
         parts = list(chunks(image, len(self._index), *box.slices(self._source.box)))
         size = 2 * image.count * image.height * image.width
         return parts, sum(decoded(image, part) for part in parts), size
 
     def _require_same(self) -> None:
-        """Look at the product once more."""
+        """Compare the product again with the one that scan read."""
         if self._guard is not None:
             with self._own_path():
                 self._guard.require_same()
 
     def _cause(self, error: ProductError) -> ProductError:
-        """Why a part cannot be decoded: what it says, or that the product was replaced meanwhile."""
+        """Return why a part cannot be decoded: its own error, or that the product was replaced meanwhile."""
         try:
             self._require_same()
         except ContentChangedError as changed:
@@ -169,7 +169,7 @@ class TileReader:
 
 
 class _OwnPath:
-    """Elsewhere the archive, and the folder it is unpacked to, have other names; the table must be the same."""
+    """Reports errors with the path below the archive: absolute paths differ between machines, but tables must not."""
 
     def __init__(self, path: str) -> None:
         self._path = path
@@ -183,15 +183,15 @@ class _OwnPath:
 
 
 class SourceCache:
-    """The readers of a task's tiles, each opened when first needed; a context that closes them all.
+    """The readers of a task's tiles, opened on first use. A context manager that closes all of them.
 
-    Called with a tile's name, it gives the tile's pixels and reads them then, if nobody did before.
+    Calling it with a tile id returns the pixels of the tile, which are read if necessary.
 
     Args:
         archive: folder of the products.
-        dataset: the dataset.
+        dataset: folder of the dataset.
         task: the task.
-        patches: what will be cut.
+        patches: the patches to cut.
     """
 
     def __init__(self, archive: Path, dataset: Path, task: TileTask, patches: list[PlannedPatch]) -> None:
@@ -209,10 +209,10 @@ class SourceCache:
                 reader.close()
 
     def reader(self, tile_id: str) -> TileReader:
-        """The reader of a tile.
+        """Return the reader of a tile.
 
         Raises:
-            ProductError: it cannot be opened, now or when first tried.
+            ProductError: The tile cannot be opened, now or at the first try.
         """
         if tile_id not in self._found:
             try:
@@ -228,10 +228,10 @@ class SourceCache:
         return tile_id in self._found
 
     def __call__(self, tile_id: str) -> TilePixels:
-        """The pixels of a tile.
+        """Return the pixels of a tile.
 
         Raises:
-            ProductError: it cannot be read, now or when first tried.
+            ProductError: The tile cannot be read, now or at the first try.
         """
         new = tile_id not in self
         reader = self.reader(tile_id)
@@ -242,7 +242,7 @@ class SourceCache:
 
     @property
     def decoded(self) -> Decoded:
-        """What the readers that were opened decode in all."""
+        """Return the total bytes decoded by all opened readers."""
         readers = {name: r for name, r in self._found.items() if isinstance(r, TileReader)}
         own = readers.pop(self._task.tile_id, None)
         others = sum(reader.decoded for reader in readers.values())
@@ -259,14 +259,14 @@ class SourceCache:
 
 
 def needed(patch: PlannedPatch, source: SourceTile) -> Box | None:
-    """The box of a source's raster that may give pixels to a patch."""
+    """Return the box of a source raster that can provide pixels of a patch."""
     if source.epsg == patch.epsg:
         return patch.window.intersection(source.box)
     return support(*source_grid(patch.window, patch.epsg, source.epsg)).intersection(source.box)
 
 
 def area_needed(patches: Iterable[PlannedPatch], source: SourceTile) -> Box | None:
-    """The smallest box of a source's raster that holds all that may give pixels to any of the patches."""
+    """Return the smallest box of a source raster with all pixels that any of the patches can use."""
     boxes = [box for patch in patches if source.tile_id in patch.sources and (box := needed(patch, source))]
     if not boxes:
         return None
@@ -276,7 +276,7 @@ def area_needed(patches: Iterable[PlannedPatch], source: SourceTile) -> Box | No
 
 
 def _mask(dataset: Path, source: SourceTile) -> masks.Mask:
-    """The mask of a tile [line, col]."""
+    """Load the mask of a tile [line, col]."""
     try:
         return masks.load(dataset / source.mask)
     except (OSError, ValueError, zlib.error) as error:

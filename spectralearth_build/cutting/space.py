@@ -1,4 +1,4 @@
-"""Whether there is room for what cut will write, asked before it begins."""
+"""Check of free disk space before cut begins."""
 
 from __future__ import annotations
 
@@ -14,25 +14,26 @@ from spectralearth_build.plan_document import PlanDocument
 
 
 def check_space(dataset: Path) -> None:
-    """Refuse to begin what will not fit.
+    """Refuse to start if the patches will not fit.
 
     Args:
-        dataset: the dataset, planned; what has been cut already is taken off.
+        dataset: folder of a planned dataset. Patches that are already cut are subtracted.
 
     Raises:
-        OutOfSpaceError: the disk has less room than the plan's estimate, with both numbers.
+        OutOfSpaceError: The disk has less free space than the plan estimates. The message gives both numbers.
     """
     needed, free = outstanding_bytes(dataset), shutil.disk_usage(dataset).free
     if needed > free:
         raise OutOfSpaceError(
-            f"Cutting will write about {format_bytes(needed)}, and {format_bytes(free)} are free.",
+            f"Cutting will write about {format_bytes(needed)}, but only {format_bytes(free)} are free.",
             dataset,
-            "Free some space, or set run.check_space = false if you know that the patches compress better.",
+            "Free some space, or add --set run.check_space=false if you know that the patches compress "
+            "better.",
         )
 
 
 def outstanding_bytes(dataset: Path) -> int:
-    """About how much cut has still to write, by the plan's estimate."""
+    """Return the estimated number of bytes that cut still has to write."""
     plan = PlanDocument.read(newest(dataset, PLAN))
     first, expected = plan.generations[-1].first_shard, plan.estimate.stored_bytes if plan.estimate else 0
     files = {path: shard_of(path.relative_to(dataset).as_posix()) for path in shard_files(dataset)}

@@ -1,4 +1,4 @@
-"""From the tables of a plan to the tasks of cut: one per tile, made when its turn comes."""
+"""The tasks of cut, one per tile, made from the tables of a plan when they are needed."""
 
 from __future__ import annotations
 
@@ -14,51 +14,51 @@ from spectralearth_build.store.planned import Planned, PlannedPatch
 
 @dataclass(frozen=True)
 class SourceTile:
-    """A tile that gives pixels."""
+    """A tile that provides pixels."""
 
     tile_id: str
-    """Its name."""
+    """Id of the tile."""
     path: str
-    """Its product, below the archive."""
+    """Path of the product below the archive."""
     mask: str
-    """Its mask, below the dataset."""
+    """Path of the mask below the dataset."""
     epsg: int
-    """Lattice of its raster."""
+    """EPSG code of the raster's lattice."""
     box: Box
-    """What the raster covers."""
+    """Area that the raster covers."""
     band_index: tuple[int, ...]
-    """0-based band of the raster for each of the 202 kept bands."""
+    """0-based raster band of each of the 202 kept bands."""
     content: str = ""
-    """What identifies what scan read, see `archive.identity`; empty: it is not known, or need not be compared."""
+    """Identity of the product that scan read, see `archive.identity`; empty: unknown, or not to be compared."""
 
 
 @dataclass(frozen=True)
 class TileTask:
-    """All there is to know to cut the patches of one tile."""
+    """Everything needed to cut the patches of one tile."""
 
     plans: Mapping[int, str]
     """Id of the generation of each shard."""
     codec: str
     """Name of the codec preset."""
     shard_rows: int
-    """Rows of a shard."""
+    """Number of rows per shard."""
     tile_id: str
-    """The tile that gives most pixels of each patch."""
+    """The tile that provides most pixels of each patch."""
     sources: Mapping[str, SourceTile]
-    """This tile and the neighbours its patches reach into, by name."""
+    """This tile and the neighbours that its patches reach into, by id."""
     shards: Mapping[int, tuple[PlannedPatch, ...]]
-    """Patches by shard, in order of their rows."""
+    """Patches by shard, in order of rows."""
     threads: int = 1
-    """Threads that decode and encode."""
+    """Number of threads that decode and encode."""
     unpack_cache: UnpackCache | None = None
-    """Unpacked archives that the tasks of a run share."""
+    """Cache of unpacked archives that the tasks of a run share."""
     presence: PresenceCheck = field(default_factory=PresenceCheck)
-    """What must be there before a patch is given up."""
+    """Files that must be readable before a patch is given up."""
 
 
 @dataclass(frozen=True)
 class Tasks(Mapping[str, tuple[Path, Path, TileTask]]):
-    """Arguments of `cut_tile` (and of its twin in verify) by tile; each made when it is asked for."""
+    """Arguments of `cut_tile` (and of its counterpart in verify) by tile, each made on request."""
 
     archive: Path
     """Folder of the products."""
@@ -67,13 +67,13 @@ class Tasks(Mapping[str, tuple[Path, Path, TileTask]]):
     planned: Planned
     """The plan."""
     shards: Mapping[str, list[int]]
-    """Shards to work on, by tile."""
+    """Shards to cut, by tile."""
     threads: int = 1
-    """Threads of a task."""
+    """Number of threads per task."""
     unpack_cache: UnpackCache | None = None
-    """Unpacked archives that tasks share."""
+    """Cache of unpacked archives that tasks share."""
     presence: PresenceCheck = field(default_factory=PresenceCheck)
-    """What must be there before a patch is given up."""
+    """Files that must be readable before a patch is given up."""
 
     def __getitem__(self, tile_id: str) -> tuple[Path, Path, TileTask]:
         task = task_of(self.planned, tile_id, self.shards[tile_id])
@@ -96,7 +96,7 @@ class Tasks(Mapping[str, tuple[Path, Path, TileTask]]):
 
 
 def task_of(planned: Planned, tile_id: str, shards: list[int]) -> TileTask:
-    """The task that cuts some shards of a tile."""
+    """Return the task that cuts the given shards of a tile."""
     patches = {shard: planned.patches_of(shard) for shard in shards}
     needed = {name for group in patches.values() for patch in group for name in patch.sources}
     return TileTask(
@@ -118,5 +118,5 @@ def _source(planned: Planned, tile_id: str) -> SourceTile:
         epsg=int(tile["epsg"]),
         box=box_of(tile),
         band_index=tuple(int(band) for band in tile["band_index"]),
-        content=tile["content"] if isinstance(tile["content"], str) else "",  # else a null
+        content=tile["content"] if isinstance(tile["content"], str) else "",  # else null
     )

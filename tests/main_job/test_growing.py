@@ -170,7 +170,7 @@ def test_versions(build, place, capsys):
 
     asked = settings.load(None, SETTINGS | {"plan.replace_versions": True})
     scan(archive, folder, asked, InlineExecutor())
-    with pytest.raises(PlanChangedError, match=f"not those of the plan: {old.tile_id}"):
+    with pytest.raises(PlanChangedError, match=f"differ from those of the plan: {old.tile_id}"):
         cut(archive, folder, asked, InlineExecutor())  # without planning first
     changed = build(archive, folder, **SETTINGS, **{"plan.replace_versions": True})
     after, found = shards(folder), pixels(changed)

@@ -46,5 +46,5 @@ def test_bands_shrink_from_202_to_40_to_8_to_2():
 def test_too_few_bands_and_other_bands_are_refused():
     with pytest.raises(ValueError, match="at least 75 bands, not 74"):
         SpectralAdapter(74)
-    with pytest.raises(ValueError, match="made for 100 bands, the input has 99"):
+    with pytest.raises(ValueError, match="made for 100 bands, but the input has 99"):
         SpectralAdapter(100)(torch.zeros(1, 99, 4, 4))

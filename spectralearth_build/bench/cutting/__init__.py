@@ -1,1 +1,1 @@
-"""Cutting tiles, against what its steps take alone and against windows one by one."""
+"""Benchmarks of cutting, compared with its steps alone and with reading window by window."""

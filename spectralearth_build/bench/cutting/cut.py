@@ -1,4 +1,4 @@
-"""Cutting one tile: end to end, beside reading window by window, and beside its own steps alone."""
+"""Cutting of one tile: end to end, window by window, and its steps alone."""
 
 from __future__ import annotations
 
@@ -33,22 +33,22 @@ from spectralearth_build.store.codec import Patch, encode_patch
 from spectralearth_build.store.shard import write_shard
 
 STEPS = ("decode", "decode_cold", "encode", "write", "cut", "cut_cold", "windows")
-"""What is timed: decoding the tile, encoding its patches, writing them, all of it as `cut` does it, and reading window
+"""The timed steps: decoding the tile, encoding its patches, writing them, all of this as in `cut`, and reading window
 by window. Cold: the file is not in the page cache."""
 COLD = "_cold"
 SAMPLED = 16
-"""Windows that are read one by one, the first ones in order; the time of the others is taken to be the same."""
+"""Number of windows to read one by one. The time of the others is assumed to be the same."""
 
 
 def measure(tile: TileData | None, images: list[Path], codec: str, threads: int, rounds: int) -> pd.DataFrame:
-    """Cut a tile in every layout, and images as they are.
+    """Cut a tile in every layout, and unchanged images.
 
     Args:
-        tile: the tile; None for images only.
-        images: further tiles.
+        tile: the tile; None: images only.
+        images: further images.
         codec: name of the preset.
-        threads: of cutting, decoding and encoding.
-        rounds: how often each step runs, in turn; the fastest counts.
+        threads: number of threads of cutting, decoding and encoding.
+        rounds: number of runs of each step, in turn; the fastest counts.
 
     Returns:
         One row a layout: layout, threads, patches, file_mb, tile_mb (all bands of the tile), read_mb (the kept bands
@@ -83,7 +83,7 @@ def _row(case: CutCase, threads: int, rounds: int) -> dict[str, Any]:
     for turn in range(rounds):
         for step in (
             STEPS if turn == 0 else STEPS[:-1]
-        ):  # window by window takes long, and its time varies little
+        ):  # reading window by window takes long, and its time varies little
             if step.endswith(COLD):
                 _drop(case.image)
             began = time.process_time()
@@ -144,7 +144,7 @@ def _cut(case: CutCase) -> None:
 
 
 def _windows(case: CutCase) -> None:
-    """Read each window by itself, from a file that stays open, with a cache smaller than the tile."""
+    """Read each window separately, from an open file, with a cache smaller than the tile."""
     bands, box = [band + 1 for band in case.source.band_index], case.source.box
     with rasterio.Env(GDAL_CACHEMAX=CACHE, GDAL_NUM_THREADS="1"), rasterio.open(case.image) as dataset:
         for patch in case.patches[:SAMPLED]:
@@ -153,15 +153,15 @@ def _windows(case: CutCase) -> None:
 
 
 def _drop(path: Path) -> None:
-    """Take a file out of the page cache, where the system allows it."""
+    """Drop a file from the page cache, if the system allows it."""
     if hasattr(os, "posix_fadvise"):
         with path.open("rb") as file:
-            os.fsync(file.fileno())  # pages that are not on disk yet stay
+            os.fsync(file.fileno())  # dirty pages would stay
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def _bytes_read() -> float:
-    """Bytes that this process has asked the system for so far; NaN where it does not say."""
+    """Return the bytes that this process has read so far; NaN if unknown."""
     try:
         counters = dict(line.split(": ") for line in Path("/proc/self/io").read_text().splitlines())
     except OSError:
@@ -170,7 +170,7 @@ def _bytes_read() -> float:
 
 
 def _peak_mb(case: CutCase) -> float:
-    """Peak memory of a process that cuts the tile."""
+    """Return the peak memory of a process that cuts the tile."""
     job = case.dataset / "job"
     job.write_bytes(pickle.dumps((case.archive, case.dataset, case.task)))
     command = [*APART, sys.executable, "-m", f"{__package__}.cut_stage", str(job)]

@@ -1,4 +1,4 @@
-"""Tiles to cut: the same pixels in one file layout after another, as a product with a mask and a plan of windows."""
+"""Tiles to cut: the same pixels in several file layouts, as a product with a mask and a plan of windows."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ LAYOUTS: dict[str, dict[str, object]] = {
     "lines of pixels, none": {"interleave": "pixel", "blockysize": 1},
     "pixels in blocks of 512, deflate": {"interleave": "pixel", "compress": "deflate", "zlevel": 6},
 }
-"""File layouts by name: bands one after the other unless said to be by pixel."""
+"""File layouts by name, interleaved by band unless the name says by pixel."""
 SHARD_ROWS = 16
 _CLOUDLESS = 0.0
 _BLOCK = 512
@@ -56,7 +56,7 @@ class TileData:
 
 @dataclass(frozen=True)
 class CutCase:
-    """A product that can be cut."""
+    """A product to cut."""
 
     name: str
     archive: Path
@@ -76,7 +76,7 @@ class CutCase:
 
 
 def synthetic_tile(edge: int, seed: int) -> TileData:
-    """A cloudless synthetic tile of about ``edge`` lines and columns; 1240 is the size of real ones."""
+    """Return a cloudless synthetic tile of about ``edge`` lines and columns. Real tiles have 1240."""
     task = plan_archive(ArchiveOptions(tiles=1, size=edge, seed=seed))[0]
     spec, bands = task.spec, band_set(task.spec.band_set)
     sky = Sky((seed,), _CLOUDLESS, spec.sun_elevation, spec.sun_azimuth)
@@ -86,7 +86,7 @@ def synthetic_tile(edge: int, seed: int) -> TileData:
 
 
 def cases(tile: TileData, codec: str, folder: Path) -> Iterator[CutCase]:
-    """The tile in each of `LAYOUTS`, one after the other in the same place."""
+    """Yield the tile in each of `LAYOUTS`, one by one at the same path."""
     for name, profile in LAYOUTS.items():
         blocks = Layout(block=_BLOCK if "blocks" in name else 0, compress="none")
         image = _image(folder, tile.spec)
@@ -96,16 +96,16 @@ def cases(tile: TileData, codec: str, folder: Path) -> Iterator[CutCase]:
 
 
 def image_case(path: Path, codec: str, folder: Path) -> CutCase:
-    """The tile of an image as it is: its first 202 bands that have data.
+    """Return a case for an unchanged image, with its first 202 bands that have data.
 
     Raises:
-        UsageError: it has fewer, or no window without gaps.
+        UsageError: The image has fewer such bands, or no window without gaps.
     """
     with open_raster(path) as image:
         cube = image.read()
     index = np.flatnonzero((cube != NODATA).any(axis=(1, 2)))[:BANDS].astype(np.int32)
     if cube.dtype != np.int16 or len(index) < BANDS:
-        raise UsageError(f"{BANDS} bands of int16 are needed.", path, "Give another image.")
+        raise UsageError(f"The image must have {BANDS} bands of int16.", path, "Give another --image.")
     default = ProductSpec().box
     spec = ProductSpec(box=Box(default.line, default.col, *cube.shape[1:]))
     target = _image(folder, spec)
@@ -150,7 +150,7 @@ def _case(
     )
     places = list(_windows(valid))
     if not places:
-        raise UsageError("It has no window without gaps.", image, "Give another image.")
+        raise UsageError("The image has no window without gaps.", image, "Give another --image.")
     patches = [
         PlannedPatch(
             f"p{row}", row, spec.epsg, window(spec.box.line + line, spec.box.col + col), (spec.tile_id,)
@@ -171,7 +171,7 @@ def _case(
 
 
 def _windows(valid: npt.NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
-    """Windows without gaps, side by side in rows."""
+    """Yield windows without gaps, side by side in rows."""
     for line in range(0, valid.shape[0] - WINDOW + 1, WINDOW):
         whole, col = np.asarray(valid[line : line + WINDOW].all(axis=0)), 0
         while col + WINDOW <= len(whole):

@@ -1,4 +1,4 @@
-"""What `bench cut` prints and draws."""
+"""The output of `bench cut`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ BARS = {
 
 
 def rates(measured: pd.DataFrame) -> pd.DataFrame:
-    """The measurements with their ratios.
+    """Return the measurements with their ratios.
 
     Adds of_limit (decoding and encoding alone over `cut`), of_limit_cpu (the same in seconds that processors worked,
     which other work on the machine hardly changes), of_limit_cold (the same with cold files), over_windows
@@ -48,11 +48,12 @@ def rates(measured: pd.DataFrame) -> pd.DataFrame:
 
 
 def lines(measured: pd.DataFrame, machine: dict[str, object]) -> Iterator[str]:
-    """The measurements for people."""
+    """Format the measurements as tables."""
     found = rates(measured)
     yield (
         f"{found['patches'].iloc[0]} patches of a tile of {found['tile_mb'].iloc[0]:.0f} MB (224 bands) with "
-        f"{found['threads'].iloc[0]} threads, codec {machine['codec']}; {machine['cores']} cores; the fastest of "
+        f"{found['threads'].iloc[0]} threads, codec {machine['codec']}; {machine['cores']} cores; the "
+        "fastest of "
         f"{machine['rounds']} rounds"
     )
     head = ("layout", "file MB", "decode s", "encode s", "write s", "cut s", "/limit", "/limit CPU", "windows s",
@@ -79,7 +80,7 @@ def lines(measured: pd.DataFrame, machine: dict[str, object]) -> Iterator[str]:
 
 
 def draw(measured: pd.DataFrame, path: Path, machine: dict[str, object]) -> Path:
-    """Write a PNG: seconds by layout."""
+    """Write a PNG of seconds by layout."""
     found = rates(measured)[::-1].reset_index(drop=True)
     with mpl.rc_context({"font.family": "DejaVu Sans", "font.size": 8.5}):
         figure = Figure(figsize=(10, 1.2 + 0.95 * len(found)), layout="constrained")

@@ -1,6 +1,6 @@
-"""One task of cut in a process of its own, so that memory is its own.
+"""One task of cut in its own process, to measure its memory separately.
 
-``python -m spectralearth_build.bench.cutting.cut_stage JOB`` cuts what the file holds and prints one line of JSON.
+``python -m spectralearth_build.bench.cutting.cut_stage JOB`` runs the job in a file and prints one line of JSON.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from spectralearth_build.cluster.environment import WORKER_ENVIRONMENT
 
 
 def run(job: Path) -> dict[str, float]:
-    """Cut a tile; returns peak_mb (ru_maxrss of this process).
+    """Cut a tile, and return peak_mb (ru_maxrss of this process).
 
     Args:
         job: pickled arguments of `cut_tile`, written by `bench.cutting.cut`.
     """
     os.environ.update(WORKER_ENVIRONMENT)
-    from spectralearth_build.cluster import dask_executor  # a worker has loaded it
+    from spectralearth_build.cluster import dask_executor  # workers have it loaded too
     from spectralearth_build.cutting.cut_tile import cut_tile
 
     assert dask_executor

@@ -1,1 +1,1 @@
-"""Ways to get patches into a training loop."""
+"""Benchmarks of loading patches for training."""

@@ -1,7 +1,7 @@
-"""How fast patches are read and batches loaded: ours, others', and what the machine allows, in one run.
+"""Speed of reading patches and loading batches: ours, others, and the limits of the machine, in one run.
 
-Everything is measured in turn, round after round, and the best round counts: on a shared machine that is the one that
-was disturbed least. Orders are random; worker processes are started before, and warm.
+All are measured in turn, in several rounds, and the best round counts, since it is least disturbed on a shared machine.
+Orders are random. Worker processes are started and warmed up before.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ ZARR, ZARR_PLAIN = "zarr-python, our store", f"zarr-python, codec {PLAIN}"
 
 Patches = npt.NDArray[np.int16]
 Action = Callable[[int, Patch], object]
-"""Does something for a patch of that number, into the array."""
+"""Processes the patch with an index into an array."""
 
 
 @dataclass
@@ -60,13 +60,13 @@ class Contestant:
     how: str
     """Threads or processes."""
     run: Callable[[], int]
-    """Gets all patches once; returns their number."""
+    """Gets all patches once, and returns their number."""
     files: list[Path] = field(default_factory=list)
-    """Folders that it reads, to measure it cold; empty: it reads none."""
+    """Folders that it reads, for cold measurements; empty: none."""
 
     @property
     def apart(self) -> bool:
-        """Whether other processes do the work."""
+        """Return whether other processes do the work."""
         return self.how.endswith("processes")
 
 
@@ -75,13 +75,13 @@ def contest(formats: StoredFormats, cores: int, rounds: int, seed: int) -> pd.Da
 
     Args:
         formats: the patches.
-        cores: threads and processes of what has several.
-        rounds: how often each is measured warm; cold once.
-        seed: of the orders.
+        cores: number of threads or processes of parallel contestants.
+        rounds: number of warm measurements; there is one cold measurement.
+        seed: random seed of the orders.
 
     Returns:
-        kind, name, how, state (warm or cold), patches, seconds and cpu_seconds (each the least of all rounds; the
-        latter of work in this process only), one row each.
+        One row per measurement: kind, name, how, state (warm or cold), patches, seconds and cpu_seconds (both minimum
+        over rounds; the latter only for work in this process).
     """
     everyone = [*_limits(formats, cores, seed), *_readers(formats, seed), *_loaders(formats, cores, seed)]
     for one in track(everyone, "warm up", len(everyone)):
@@ -106,7 +106,7 @@ def contest(formats: StoredFormats, cores: int, rounds: int, seed: int) -> pd.Da
 
 
 def about(formats: StoredFormats, cores: int) -> str:
-    """What is read, and where."""
+    """Describe the data and the machine."""
     raw = len(formats.rows) * PATCH_BYTES
     stored = sum(path.stat().st_size for path in formats.array.glob(f"{CHUNK_PREFIX}*"))
     codec = _reader(formats).layout.codec
@@ -128,7 +128,7 @@ def _limits(formats: StoredFormats, cores: int, seed: int) -> Iterator[Contestan
         data = memoryview(encoded[number])[:-CHECKSUM_BYTES]
         size = int.from_bytes(
             data[4:8], "little"
-        )  # blosc's header: what comes out, which is not always a patch
+        )  # size of the content from the blosc header, which is not always a patch
         if getattr(own, "buffer", None) is None or len(own.buffer) != size:
             own.buffer = np.ones(size, np.uint8)
         blosc.decode(data, own.buffer)
@@ -140,7 +140,7 @@ def _limits(formats: StoredFormats, cores: int, seed: int) -> Iterator[Contestan
         for threads in dict.fromkeys((1, cores)):
             out = (
                 batch[:1] if threads == 1 else batch
-            )  # like a reader into one patch, or a loader into a batch
+            )  # like a reader does into one patch, or a loader into a batch
             yield Contestant("limit", name, _threads(threads), _spread(action, order, out, threads))
 
 
@@ -190,12 +190,12 @@ def _loaders(formats: StoredFormats, cores: int, seed: int) -> Iterator[Contesta
 
 
 def _all(batches: Iterable[Any]) -> Callable[[], int]:
-    """Go through a loader once and count the samples."""
+    """Iterate over a loader once, and count the samples."""
     return lambda: sum(len(batch["pixels"] if isinstance(batch, dict) else batch) for batch in batches)
 
 
 def _spread(action: Action, order: list[int], out: Patches, threads: int) -> Callable[[], int]:
-    """Do something for each number, by threads that take the next one, into changing places of ``out``."""
+    """Run an action for each index on several threads, which write to changing slots of ``out``."""
 
     def run() -> int:
         left, lock = iter(enumerate(order)), threading.Lock()
@@ -221,7 +221,9 @@ def _spread(action: Action, order: list[int], out: Patches, threads: int) -> Cal
 def _reader(formats: StoredFormats) -> ShardedReader:
     reader = open_reader(formats.array)
     if not isinstance(reader, ShardedReader):
-        raise UsageError("This store has no codec of ours.", formats.array, "Give another dataset.")
+        raise UsageError(
+            "The codec of the store is not one of our presets.", formats.array, "Give another --dataset."
+        )
     return reader
 
 
@@ -235,7 +237,7 @@ def _threads(number: int) -> str:
 
 
 def parts(formats: StoredFormats, seed: int) -> dict[str, float]:
-    """Milliseconds a patch that the parts of a read take, one after the other in one thread; best of five rounds."""
+    """Return the milliseconds per patch of the steps of a read, in one thread; best of five rounds."""
     reader, out = _reader(formats), np.ones(PATCH_SHAPE, np.int16)
     codec = str(reader.layout.codec)
     rows = np.random.default_rng(seed).permutation(formats.rows)[:64].tolist()
@@ -255,10 +257,10 @@ def parts(formats: StoredFormats, seed: int) -> dict[str, float]:
 
 
 def first_batch(formats: StoredFormats, rows: int, folder: Path, cores: int) -> dict[str, float]:
-    """Seconds from nothing to the first batch, on tables of so many rows; best of three.
+    """Return the seconds until the first batch, on tables of ``rows`` rows; best of three.
 
     Returns:
-        Seconds by kind of sample: each patch, or two dates of each location.
+        Seconds by kind of sample: single patches, or two dates per location.
     """
     dataset, found = simulate(formats, rows, folder), {}
     for name, dates in (("patches", None), ("two dates", 2)):
@@ -272,7 +274,7 @@ def first_batch(formats: StoredFormats, rows: int, folder: Path, cores: int) -> 
 
 
 def memory(formats: StoredFormats, batches: int, cores: int) -> tuple[float, float]:
-    """Resident memory after a tenth of so many batches of one patch, and at their end, MB."""
+    """Return the resident memory in MB after a tenth of the one-patch batches, and at the end."""
     loader, process, sizes = Loader(formats.dataset, 1, threads=cores), psutil.Process(), []
     endless = itertools.chain.from_iterable(loader for _ in itertools.count())
     for number, _ in enumerate(track(itertools.islice(endless, batches), "memory", batches), 1):

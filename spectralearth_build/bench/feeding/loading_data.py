@@ -1,4 +1,4 @@
-"""The same patches in every form that is compared: our store, a plain Zarr store, GeoTIFFs, tar files, LitData."""
+"""The same patches in all formats to compare: our store, a plain Zarr store, GeoTIFFs, tar files, LitData."""
 
 from __future__ import annotations
 
@@ -25,39 +25,39 @@ from spectralearth_build.store.shard import write_shard
 from spectralearth_build.synthetic.archive import ArchiveOptions, synthesize
 
 SIZE = 1240
-"""Edge of a real tile's raster, pixels."""
+"""Edge of the raster of a real tile in pixels."""
 PLAIN = "portable"
-"""Codec of the plain Zarr store: standard codecs, which every library can read."""
+"""Codec of the plain Zarr store, which uses only standard codecs that every library can read."""
 SHARD_ROWS = 64
 
 
 @dataclass(frozen=True)
 class StoredFormats:
-    """Where the patches are."""
+    """The locations of the patches in all formats."""
 
     dataset: Path
     """A finished dataset."""
     rows: tuple[int, ...]
-    """The patches' rows in its store."""
+    """The rows of the patches in the store."""
     plain: Path
-    """A Zarr array with them in its first rows, sharded, with the codec `PLAIN`."""
+    """A sharded Zarr array with the patches in its first rows, with the codec `PLAIN`."""
     exports: dict[str, Path]
     """The folder of each export: geotiff, webdataset, litdata."""
 
     @property
     def array(self) -> Path:
-        """The dataset's array of patches."""
+        """The patch array of the dataset."""
         return Path(array_of(self.dataset))
 
 
 def prepare(work: Path, dataset: Path | None, tiles: int, seed: int) -> StoredFormats:
-    """Make all forms below a folder; what is there already stays.
+    """Make all formats below a folder. Existing ones are kept.
 
     Args:
-        work: the folder.
-        dataset: a finished dataset; None: one of synthetic tiles is built.
-        tiles: their number.
-        seed: of the synthetic tiles.
+        work: folder for the data.
+        dataset: a finished dataset; None: build one from synthetic tiles.
+        tiles: number of synthetic tiles.
+        seed: random seed of the synthetic tiles.
     """
     if dataset is None:
         dataset = work / f"dataset-{tiles}-{seed}"
@@ -76,7 +76,7 @@ def prepare(work: Path, dataset: Path | None, tiles: int, seed: int) -> StoredFo
 
 
 def simulate(formats: StoredFormats, rows: int, folder: Path) -> Path:
-    """A dataset whose table has ``rows`` patches, as many as needed at each row of the real store."""
+    """Make a dataset whose table has ``rows`` patches, which share the rows of the real store."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / STORE).unlink(missing_ok=True)
     (folder / STORE).symlink_to((formats.dataset / STORE).resolve())
@@ -96,12 +96,12 @@ def simulate(formats: StoredFormats, rows: int, folder: Path) -> Path:
 
 
 def drop(folders: Iterable[Path]) -> None:
-    """Take the files below folders out of the page cache; the kernel may keep some."""
+    """Drop the files below folders from the page cache. The kernel may keep some."""
     for folder in folders:
         for path in (entry for entry in folder.rglob("*") if entry.is_file()):
             descriptor = os.open(path, os.O_RDONLY)
             try:
-                os.fsync(descriptor)  # pages that are not on disk yet cannot be dropped
+                os.fsync(descriptor)  # dirty pages cannot be dropped
                 os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
             finally:
                 os.close(descriptor)

@@ -1,4 +1,4 @@
-"""What `bench load` says: tables, Parquet and a picture."""
+"""The output of `bench load`: tables, Parquet and a plot."""
 
 from __future__ import annotations
 
@@ -29,16 +29,18 @@ INK = "#22262b"
 COLOURS = {"limit": "#9aa5b5", "reader": "#5b7fd6", "loader": "#e0743c"}
 OURS = "#3fae6d"
 NOTES = (
-    "MB/s of raw pixels (6.62 MB a patch). Warm: the best of all rounds, in turn with the others. Cold: once, after "
+    "MB/s of raw pixels (6.62 MB a patch). Warm: the best of all rounds, in turn with the others. Cold: "
+    "once, after "
     "the files were dropped from the page cache; their bytes come from the disk.",
-    "Blosc alone lacks the checksum and what is done along the bands; the codec in memory is all that decoding takes. "
+    "Blosc alone lacks the checksum and what is done along the bands; the codec in memory is all that "
+    "decoding takes. "
     "Processor time is of this process: what others on the machine do disturbs it little. "
     "One thread decodes into one patch again and again, several into a batch of 64, as reader and loader do.",
 )
 
 
 def rates(measured: pd.DataFrame) -> pd.DataFrame:
-    """The measurements with patches and MB a second, and milliseconds of processor time a patch."""
+    """Return the measurements with patches and MB per second, and milliseconds of CPU time per patch."""
     speed, cpu = (
         measured["patches"] / measured["seconds"],
         1000 * measured["cpu_seconds"] / measured["patches"],
@@ -47,9 +49,9 @@ def rates(measured: pd.DataFrame) -> pd.DataFrame:
 
 
 def ratios(measured: pd.DataFrame) -> pd.DataFrame:
-    """Ours over others and over limits, warm and cold: ours, over, how, state, ratio, cpu_ratio.
+    """Return ours over others and over limits, warm and cold: ours, over, how, state, ratio, cpu_ratio.
 
-    ``ratio`` is of speeds; ``cpu_ratio`` of speeds by processor time, which others on the machine disturb far less.
+    ``ratio`` compares speeds. ``cpu_ratio`` compares speeds by CPU time, which other load affects far less.
     """
     found = rates(measured)
     many = next(
@@ -79,13 +81,13 @@ def lines(
     grown: tuple[float, float],
     about: str,
 ) -> Iterator[str]:
-    """The result for people.
+    """Format the result as tables.
 
     Args:
-        measured: what `loading.contest` gives.
-        parts: what `loading.parts` gives.
-        first: what `loading.first_batch` gives.
-        grown: what `loading.memory` gives.
+        measured: output of `loading.contest`.
+        parts: output of `loading.parts`.
+        first: output of `loading.first_batch`.
+        grown: output of `loading.memory`.
         about: patches, codec, cores.
     """
     yield about
@@ -116,7 +118,7 @@ def lines(
 
 
 def draw(measured: pd.DataFrame, path: Path, about: str) -> Path:
-    """Write bars of all rates as a PNG: warm filled, cold as a line."""
+    """Write a bar chart of all rates as a PNG: filled bars for warm, lines for cold."""
     found = rates(measured)
     warm = found[found["state"] == "warm"].sort_values("mb_s")
     cold = found[found["state"] == "cold"].set_index(["name", "how"])["mb_s"]

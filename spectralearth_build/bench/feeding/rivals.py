@@ -1,4 +1,4 @@
-"""What `bench load` compares with: how else patches come into a training loop. Needs torch."""
+"""The other ways to feed patches to a training loop, which `bench load` compares with. Needs torch."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TENSOR = torch.Tensor
 
 
 class GeoTiffs(Dataset[TENSOR]):
-    """One file a patch, read with rasterio: what SpectralEarth's code and torchgeo do."""
+    """One file per patch, read with rasterio, as in SpectralEarth's code and torchgeo."""
 
     def __init__(self, folder: Path) -> None:
         self.files = sorted(folder.rglob("*.tif"))
@@ -78,7 +78,7 @@ class OurPatches(Dataset[TENSOR]):
 
 
 def opened_with_tensorstore(array: Path) -> Any:  # noqa: ANN401
-    """A Zarr array, opened by tensorstore without a cache."""
+    """Open a Zarr array with tensorstore, without a cache."""
     tensorstore = import_module("tensorstore")
     spec = {"driver": "zarr3", "kvstore": {"driver": "file", "path": f"{array}/"}}
     context = tensorstore.Context({"cache_pool": {"total_bytes_limit": 0}})
@@ -86,7 +86,7 @@ def opened_with_tensorstore(array: Path) -> Any:  # noqa: ANN401
 
 
 def in_workers(dataset: Dataset[TENSOR], workers: int) -> DataLoader[TENSOR]:
-    """A DataLoader over a random order; its workers stay for the next epoch."""
+    """Return a DataLoader in random order with persistent workers."""
     return DataLoader(
         dataset,
         BATCH,
@@ -98,7 +98,7 @@ def in_workers(dataset: Dataset[TENSOR], workers: int) -> DataLoader[TENSOR]:
 
 
 def webdataset(folder: Path, workers: int) -> Any:  # noqa: ANN401
-    """Tar files read in sequence, their samples decoded; the order is that of the files."""
+    """Read tar files in sequence and decode their samples, in the order of the files."""
     wds = import_module("webdataset")
     files = sorted(map(str, folder.rglob("*.tar")))
     samples = wds.WebDataset(files, shardshuffle=False, nodesplitter=wds.split_by_node)
@@ -109,7 +109,7 @@ def webdataset(folder: Path, workers: int) -> Any:  # noqa: ANN401
 
 
 def litdata(folder: Path, workers: int) -> Any:  # noqa: ANN401
-    """LitData's own loader over its chunks, shuffled as it does."""
+    """Return LitData's own loader of its chunks, with its own shuffling."""
     streaming = import_module("litdata")
     (index,) = folder.rglob("index.json")
     dataset = streaming.StreamingDataset(str(index.parent), shuffle=True)

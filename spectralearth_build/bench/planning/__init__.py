@@ -1,1 +1,1 @@
-"""Placement strategies against each other, against bounds, and the plan stage by size."""
+"""Benchmarks of planning: strategies, upper bounds, and the cost of the plan stage by archive size."""

@@ -1,7 +1,7 @@
-"""The validity step with full-resolution masks: what clouds cost, beside bare footprints.
+"""The cost of the validity step with full-resolution masks (clouds), compared with footprints only.
 
-Masks are made directly, without products: footprints filled, with the clouds, shadows, haze and cirrus of
-`synthetic.sky`. Their edges are smooth down to a few pixels; masks with more specks cost more.
+Masks are made directly, without products: filled footprints with the clouds, shadows, haze and cirrus of
+`synthetic.sky`. Their edges are smooth down to a few pixels. Masks with more specks would cost more.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ from spectralearth_build.progress import track
 from spectralearth_build.synthetic.sky import Sky, Veil
 
 STEP = 4
-"""Pixels between two points at which the sky is computed; between them it is interpolated."""
+"""Distance in pixels of the points at which the sky is computed. It is interpolated between them."""
 
 
 def mask_of(tile: Tile, seed: int) -> masks.Mask:
-    """A mask [line, col] of a tile, the same for the same arguments; tiles of a datatake share their weather."""
+    """Return a mask [line, col] of a tile, the same for the same arguments. Tiles of a datatake share their weather."""
     number = int(tile.datatake.removeprefix("DT"))
     cover = float(np.random.default_rng([seed, number]).beta(0.5, 1.5))
     veil = _fine(Sky((seed, number), cover).veil(*_coarse_lonlat(tile)), (tile.box.height, tile.box.width))
@@ -67,14 +67,14 @@ def _fine(veil: Veil, shape: tuple[int, int]) -> Veil:
 
 
 def validity(tiles: gpd.GeoDataFrame, seed: int) -> pd.DataFrame:
-    """Time the validity step on whole components, until all tiles are through.
+    """Time the validity step on whole components, for all tiles.
 
     Args:
-        tiles: `tables.TILES`, known by their footprints.
-        seed: of the weather.
+        tiles: `tables.TILES`, with footprints only.
+        seed: random seed of the weather.
 
     Returns:
-        One row a component: tiles, load_seconds (masks from disk), mask_seconds and footprint_seconds (from mask or
+        One row per component: tiles, load_seconds (masks from disk), mask_seconds and footprint_seconds (from mask or
         footprint to the depth of every anchor), mask_bytes (on disk), mask_runs and footprint_runs (of the anchors).
     """
     every = tiles_of(tiles)
@@ -113,11 +113,13 @@ def _runs(found: list[ComponentOnLattice]) -> int:
 
 
 def lines(measured: pd.DataFrame, cores: int, seed: int, peak_mb: float) -> Iterator[str]:
-    """The validity step for people, with its cost extrapolated to a whole archive."""
+    """Format the cost of the validity step, with an extrapolation to a whole archive."""
     total = measured.sum()
     yield (
-        f"{total['tiles']:,.0f} full-size tiles in {len(measured):,} components, seed {seed}; {cores} cores, one used; "
-        f"peak memory (ru_maxrss) {peak_mb:.0f} MB; masks of {total['mask_bytes'] / total['tiles'] / 1e3:.0f} kB"
+        f"{total['tiles']:,.0f} full-size tiles in {len(measured):,} components, seed {seed}; {cores} "
+        "cores, one used; "
+        f"peak memory (ru_maxrss) {peak_mb:.0f} MB; masks of "
+        f"{total['mask_bytes'] / total['tiles'] / 1e3:.0f} kB"
     )
     steps = {
         "reading masks": ("load_seconds", ""),

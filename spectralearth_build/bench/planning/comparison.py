@@ -1,4 +1,4 @@
-"""A contest in a few numbers: totals, ratios on the same components, and where ours lost."""
+"""Summary of a comparison: totals, ratios on the same components, and components where ours is worse."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from spectralearth_build.bench.planning.contest import OURS, Contest
 from spectralearth_build.overlap.lattice import WINDOW
 
 RESAMPLED = 200
-"""Samples drawn again from the sample, to say how far off an estimate may be."""
+"""Number of bootstrap samples, for the uncertainty of estimates."""
 
 
 def totals(result: Contest) -> pd.DataFrame:
-    """One row a strategy, over the components that it finished.
+    """Return one row per strategy, over the components that it finished.
 
-    Columns: strategy, components, tiles, unfinished, the counts, mean_dates (patches a location), used_share (valid
-    pixels of all datatakes that lie in a patch), for each preset bound_share_<preset> (value over upper bound),
-    seconds, and shared_seconds (what those components cost before any strategy starts).
+    Columns: strategy, components, tiles, unfinished, the counts, mean_dates (patches per location), used_share (share
+    of the valid pixels of all datatakes that are in a patch), bound_share_<preset> of each preset (value over upper
+    bound), seconds, and shared_seconds (time for those components before any strategy starts).
     """
     runs = _with_common(result)
     rows = []
@@ -49,7 +49,7 @@ def totals(result: Contest) -> pd.DataFrame:
 
 
 def ratios(result: Contest) -> pd.DataFrame:
-    """Ours over each other strategy: one row a strategy and preset of ours, on the components that both finished.
+    """Compare ours with each other strategy: one row per strategy and preset of ours, on components that both finished.
 
     Columns: strategy, preset, components, worse (components where ours is worth less under its own preset), the counts
     (ours over theirs), seconds (theirs over ours: how many times faster), seconds_in_all (the same with what both
@@ -87,7 +87,7 @@ def ratios(result: Contest) -> pd.DataFrame:
 
 
 def _over_the_archive(mine: pd.DataFrame, theirs: pd.DataFrame) -> dict[str, float]:
-    """Ours over theirs (of seconds, theirs over ours) over the whole archive, with the interval of resampling."""
+    """Return ours over theirs (for seconds, theirs over ours) over the whole archive, with the bootstrap interval."""
     found = {}
     for name in (*FIRST.values(), "seconds"):
         ours = mine[name].sum()
@@ -101,21 +101,21 @@ def _over_the_archive(mine: pd.DataFrame, theirs: pd.DataFrame) -> dict[str, flo
 
 
 def estimated(mine: pd.DataFrame, theirs: pd.DataFrame, name: str) -> float:
-    """Total of ``name`` over the whole archive for a strategy that ran on a sample of components.
+    """Estimate the total of ``name`` over the whole archive for a strategy that ran on a sample of components.
 
-    In each class of components (see `contest.classed`), theirs is taken to be to ours as on the sample. Nan if they
-    finished no component of some class. Exact if they finished all.
+    The ratio of theirs to ours in each class of components (see `contest.classed`) is assumed to be that of the sample.
+    NaN if they finished no component of some class. Exact if they finished all.
 
     Args:
-        mine: runs of a strategy of ours on all components.
-        theirs: finished runs of the other one.
+        mine: runs of our strategy on all components.
+        theirs: finished runs of the other strategy.
         name: a count, or seconds.
     """
     return float(_estimates(mine, theirs, name, 0)[0])
 
 
 def _estimates(mine: pd.DataFrame, theirs: pd.DataFrame, name: str, times: int) -> npt.NDArray[np.float64]:
-    """What `estimated` gives for the sample, and for ``times`` samples drawn with replacement from each class of it."""
+    """Return `estimated` for the sample, and for ``times`` samples drawn with replacement from each of its classes."""
     random = np.random.default_rng(0)
     same = mine.set_index("component").loc[theirs["component"]]
     totals = np.zeros(times + 1)
@@ -136,7 +136,7 @@ def _estimates(mine: pd.DataFrame, theirs: pd.DataFrame, name: str, times: int) 
 
 
 def lost(result: Contest) -> pd.DataFrame:
-    """Every component where another strategy is worth more than ours under the preset that ours optimises.
+    """Return every component where another strategy has a higher value than ours, under the preset that ours optimises.
 
     Columns: component, tiles, strategy, preset, ours, theirs (both the value under that preset), largest loss first.
     """
@@ -154,7 +154,7 @@ def lost(result: Contest) -> pd.DataFrame:
 
 
 def _with_common(result: Contest) -> pd.DataFrame:
-    """Runs, with what is known of their component."""
+    """Return runs joined with the data of their components."""
     common = result.components.rename(columns={"seconds": "shared_seconds"}).drop(columns=["tiles", "class"])
     return result.runs.merge(common, on="component", validate="many_to_one")
 

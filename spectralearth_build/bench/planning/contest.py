@@ -1,10 +1,10 @@
-"""Strategies on the same components, in one process, one after the other.
+"""Comparison of placement strategies on the same components, one by one in one process.
 
-What all of them start from (the tiles' regions, datatakes joined, depth) is made once for each component and timed
-apart. SpectralEarth's Algorithm 1 sees tiles one by one, not joined. It takes part twice: on runs of pixels, each tuple
-packed as tightly as it can, and on polygons, each cut into a grid (see `polygons`). Its windows are counted
-twice: with the dates of the tuple that each was laid out in, as the paper does, and with all dates of the true cover,
-joined datatakes and all, which favours it.
+The common input (regions of tiles, joined datatakes, depth) is computed once per component and timed separately.
+SpectralEarth's Algorithm 1 uses single tiles, not joined datatakes. It runs in two versions: on runs of pixels, with
+each tuple packed as tightly as possible, and on polygons, each cut into a grid (see `polygons`). Its windows are
+counted twice: with the dates of the tuple of each window, as in the paper, and with all dates that cover the window,
+including joined datatakes, which favours it.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from spectralearth_build.progress import track
 from spectralearth_build.worth import worth_of
 
 SIZES = (4, 10, 32, 100)
-"""Components of several datatakes are classed by their number of tiles: below 4, below 10, and so on."""
+"""Components of several datatakes are classified by their number of tiles: below 4, below 10, and so on."""
 
 Dates = npt.NDArray[np.int64]
 """Number of dates of each window."""
@@ -46,12 +46,12 @@ Dates = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Entrant:
-    """A strategy that takes part."""
+    """A strategy to compare."""
 
     name: str
     strategy: Strategy
     value: str = "patches"
-    """What it is asked to maximise; the others place the same windows whatever the value."""
+    """The preset that it maximises. Other strategies place the same windows for all presets."""
 
 
 OURS: dict[str, str] = {value: f"ours ({value})" for value in FIRST}
@@ -62,9 +62,9 @@ ENTRANTS = (
 )
 ON_POLYGONS = "Algorithm 1 on polygons"
 KEPT = {f"{name}, {kept} kept": kept for name in ("Algorithm 1", ON_POLYGONS) for kept in (20, 100)}
-"""Too slow for every component: these run on a sample, each component with a time limit."""
+"""Strategies that are too slow for all components. They run on a sample, with a time limit per component."""
 IN_FULL = ", all dates"
-"""Added to a name of `KEPT`: the same windows with all dates of the true cover."""
+"""Suffix of a name in `KEPT`, for the same windows with all dates that cover them."""
 
 
 _NONE = np.zeros(0, np.int64)
@@ -72,23 +72,23 @@ _NONE = np.zeros(0, np.int64)
 
 @dataclass(frozen=True)
 class Contest:
-    """What was measured."""
+    """The measurements."""
 
     components: pd.DataFrame
-    """One row a component: component, tiles, class, datatakes, lattices, depth, valid_pixels, sampled, seconds (what
-    all strategies share), bound_seconds, and for each preset its upper bound, ``bound_<preset>``."""
+    """One row per component: component, tiles, class, datatakes, lattices, depth, valid_pixels, sampled, seconds
+    (shared by all strategies), bound_seconds, and the upper bound of each preset, ``bound_<preset>``."""
     runs: pd.DataFrame
-    """One row a component and strategy: component, tiles, class, strategy, finished, seconds, the counts, and for each
-    preset what the placement is worth under it, ``value_<preset>``. Counts of unfinished runs are 0."""
+    """One row per component and strategy: component, tiles, class, strategy, finished, seconds, the counts, and the
+    value of the placement under each preset, ``value_<preset>``. Counts of unfinished runs are 0."""
 
 
 def contest(tiles: gpd.GeoDataFrame, sample: int, limit: float, seed: int = 0) -> Contest:
-    """Let all `ENTRANTS` plan an archive.
+    """Run all `ENTRANTS` on an archive.
 
     Args:
-        tiles: `tables.TILES`, all to be planned by their footprints.
-        sample: components for the slow entrants.
-        limit: seconds that a slow entrant has for a component.
+        tiles: `tables.TILES`, planned by their footprints.
+        sample: number of components for the slow strategies.
+        limit: time limit of a slow strategy per component, in seconds.
         seed: chooses the sample.
     """
     groups = components(tiles.geometry.to_numpy())
@@ -109,22 +109,22 @@ def contest(tiles: gpd.GeoDataFrame, sample: int, limit: float, seed: int = 0) -
 
 
 def rehearsal(groups: Sequence[list[int]], most: int = 12) -> list[int]:
-    """A component to run first, so that nothing measured has to load compiled code: large, but not very."""
+    """Return a moderately large component to run first, so that compiled code is loaded before measuring."""
     return max((group for group in groups if len(group) <= most), key=len, default=groups[0])
 
 
 def classed(tiles: Sequence[int], datatakes: Sequence[int]) -> npt.NDArray[np.int64]:
-    """Classes of components: 0 for a single datatake, then by number of tiles (see `SIZES`), 1 to 5."""
+    """Return the class of each component: 0 for a single datatake, else 1 to 5 by number of tiles (see `SIZES`)."""
     return np.where(np.asarray(datatakes) == 1, 0, 1 + np.digitize(tiles, SIZES))
 
 
 def sampled(classes: npt.NDArray[np.int64], sample: int, seed: int) -> set[int]:
-    """Which components to take: as many of each class, so that the deep ones are among them.
+    """Return the sampled components, equally many of each class, so that deep ones are included.
 
     Args:
         classes: class of each component.
-        sample: how many to take; classes that have fewer leave theirs to the others.
-        seed: chooses among equals.
+        sample: number of components. If a class has too few, the others provide more.
+        seed: random seed of the choice within a class.
     """
     order = np.random.default_rng([seed, 31]).permutation(len(classes))
     turn = (
@@ -161,7 +161,7 @@ def _problem(ground: ComponentOnLattice, value: str) -> Problem:
 
 
 def _valid_pixels(ground: ComponentOnLattice) -> int:
-    """Valid pixels of all datatakes in this lattice's own zone, where its windows lie."""
+    """Count the valid pixels of all datatakes in the zone of this lattice, where its windows are."""
     total = 0
     for datatake in ground.datatakes:
         box = datatake.valid.box
@@ -170,7 +170,7 @@ def _valid_pixels(ground: ComponentOnLattice) -> int:
 
 
 def _runs(members: Sequence[ComponentOnLattice], limit: float | None) -> Iterator[dict[str, Any]]:
-    """All entrants on a component; the slow ones only if they have a time limit."""
+    """Run all strategies on a component; the slow ones only if there is a time limit."""
     for entrant in ENTRANTS:
         seconds, placed = _placed(members, entrant.value, entrant.strategy)
         yield _row(entrant.name, seconds, _all_dates(members, placed))
@@ -183,7 +183,7 @@ def _algorithm1(
     name: str, kept: int, members: Sequence[ComponentOnLattice], limit: float
 ) -> Iterator[dict[str, Any]]:
     own = [_NONE]
-    lattices = iter(members)  # placing takes them in this order
+    lattices = iter(members)  # placement uses them in this order
 
     def strategy(problem: Problem) -> Points:
         if name.startswith(ON_POLYGONS):
@@ -204,7 +204,7 @@ def _algorithm1(
 
 
 def _placed(members: Sequence[ComponentOnLattice], value: str, strategy: Strategy) -> tuple[float, Placed]:
-    """Place windows on all lattices, as planning does; with the seconds it took."""
+    """Place windows on all lattices, as planning does, and return the seconds it took."""
     problems = {ground.epsg: _problem(ground, value) for ground in members}
     with timed() as clock:
         placed = place(problems, strategy)
@@ -212,13 +212,13 @@ def _placed(members: Sequence[ComponentOnLattice], value: str, strategy: Strateg
 
 
 def _all_dates(members: Sequence[ComponentOnLattice], placed: Placed) -> Dates:
-    """All dates of each window."""
+    """Return all dates of each window."""
     found = [ground.depth.members(placed[ground.epsg]).sum(axis=1) for ground in members]
     return np.concatenate([_NONE, *found])
 
 
 def _row(strategy: str, seconds: float, dates: Dates | None) -> dict[str, Any]:
-    """What a strategy achieved on a component; ``dates`` is None if it did not finish."""
+    """Return the result of a strategy on a component. ``dates`` is None if it did not finish."""
     achieved = _NONE if dates is None else dates
     worth = {value: worth_of(value, 1, int(achieved.max(initial=0))) for value in FIRST}
     return {

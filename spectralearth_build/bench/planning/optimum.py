@@ -1,9 +1,9 @@
-"""How far from the best: small planes on which the optimum can be computed.
+"""Distance from the optimum, on small planes for which it can be computed.
 
-Windows that do not overlap are an independent set; squares that overlap pairwise share a pixel, so one inequality for
-each pixel (at most one chosen window covers it) describes the problem tightly, and an integer programme solves it
-where there are a few thousand anchors. The planes are tiles of real proportions (swath 1,000-1,250 pixels, 1,024 lines,
-tilted by about 13 degrees), drawn so small that a window has 6 pixels.
+Windows that do not overlap form an independent set. Squares that overlap pairwise share a pixel, so one inequality per
+pixel (at most one chosen window covers it) describes the problem tightly. An integer programme solves it for a few
+thousand anchors. The planes are tiles of real proportions (swath 1,000-1,250 pixels, 1,024 lines, tilted by about 13
+degrees), scaled down so that a window has 6 pixels.
 """
 
 from __future__ import annotations
@@ -43,30 +43,30 @@ STRATEGIES: dict[str, Strategy] = {
 
 @dataclass(frozen=True)
 class Gap:
-    """One plane: what was reached, and what can be reached."""
+    """One plane: the values reached, and the optimum."""
 
     tiles: int
-    """Tiles that overlap, of one datatake each."""
+    """Number of overlapping tiles, each of its own datatake."""
     value: str
     """Formula of the value of depth."""
     optimum: float
-    """Greatest value of any placement; `proven` says whether the solver proved it."""
+    """Largest value of any placement. `proven` says whether the solver proved it."""
     proven: bool
     ceiling: float
-    """No placement is worth more, by the solver's own bound."""
+    """Upper bound of the value, from the solver."""
     bound: float
-    """No placement is worth more, by `plan.bound`."""
+    """Upper bound of the value, from `plan.bound`."""
     reached: dict[str, int]
-    """Value of each strategy's placement."""
+    """Value of the placement of each strategy."""
 
 
 def gaps(strategies: dict[str, Strategy], seed: int = 0, time_limit: float = 60.0) -> Iterator[Gap]:
     """Solve nine problems on planes of one to three tiles, with the values `PATCHES` and `PAIRS`.
 
     Args:
-        strategies: what to compare, by name.
-        seed: of the planes.
-        time_limit: seconds for one plane; what is not proven by then is said.
+        strategies: the strategies to compare, by name.
+        seed: random seed of the planes.
+        time_limit: time limit per plane in seconds. Results not proven by then are marked.
     """
     random = np.random.default_rng(seed)
     for tiles in (1, 1, 1, 2, 2, 3):
@@ -93,7 +93,7 @@ def gaps(strategies: dict[str, Strategy], seed: int = 0, time_limit: float = 60.
 
 
 def line(gap: Gap) -> str:
-    """A gap for people: what each strategy reaches of the optimum, or of the solver's bound if that is not proven."""
+    """Format a gap: the share of the optimum that each strategy reaches, or of the solver's bound if unproven."""
     best = gap.optimum if gap.proven else gap.ceiling
     shares = ", ".join(f"{name} {value / best:.1%}" for name, value in gap.reached.items())
     kind = "optimum" if gap.proven else "at most"
@@ -103,7 +103,7 @@ def line(gap: Gap) -> str:
 
 
 def plane(tiles: int, random: np.random.Generator) -> list[Region]:
-    """Anchors of tiles of real proportions that lie over each other, as revisits do."""
+    """Return the anchors of overlapping tiles of real proportions, as from revisits."""
     extent = int(1700 * SCALE)
     lines, cols = np.mgrid[:extent, :extent] + 0.5
     found = []
@@ -119,7 +119,7 @@ def plane(tiles: int, random: np.random.Generator) -> list[Region]:
 
 
 def best_value(problem: Problem, time_limit: float = 60.0) -> tuple[float, float]:
-    """The greatest value of any placement that the solver found, and its bound; equal if it is proven."""
+    """Return the largest value that the solver found, and its upper bound; equal if proven."""
     anchors, values = _candidates(problem)
     if len(anchors) == 0:
         return 0.0, 0.0
@@ -137,7 +137,7 @@ def best_value(problem: Problem, time_limit: float = 60.0) -> tuple[float, float
 
 
 def _candidates(problem: Problem) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-    """All anchors worth something, [n, 2], and their values."""
+    """Return all anchors with a positive value, [n, 2], and their values."""
     worth = problem.worth[problem.cover.depth]
     rows = [
         (line, col, value)
@@ -150,7 +150,7 @@ def _candidates(problem: Problem) -> tuple[npt.NDArray[np.int64], npt.NDArray[np
 
 
 def _one_window_a_pixel(anchors: npt.NDArray[np.int64], size: int) -> sparse.csr_matrix:
-    """Which windows cover each pixel, [pixel, window]."""
+    """Return which windows cover each pixel, [pixel, window]."""
     origin = anchors.min(axis=0)
     line, col = (anchors - origin).T
     width = int(col.max()) + size

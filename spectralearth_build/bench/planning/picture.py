@@ -1,4 +1,4 @@
-"""The contest as one picture."""
+"""A plot of the comparison of strategies."""
 
 from __future__ import annotations
 
@@ -31,12 +31,13 @@ TITLES = {"patches": "patches", "locations_2": "locations with two dates or more
 
 
 def draw(result: Contest, path: Path, machine: dict[str, float]) -> Path:
-    """Write a PNG: yields over the whole archive above, seconds and share of the upper bound by component below."""
+    """Write a PNG with yields over the whole archive (top), and seconds and share of the upper bound by component."""
     with mpl.rc_context({"font.family": "DejaVu Sans", "font.size": 8.5, "text.color": INK}):
         figure = Figure(figsize=(12, 8), layout="constrained")
         tiles, count = result.components["tiles"].sum(), len(result.components)
         figure.suptitle(
-            f"Planning {tiles:,} tiles in {count:,} components (synthetic footprints, seed {machine['seed']:.0f})"
+            f"Planning {tiles:,} tiles in {count:,} components (synthetic footprints, seed "
+            f"{machine['seed']:.0f})"
         )
         grid = figure.add_gridspec(2, 6)
         for k, name in enumerate(FIRST.values()):
@@ -49,7 +50,7 @@ def draw(result: Contest, path: Path, machine: dict[str, float]) -> Path:
 
 
 def _draw_yield(axes: Axes, result: Contest, name: str, labelled: bool) -> None:
-    """Bars of one count over the whole archive; of a sampled strategy an estimate, with what all dates would add."""
+    """Draw bars of one count over the whole archive: estimates for sampled strategies, and the effect of all dates."""
     present = [strategy for strategy in COLOURS if (result.runs["strategy"] == strategy).any()]
     mine = _runs_of(result, OURS["patches"])
     for row, strategy in enumerate(reversed(present)):
@@ -81,7 +82,7 @@ def _draw_seconds(axes: Axes, runs: pd.DataFrame) -> None:
             axes.scatter(late["tiles"], late["seconds"], s=36, color=colour, marker="x")
     axes.set(xscale="log", yscale="log", xlabel="tiles in a component", ylabel="seconds (x: ran out of time)")
     axes.set_title("time of the strategy alone, by component", loc="left")
-    axes.set_ylim(top=1e3 * axes.get_ylim()[1])  # room for the legend
+    axes.set_ylim(top=1e3 * axes.get_ylim()[1])  # space for the legend
     axes.legend(frameon=False, markerscale=2, loc="upper left", ncols=2)
     _plain(axes)
 

@@ -1,9 +1,9 @@
-"""Algorithm 1 of SpectralEarth written the obvious way: footprints are polygons, and windows are cut from a grid.
+"""A plain version of SpectralEarth's Algorithm 1: footprints are polygons, and windows are cut from a grid.
 
-The one in `plan` intersects runs of pixels and packs each tuple as tightly as it can, line by line. The paper's
-setting is plainer: polygons are intersected, and each intersection is cut into a grid from its upper left corner,
-leaving out what is not wholly inside or meets an earlier window. What the paper did exactly is not published; the two
-stand for the most and the least that can be read into it.
+The version in `plan` intersects runs of pixels and packs each tuple as tightly as possible, line by line. The paper
+describes a simpler method: polygons are intersected, and each intersection is cut into a grid from its upper left
+corner, without windows that are not completely inside or overlap an earlier one. The exact method is not published. The
+two versions are the best and the worst reading of the paper.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ Geometries = npt.NDArray[np.object_]
 
 @dataclass(frozen=True, eq=False)
 class PolygonTuple:
-    """Tiles of different datatakes, and the ground that all of them show, in pixels of a lattice."""
+    """Tiles of different datatakes, and the ground that all of them cover, in pixels of a lattice."""
 
     tiles: tuple[int, ...]
     shape: BaseGeometry
 
 
 def laid_out(problem: Problem, shapes: Geometries, kept: int) -> tuple[Points, npt.NDArray[np.int64]]:
-    """Windows of a lattice, and the n of the tuple that each was laid out in: the dates that the paper would give it.
+    """Return windows of a lattice, and the n of the tuple of each: its number of dates according to the paper.
 
     Args:
-        problem: of the lattice.
-        shapes: the footprints of its tiles (see `footprints_of`).
-        kept: how many tuples of each n are kept.
+        problem: the placement problem of the lattice.
+        shapes: footprints of its tiles (see `footprints_of`).
+        kept: number of tuples to keep for each n.
     """
     placed, dates = np.empty((0, 2), np.int32), [np.empty(0, np.int64)]
     worthy = problem.worthy().region()
@@ -54,7 +54,7 @@ def laid_out(problem: Problem, shapes: Geometries, kept: int) -> tuple[Points, n
 
 
 def grow(shapes: Geometries, datatakes: Sequence[str], kept: int, size: int) -> list[list[PolygonTuple]]:
-    """For n = 1, 2, ...: the n-tuples that share at least a window's area, the ``kept`` largest (all for n = 1)."""
+    """Return for n = 1, 2, ... the ``kept`` largest n-tuples that share at least a window's area (all for n = 1)."""
     level = [PolygonTuple((i,), shape) for i, shape in enumerate(shapes)]
     levels = []
     while level:
@@ -87,7 +87,7 @@ def _by_area(each: PolygonTuple) -> tuple[float, tuple[int, ...]]:
 
 
 def footprints_of(ground: ComponentOnLattice) -> Geometries:
-    """The footprints of the tiles on a lattice, x and y counted in its pixels, y down."""
+    """Return the footprints of tiles in pixels of a lattice, with y down."""
 
     def project(points: npt.NDArray[np.float64]) -> npt.NDArray[Any]:
         x, y = transformer(4326, ground.epsg).transform(points[:, 0], points[:, 1])
@@ -98,7 +98,7 @@ def footprints_of(ground: ComponentOnLattice) -> Geometries:
 
 
 def _grid(shape: BaseGeometry, size: int) -> Points:
-    """Windows side by side from the upper left corner of the box around a shape, those wholly inside."""
+    """Return windows on a grid from the upper left corner of a shape's bounding box that are completely inside."""
     left, top, right, bottom = shape.bounds
     cols = np.arange(np.ceil(left), right - size + 1, size)
     lines = np.arange(np.ceil(top), bottom - size + 1, size)
@@ -109,6 +109,6 @@ def _grid(shape: BaseGeometry, size: int) -> Points:
 
 
 def _meets(grid: Points, placed: Points, size: int) -> npt.NDArray[np.bool_]:
-    """Which windows overlap any of those that are placed."""
+    """Return which windows overlap any placed one."""
     apart = np.abs(grid[:, np.newaxis].astype(np.int64) - placed[np.newaxis])
     return np.asarray((apart < size).all(axis=2).any(axis=1), np.bool_)

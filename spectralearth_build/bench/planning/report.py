@@ -1,4 +1,4 @@
-"""What `bench plan` prints and writes."""
+"""The output of `bench plan`."""
 
 from __future__ import annotations
 
@@ -15,27 +15,33 @@ from spectralearth_build.bench.planning.picture import draw
 from spectralearth_build.bench.show import percent, save, table
 
 LISTED = 10
-"""Lost components that are printed; all are in the Parquet."""
+"""Number of lost components to print. The Parquet file has all."""
 NOTES = (
-    "late: components that ran out of time; >= k: locations with k dates or more; mean: patches a location; used: "
-    "valid pixels of all datatakes that lie in a patch; /max: of the upper bound; in all: with what all share.",
-    "Algorithm 1 sees tiles one by one. Its windows are counted with the dates of their tuple, as the paper does, and "
+    "late: components that ran out of time; >= k: locations with k dates or more; mean: patches a location; "
+    "used: "
+    "valid pixels of all datatakes that lie in a patch; /max: of the upper bound; in all: with what all "
+    "share.",
+    "Algorithm 1 sees tiles one by one. Its windows are counted with the dates of their tuple, as the paper "
+    "does, and "
     "once more with all dates of the true cover, which favours it.",
-    "Seconds are of the strategy alone; what all share (regions, joining, depth) is done once and given apart.",
+    "Seconds are of the strategy alone; what all share (regions, joining, depth) is done once and given "
+    "apart.",
 )
 
 
 def lines(result: Contest, machine: dict[str, float]) -> Iterator[str]:
-    """The contest for people, table by table.
+    """Format the comparison as tables.
 
     Args:
-        result: what was measured.
+        result: the measurements.
         machine: cores, seed and peak_mb.
     """
     about = result.components
     yield (
-        f"{about['tiles'].sum():,} tiles (seed {machine['seed']:.0f}) in {len(about):,} components, the largest of "
-        f"{about['tiles'].max()} tiles, greatest depth {about['depth'].max()}; {machine['cores']:.0f} cores, one used"
+        f"{about['tiles'].sum():,} tiles (seed {machine['seed']:.0f}) in {len(about):,} components, the "
+        "largest of "
+        f"{about['tiles'].max()} tiles, greatest depth {about['depth'].max()}; {machine['cores']:.0f} "
+        "cores, one used"
     )
     yield (
         f"shared by all strategies: {about['seconds'].sum():.1f} s; upper bounds: "
@@ -84,7 +90,7 @@ def _ratio_table(rows: pd.DataFrame) -> str:
 
 
 def _between(row: Any, name: str) -> str:  # noqa: ANN401
-    """A ratio over the whole archive, and its interval if it is an estimate."""
+    """Format a ratio over the whole archive, with its interval if it is an estimate."""
     middle, low, high = (getattr(row, f"archive_{name}{end}") for end in ("", "_low", "_high"))
     return f"{middle:.3g}" if low == high else f"{middle:.3g} ({low:.3g}-{high:.3g})"
 
@@ -99,7 +105,7 @@ def _lost_table(rows: pd.DataFrame) -> str:
 
 
 def write(result: Contest, folder: Path, machine: dict[str, float]) -> list[Path]:
-    """Write the tables as Parquet and the picture; returns their paths."""
+    """Write the tables (Parquet) and the plot, and return their paths."""
     frames = {
         "bench-plan": totals(result).assign(**machine),
         "bench-plan-ratios": ratios(result),

@@ -1,4 +1,4 @@
-"""How the cost of planning grows with the archive, and what each preset gives.
+"""The cost of planning by archive size, and the yield of each preset.
 
 The real plan stage runs in a child process, from tiles.parquet to the four tables of the plan.
 """
@@ -29,9 +29,9 @@ from spectralearth_build.synthetic.footprints import footprints
 from spectralearth_build.tables import TILES
 
 WORKERS = (0, 2)
-"""Where the stage runs: in one process, and on a local cluster of two workers."""
+"""Numbers of workers: the stage runs in one process, and on a local cluster of two workers."""
 ARCHIVE = 11_636
-"""Tiles of SpectralEarth's archive; the presets are compared at the size nearest to it."""
+"""Number of tiles of SpectralEarth's archive. Presets are compared at the closest size."""
 
 
 def scale(sizes: Sequence[int], seed: int) -> pd.DataFrame:
@@ -39,11 +39,11 @@ def scale(sizes: Sequence[int], seed: int) -> pd.DataFrame:
 
     Args:
         sizes: numbers of tiles.
-        seed: of the archives.
+        seed: random seed of the archives.
 
     Returns:
-        One row a run: tiles, workers, preset, process_seconds (of the whole process, with its start), and what
-        `stage.run` says.
+        One row per run: tiles, workers, preset, process_seconds (of the whole process, including its start), and the
+        output of `stage.run`.
     """
     nearest = min(sizes, key=lambda tiles: abs(tiles - ARCHIVE))
     wanted = [(tiles, workers, "patches") for tiles in sorted(sizes) for workers in WORKERS]
@@ -52,7 +52,7 @@ def scale(sizes: Sequence[int], seed: int) -> pd.DataFrame:
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         for tiles in set(sizes):
             TILES.write(footprints(tiles, seed), _made(Path(folder) / str(tiles)))
-        rehearsal = [(min(sizes), 0, "patches")]  # so that no run that counts has to compile
+        rehearsal = [(min(sizes), 0, "patches")]  # so that no measured run has to compile
         for tiles, workers, preset in track(rehearsal + wanted, "bench", 1 + len(wanted)):
             dataset = _made(Path(folder) / "dataset")
             shutil.copy(Path(folder) / str(tiles) / TILES.file, dataset)
@@ -79,7 +79,7 @@ def _in_child(dataset: Path, workers: int, preset: str) -> dict[str, float]:
 
 
 def lines(runs: pd.DataFrame, cores: int, seed: int) -> Iterator[str]:
-    """The runs for people."""
+    """Format the runs as tables."""
     yield f"{cores} cores, seed {seed}; from tiles.parquet to the four tables, each run in a process of its own"
     head = ("tiles", "where", "seconds", "per 1,000 tiles", "with start", "MB driver", "MB largest worker")
     cells = [
@@ -99,7 +99,7 @@ def lines(runs: pd.DataFrame, cores: int, seed: int) -> Iterator[str]:
 
 
 def draw(runs: pd.DataFrame, path: Path) -> Path:
-    """Write the curve as a PNG."""
+    """Plot time and memory by archive size as a PNG."""
     runs = runs[runs["preset"] == "patches"]
     with mpl.rc_context({"font.family": "DejaVu Sans", "font.size": 9}):
         figure = Figure(figsize=(9, 4), layout="constrained")

@@ -1,4 +1,4 @@
-"""One run of the plan stage in a process of its own, so that time and memory are its own.
+"""One run of the plan stage in its own process, to measure its time and memory separately.
 
 ``python -m spectralearth_build.bench.planning.stage DATASET WORKERS PRESET`` plans and prints one line of JSON.
 """
@@ -23,9 +23,9 @@ def run(dataset: Path, workers: int, preset: str) -> dict[str, float]:
     """Plan a dataset.
 
     Args:
-        dataset: has a tiles.parquet.
-        workers: processes of the local cluster; 0: this process.
-        preset: name of a value.
+        dataset: folder with a tiles.parquet.
+        workers: number of processes of the local cluster; 0: run in this process.
+        preset: name of a value preset.
 
     Returns:
         Seconds from tiles.parquet to the tables, start_seconds of the cluster, the counts, driver_mb and worker_mb

@@ -1,1 +1,1 @@
-"""Speed of training, and whether it learns."""
+"""Benchmarks of pretraining: speed, and whether it learns."""

@@ -1,4 +1,4 @@
-"""What `bench learn` learns from: a synthetic archive, and its patches in cells whose land cover is known."""
+"""The data of `bench learn`: a synthetic archive, whose patches are cut into cells of known land cover."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ from spectralearth_build.synthetic.render import lonlat
 from spectralearth_build.synthetic.scene import Scene
 
 TILES, EDGE = 48, 560
-"""Of the archive: tiles, and edge of a tile in pixels."""
+"""Number of tiles of the archive, and edge of a tile in pixels."""
 CELL = 32
 """Edge of a cell in pixels."""
 COARSE = 2
-"""Cells are judged at half of their resolution, about that of the views in training."""
+"""Cells are evaluated at half their resolution, about that of the views in training."""
 _EVERY = 4
-"""Of the pixels of a cell, every fourth line and column is asked what stands there."""
+"""The land cover of a cell is sampled at every fourth line and column."""
 
 
 def dataset_of(work: Path, seed: int = 0) -> Path:
-    """Folder of a dataset of synthetic tiles; what is there already stays."""
+    """Build a dataset from synthetic tiles unless it exists, and return its folder."""
     dataset = work / f"learn-{seed}"
     if not (dataset / ROOT).is_file():
         archive = work / f"learn-archive-{seed}"
@@ -47,18 +47,18 @@ def dataset_of(work: Path, seed: int = 0) -> Path:
 
 @dataclass(frozen=True)
 class Cells:
-    """One patch of each location, of any season, cut into cells. Half of the locations are known, the others asked."""
+    """One patch per location, of any season, cut into cells. Half of the locations are known, the others held out."""
 
     pixels: Tensor
     """Standardised, float16 [cell, band, y, x]."""
     labels: Tensor
-    """What a cell has most of, int64 [cell]; see `land_cover`."""
+    """Label of each cell, int64 [cell]; see `land_cover`."""
     held: Tensor
-    """Whether it is asked, bool [cell]."""
+    """Whether a cell is held out, bool [cell]."""
 
 
 def cells_of(dataset: Path, seed: int = 0) -> Cells:
-    """Read the cells of a dataset of `dataset_of`."""
+    """Read the cells of a dataset made by `dataset_of`."""
     locations = open_dataset(dataset).locations
     cover = dict(zip(locations["location_id"], land_cover(locations, seed), strict=True))
     standardise, pixels, names = Standardise(spectra_of(dataset)), [], []
@@ -72,9 +72,9 @@ def cells_of(dataset: Path, seed: int = 0) -> Cells:
 
 
 def land_cover(locations: pd.DataFrame, seed: int) -> npt.NDArray[np.int64]:
-    """The label of each cell, int64 [location, cell]: plants (0), soil, water or built-up land.
+    """Return the label of each cell, int64 [location, cell]: plants (0), soil, water or built-up land.
 
-    It is the cover that a cell has most of, compared with the other cells: the ground's own, whatever the season.
+    It is the cover with the largest share relative to other cells. It describes the ground, independent of season.
     """
     scene = Scene(seed)
     boxes = zip(*(locations[name] for name in ("epsg", "lattice_row", "lattice_col")), strict=True)
@@ -84,7 +84,7 @@ def land_cover(locations: pd.DataFrame, seed: int) -> npt.NDArray[np.int64]:
 
 
 def _shares(scene: Scene, epsg: int, box: Box) -> npt.NDArray[np.float32]:
-    """Shares of the four kinds of cover in the cells of a box, [kind, cell], cells line by line."""
+    """Return the shares of the four kinds of cover in the cells of a box, [kind, cell], with cells line by line."""
     thin = slice(_EVERY // 2, None, _EVERY)
     lon, lat = (each[thin, thin] for each in lonlat(box, epsg))
     covers, _ = scene.cover(lon, lat)
@@ -94,7 +94,7 @@ def _shares(scene: Scene, epsg: int, box: Box) -> npt.NDArray[np.float32]:
 
 
 def _cut(images: Tensor) -> Tensor:
-    """[patch, band, y, x] to cells [patch * cell, band, y, x], line by line."""
+    """Cut [patch, band, y, x] into cells [patch * cell, band, y, x], line by line."""
     edge = CELL // COARSE
     rows = images.unfold(2, edge, edge).unfold(3, edge, edge)  # [patch, band, line, column, y, x]
     return rows.permute(0, 2, 3, 1, 4, 5).flatten(0, 2)

@@ -1,4 +1,4 @@
-"""Do objectives learn? Small encoders on a synthetic archive whose land cover is known, against their random starts."""
+"""Check that objectives learn: small encoders on a synthetic archive of known land cover, against random weights."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ from spectralearth_build.progress import track
 from spectralearth_build.threads import cores
 
 STEPS = {"mae": 600, "dino": 200, "moco": 160, "simclr": 100}
-"""Of the optimiser, for each objective; the longest first, so that the last process does not run alone."""
+"""Optimiser steps of each objective. The longest is first, so that no process runs alone at the end."""
 VIEW = Augmentation(scale=(0.1, 0.6), size=16, blur=0.5)
 _TOGETHER = 256
-"""Cells encoded at a time."""
+"""Number of cells to encode at a time."""
 
 
 def settings(objective: str, seed: int, steps: int, batch: int) -> PretrainConfig:
-    """A small run: views of 16 pixels, ResNet-18 (MAE: of 32, ViT-S with patches of 8)."""
+    """Return settings of a small run: views of 16 pixels and ResNet-18 (MAE: 32 pixels and ViT-S with patches of 8)."""
     mae = objective == "mae"
     return PretrainConfig(
         objective=objective,  # type: ignore[arg-type]
@@ -61,14 +61,14 @@ def settings(objective: str, seed: int, steps: int, batch: int) -> PretrainConfi
 def learn(
     dataset: Path, work: Path, seeds: int, share: float = 1.0, batch: int = 32
 ) -> Iterator[dict[str, object]]:
-    """Train every objective from several random starts, one process a core, each with one thread.
+    """Train every objective from several random initialisations, one single-threaded process per core.
 
     Args:
-        dataset: of `ground.dataset_of`.
+        dataset: a dataset made by `ground.dataset_of`.
         work: folder for the runs.
-        seeds: random starts of each objective.
-        share: of the `STEPS`.
-        batch: locations of a step.
+        seeds: number of random initialisations per objective.
+        share: share of the `STEPS`.
+        batch: number of locations per step.
 
     Yields:
         Rows: objective, seed, state (random or trained), knn and linear (accuracy on cells of held-out locations),
@@ -89,7 +89,7 @@ def learn(
 def start(
     dataset: Path, work: Path, objective: str, seed: int, steps: int, batch: int
 ) -> list[dict[str, object]]:
-    """Train one objective from one random start; its two rows."""
+    """Train one objective from one random initialisation, and return its two rows."""
     torch.set_num_threads(1)
     begin, folder = time.perf_counter(), work / f"learn-run-{objective}-{seed}-{steps}"
     run = prepare(dataset, folder, settings(objective, seed, steps, batch))
@@ -106,12 +106,12 @@ def start(
 
 
 def baseline(dataset: Path) -> dict[str, float]:
-    """Accuracy of the mean spectrum of a cell, without any network."""
+    """Return the accuracy of the mean spectrum of a cell, without any network."""
     return judged(nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()), cells_of(dataset))
 
 
 def judged(encoder: nn.Module, cells: Cells) -> dict[str, float]:
-    """Accuracy of an encoder on locations whose labels it is not told; it is left in training mode."""
+    """Return the accuracy of an encoder on held-out locations. The encoder is left in training mode."""
     encoder.eval()
     with torch.inference_mode():
         parts = torch.split(cells.pixels, _TOGETHER)
@@ -126,7 +126,7 @@ def judged(encoder: nn.Module, cells: Cells) -> dict[str, float]:
 
 
 def gains(rows: pd.DataFrame) -> Iterator[tuple[object, ...]]:
-    """For each objective: mean accuracies before and after, and the smallest gain of any start."""
+    """Yield for each objective the mean accuracies before and after training, and the smallest gain of any seed."""
     for objective, part in rows.groupby("objective", sort=False):
         random, trained = (
             part[part["state"] == state].set_index("seed")[["knn", "linear"]]

@@ -1,4 +1,4 @@
-"""How fast objectives train, and how near that is to what the device can do: samples, arithmetic, waiting, memory."""
+"""Training speed of objectives, relative to the limits of the device: samples, arithmetic, waiting, memory."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ BANDS = 202
 
 @dataclass(frozen=True)
 class TrainingCase:
-    """What is trained."""
+    """The objective and encoder to train."""
 
     objective: str
     encoder: str
@@ -44,7 +44,7 @@ class TrainingCase:
 
     @property
     def name(self) -> str:
-        """For tables: ``moco vit_s/4``."""
+        """Name in tables, such as ``moco vit_s/4``."""
         return f"{self.objective} {self.encoder}" + (
             f"/{self.patch}" if self.encoder.startswith("vit") else ""
         )
@@ -64,20 +64,22 @@ def case_of(text: str) -> TrainingCase:
     """Undo `TrainingCase.name`.
 
     Raises:
-        UsageError: no such form.
+        UsageError: The text is invalid.
     """
     objective, _, encoder = text.strip().partition(" ")
     name, _, patch = encoder.partition("/")
     if objective not in RECIPES or name not in NAMES or not (patch or "4").isdigit():
         known = f"objectives: {', '.join(RECIPES)}; encoders: {', '.join(NAMES)}"
         raise UsageError(
-            f"'{text}' is not an objective and an encoder.", None, f"Such as 'mae vit_l/4'; {known}."
+            f"'{text}' is not an objective and an encoder.",
+            None,
+            f"Give, for example, 'mae vit_l/4'; {known}.",
         )
     return TrainingCase(objective, name, int(patch or 4))
 
 
 def matrix_rate(device: torch.device, seconds: float = 2.0) -> float:
-    """Measured rate of square bfloat16 matrix products on the device, FLOP/s: the limit of what follows."""
+    """Measure the rate of square bfloat16 matrix products on the device in FLOP/s, the limit of all training."""
     edge = 8192 if device.type == "cuda" else 1536
     a, b = (torch.randn(edge, edge, device=device, dtype=torch.bfloat16) for _ in range(2))
     best, begin = 0.0, time.perf_counter()
@@ -91,7 +93,7 @@ def matrix_rate(device: torch.device, seconds: float = 2.0) -> float:
 
 
 def copy_rate(device: torch.device) -> float:
-    """Measured bytes per second of copying memory on the device, read and written counted."""
+    """Measure the speed of copying memory on the device in bytes per second, counting reads and writes."""
     held = torch.empty(2**28 if device.type == "cuda" else 2**26, dtype=torch.float32, device=device)
     other, best = torch.empty_like(held), 0.0
     for _ in range(8):
@@ -112,19 +114,19 @@ def measure(
     compiled: bool = False,
     dataset: Path | None = None,
 ) -> dict[str, object]:
-    """Train a few steps and say how fast it went.
+    """Measure the speed of a few training steps.
 
     Args:
         case: objective and encoder.
-        device: where.
-        batch: samples of a step.
-        steps: steps measured, after two to warm up.
+        device: device to train on.
+        batch: batch size.
+        steps: number of measured steps, after two warm-up steps.
         precision: bf16 or fp32.
-        compiled: whether blocks are compiled.
-        dataset: read from it; None: from a batch that is on the device already.
+        compiled: whether to compile the blocks.
+        dataset: dataset to read from; None: use a batch that is already on the device.
 
     Returns:
-        A row: samples_per_s, flops (of a sample), flops_per_s, waiting, memory_mb.
+        A row: samples_per_s, flops (per sample), flops_per_s, waiting, memory_mb.
     """
     train = TrainConfig(batch=batch, precision=precision, device=str(device), compile=compiled)  # type: ignore[arg-type]
     config = PretrainConfig(
@@ -167,7 +169,7 @@ def measure(
 def _source(
     config: PretrainConfig, dataset: Path | None, device: torch.device, batch: int, dates: int
 ) -> tuple[Iterator[tuple[torch.Tensor, torch.Tensor]], Callable[[], float]]:
-    """Standardised batches with their places, and the seconds waited for them so far."""
+    """Return standardised batches with their locations, and a function for the seconds waited so far."""
     if dataset is None:
         flat = Spectra((0.0,) * BANDS, (2000.0,) * BANDS, (800.0,) * BANDS)
         counts = torch.randint(0, 6000, (batch, dates, BANDS, 128, 128), dtype=torch.int16, device=device)
@@ -187,12 +189,12 @@ def _timed(
     steps: int,
     device: torch.device,
 ) -> tuple[float, float]:
-    """Seconds of the measured steps, and how many of them were spent waiting for input."""
+    """Return the seconds of the measured steps, and of waiting for input."""
     optimiser = optimiser_of(objective, recipe_of(config))
     draw = torch.Generator().manual_seed(0)
     begin, before = 0.0, 0.0
     for number, (series, places) in enumerate(islice(source, steps + 2)):
-        if number == 2:  # two steps to warm up; this batch has been waited for already
+        if number == 2:  # after two warm-up steps; the wait for this batch is over
             synchronise(device)
             begin, before = time.perf_counter(), waited()
         with torch.autocast(device.type, torch.bfloat16, enabled=config.train.precision == "bf16"):
@@ -206,7 +208,7 @@ def _timed(
 
 
 def synchronise(device: torch.device) -> None:
-    """Wait for a GPU to finish what it was given."""
+    """Wait for a GPU to finish all submitted work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
@@ -218,7 +220,7 @@ def _memory_mb(device: torch.device) -> float:
 
 
 def table(rows: list[dict[str, object]], limit: float, copies: float) -> pd.DataFrame:
-    """The rows with their share of the measured matrix rate."""
+    """Return the rows with their share of the measured matrix rate."""
     frame = pd.DataFrame(rows)
     frame["share_of_limit"] = frame["flops_per_s"].astype(float) / limit
     frame["matrix_flops_per_s"] = limit

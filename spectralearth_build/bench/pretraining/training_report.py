@@ -1,4 +1,4 @@
-"""What `bench pretrain` prints and draws."""
+"""The output of `bench pretrain`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from spectralearth_build.files import replacing
 
 
 def lines(rows: pd.DataFrame, about: str) -> Iterator[str]:
-    """The table in the terminal."""
+    """Format the table for the terminal."""
     limit, copies = rows["matrix_flops_per_s"].iloc[0], rows["copy_bytes_per_s"].iloc[0]
     yield f"{about}; bf16 matrix products {limit / 1e12:.3g} TFLOP/s, copying {copies / 1e9:.3g} GB/s, both measured"
     head = (
@@ -47,7 +47,7 @@ def lines(rows: pd.DataFrame, about: str) -> Iterator[str]:
 
 
 def draw(rows: pd.DataFrame, path: Path, about: str) -> Path:
-    """Bars of the share of the device's measured matrix rate; returns the path."""
+    """Draw bars of the share of the device's measured matrix rate, and return the path."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8, 0.55 * len(rows) + 1.4), layout="constrained")

@@ -1,1 +1,1 @@
-"""Codecs: size and speed."""
+"""Benchmarks of codecs: size and speed."""

@@ -1,4 +1,4 @@
-"""The coders that `bench store` compares: this package's presets, and others where they are installed."""
+"""The codecs that `bench store` compares: the presets of this package, and others if installed."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ class Coder:
     """A lossless coder of patches."""
 
     name: str
-    """What the table calls it."""
+    """Name in the table."""
     kind: str
     """``preset``, ``limit`` (decompression alone) or ``other``."""
     encode: Callable[[Patch], Any]
-    """From int16 [202, 128, 128] to anything with a length."""
+    """Encodes int16 [202, 128, 128] to anything with a length."""
     decode: Callable[[Any, Patch], None]
-    """Into the caller's memory, C-contiguous."""
+    """Decodes into memory of the caller, C-contiguous."""
 
 
 def coders() -> Iterator[Coder]:
-    """All that can be had here."""
+    """Yield all available codecs."""
     for name in PRESETS:
         yield _preset(name)
         yield _bare(name)
@@ -69,7 +69,7 @@ def _preset(name: str) -> Coder:
 
 
 def _bare(name: str) -> Coder:
-    """Blosc's part of a preset alone: no checksum, nothing undone; what it decodes is not the patch."""
+    """Return only the blosc part of a preset, without checksum and transform, so that the output is not the patch."""
     blosc = numcodecs.Blosc()
 
     def decode(data: bytes, out: Patch) -> None:
@@ -120,7 +120,7 @@ def _pcodec() -> Coder:
 
 
 def _images() -> Iterator[Coder]:
-    """Image coders, band by band; of differences, which they take as uint16."""
+    """Yield image codecs, applied band by band to differences as uint16."""
     import imagecodecs
 
     def of_bands(name: str, encode: Callable[[Any], bytes], decode: Callable[[bytes], Any]) -> Coder:

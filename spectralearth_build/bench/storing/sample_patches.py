@@ -1,4 +1,4 @@
-"""Patches to compress: synthetic land, and the pixels of any image."""
+"""Patches to compress: synthetic land, and pixels of any image."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from spectralearth_build.synthetic.sky import Sky
 from spectralearth_build.synthetic.spec import ProductSpec
 
 TOLERANCE_NM = 6.0
-"""A product's bands may be so far off."""
+"""Tolerance of the wavelengths of a product's bands."""
 _CLOUDS = 0.05
 
 
 def synthetic_land(number: int, noise: float = 1.0) -> list[Patch]:
-    """Patches of synthetic land with a few clouds, no two of one scene; the same on every call.
+    """Return patches of synthetic land with a few clouds, each of its own scene. Every call returns the same.
 
     Args:
-        number: how many.
-        noise: factor on the sensor's noise.
+        number: number of patches.
+        noise: factor on the noise of the sensor.
     """
     return list(islice(_patches(noise), number))
 
@@ -46,23 +46,23 @@ def _patches(noise: float) -> Iterator[Patch]:
 
 
 def image_patches(path: Path, number: int) -> list[Patch]:
-    """Patches side by side from a real image: its first 202 bands that have data.
+    """Return adjacent patches of a real image, with its first 202 bands that have data.
 
     Args:
-        path: a raster that GDAL reads, int16, with the nodata value -32768.
-        number: how many at most.
+        path: a raster readable by GDAL, int16 with nodata value -32768.
+        number: maximum number of patches.
 
     Raises:
-        UsageError: it has too few bands with data, or is smaller than a patch.
+        UsageError: The image has too few bands with data, or is smaller than a patch.
     """
     with open_raster(path) as image:
         cube = image.read()
     cube = cube[(cube != NODATA).any(axis=(1, 2))][:BANDS]
     if cube.dtype != np.int16 or len(cube) < BANDS or min(cube.shape[1:]) < WINDOW:
         raise UsageError(
-            f"int16 [202, 128, 128] is needed, this is {cube.dtype} {cube.shape}.",
+            f"The image must provide int16 [202, 128, 128], got {cube.dtype} {cube.shape}.",
             path,
-            "Give another image.",
+            "Give another --image.",
         )
     corners = product(*(range(0, size - WINDOW + 1, WINDOW) for size in cube.shape[1:]))
     cuts = (cube[:, y : y + WINDOW, x : x + WINDOW] for y, x in corners)

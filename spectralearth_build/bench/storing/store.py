@@ -1,4 +1,4 @@
-"""How small and how fast patches are stored: every coder on the same patches, in one process."""
+"""Size and speed of all codecs on the same patches, in one process."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from spectralearth_build.progress import track
 from spectralearth_build.store.codec import PATCH_BYTES, PATCH_SHAPE, Patch
 
 REFERENCE_BANDS = 10
-"""Bands that the reference predicts from."""
+"""Number of bands from which the reference predicts."""
 _TRIES = 3
 _ENOUGH = 0.25
-"""A measurement of a fast coder goes on for so many seconds."""
+"""Minimum duration of a measurement of a fast codec, in seconds."""
 
 
 def measure(sets: Mapping[str, Sequence[Patch]], coders: Sequence[Coder], threads: int) -> pd.DataFrame:
-    """Ratio and speeds of each coder on each set of patches.
+    """Measure ratio and speeds of each codec on each set of patches.
 
     Args:
-        sets: patches by what they show.
-        coders: the coders.
-        threads: of the second figure of decoding.
+        sets: patches, by description.
+        coders: the codecs.
+        threads: number of threads of the multi-threaded decoding speed.
 
     Returns:
-        Columns pixels, coder, kind, ratio (raw over stored), encode, decode and decode_threads (GB of raw data a
-        second, the best of several tries), one row each.
+        One row per measurement, with columns pixels, coder, kind, ratio (raw over stored), encode, decode and
+        decode_threads (GB/s of raw data, best of several tries).
 
     Raises:
-        AssertionError: a coder does not give back what it got.
+        AssertionError: A codec is not lossless.
     """
     warm = ThreadPoolExecutor(threads)
     jobs = {f"{pixels}: {coder.name}": (pixels, coder) for pixels in sets for coder in coders}
@@ -77,7 +77,7 @@ def _measured(
 
 
 def best(work: Callable[[], object]) -> float:
-    """Least seconds of several tries, of more if it is quick: other work on the machine only ever makes it longer."""
+    """Return the minimum seconds of several tries, more if it is fast, since other load can only make it slower."""
     seconds: list[float] = []
     began = time.perf_counter()
     while len(seconds) < _TRIES or time.perf_counter() - began < _ENOUGH:
@@ -90,16 +90,16 @@ def best(work: Callable[[], object]) -> float:
 
 
 def memory_speed() -> float:
-    """Copies of a patch, GB a second."""
+    """Return the speed of copying a patch in GB/s."""
     source, out = np.ones(PATCH_SHAPE, np.int16), np.empty(PATCH_SHAPE, np.int16)
     return PATCH_BYTES / 1e9 / best(partial(np.copyto, out, source))
 
 
 def reference(patches: Sequence[Patch], bands: int = REFERENCE_BANDS) -> float:
-    """Raw size over the entropy of what a least-squares prediction from so many bands leaves.
+    """Return the raw size over the residual entropy of a least-squares prediction from ``bands`` bands.
 
-    Solved in double precision on all pixels; the entropy is that of each band's residuals, one by one, without the
-    cost of coefficients or of a code: what a coder of this kind comes near to and does not reach.
+    It is solved in double precision on all pixels. The entropy is that of single residuals by band, without the cost of
+    coefficients or of a code. A codec of this kind approaches this ratio but cannot reach it.
     """
     return 16 / float(np.mean([_residual_bits(patch.reshape(len(patch), -1), bands) for patch in patches]))
 

@@ -1,4 +1,4 @@
-"""What `bench store` prints and draws."""
+"""The output of `bench store`."""
 
 from __future__ import annotations
 
@@ -27,22 +27,25 @@ _OURS_LABEL: dict[str, Any] = {
     "weight": "bold",
 }
 NOTES = (
-    "ratio: raw over stored bytes, with checksums; GB/s of raw data, the best of several tries; of the best: stored "
-    "size of the smallest over this one; of the reference: entropy of a least-squares residual over stored size; "
+    "ratio: raw over stored bytes, with checksums; GB/s of raw data, the best of several tries; of the "
+    "best: stored "
+    "size of the smallest over this one; of the reference: entropy of a least-squares residual over stored "
+    "size; "
     "blosc alone: the same bytes decompressed, no checksum, no prediction undone.",
 )
 
 
 def lines(rows: pd.DataFrame, references: Mapping[str, float], machine: Mapping[str, float]) -> Iterator[str]:
-    """The tables for people, one a set of pixels.
+    """Format one table per set of pixels.
 
     Args:
-        rows: what `store.measure` returned.
-        references: of each set, what `store.reference` returned.
-        machine: cores, threads and memory (GB a second that copying reaches).
+        rows: output of `store.measure`.
+        references: output of `store.reference` for each set.
+        machine: cores, threads and memory (copy speed in GB/s).
     """
     yield (
-        f"{machine['cores']:.0f} cores; copying memory: {machine['memory']:.1f} GB/s; speeds beside other work on the "
+        f"{machine['cores']:.0f} cores; copying memory: {machine['memory']:.1f} GB/s; speeds beside other "
+        "work on the "
         "machine are lower bounds, ratios of sizes are exact"
     )
     for pixels, part in rows.groupby("pixels", sort=False):
@@ -65,7 +68,7 @@ def _of_limit(row: object, part: pd.DataFrame) -> float:
 
 
 def draw(rows: pd.DataFrame, path: Path) -> Path:
-    """Write a PNG: ratio against speed of decoding, one panel a set of pixels."""
+    """Write a PNG of compression ratio against decoding speed, with one panel per set of pixels."""
     shown = rows[rows["kind"] != LIMIT]
     sets = list(dict.fromkeys(shown["pixels"]))
     with mpl.rc_context({"font.family": "DejaVu Sans", "font.size": 8.5, "text.color": INK}):

@@ -1,4 +1,4 @@
-"""Encoders by name. Each turns standardised pixels [batch, band, y, x] into a vector (call) or maps (`features`)."""
+"""Encoders by name. Each maps standardised pixels [batch, band, y, x] to a vector (call) or to maps (`features`)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from spectralearth_build.pretrain.encoders.vit import SIZES, SpectralViT
 __all__ = ["NAMES", "Architecture", "Encoder", "build", "make"]
 
 NAMES = ("resnet18", "resnet50", *(f"vit_{size}" for size in SIZES), "swin_t")
-"""What `make` knows."""
+"""The names that `make` accepts."""
 
 
 def make(
@@ -23,22 +23,22 @@ def make(
     stem: str = "",
     pool: str = "token",
 ) -> Encoder:
-    """Make an encoder with new weights.
+    """Make an encoder with random weights.
 
     Args:
         name: one of `NAMES`.
         bands: number of bands, 75 or more.
-        patch: edge of a ViT's patches, pixels.
-        image: edge of the images that a ViT's positions are made for.
-        dense: ResNets: dilation instead of stride, for segmentation.
-        stem: ResNets: "full" for a first stage without stride.
-        pool: ViTs: "token" or "mean", see `SpectralViT`.
+        patch: for ViTs: edge of the patches in pixels.
+        image: for ViTs: edge of the images that the position embeddings are made for.
+        dense: for ResNets: use dilation instead of stride, for segmentation.
+        stem: for ResNets: "full" for a first stage without stride.
+        pool: for ViTs: "token" or "mean", see `SpectralViT`.
 
     Raises:
-        ValueError: an unknown name, or numbers that do not fit.
+        ValueError: The name is unknown, or the numbers are invalid.
     """
     if name not in NAMES:
-        raise ValueError(f"There is no encoder '{name}'; there are {', '.join(NAMES)}.")
+        raise ValueError(f"Unknown encoder '{name}'. The encoders are: {', '.join(NAMES)}.")
     if name.startswith("resnet"):
         return SpectralResNet(bands, int(name.removeprefix("resnet")), dense, stem)
     if name.startswith("vit_"):
@@ -47,14 +47,14 @@ def make(
 
 
 def build(architecture: Architecture, dense: bool = False, stem: str = "") -> Encoder:
-    """Make an encoder of some architecture with new weights.
+    """Make an encoder of an architecture, with random weights.
 
     Args:
-        architecture: what it is.
-        dense: as of `make`.
-        stem: as of `make`.
+        architecture: the architecture.
+        dense: as for `make`.
+        stem: as for `make`.
 
     Raises:
-        ValueError: as of `make`.
+        ValueError: As for `make`.
     """
     return make(**architecture.document(), dense=dense, stem=stem)

@@ -1,8 +1,8 @@
-"""The spectral adapter: from any number of bands to 128 channels, pixel by pixel.
+"""The spectral adapter, which maps any number of bands to 128 channels, pixel by pixel.
 
-Three strided convolutions along the band axis and the mean over what is left of it (SpectralEarth, arXiv 2408.08447).
-Written as a 2-D convolution with a kernel of (k, 1) over [bands, pixels]: bit for bit what the 3-D convolution of the
-paper gives, without the slow and, in bfloat16, unreliable paths of 3-D kernels.
+It consists of three strided convolutions along the band axis and the mean over the remaining axis (SpectralEarth, arXiv
+2408.08447). It is implemented as 2-D convolutions with kernel (k, 1) over [bands, pixels]. The result equals the 3-D
+convolutions of the paper bit for bit, but avoids 3-D kernels, which are slow and, in bfloat16, unreliable.
 """
 
 from __future__ import annotations
@@ -10,21 +10,21 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 CHANNELS = 128
-"""Channels that come out."""
+"""Number of output channels."""
 MIN_BANDS = 75
-"""Fewer leave nothing for the third convolution."""
+"""Minimum number of bands. Fewer leave nothing for the third convolution."""
 LAYERS = ((1, 32, 7, 5), (32, 64, 7, 5), (64, CHANNELS, 5, 3))
-"""Channels in and out, kernel and stride along the bands; padding is 1."""
+"""Input channels, output channels, kernel and stride along the bands; padding is 1."""
 
 
 class SpectralAdapter(nn.Module):
-    """Bands to channels: 56,192 parameters for any number of bands from 75 up.
+    """Maps bands to channels: 56,192 parameters for any number of bands from 75.
 
     Args:
-        bands: number of bands; only checked.
+        bands: number of bands, which is only checked.
 
     Raises:
-        ValueError: fewer than 75 bands.
+        ValueError: There are fewer than 75 bands.
     """
 
     def __init__(self, bands: int) -> None:
@@ -44,16 +44,17 @@ class SpectralAdapter(nn.Module):
         )
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """Adapt pixels.
+        """Map pixels to channels.
 
         Args:
-            pixels: standardised [batch, band, ...], any shape behind the bands: an image or a list of pixels.
+            pixels: standardised [batch, band, ...], with any shape after the bands, such as an image or a list of
+                pixels.
 
         Returns:
             [batch, 128, ...].
         """
         batch, bands, *shape = pixels.shape
         if bands != self.bands:
-            raise ValueError(f"The encoder was made for {self.bands} bands, the input has {bands}.")
+            raise ValueError(f"The encoder was made for {self.bands} bands, but the input has {bands}.")
         out: Tensor = self.layers(pixels.reshape(batch, 1, bands, -1))
         return out.mean(2).reshape(batch, CHANNELS, *shape)

@@ -1,4 +1,4 @@
-"""The transformer block that every vision transformer here is made of."""
+"""The transformer block of all vision transformers in this package."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Attention(nn.Module):
         self.qkv, self.out = nn.Linear(dim, 3 * dim), nn.Linear(dim, dim)
 
     def forward(self, tokens: Tensor, bias: Tensor | None = None) -> Tensor:
-        """[batch, token, dim] to the same; ``bias`` is added to the logits [batch or 1, head, token, token]."""
+        """Transform [batch, token, dim]. ``bias`` is added to the logits [batch or 1, head, token, token]."""
         batch, count, dim = tokens.shape
         q, k, v = self.qkv(tokens).view(batch, count, 3, self.heads, -1).permute(2, 0, 3, 1, 4).unbind(0)
         mixed = scaled_dot_product_attention(q, k, v, bias)
@@ -30,7 +30,7 @@ class Attention(nn.Module):
 
 
 class TransformerBlock(nn.Module):
-    """Pre-norm transformer block: attention, then an MLP of four times the width.
+    """A pre-norm transformer block: attention, then an MLP of four times the width.
 
     Args:
         dim: width of a token.
@@ -44,14 +44,14 @@ class TransformerBlock(nn.Module):
         self.mlp = nn.Sequential(nn.Linear(dim, 4 * dim), nn.GELU(), nn.Linear(4 * dim, dim))
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """[batch, token, dim] to the same."""
+        """Transform [batch, token, dim]."""
         tokens = tokens + self.attention(self.norm1(tokens))
         out: Tensor = tokens + self.mlp(self.norm2(tokens))
         return out
 
 
 def initialise(module: nn.Module) -> None:
-    """Weights of the linear layers below ``module`` as in MAE: Xavier uniform, biases zero."""
+    """Initialise the linear layers in ``module`` as in MAE: Xavier-uniform weights, zero biases."""
     for each in module.modules():
         if isinstance(each, nn.Linear):
             nn.init.xavier_uniform_(each.weight)
@@ -63,8 +63,8 @@ def to_patches(image: Tensor, patch: int) -> Tensor:
     """Cut an image into square patches.
 
     Args:
-        image: [batch, channel, y, x]; y and x divisible by ``patch``.
-        patch: edge in pixels.
+        image: [batch, channel, y, x]; y and x are multiples of ``patch``.
+        patch: edge of a patch in pixels.
 
     Returns:
         [batch, patches in row order, channel, pixels of a patch in row order].
@@ -75,6 +75,6 @@ def to_patches(image: Tensor, patch: int) -> Tensor:
 
 
 def pick(tokens: Tensor, index: Tensor) -> Tensor:
-    """Rows of [batch, token, ...] named by ``index`` [batch, kept]."""
+    """Select rows of [batch, token, ...] by ``index`` [batch, kept]."""
     shape = (*index.shape, *(1 for _ in tokens.shape[2:]))
     return torch.take_along_dim(tokens, index.view(shape), 1)

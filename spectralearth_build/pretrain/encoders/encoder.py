@@ -1,4 +1,4 @@
-"""What every encoder offers, and what it takes to make one."""
+"""The base class of encoders, and their architecture."""
 
 from __future__ import annotations
 
@@ -13,60 +13,60 @@ from spectralearth_build.pretrain.encoders.adapter import SpectralAdapter
 
 
 class Encoder(nn.Module):
-    """A network that turns standardised pixels into a vector an image (call) or into maps (`features`)."""
+    """A network that maps standardised pixels to one vector per image (call) or to maps (`features`)."""
 
     adapter: SpectralAdapter
-    """From bands to the channels of the network."""
+    """Maps bands to the channels of the network."""
     dim: int
-    """Channels of the last map, which is the length of a vector."""
+    """Number of channels of the last map, which is the length of a vector."""
     stride: int
-    """Pixels of the image along the edge of a pixel of the last map."""
+    """Stride of the last map in pixels of the image."""
     levels: tuple[tuple[int, int], ...]
     """Channels and stride of each map of `pyramid`, fine to coarse."""
     multiple: int = 1
-    """The edge of an image must be a multiple of so many pixels."""
+    """The edge of an image must be a multiple of this many pixels."""
     map_head: str = "upconv"
-    """Name of the head that suits its maps, for segmentation."""
+    """Name of the default head for segmentation."""
     pool: str = ""
-    """How vectors are made of tokens; empty: there is one way only."""
+    """How tokens are pooled to a vector; empty: not applicable."""
 
     @abstractmethod
     def features(self, x: Tensor) -> Tensor:
-        """Maps: [batch, band, y, x] to [batch, dim, y / stride, x / stride]."""
+        """Map [batch, band, y, x] to feature maps [batch, dim, y / stride, x / stride]."""
 
     @abstractmethod
     def pyramid(self, x: Tensor) -> list[Tensor]:
-        """Maps of all ``levels``, fine to coarse."""
+        """Return maps of all ``levels``, fine to coarse."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """One vector an image: [batch, band, y, x] to [batch, dim], the mean of `features`."""
+        """Map images [batch, band, y, x] to vectors [batch, dim], the mean of `features`."""
         return self.features(x).mean((2, 3))
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """What an encoder is but for its weights; part of its file."""
+    """The architecture of an encoder, which is stored in its file."""
 
     name: str
     """One of `encoders.NAMES`."""
     bands: int
     """Number of bands, 75 or more."""
     patch: int = 4
-    """Edge of a ViT's patches, pixels."""
+    """ViT only: edge of the patches in pixels."""
     image: int = 128
-    """Edge of the images that a ViT's positions are made for."""
+    """ViT only: edge of the images that the position embeddings are made for."""
     pool: str = "token"
-    """How a ViT makes vectors: "token" or "mean", see `SpectralViT`."""
+    """ViT only: pooling, "token" or "mean", see `SpectralViT`."""
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> Self:
-        """Read what `document` has given.
+        """Parse the output of `document`.
 
         Raises:
-            TypeError: it is something else.
+            TypeError: The document is invalid.
         """
         return cls(**document)
 
     def document(self) -> dict[str, Any]:
-        """For the encoder's file."""
+        """Return a JSON document for the encoder's file."""
         return asdict(self)

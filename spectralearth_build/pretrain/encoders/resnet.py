@@ -10,9 +10,9 @@ from spectralearth_build.pretrain.encoders.encoder import Encoder
 WIDTHS = (64, 128, 256, 512)
 DEPTHS = {18: (2, 2, 2, 2), 50: (3, 4, 6, 3)}
 DILATIONS = (1, 2, 4, 8)
-"""Of the four stages where strides are turned into dilation."""
+"""Dilation of the four stages if dilation replaces stride."""
 STEMS = ("", "full")
-"""full: no stride in the first stage."""
+"""Stem options. full: no stride in the first stage."""
 
 
 def _conv(inputs: int, outputs: int, kernel: int, stride: int = 1, dilation: int = 1) -> nn.Conv2d:
@@ -25,7 +25,7 @@ class ResidualBlock(nn.Module):
 
     Args:
         body: the convolutions, ending in a batch normalisation.
-        shortcut: a projection where shape changes, else the identity.
+        shortcut: a projection if the shape changes, else the identity.
     """
 
     def __init__(self, body: nn.Sequential, shortcut: nn.Module) -> None:
@@ -33,7 +33,7 @@ class ResidualBlock(nn.Module):
         self.body, self.shortcut, self.relu = body, shortcut, nn.ReLU(inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[batch, channel, y, x] to the same with the block's channels and stride."""
+        """Transform [batch, channel, y, x] to the channels and stride of the block."""
         out: Tensor = self.relu(self.body(x) + self.shortcut(x))
         return out
 
@@ -45,7 +45,7 @@ def _shortcut(inputs: int, outputs: int, stride: int) -> nn.Module:
 
 
 def basic(inputs: int, width: int, stride: int, dilation: int) -> ResidualBlock:
-    """Two 3x3 convolutions (ResNet-18)."""
+    """Return a block of two 3x3 convolutions (ResNet-18)."""
     body = nn.Sequential(
         _conv(inputs, width, 3, stride, dilation),
         nn.BatchNorm2d(width),
@@ -57,7 +57,7 @@ def basic(inputs: int, width: int, stride: int, dilation: int) -> ResidualBlock:
 
 
 def bottleneck(inputs: int, width: int, stride: int, dilation: int, outputs: int = 0) -> ResidualBlock:
-    """1x1, 3x3, 1x1 convolutions (ResNet-50); ``outputs`` channels, four times the width if not given."""
+    """Return a block of 1x1, 3x3, 1x1 convolutions (ResNet-50), with ``outputs`` channels (default: 4 x width)."""
     outputs = outputs or 4 * width
     body = nn.Sequential(
         _conv(inputs, width, 1),
@@ -73,17 +73,17 @@ def bottleneck(inputs: int, width: int, stride: int, dilation: int, outputs: int
 
 
 class SpectralResNet(Encoder):
-    """A ResNet on the adapter's channels.
+    """A ResNet on the channels of the adapter.
 
     Args:
         bands: number of bands, 75 or more.
-        depth: 18 or 50. 50 has 24.2 million parameters with the adapter; its first block is 128 -> 256 -> 256.
-        dense: turn the four strides into dilation 1, 2, 4, 8, for segmentation; the weights are the same.
-        stem: "full": the first stage, which stands for stem and pooling of other ResNets, has no stride either, so
-            the map is twice as fine; the weights are the same.
+        depth: 18 or 50. Depth 50 has 24.2 million parameters with the adapter; its first block is 128 -> 256 -> 256.
+        dense: whether to replace the four strides by dilation 1, 2, 4, 8, for segmentation. The weights are the same.
+        stem: "full": the first stage, which replaces stem and pooling of other ResNets, has no stride either, so the
+            map is twice as fine. The weights are the same.
 
     Raises:
-        ValueError: too few bands, or an unknown stem.
+        ValueError: There are too few bands, or the stem is unknown.
     """
 
     map_head = "fcn"
@@ -91,7 +91,7 @@ class SpectralResNet(Encoder):
     def __init__(self, bands: int, depth: int = 50, dense: bool = False, stem: str = "") -> None:
         super().__init__()
         if stem not in STEMS:
-            raise ValueError(f"There is no stem '{stem}'; there is full.")
+            raise ValueError(f"Unknown stem '{stem}'. The only one is full.")
         self.adapter = SpectralAdapter(bands)
         block, expansion = (bottleneck, 4) if depth == 50 else (basic, 1)
         stages: list[nn.Module] = []
@@ -119,13 +119,13 @@ class SpectralResNet(Encoder):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def pyramid(self, x: Tensor) -> list[Tensor]:
-        """Maps of the adapter and the four stages; channels and strides are ``levels``."""
+        """Return maps of the adapter and the four stages. ``levels`` gives their channels and strides."""
         maps = [self.adapter(x)]
         for stage in self.stages:
             maps.append(stage(maps[-1]))
         return maps
 
     def features(self, x: Tensor) -> Tensor:
-        """Maps: [batch, band, y, x] to [batch, dim, y / stride, x / stride]."""
+        """Map [batch, band, y, x] to feature maps [batch, dim, y / stride, x / stride]."""
         out: Tensor = self.stages(self.adapter(x))
         return out

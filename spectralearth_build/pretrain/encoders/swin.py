@@ -1,4 +1,4 @@
-"""Swin-T on the adapter's channels (Liu et al., arXiv 2103.14030): attention in shifted windows, four scales."""
+"""Swin-T on the channels of the adapter (Liu et al., arXiv 2103.14030): attention in shifted windows, four scales."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ WIDTH, DEPTHS, HEADS, EDGE = 96, (2, 2, 6, 2), (3, 6, 12, 24), 7
 
 
 def windows(x: Tensor, edge: int) -> Tensor:
-    """[batch, y, x, dim] to [batch * windows, edge * edge, dim]; y and x divisible by ``edge``."""
+    """Cut [batch, y, x, dim] into windows [batch * windows, edge * edge, dim]; y and x are multiples of ``edge``."""
     batch, height, width, dim = x.shape
     cut = x.view(batch, height // edge, edge, width // edge, edge, dim)
     return cut.transpose(2, 3).reshape(-1, edge * edge, dim)
 
 
 def unwindows(x: Tensor, edge: int, height: int, width: int) -> Tensor:
-    """Undo `windows`: to [batch, height, width, dim]."""
+    """Undo `windows`: return [batch, height, width, dim]."""
     cut = x.view(-1, height // edge, width // edge, edge, edge, x.shape[-1])
     return cut.transpose(2, 3).reshape(-1, height, width, x.shape[-1])
 
 
 def barrier(height: int, width: int, edge: int, shift: int, device: torch.device) -> Tensor:
-    """Logits that keep apart what the cyclic shift brought together: [windows, 1, token, token], 0 or -100."""
+    """Return an attention mask for pixels that only the cyclic shift joined: [windows, 1, token, token], 0 or -100."""
     lines = torch.arange(height, device=device), torch.arange(width, device=device)
     zone = [
         (at >= size - edge).int() + (at >= size - shift).int()
@@ -38,12 +38,12 @@ def barrier(height: int, width: int, edge: int, shift: int, device: torch.device
 
 
 class SwinBlock(nn.Module):
-    """Attention within windows, shifted by half a window in every other block, then an MLP.
+    """Attention within windows, which every other block shifts by half a window, then an MLP.
 
     Args:
-        dim: channels.
-        heads: heads of attention.
-        shifted: whether windows are shifted.
+        dim: number of channels.
+        heads: number of attention heads.
+        shifted: whether to shift the windows.
     """
 
     relative: Tensor
@@ -61,7 +61,7 @@ class SwinBlock(nn.Module):
         self.register_buffer("relative", step[0] * (2 * EDGE - 1) + step[1], persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[batch, y, x, dim] to the same."""
+        """Transform [batch, y, x, dim]."""
         x = x + self._attend(self.norm1(x))
         out: Tensor = x + self.mlp(self.norm2(x))
         return out
@@ -70,7 +70,7 @@ class SwinBlock(nn.Module):
         batch, height, width, _ = x.shape
         full = [-(-size // EDGE) * EDGE for size in (height, width)]
         x = pad(x, (0, 0, 0, full[1] - width, 0, full[0] - height))
-        # A map of one window has nothing to shift.
+        # A map of one window needs no shift.
         shift = EDGE // 2 if self.shifted and min(height, width) > EDGE else 0
         bias = self.bias[self.relative].permute(2, 0, 1)[None]
         if shift:
@@ -84,10 +84,10 @@ class SwinBlock(nn.Module):
 
 
 class Merge(nn.Module):
-    """Half the resolution, twice the channels: four neighbours side by side, then a linear map.
+    """Patch merging: half the resolution, twice the channels, by a linear layer on four concatenated neighbours.
 
     Args:
-        dim: channels in.
+        dim: number of input channels.
     """
 
     def __init__(self, dim: int) -> None:
@@ -95,7 +95,7 @@ class Merge(nn.Module):
         self.norm, self.reduce = nn.LayerNorm(4 * dim), nn.Linear(4 * dim, 2 * dim, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[batch, y, x, dim] to [batch, y / 2, x / 2, 2 dim]."""
+        """Map [batch, y, x, dim] to [batch, y / 2, x / 2, 2 dim]."""
         x = pad(x, (0, 0, 0, x.shape[2] % 2, 0, x.shape[1] % 2))
         corners = [x[:, i::2, j::2] for j in (0, 1) for i in (0, 1)]
         out: Tensor = self.reduce(self.norm(torch.cat(corners, -1)))
@@ -109,7 +109,7 @@ class SpectralSwin(Encoder):
         bands: number of bands, 75 or more.
 
     Raises:
-        ValueError: too few bands.
+        ValueError: There are too few bands.
     """
 
     stride = 32
@@ -134,7 +134,7 @@ class SpectralSwin(Encoder):
                     nn.init.zeros_(module.bias)
 
     def pyramid(self, x: Tensor) -> list[Tensor]:
-        """Maps of the adapter and the four stages, [batch, channel, y, x] at strides 1, 4, 8, 16, 32."""
+        """Return maps of the adapter and the four stages, [batch, channel, y, x] at strides 1, 4, 8, 16, 32."""
         height, width = x.shape[2] // 4, x.shape[3] // 4
         adapted = self.adapter(x)
         out = self.embed_norm(self.embed(to_patches(adapted, 4).flatten(2)))
@@ -147,5 +147,5 @@ class SpectralSwin(Encoder):
         return [adapted, *(each.permute(0, 3, 1, 2) for each in maps)]
 
     def features(self, x: Tensor) -> Tensor:
-        """Maps of the last stage: [batch, band, y, x] to [batch, 768, y / 32, x / 32]."""
+        """Map [batch, band, y, x] to maps of the last stage, [batch, 768, y / 32, x / 32]."""
         return self.pyramid(x)[-1]

@@ -1,4 +1,4 @@
-"""Spectral ViT S, B, L, H and g: the adapter, then a vision transformer on its 128 channels."""
+"""Spectral ViT S, B, L, H and g: the spectral adapter, then a vision transformer on its 128 channels."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from spectralearth_build.pretrain.encoders.attention import TransformerBlock, in
 from spectralearth_build.pretrain.encoders.encoder import Encoder
 
 SIZES = {"s": (384, 12, 6), "b": (768, 12, 12), "l": (1024, 24, 16), "h": (1280, 32, 16), "g": (1536, 40, 24)}
-"""Width, depth, heads. With patches of 4 pixels: 22.5, 87.5, 305, 634 and 1,138 million parameters."""
+"""Width, depth and number of heads. With patches of 4 pixels: 22.5, 87.5, 305, 634 and 1,138 million parameters."""
 
 POOLS = ("token", "mean")
 
 
 class SpectralViT(Encoder):
-    """A vision transformer on the adapter's channels, with a class token and learned positions.
+    """A vision transformer on the channels of the adapter, with a class token and learned position embeddings.
 
     Args:
         bands: number of bands, 75 or more.
         size: s, b, l, h or g, or (width, depth, heads).
-        patch: edge of a patch: 4, 8, 16 or 32 pixels.
-        image: edge of the images that the positions are made for; others are interpolated.
-        pool: what an image's vector is: the class "token", or the "mean" of its patches.
+        patch: edge of a patch in pixels: 4, 8, 16 or 32.
+        image: edge of the images that the position embeddings are made for. For other sizes they are interpolated.
+        pool: the feature vector of an image: the class "token", or the "mean" of its patch tokens.
 
     Raises:
-        ValueError: too few bands, a patch that does not divide the image, or another way to pool.
+        ValueError: There are too few bands, the patch does not divide the image, or the pooling is unknown.
     """
 
     def __init__(
@@ -41,7 +41,9 @@ class SpectralViT(Encoder):
     ) -> None:
         super().__init__()
         if image % patch:
-            raise ValueError(f"Patches of {patch} pixels do not divide an image of {image}.")
+            raise ValueError(
+                f"The image size must be a multiple of the patch size, got {image} and {patch} pixels."
+            )
         if pool not in POOLS:
             raise ValueError(f"A ViT pools by {' or '.join(POOLS)}, not '{pool}'.")
         self.pool = pool
@@ -61,17 +63,17 @@ class SpectralViT(Encoder):
         nn.init.trunc_normal_(self.positions, std=0.02)
 
     def tokens(self, x: Tensor, visible: Tensor | None = None) -> Tensor:
-        """Encode an image, or a part of its patches only.
+        """Encode an image, or only some of its patches.
 
-        Pixels of other patches are dropped before the adapter sees them: it is the largest part of the work,
-        and its batch statistics must not know what is masked.
+        Pixels of other patches are dropped before the adapter, because it takes most of the work and its batch
+        statistics must not include masked pixels.
 
         Args:
             x: standardised [batch, band, y, x].
-            visible: [batch, kept] numbers of patches in row order; None for all.
+            visible: [batch, kept], patch indices in row order; None: all.
 
         Returns:
-            [batch, 1 + patches, dim], the class token first, normalised.
+            [batch, 1 + patches, dim], normalised, class token first.
         """
         if visible is None:
             grid = (x.shape[2] // self.patch, x.shape[3] // self.patch)
@@ -88,11 +90,11 @@ class SpectralViT(Encoder):
 
         Args:
             adapted: [batch, patch, 128, pixel].
-            visible: [batch, patch] their numbers; None: all, in order.
-            grid: patches along y and x, if not those of the encoder.
+            visible: [batch, patch], patch indices; None: all, in order.
+            grid: number of patches along y and x, if not those of the encoder.
 
         Returns:
-            As of `tokens`.
+            As for `tokens`.
         """
         positions = self.positions_for(grid or (self.grid, self.grid))
         place = positions[:, 1:]
@@ -107,7 +109,7 @@ class SpectralViT(Encoder):
         return normed
 
     def positions_for(self, grid: tuple[int, int]) -> Tensor:
-        """Positions of another grid of patches, interpolated (bicubic); [1, 1 + patches, dim]."""
+        """Interpolate the position embeddings to another patch grid (bicubic): [1, 1 + patches, dim]."""
         if grid == (self.grid, self.grid):
             return self.positions
         square = self.positions[:, 1:].transpose(1, 2).view(1, self.dim, self.grid, self.grid)
@@ -115,18 +117,18 @@ class SpectralViT(Encoder):
         return torch.cat([self.positions[:, :1], resized.flatten(2).transpose(1, 2)], 1)
 
     def features(self, x: Tensor) -> Tensor:
-        """Maps: [batch, band, y, x] to [batch, dim, y / patch, x / patch], without the class token."""
+        """Map [batch, band, y, x] to feature maps [batch, dim, y / patch, x / patch], without the class token."""
         grid = (x.shape[2] // self.patch, x.shape[3] // self.patch)
         return self.tokens(x)[:, 1:].transpose(1, 2).reshape(x.shape[0], self.dim, *grid)
 
     def pyramid(self, x: Tensor) -> list[Tensor]:
-        """`features` alone: every block has the same resolution."""
+        """Return only `features`, since every block has the same resolution."""
         return [self.features(x)]
 
     def forward(self, x: Tensor) -> Tensor:
-        """One vector an image: [batch, band, y, x] to [batch, dim]."""
+        """Map images [batch, band, y, x] to vectors [batch, dim]."""
         return self.pooled(self.tokens(x))
 
     def pooled(self, tokens: Tensor) -> Tensor:
-        """The vector [batch, dim] of the tokens of some patches of an image."""
+        """Pool tokens of some patches of an image to a vector [batch, dim]."""
         return tokens[:, 0] if self.pool == "token" else tokens[:, 1:].mean(1)
