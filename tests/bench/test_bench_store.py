@@ -45,7 +45,7 @@ def test_patches_of_an_image_are_its_bands_with_data():
 
 def test_images_of_other_shapes_are_refused():
     layer = next(PAIR[0].parent.glob("*QL_QUALITY_CLOUD.TIF"))
-    with pytest.raises(UsageError, match="is needed"):
+    with pytest.raises(UsageError, match="must provide int16"):
         image_patches(layer, 1)
 
 

@@ -145,6 +145,6 @@ def renamed(state: dict, ours: nn.Module) -> dict:
 def test_unknown_names_and_misfits_are_refused():
     with pytest.raises(ValueError, match="Unknown encoder 'resnet34'"):
         make("resnet34", 202)
-    with pytest.raises(ValueError, match="do not divide"):
+    with pytest.raises(ValueError, match="must be a multiple of the patch size"):
         make("vit_s", 202, patch=5)
     assert len(NAMES) == 8
