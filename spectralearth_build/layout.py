@@ -25,7 +25,7 @@ REPORT = "report.html"
 INDEX_NAME = "locations"
 """Name of the files of the R-tree, without suffix."""
 INDEX = (f"{INDEX_NAME}.idx", f"{INDEX_NAME}.dat")
-"""The R-tree over the locations."""
+"""The R-tree of the locations."""
 
 TILES = "tiles.parquet"
 OVERLAPS = "overlaps.parquet"
@@ -62,7 +62,7 @@ WORK = "work"
 NEXT = f"{WORK}/next"
 """Tables that are newer than the published ones."""
 PENDING = f"{WORK}/pending"
-"""Tables that are about to be moved into place, all together."""
+"""Tables that are about to be moved into place together."""
 PENDING_LIST = f"{PENDING}/complete.json"
 """List of the pending tables. Written last: the point of no return."""
 FAILED = f"{WORK}/failed"
@@ -98,7 +98,7 @@ _OF_LABEL = re.compile(
 
 
 class TileStatus(StrEnum):
-    """Final status of a product; every product found has exactly one."""
+    """Final status of a product. Every product found has exactly one."""
 
     USED = "used"
     UNUSED = "unused"
@@ -112,18 +112,18 @@ class PatchStatus(StrEnum):
     """Status of a planned patch."""
 
     PLANNED = "planned"
-    """To be cut."""
+    """Not cut yet."""
     WRITTEN = "written"
     """In the store."""
     SKIPPED = "skipped"
-    """Not in the store; the table says why."""
+    """Not in the store; the table gives the reason."""
     RETIRED = "retired"
     """Replaced by a patch in another row."""
 
 
 # --- pixels ---------------------------------------------------------------------------------------------
 def array_metadata(array: str) -> str:
-    """Path of an array's metadata."""
+    """Return the path of an array's metadata."""
     return f"{STORE}/{array}/{ZARR}"
 
 
@@ -133,7 +133,7 @@ def shard_name(shard: int) -> str:
 
 
 def shard_path(dataset: Path, shard: int) -> Path:
-    """The file of a shard."""
+    """Return the path of a shard file."""
     return dataset / shard_name(shard)
 
 
@@ -148,7 +148,7 @@ def shard_files(dataset: Path) -> Iterator[Path]:
 
 
 def commit_name(shard: int) -> str:
-    """Path of the record of a shard of pixels."""
+    """Return the path of the commit record of a shard of pixels."""
     return f"{COMMITS}/shard-{shard:08d}.json"
 
 
@@ -170,17 +170,17 @@ def shard_of(name: str) -> int | None:
 
 # --- labels ---------------------------------------------------------------------------------------------
 def label_array(label: str) -> str:
-    """Name of a label's array in the store."""
+    """Return the name of a label's array in the store."""
     return f"{LABEL_PREFIX}{label}"
 
 
 def label_definition(label: str) -> str:
-    """Path of a label's definition."""
+    """Return the path of a label's definition."""
     return f"{LABELS}/{label}.json"
 
 
 def label_record(label: str, shard: int) -> str:
-    """Path of the record of a shard of labels."""
+    """Return the path of the record of a label shard."""
     return f"{COMMITS}/{LABEL_PREFIX}{label}-{shard:08d}.json"
 
 
@@ -190,18 +190,18 @@ def label_record_files(dataset: Path, label: str) -> list[Path]:
 
 
 def label_shard(label: str, shard: int) -> str:
-    """Path of a shard of labels."""
+    """Return the path of a label shard."""
     return f"{STORE}/{LABEL_PREFIX}{label}/{CHUNK_PREFIX}{shard}.0.0"
 
 
 def label_of(name: str) -> str:
-    """The label that a definition, record or shard belongs to, by its path; empty for other paths."""
+    """Return the label of the definition, record or shard with this path; empty for other paths."""
     found = _OF_LABEL.fullmatch(name)
     return next(filter(None, found.groups())) if found else ""
 
 
 def is_label_shard(name: str) -> bool:
-    """Whether a path is that of a shard of labels."""
+    """Return whether a path is that of a label shard."""
     return bool(label_of(name)) and name.startswith(f"{STORE}/")
 
 
