@@ -259,7 +259,7 @@ def test_a_damaged_patch_is_an_error_that_names_its_shard(source, tmp_path):
 @pytest.mark.parametrize(
     ("to", "options", "named"),
     [
-        ("csv", Options(), "no format 'csv'"),
+        ("csv", Options(), "Unknown format 'csv'"),
         ("numpy", Options(compress="zstd"), "for GeoTIFF"),
         ("litdata", Options(per_file=513), "at most 512 patches"),
         ("numpy", Options(per_file=-1), "got -1"),

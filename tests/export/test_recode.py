@@ -115,7 +115,7 @@ def test_a_codec_that_loses_something_is_caught(finished_study, tmp_path, monkey
 
 
 def test_misuse_is_refused(finished_study, planned_study, tmp_path):
-    with pytest.raises(UsageError, match="no codec 'gzip'"):
+    with pytest.raises(UsageError, match="Unknown codec 'gzip'"):
         recode(finished_study.dataset, tmp_path / "new", "gzip")
     with pytest.raises(UsageError, match="in place"):
         recode(finished_study.dataset, finished_study.dataset, "fast")

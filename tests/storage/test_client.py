@@ -109,7 +109,7 @@ def test_no_server_is_said_after_a_while(s3_environment):
     s3_environment.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
     s3_environment.setattr(retry, "PATIENCE", replace(retry.PATIENCE, tries=2))
     s3_environment.setattr(client, "_RETRY", {"max_retries": 0})
-    with pytest.raises(StorageError, match=r"tried 2 times \(last: Connect: connection refused\)"):
+    with pytest.raises(StorageError, match=r"failed 2 times \(last: Connect: connection refused\)"):
         Client(Remote("s3", "b")).read("x")
 
 

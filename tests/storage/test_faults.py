@@ -55,7 +55,7 @@ def test_patience_ends(through, bucket, monkeypatch):
     monkeypatch.setattr(retry, "PATIENCE", Patience(tries=3, pause=0.01))
     monkeypatch.setattr(client, "_RETRY", {"max_retries": 0})
     proxy = through(rate=1.0, faults=("unavailable",))
-    with pytest.raises(StorageError, match=r"tried 3 times \(last: HTTP 503 SlowDown\)"):
+    with pytest.raises(StorageError, match=r"failed 3 times \(last: HTTP 503 SlowDown\)"):
         Client(bucket).read("x")
     assert proxy.counts["requests"] == 3
 

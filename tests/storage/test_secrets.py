@@ -198,7 +198,7 @@ def test_a_store_that_was_there_is_waited_for(s3_environment, bucket, monkeypatc
     s3_environment.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
     store_of.cache_clear()
     monkeypatch.setattr(retry, "PATIENCE", retry.Patience(tries=6, pause=0.001))
-    with pytest.raises(StorageError, match="tried 6 times"):
+    with pytest.raises(StorageError, match="failed 6 times"):
         Client(bucket).read("x")
 
 
