@@ -1,1 +1,1 @@
-"""Access to a finished dataset, here or on an object store."""
+"""Access to a finished dataset, in a local folder or on an object store."""

@@ -1,7 +1,6 @@
-"""A finished dataset, opened for reading: its tables, and its patches as labelled arrays.
+"""Reading of a finished dataset: its tables, and its patches as labelled arrays.
 
-Questions are answered from the tables and the R-tree alone; pixels are read only by `Dataset.patch` and
-`Dataset.series`, one chunk a patch.
+Queries use only the tables and the R-tree. Only `Dataset.patch` and `Dataset.series` read pixels, one chunk per patch.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ from spectralearth_build.layout import MANIFEST, REFLECTANCE, ROOT, STORE, Patch
 from spectralearth_build.overlap.lattice import window_of
 from spectralearth_build.storage import attach
 from spectralearth_build.storage.url import Remote, parse
-from spectralearth_build.store.codec import NODATA  # this import makes zarr know the band-delta codec
+from spectralearth_build.store.codec import NODATA  # this import registers the band-delta codec with zarr
 from spectralearth_build.store.index import Bounds
 from spectralearth_build.store.schema import SCALE
 from spectralearth_build.tables import LOCATIONS, PATCHES, TILES
@@ -41,12 +40,12 @@ def open_dataset(path: str | Path) -> Dataset:
     """Open a finished dataset for reading.
 
     Args:
-        path: the dataset folder, or its URL (s3://, gs://, az://, file://); of the latter, tables are copied into the
-            user's cache and pixels are read where they are.
+        path: folder of the dataset, or its URL (s3://, gs://, az://, file://). For an object store, tables are copied
+            into the user's cache, and pixels are read directly.
 
     Raises:
-        UsageError: there is no dataset, its build has not finished, or its path is not UTF-8.
-        StorageError: an object store refuses or does not answer.
+        UsageError: The dataset does not exist or is unfinished, or its path is not UTF-8.
+        StorageError: The object store refuses access or does not respond.
 
     Examples:
         >>> dataset = open_dataset(folder)
@@ -60,27 +59,31 @@ def open_dataset(path: str | Path) -> Dataset:
     require_utf8(folder)
     if not folder.is_dir():
         raise UsageError(
-            "There is no such folder.", folder, "Make a dataset with `spectralearth-build build`."
+            "The folder does not exist.",
+            folder,
+            "Check the path, or run `spectralearth-build build ARCHIVE DATASET`.",
         )
     for needed in (MANIFEST, ROOT):
         if not (folder / needed).is_file():
             raise UsageError(
-                f"The dataset is unfinished: {needed} is missing.", folder, "Run `build` (again)."
+                f"The dataset is unfinished: {needed} is missing.",
+                folder,
+                "Run `build ARCHIVE DATASET` to complete it.",
             )
     return Dataset(folder)
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Tables and pixels of one finished dataset; made by `open_dataset`.
+    """Tables and pixels of one finished dataset, made by `open_dataset`.
 
-    Frames are read when first asked for and shared afterwards: copy before you change one.
+    Data frames are read at the first use and then shared, so copy one before you change it.
     """
 
     path: Path
-    """The dataset folder; of one on an object store, the folder that its tables were copied to."""
+    """Folder of the dataset or, for an object store, the local folder to which its tables were copied."""
     remote: Remote | None = None
-    """Where its pixels are, if not in the folder."""
+    """Location of the pixels, if they are not in the folder."""
 
     @cached_property
     def tiles(self) -> gpd.GeoDataFrame:
@@ -89,17 +92,17 @@ class Dataset:
 
     @cached_property
     def locations(self) -> gpd.GeoDataFrame:
-        """The chosen windows, footprints in longitude and latitude (`tables.LOCATIONS`)."""
+        """The chosen windows, with footprints in longitude and latitude (`tables.LOCATIONS`)."""
         return self.read(LOCATIONS)
 
     @cached_property
     def patches(self) -> pd.DataFrame:
-        """Every planned patch, skipped and retired ones included (`tables.PATCHES`)."""
+        """Every planned patch, including skipped and retired ones (`tables.PATCHES`)."""
         return self.read(PATCHES)
 
     @cached_property
     def store(self) -> zarr.Group:
-        """The Zarr group; `reflectance` is int16 [row, band, y, x]."""
+        """The Zarr group, in which `reflectance` is int16 [row, band, y, x]."""
         place = self._place
         with told(self.path, place):
             group = zarr.open_group(
@@ -123,19 +126,19 @@ class Dataset:
         split: str | None = None,
         columns: Sequence[str] | None = None,
     ) -> pd.DataFrame:
-        """The written patches that meet every condition, in the order of ``patches``.
+        """Return the written patches that meet all conditions, in the order of ``patches``.
 
         Args:
-            bbox: west, south, east, north in degrees; takes windows that touch it. West > east crosses the
-                antimeridian.
-            time: start (included) and end (excluded); either may be None. Times without a zone are UTC.
-            min_dates: keep only locations with at least that many patches that meet the other conditions.
-            max_cloud: largest share of a patch under cloud, 0-1.
-            split: name of the part, for example "train".
-            columns: read and return only these; several times faster on a large dataset.
+            bbox: west, south, east, north in degrees. Windows that intersect it are selected. A box with west > east
+                crosses the antimeridian.
+            time: start (inclusive) and end (exclusive); either may be None. Times without a time zone are UTC.
+            min_dates: select only locations with at least this many patches that meet the other conditions.
+            max_cloud: maximum cloud fraction of a patch, 0-1.
+            split: name of a split, such as "train".
+            columns: columns to read and return. Several times faster on a large dataset than reading all.
 
         Raises:
-            UsageError: a condition makes no sense, or the dataset has no splits.
+            UsageError: A condition is invalid, or the dataset has no splits.
 
         Examples:
             >>> summer = dataset.query(time=("2024-06-01", "2024-09-01"), min_dates=2)
@@ -162,19 +165,19 @@ class Dataset:
         return found if columns is None else found[columns]
 
     def patch(self, location: str, date: Date) -> xr.DataArray:
-        """One patch: int16 [band, y, x], raw counts (reflectance = ``scale`` x counts).
+        """Read one patch: int16 [band, y, x], stored values (reflectance = ``scale`` x value).
 
         Args:
             location: location_id.
-            date: a datatake (``DT0000001849``), a moment, or a day (``2024-07-01``) with one patch.
+            date: a datatake (``DT0000001849``), a time, or a day (``2024-07-01``) with one patch.
 
         Returns:
-            Coordinates ``wavelength_nm`` and ``fwhm_nm`` [band] of the very tile, ``x`` and ``y`` pixel centres in
-            metres; attributes crs, acquired, scale, nodata, patch_id, tile_id and more.
+            An array with coordinates ``wavelength_nm`` and ``fwhm_nm`` [band] of its tile, and ``x`` and ``y``, pixel
+            centres in metres. Attributes include crs, acquired, scale, nodata, patch_id and tile_id.
 
         Raises:
-            UsageError: no such location or date, or several patches on that day.
-            DamagedError: the shard of the patch is gone.
+            UsageError: The location or date does not exist, or there are several patches on that day.
+            DamagedError: The shard of the patch is missing.
 
         Examples:
             >>> patch = dataset.patch("32632_20000_174000", "2022-07-03")
@@ -190,14 +193,14 @@ class Dataset:
         return self._series(chosen).isel(date=0).pipe(_as_patch)
 
     def series(self, location: str) -> xr.DataArray:
-        """All patches of a location in order of time: int16 [date, band, y, x].
+        """Read all patches of a location in chronological order: int16 [date, band, y, x].
 
         Coordinates are those of `patch`, with ``wavelength_nm`` and ``fwhm_nm`` [date, band] and, along ``date``,
         ``patch_id``, ``tile_id``, ``datatake``, ``cloud_fraction`` and ``resampled``.
 
         Raises:
-            UsageError: no such location.
-            DamagedError: a shard is gone.
+            UsageError: The location does not exist.
+            DamagedError: A shard is missing.
 
         Examples:
             >>> cube = dataset.series("32632_20000_174000")
@@ -207,7 +210,7 @@ class Dataset:
         return self._series(self._written(location))
 
     def _patches_with(self, columns: Sequence[str] | None, more: list[str]) -> pd.DataFrame:
-        """The patches with these columns at least, and those that conditions need; None: all."""
+        """Return the patches with at least these columns and those that conditions need; None: all."""
         if columns is None or "patches" in self.__dict__:
             return self.patches
         return self.read(PATCHES, list(dict.fromkeys([*columns, *more, *select.NEEDED])))
@@ -215,19 +218,23 @@ class Dataset:
     def _written(self, location: str) -> pd.DataFrame:
         if not isinstance(location, str):
             raise UsageError(
-                f"location must be text; got {location!r}.", self.path, "See `dataset.locations`."
+                f"location must be a string; got {location!r}.",
+                self.path,
+                "Use a location_id of `dataset.locations`.",
             )
         rows = self.patches[
             (self.patches["location_id"] == location) & (self.patches["status"] == PatchStatus.WRITTEN)
         ]
         if rows.empty:
             raise UsageError(
-                f"No written patch at location '{location}'.", self.path, "See `dataset.locations`."
+                f"No written patch at location '{location}'.",
+                self.path,
+                "Use a location_id of `dataset.locations`.",
             )
         return rows.sort_values(["acquired", "datatake"])
 
     def _series(self, rows: pd.DataFrame) -> xr.DataArray:
-        """Pixels and labels of patches of one location."""
+        """Return pixels and metadata of patches of one location."""
         place = self.locations.set_index("location_id").loc[rows["location_id"].iloc[0]]
         values = self._read(rows["store_row"].to_numpy())
         tile = self._values("tile_index", rows["store_row"].to_numpy())
@@ -250,54 +257,54 @@ class Dataset:
         return xr.DataArray(values, coords, ("date", "band", "y", "x"), REFLECTANCE, attributes)
 
     def read(self, table: Table, columns: list[str] | None = None) -> pd.DataFrame:
-        """A table of this dataset.
+        """Read a table of this dataset.
 
         Args:
             table: one of `spectralearth_build.tables`.
-            columns: which columns; None for all.
+            columns: columns to read; None: all.
 
         Raises:
-            UsageError: it is missing or lacks columns.
-            DamagedError: it cannot be read, or is of another dataset.
+            UsageError: The table is missing or lacks columns.
+            DamagedError: The table cannot be read, or belongs to another dataset.
         """
-        if self._place is None:  # else the copies here were compared with the manifest, and the store is far
+        if self._place is None:  # for an object store, the copies were compared with the manifest already
             self.consistency.require_table(table, str(self.store.attrs.get("plan", "")))
         return table.read(self.path, columns)
 
     def require_row(self, row: int, pixels: npt.NDArray[np.int16]) -> None:
-        """Make sure that pixels [band, y, x] are those that the tables mean by a row of the store.
+        """Check that pixels [band, y, x] are those that the tables describe for a row of the store.
 
         Raises:
-            DamagedError: they are not: files of several datasets were mixed up.
+            DamagedError: They are not, because files of several datasets were mixed up.
         """
         shard, checksum = self._checksums.loc[row]
         self.consistency.require(shard_name(int(shard)), row, checksum, pixels)
 
     @cached_property
     def consistency(self) -> ConsistencyCheck:
-        """What its files must be to belong together."""
+        """Checks that the files of the dataset belong together."""
         return ConsistencyCheck(self.path, self._place)
 
     @property
     def _place(self) -> Remote | None:
-        """Where the store is, if on an object store."""
+        """Location of the store, if it is on an object store."""
         mirrored = attach.at(self.path.absolute())
         return self.remote or (mirrored.remote if mirrored else None)
 
     def _values(self, name: str, rows: npt.NDArray[np.int64] | slice) -> npt.NDArray[Any]:
-        """Some rows of an array of the store."""
+        """Read rows of an array of the store."""
         with told(self.path, self._place):
             array = self.store[name]
             assert isinstance(array, zarr.Array)
             return np.asarray(array.oindex[rows])
 
     def _read(self, store_rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int16]:
-        """Patches [row, band, y, x]; a missing shard reads as nodata, which no written patch is."""
+        """Read patches [row, band, y, x]. A missing shard reads as nodata, which no written patch contains only."""
         values = np.asarray(self._values(REFLECTANCE, store_rows), dtype=np.int16)
         lost = (values[:, 0] == NODATA).all(axis=(1, 2))
         if lost.any():
             raise DamagedError(
-                f"Rows of the store are gone: {', '.join(map(str, store_rows[lost]))}.", self.path
+                f"Rows of the store are missing: {', '.join(map(str, store_rows[lost]))}.", self.path
             )
         for row, pixels in zip(store_rows.tolist(), values, strict=True):
             self.require_row(row, pixels)
@@ -309,7 +316,7 @@ class Dataset:
 
 
 def _as_patch(single: xr.DataArray) -> xr.DataArray:
-    """A series of one date as a patch: what varied along the date becomes attributes."""
+    """Convert a series of one date to a patch. Coordinates along the date become attributes."""
     names = ("patch_id", "tile_id", "datatake", "cloud_fraction", "resampled")
     acquired = np.datetime_as_string(single["date"].to_numpy(), unit="s")
     attributes = {name: single[name].item() for name in names} | {"acquired": f"{acquired}Z"}

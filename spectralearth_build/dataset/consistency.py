@@ -1,7 +1,7 @@
-"""Whether a patch that was read is the one in the tables: a copy may mix up shards, or files of several datasets.
+"""Check that patches in the store are those of the tables: a copy may mix up shards, or files of several datasets.
 
-patches.parquet has a checksum of the pixels of each patch. Datasets of earlier versions have none: of their shards the
-size is compared with the manifest.
+patches.parquet has a checksum of the pixels of each patch. Datasets of earlier versions have none, so the size of their
+shards is compared with the manifest.
 """
 
 from __future__ import annotations
@@ -26,26 +26,26 @@ AGAIN = "Files were mixed up. Copy the dataset again, or run `repair DATASET --a
 
 @dataclass(frozen=True)
 class ConsistencyCheck:
-    """What a dataset's files must be to belong together."""
+    """Checks that the files of a dataset belong together."""
 
     folder: Path
-    """Where its tables and manifest are."""
+    """Folder of the tables and the manifest."""
     remote: Remote | None
-    """Where its store is, if on an object store."""
+    """Location of the store, if it is on an object store."""
     _measured: set[str] = field(default_factory=set, compare=False, repr=False)
-    """Shards of the right size."""
+    """Shards that were found to have the right size."""
 
     def require(self, shard: str, row: int, checksum: float | None, values: npt.NDArray[Any]) -> None:
-        """Make sure that values are those of a row.
+        """Check that values are those of a row.
 
         Args:
-            shard: path of its shard below the dataset.
-            row: the row of the store.
-            checksum: what a table says of it; None or NaN if it says nothing.
-            values: what was read.
+            shard: path of the row's shard below the dataset.
+            row: row of the store.
+            checksum: checksum from the table; None or NaN if it has none.
+            values: the values read.
 
         Raises:
-            DamagedError: they are of another patch, or the shard is of another size than the manifest says.
+            DamagedError: The values belong to another patch, or the size of the shard differs from the manifest.
         """
         if checksum is not None and not np.isnan(checksum):
             if checksum_of(values) != int(checksum):
@@ -54,37 +54,39 @@ class ConsistencyCheck:
         elif shard not in self._measured:
             expected, found = self._promised(shard), self._size(shard)
             if expected is not None and found != expected:
-                what = f"The shard has {found} bytes, {MANIFEST} says {expected}."
+                what = f"The shard has {found} bytes, but {MANIFEST} says {expected}."
                 raise DamagedError(what, self._where(shard), AGAIN)
             self._measured.add(shard)
 
     def require_table(self, table: Table, plan: str) -> None:
-        """Make sure that a table belongs to the store.
+        """Check that a table belongs to the store.
 
-        It bears the ids of all generations of its plan, and may have grown since the store was published. Of those
-        that bear none, from earlier versions, the size is compared with the manifest, unless they have grown.
+        A table contains the ids of all generations of its plan, and may have grown since the store was published.
+        Tables of earlier versions have no ids. Their size is compared with the manifest, unless they have grown.
 
         Args:
             table: the table.
             plan: the plan that the store was published with.
 
         Raises:
-            DamagedError: it is of another dataset, or older than the store.
+            DamagedError: The table belongs to another dataset, or is older than the store.
         """
         plans, path = table.plans_of(self.folder), self.folder / table.file
         if plans:
             if plan not in plans:
-                raise DamagedError("It does not belong to the store beside it.", path, AGAIN)
+                raise DamagedError("The table does not belong to the store beside it.", path, AGAIN)
         elif path.is_file() and self._planned() == plan:
             expected, found = self._promised(table.file), path.stat().st_size
             if expected not in (None, found):
-                raise DamagedError(f"It has {found} bytes, {MANIFEST} says {expected}.", path, AGAIN)
+                raise DamagedError(
+                    f"The table has {found} bytes, but {MANIFEST} says {expected}.", path, AGAIN
+                )
 
     def _where(self, shard: str) -> str:
         return str(self.remote / shard if self.remote else self.folder / shard)
 
     def _promised(self, name: str) -> int | None:
-        """Bytes of a file by the manifest; None if it says nothing."""
+        """Return the size of a file in the manifest; None if it is not listed."""
         entry = listed(self.folder, name)
         return None if entry is None else int(entry["bytes"])
 
@@ -98,6 +100,6 @@ class ConsistencyCheck:
         return None if meta is None else meta.size
 
     def _planned(self) -> str:
-        """Id of the plan that is there, which may have grown since."""
+        """Return the id of the current plan, which may have grown."""
         plan = PlanDocument.readable(self.folder / PLAN)
         return plan.id if plan else ""

@@ -1,4 +1,4 @@
-"""What libraries raise when they read a store, in words of ours."""
+"""Translation of errors that libraries raise when they read a store."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from spectralearth_build.storage.url import Remote
 
 @contextmanager
 def told(folder: Path, remote: Remote | None) -> Iterator[None]:
-    """Inside, zarr reads a store; whatever is raised becomes an error of ours.
+    """Convert all errors raised within this context, in which zarr reads a store.
 
     Args:
-        folder: the dataset.
-        remote: where its store is, if on an object store: what that answers may hold secrets and is not passed on.
+        folder: folder of the dataset.
+        remote: location of the store, if on an object store. Its messages may contain secrets and are not passed on.
 
     Raises:
-        StorageError: the object store refuses or does not answer.
-        MachineError: there are too few open files, or too little memory.
-        DamagedError: anything else.
+        StorageError: The object store refuses access or does not respond.
+        MachineError: The process may not open enough files, or has too little memory.
+        DamagedError: For any other error.
     """
     try:
         yield

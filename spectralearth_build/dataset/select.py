@@ -1,4 +1,4 @@
-"""The conditions of `Dataset.query`, one function each, over the tables."""
+"""The conditions of `Dataset.query`, one function each, applied to the tables."""
 
 from __future__ import annotations
 
@@ -22,32 +22,32 @@ TimeRange = tuple[Date | None, Date | None]
 _BBOX = "bbox must be four numbers in degrees: west, south, east, north; got {}."
 _BOX_REMEDY = "Write, for example, bbox=(5, 45, 16, 48), south before north."
 NEEDED = ("location_id", "acquired", "cloud_fraction", "status")
-"""Columns of the patches that conditions look at."""
+"""Columns of the patches that conditions use."""
 
 
 def within(locations: gpd.GeoDataFrame, folder: Path, bbox: Bounds) -> pd.Series:
-    """The location_id of every window that touches ``bbox``: the R-tree proposes, the exact shapes decide.
+    """Return the location_id of windows that intersect ``bbox``. The R-tree finds candidates, exact shapes decide.
 
     Args:
-        locations: the table, whose row numbers the R-tree holds.
-        folder: the dataset, which holds the R-tree.
+        locations: the table, whose row numbers the R-tree contains.
+        folder: folder of the dataset, with the R-tree.
         bbox: west, south, east, north in degrees; west > east crosses the antimeridian.
 
     Raises:
-        UsageError: not four degrees in that order.
-        DamagedError: the R-tree is damaged.
+        UsageError: The box is not four numbers in degrees, in this order.
+        DamagedError: The R-tree is damaged.
     """
     boxes = [_shape(part) for part in halves(bbox)]
     try:
         proposed = locations.iloc[query_index(folder, bbox)]
-    except OSError:  # no room, or no right, to copy the R-tree: it only saves time
+    except OSError:  # the R-tree cannot be copied (no space or no permission); it only saves time
         proposed = locations
     touched = [proposed.intersects(box) for box in boxes]
     return proposed.loc[np.logical_or.reduce(touched), "location_id"]
 
 
 def _shape(box: Bounds) -> shapely.Geometry:
-    """A box as a polygon, or as the line or the point that it is: polygons without area get lost in predicates."""
+    """Return a box as polygon, line or point, because shapely predicates ignore polygons without area."""
     west, south, east, north = box
     if west < east and south < north:
         return shapely.box(*box)
@@ -55,10 +55,10 @@ def _shape(box: Bounds) -> shapely.Geometry:
 
 
 def halves(bbox: Bounds) -> list[Bounds]:
-    """The box, cut in two where it crosses the antimeridian.
+    """Return the box, cut in two if it crosses the antimeridian.
 
     Raises:
-        UsageError: not four degrees in that order.
+        UsageError: The box is not four numbers in degrees, in this order.
     """
     west, south, east, north = _degrees(bbox)
     if not (-180 <= west <= 180 and -180 <= east <= 180 and -90 <= south <= north <= 90):
@@ -79,11 +79,13 @@ def _degrees(bbox: Bounds) -> Bounds:
 
 
 def during(acquired: pd.Series, time: TimeRange) -> pd.Series:
-    """Which moments lie in [start, end); an end that is None is open."""
+    """Return which times are in [start, end). None means open."""
     edges = pair("time", time, '("2024-06-01", "2024-09-01")')
     start, end = (None if edge is None else moment(edge) for edge in edges)
     if start is not None and end is not None and start >= end:
-        raise UsageError(f"The time range ends before it starts: {time}.", remedy="Give (start, end).")
+        raise UsageError(
+            f"The time range ends before it starts: {time}.", remedy="Give (start, end), start before end."
+        )
     inside = pd.Series(True, index=acquired.index)
     if start is not None:
         inside &= acquired >= start
@@ -93,7 +95,7 @@ def during(acquired: pd.Series, time: TimeRange) -> pd.Series:
 
 
 def on(rows: pd.DataFrame, date: Date) -> pd.Series:
-    """Which patches a date means: a datatake, a whole day (``YYYY-MM-DD``), or an exact moment."""
+    """Return which patches a date selects: a datatake, a whole day (``YYYY-MM-DD``), or an exact time."""
     if isinstance(date, str) and date.startswith("DT"):
         return rows["datatake"] == date
     asked = moment(date)
@@ -103,13 +105,13 @@ def on(rows: pd.DataFrame, date: Date) -> pd.Series:
 
 
 def moment(date: object) -> pd.Timestamp:
-    """A date as a UTC timestamp.
+    """Convert a date to a UTC timestamp.
 
     Raises:
-        UsageError: it is no date.
+        UsageError: It is not a date.
     """
     try:
-        if isinstance(date, int | float | None):  # pandas takes numbers for nanoseconds since 1970
+        if isinstance(date, int | float | None):  # pandas would interpret numbers as nanoseconds since 1970
             raise TypeError
         stamp = pd.Timestamp(date)
         if pd.isna(stamp):
@@ -122,16 +124,16 @@ def moment(date: object) -> pd.Timestamp:
 
 
 def parts(patches: pd.DataFrame, folder: Path) -> pd.Series | None:
-    """The split of each patch, from ``splits.parquet`` or from a column ``split`` of the locations.
+    """Return the split of each patch, from ``splits.parquet`` or from a column ``split`` of the locations.
 
-    The former has a row a patch, as `split` writes it, or a row a location.
+    ``splits.parquet`` has one row per patch, as `split` writes it, or one row per location.
 
     Args:
-        patches: with the columns patch_id and location_id.
+        patches: a table with columns patch_id and location_id.
         folder: the dataset.
 
     Returns:
-        Names in the order of ``patches``, empty where there is none; None if the dataset has no splits.
+        Names in the order of ``patches``, empty for patches in no split; None if the dataset has no splits.
     """
     if (folder / SPLITS.file).is_file():
         table = pd.read_parquet(folder / SPLITS.file)
@@ -144,14 +146,16 @@ def parts(patches: pd.DataFrame, folder: Path) -> pd.Series | None:
 
 
 def part(patches: pd.DataFrame, folder: Path, split: str) -> npt.NDArray[np.bool_]:
-    """Which patches are in one split.
+    """Return which patches are in one split.
 
     Raises:
-        UsageError: there are no splits, or none of that name.
+        UsageError: There are no splits, or none of that name.
     """
     found = parts(patches, folder)
     if found is None:
-        raise UsageError("This dataset has no splits.", folder, "Run `split`, or query without `split`.")
+        raise UsageError(
+            "The dataset has no splits.", folder, "Run `split DATASET`, or query without `split`."
+        )
     chosen, names = (found == split).to_numpy(), set(found) - {""}
     if split not in names:
         known = ", ".join(sorted(names))

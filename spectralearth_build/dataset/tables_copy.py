@@ -1,4 +1,4 @@
-"""Reading a dataset on an object store: its tables are copied here once, its pixels stay where they are."""
+"""Reading of datasets on object stores: tables are copied to this machine once, pixels stay on the store."""
 
 from __future__ import annotations
 
@@ -18,48 +18,52 @@ if TYPE_CHECKING:
     from spectralearth_build.storage.client import Client, Meta
 
 TRIES = 3
-"""How often tables are fetched anew when a build changes them meanwhile."""
+"""Maximum number of times to fetch tables if a build changes them meanwhile."""
 FETCHES = 8
 
 
 def copied_tables(remote: Remote) -> Path:
     """Copy tables, index and statistics of a finished dataset into the user's cache.
 
-    There is a folder for each manifest, so what is there never changes, and any number of processes may share it.
+    There is one folder per manifest. So its content never changes, and any number of processes may share it.
 
     Returns:
-        The folder. It has no store.
+        The folder, which has no store.
 
     Raises:
-        UsageError: there is no finished dataset.
-        DamagedError: the tables are not those of the manifest.
-        StorageError: the store refuses or does not answer.
+        UsageError: There is no finished dataset.
+        DamagedError: The tables differ from the manifest.
+        StorageError: The object store refuses access or does not respond.
     """
     from spectralearth_build.storage.client import Client
 
     client = Client(remote)
     if client.head(ROOT) is None:
-        client.children("")  # says so if there is no such bucket
+        client.children("")  # raises if the bucket does not exist
         raise UsageError(
-            f"There is no finished dataset: {ROOT} is missing.", str(remote), "Run `build` (again)."
+            f"There is no finished dataset: {ROOT} is missing.",
+            str(remote),
+            "Run `build ARCHIVE DATASET` to complete it.",
         )
     wrong: list[str] = []
     for _ in range(TRIES):
         try:
             manifest = client.read(MANIFEST)
         except FileNotFoundError:
-            raise UsageError(f"{MANIFEST} is missing.", str(remote), "Run `build` (again).") from None
+            raise UsageError(
+                f"{MANIFEST} is missing.", str(remote), "Run `build ARCHIVE DATASET` to complete it."
+            ) from None
         folder = staging_folder() / f"{remote.key}-read" / str(entry(manifest)["sha256"])[:24]
         _copy(client, client.children("")[1], folder)
         wrong = _others(folder, manifest)
         if not wrong:
             return folder
     client.require_sense()
-    raise DamagedError(f"{', '.join(wrong)} are not those of the manifest.", str(remote))
+    raise DamagedError(f"These files differ from the manifest: {', '.join(wrong)}.", str(remote))
 
 
 def zarr_store(remote: Remote) -> ObjectStore[Any]:
-    """A prefix as zarr reads it."""
+    """Return a prefix as a store for zarr."""
     from zarr.storage import ObjectStore
 
     from spectralearth_build.storage.client import store_of
@@ -80,7 +84,7 @@ def _copy(client: Client, objects: list[Meta], folder: Path) -> None:
 
 
 def _others(folder: Path, manifest: bytes) -> list[str]:
-    """Files that are not as the manifest says."""
+    """Return files that differ from the manifest."""
     try:
         files = Manifest.decode(manifest).files
     except ValueError:

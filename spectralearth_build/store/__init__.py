@@ -1,1 +1,1 @@
-"""What a dataset is on disk: plan, codec, shards, commit records, manifest, labels."""
+"""The format of a dataset on disk: plan, codec, shards, commit records, manifest, labels."""

@@ -1,4 +1,4 @@
-"""Commit records: the only proof that a shard is complete. One small file per shard, written after it is durable."""
+"""Commit records, the only proof that a shard is complete: one small file per shard, written once it is durable."""
 
 from __future__ import annotations
 
@@ -19,34 +19,33 @@ class Skipped:
     """A planned patch that could not be written."""
 
     patch_id: str
-    """Which."""
+    """Id of the patch."""
     reason: str
-    """Why, in words."""
+    """The reason."""
 
 
 @dataclass(frozen=True)
 class Commit:
-    """What a shard file must be, and what it holds."""
+    """The expected shard file, and its contents."""
 
     plan: str
-    """Id of the plan's generation it was cut for."""
+    """Id of the generation of the plan that it was cut for."""
     shard: int
     """Number of the shard."""
     tile_id: str
-    """The tile whose rows it holds."""
+    """The tile whose rows it contains."""
     rows: tuple[int, ...]
     """Store rows that were written, ascending."""
     skipped: tuple[Skipped, ...]
-    """Planned patches that were not."""
+    """Planned patches that were not written."""
     size: int
-    """Bytes of the shard file."""
+    """Size of the shard file in bytes."""
     sha256: str
-    """Hash of the shard file."""
+    """SHA-256 of the shard file."""
     statistics: BandStatistics
-    """Of the written patches."""
+    """Statistics of the written patches."""
     pixels: tuple[int, ...] = ()
-    """Checksum of the pixels of each row as they were composed of their sources, before they were encoded; none in
-    records of earlier versions."""
+    """Checksum of the pixels of each row, computed before encoding; empty in records of earlier versions."""
 
     @property
     def name(self) -> str:
@@ -54,7 +53,7 @@ class Commit:
         return commit_name(self.shard)
 
     def encode(self) -> bytes:
-        """The record's bytes."""
+        """Return the content of the record file."""
         document = {**vars(self), "bytes": self.size, "statistics": self.statistics.document()}
         del document["size"]
         if not self.pixels:
@@ -64,7 +63,7 @@ class Commit:
 
     @property
     def checksums(self) -> dict[int, int]:
-        """Checksum of the pixels by row, if they are known."""
+        """Return the checksums of pixels by row, if known."""
         return dict(zip(self.rows, self.pixels, strict=False))
 
     def write(self, dataset: Path) -> None:
@@ -72,16 +71,16 @@ class Commit:
         write_bytes(dataset / self.name, self.encode())
 
     def holds(self, dataset: Path) -> bool:
-        """Whether the shard file is there, at its right size."""
+        """Return whether the shard file exists with the right size."""
         path = shard_path(dataset, self.shard)
         return path.is_file() and path.stat().st_size == self.size
 
 
 def decode(data: bytes) -> Commit:
-    """Read a record.
+    """Parse a record.
 
     Raises:
-        ValueError: it is not one.
+        ValueError: It is not a commit record.
     """
     try:
         document = json.loads(data)
@@ -101,17 +100,17 @@ def decode(data: bytes) -> Commit:
 
 
 def read_all(dataset: Path, plan_of: Callable[[int], str]) -> dict[int, Commit]:
-    """The records of a dataset whose shard files are there, by shard.
+    """Return the records of all existing shard files, by shard.
 
-    A record that cannot be read, or whose shard is missing or of another size, is no proof: it is left out, and
-    the shard is cut again.
+    Records that cannot be read, or whose shard is missing or has another size, are left out. Their shards are cut
+    again.
 
     Args:
         dataset: the dataset.
-        plan_of: gives the id that the record of a shard must bear.
+        plan_of: returns the plan id that the record of a shard must have.
 
     Raises:
-        PlanChangedError: a record belongs to another plan.
+        PlanChangedError: A record belongs to another plan.
     """
     commits = {}
     for path in commit_files(dataset):
@@ -120,12 +119,12 @@ def read_all(dataset: Path, plan_of: Callable[[int], str]) -> dict[int, Commit]:
         except ValueError:
             continue
         if commit.plan != plan_of(commit.shard):
-            raise PlanChangedError("Patches of another plan have been cut here.", path)
+            raise PlanChangedError("The folder contains patches that were cut for another plan.", path)
         if path.name == Path(commit.name).name and commit.holds(dataset):
             commits[commit.shard] = commit
     return commits
 
 
 def json_bytes(document: Any) -> bytes:  # noqa: ANN401
-    """Compact JSON with a stable order of keys and a line break at the end."""
+    """Encode as compact JSON with sorted keys and a final line break."""
     return (json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False) + "\n").encode()

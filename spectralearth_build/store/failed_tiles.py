@@ -1,4 +1,4 @@
-"""Tiles that failed in cut: a note each, so that a resumed run neither loses nor repeats them."""
+"""Notes on tiles that failed in cut, so that a resumed run neither loses nor repeats them."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ from spectralearth_build.store.commit import json_bytes
 
 @dataclass(frozen=True)
 class FailedTile:
-    """Why a tile's patches could not be cut."""
+    """The reason why the patches of a tile could not be cut."""
 
     plan: str
-    """Id of the first generation of the plan it failed in: growing makes no tile try again."""
+    """Id of the first generation of the plan, so that growing does not retry the tile."""
     tile_id: str
-    """The tile."""
+    """Id of the tile."""
     error_class: str
-    """Class of the problem."""
+    """Error class."""
     message: str
-    """What happened."""
+    """Error message."""
     stamp: str
-    """Sizes and times of the product's files when it failed; when they change, the tile is tried again."""
+    """Sizes and times of the product's files at the failure. If they change, the tile is retried."""
     judged: int = 0
-    """`record.FORMAT` of the version that it failed in; another one tries the tile again. 0: before that was noted."""
+    """`record.FORMAT` of the version in which it failed. Another value retries the tile. 0: not recorded."""
 
     @property
     def lasting(self) -> bool:
-        """Whether it stands for as long as the stamp stays the same; see `ProductError.lasting`."""
+        """Return whether the failure persists while the stamp is unchanged; see `ProductError.lasting`."""
         return self.judged == FORMAT and is_lasting(self.error_class)
 
     def write(self, dataset: Path) -> None:
@@ -47,29 +47,29 @@ class FailedTile:
 
 
 def failed_path(dataset: Path, tile_id: str) -> Path:
-    """The note of a tile; deleting it makes cut try the tile again."""
+    """Return the path of a tile's note. Deleting it makes cut retry the tile."""
     return dataset / failed_note(tile_id)
 
 
 def read_failed(dataset: Path, plan: str) -> dict[str, FailedTile]:
-    """The tiles that failed in this plan, by name."""
+    """Return the tiles that failed in this plan, by id."""
     notes = {}
     for path in sorted((dataset / FAILED).glob("*.json")):
         try:
             note = FailedTile(**json.loads(path.read_bytes()))
         except (ValueError, TypeError):
-            continue  # a damaged note: the tile is tried again
+            continue  # a damaged note, so the tile is retried
         if note.plan == plan:
             notes[note.tile_id] = note
     return notes
 
 
 def stamp(archive: Path, path: str) -> str:
-    """Hash of the sizes and times of a product's files.
+    """Return a hash of the sizes and times of a product's files.
 
     Args:
         archive: folder of the products.
-        path: a folder, an archive (members behind '!'), or one file of a product, which stands for its whole folder.
+        path: a folder, an archive (members follow '!'), or one file of a product, which represents its whole folder.
     """
     place = below(archive, path.split(INSIDE)[0])
     if place.is_file() and not is_zip(place.name) and not is_tar(place.name):

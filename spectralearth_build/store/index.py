@@ -1,4 +1,4 @@
-"""The R-tree over the locations, in two files that other R-tree tools can read: locations.idx and locations.dat.
+"""The R-tree of the locations, in two files that other R-tree tools can read: locations.idx and locations.dat.
 
 Boxes are west, south, east, north in degrees; identifiers are rows of locations.parquet. A location that crosses
 the antimeridian has one box on each side.
@@ -24,13 +24,13 @@ from spectralearth_build.layout import INDEX, INDEX_NAME, MANIFEST
 from spectralearth_build.store.manifest import entry_of_file, listed
 
 Bounds = tuple[float, float, float, float]
-"""West, south, east, north in degrees; west > east means across the antimeridian."""
+"""West, south, east, north in degrees; west > east means that it crosses the antimeridian."""
 
 _WORLD = (-180.0, -90.0, 180.0, 90.0)
 
 
 def boxes(geometries: list[BaseGeometry]) -> list[tuple[int, Bounds]]:
-    """Row and bounds of every part of every geometry, in order; empty geometries have none."""
+    """Return row and bounds of every part of every geometry, in order. Empty geometries have none."""
     return [
         (row, part.bounds)
         for row, geometry in enumerate(geometries)
@@ -40,23 +40,23 @@ def boxes(geometries: list[BaseGeometry]) -> list[tuple[int, Bounds]]:
 
 
 def encode_index(items: list[tuple[int, Bounds]], scratch: Path | None = None) -> dict[str, bytes]:
-    """The files of an index, by name; the same bytes for the same boxes.
+    """Return the files of an index, by name. The same boxes give the same bytes.
 
-    libspatialindex does not say when its files could not be written, so the index is asked for all its boxes.
+    libspatialindex does not report failed writes, so all boxes are read back from the index.
 
     Args:
-        items: what `boxes` returns.
-        scratch: an existing folder where the files are written first; None: the system's.
+        items: output of `boxes`.
+        scratch: existing folder in which the files are written first; None: the system's temporary folder.
 
     Raises:
-        OutOfSpaceError: there is no room in ``scratch``.
-        ArchiveError: the index does not hold what was put into it.
+        OutOfSpaceError: ``scratch`` has no space.
+        ArchiveError: The index does not contain what was written to it.
     """
     with TemporaryDirectory(dir=scratch) as folder:
         base = str(Path(folder) / INDEX_NAME)
         stream = ((row, bounds, None) for row, bounds in items)
         try:
-            # An empty stream is refused, an empty index is not.
+            # libspatialindex refuses an empty stream, but not an empty index.
             rtree.index.Index(base, stream).close() if items else rtree.index.Index(base).close()
             files = {name: (Path(folder) / name).read_bytes() for name in INDEX}
             whole = _held(base) == sorted(items)
@@ -68,7 +68,7 @@ def encode_index(items: list[tuple[int, Bounds]], scratch: Path | None = None) -
 
 
 def contents(index: rtree.index.Index) -> list[tuple[int, Bounds]]:
-    """All boxes of an index, sorted."""
+    """Return all boxes of an index, sorted."""
     boxes_of = ((item.id, item.bbox) for item in index.intersection(_WORLD, objects=True))
     return sorted((row, (west, south, east, north)) for row, (west, south, east, north) in boxes_of)
 
@@ -83,25 +83,25 @@ def _held(base: str) -> list[tuple[int, Bounds]]:
 
 @contextmanager
 def opened_index(folder: Path, scratch: Path | None = None) -> Iterator[rtree.index.Index]:
-    """Open the index of a dataset, on a copy: libspatialindex opens files for writing, even to read.
+    """Open a copy of the index of a dataset, because libspatialindex opens files for writing even to read them.
 
     Args:
-        folder: the dataset.
-        scratch: an existing folder for the copy; None: the system's.
+        folder: folder of the dataset.
+        scratch: existing folder for the copy; None: the system's temporary folder.
 
     Raises:
-        UsageError: there is none.
-        DamagedError: it is not what the manifest says; libspatialindex would crash on some of such.
-        OSError: there is no room for the copy.
+        UsageError: There is no index.
+        DamagedError: The index differs from the manifest. libspatialindex crashes on some damaged files.
+        OSError: There is no space for the copy.
     """
     missing = [name for name in INDEX if not (folder / name).is_file()]
     if missing:
-        raise UsageError(f"There is no {missing[0]}.", folder, "Run `cut`, or `build`, first.")
+        raise UsageError(f"The dataset has no {missing[0]}.", folder, "Run `build ARCHIVE DATASET` first.")
     with TemporaryDirectory(dir=scratch) as copy:
         for name in INDEX:
             shutil.copyfile(folder / name, Path(copy) / name)
             if listed(folder, name) not in (None, entry_of_file(Path(copy) / name)):
-                raise DamagedError(f"It is not what {MANIFEST} says.", folder / name)
+                raise DamagedError(f"The file differs from what {MANIFEST} says.", folder / name)
         index = rtree.index.Index(str(Path(copy) / INDEX_NAME))
         try:
             yield index
@@ -110,7 +110,7 @@ def opened_index(folder: Path, scratch: Path | None = None) -> Iterator[rtree.in
 
 
 def search(index: rtree.index.Index, bounds: Bounds) -> npt.NDArray[np.int64]:
-    """Rows whose boxes meet ``bounds``, ascending, each once."""
+    """Return the rows whose boxes intersect ``bounds``, ascending, without duplicates."""
     west, south, east, north = bounds
     halves = [bounds] if west <= east else [(west, south, 180.0, north), (-180.0, south, east, north)]
     found = [row for half in halves for row in index.intersection(half)]
@@ -118,16 +118,16 @@ def search(index: rtree.index.Index, bounds: Bounds) -> npt.NDArray[np.int64]:
 
 
 def query_index(folder: Path, bounds: Bounds) -> npt.NDArray[np.int64]:
-    """Rows of locations.parquet whose bounding boxes meet ``bounds``, ascending.
+    """Return the rows of locations.parquet whose bounding boxes intersect ``bounds``, ascending.
 
     Args:
-        folder: the dataset.
-        bounds: west, south, east, north in degrees; west > east searches across the antimeridian.
+        folder: folder of the dataset.
+        bounds: west, south, east, north in degrees. With west > east, the box crosses the antimeridian.
 
     Raises:
-        UsageError: the dataset has no index.
-        DamagedError: it is damaged.
-        OSError: there is no room for a copy of it.
+        UsageError: The dataset has no index.
+        DamagedError: The index is damaged.
+        OSError: There is no space for a copy of the index.
     """
     with opened_index(folder) as index:
         return search(index, bounds)

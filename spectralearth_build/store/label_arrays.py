@@ -1,4 +1,4 @@
-"""The arrays of labels in store.zarr: one patch a chunk, in shards of the same rows as the pixels."""
+"""The label arrays in store.zarr: one patch per chunk, in shards with the same rows as the pixels."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ from spectralearth_build.store.manifest import entry_of_file
 from spectralearth_build.store.shard import ShardReader, ShardWriter, Written, shard_writer
 
 SHAPE = (WINDOW, WINDOW)
-"""Lines and columns of a patch."""
+"""Number of lines and columns of a patch."""
 LabelMap = npt.NDArray[Any]
-"""[128, 128] in the type of its definition."""
+"""[128, 128] with the data type of its definition."""
 
 
 def label_document(definition: Definition, shards: int, shard_rows: int) -> schema.Document:
-    """Metadata of the array of a label.
+    """Return the metadata of a label array.
 
     Args:
-        definition: what the label is.
-        shards: shards of the store.
-        shard_rows: rows of a shard.
+        definition: definition of the label.
+        shards: number of shards of the store.
+        shard_rows: number of rows per shard.
     """
     fill = "NaN" if definition.nodata is None else definition.nodata
     attributes = {
         "long_name": f"{definition.label}: {definition.nomenclature or definition.kind}",
-        "definition": definition.data.decode().strip(),  # as text: netCDF holds no trees
+        "definition": definition.data.decode().strip(),  # as text, since netCDF has no nested attributes
         **_flags(definition),
     }
     return schema.sharded_document(
@@ -73,45 +73,45 @@ class LabelShardWriter:
 
 @contextmanager
 def label_shard_writer(dataset: Path, label: str, shard: int, rows: int) -> Iterator[LabelShardWriter]:
-    """Write a shard of labels atomically; the same bytes for the same maps.
+    """Write a label shard atomically. The same maps give the same bytes.
 
     Args:
         dataset: the dataset.
         label: name of the label.
         shard: number of the shard.
-        rows: rows of a shard.
+        rows: number of rows per shard.
 
     Raises:
-        OutOfSpaceError: no space left; nothing remains of the shard.
+        OutOfSpaceError: The disk is full. Nothing remains of the shard.
     """
     with shard_writer(dataset / label_shard(label, shard), rows) as writer:
         yield LabelShardWriter(writer)
 
 
 def read_label(reader: ShardReader, row: int, dtype: str) -> LabelMap | None:
-    """The map in a row of a shard; None if there is none.
+    """Return the map in a row of a shard; None if there is none.
 
     Raises:
-        DamagedError: its checksum or content is wrong.
+        DamagedError: Its checksum or content is wrong.
     """
     data = reader.encoded(row)
     return None if data is None else schema.decode_plain(data, SHAPE, dtype)
 
 
 def is_whole(dataset: Path, record: LabelRecord) -> bool:
-    """Whether the shard of a record is there and has its hash."""
+    """Return whether the shard of a record exists and has the right hash."""
     path = dataset / record.shard_name
     return path.is_file() and hash_of(path) == record.sha256
 
 
 def hash_of(path: Path) -> str:
-    """SHA-256 of a file that may have to be fetched."""
+    """Return the SHA-256 of a file, which is fetched if necessary."""
     attach.present(path)
     return str(entry_of_file(path)["sha256"])
 
 
 def _flags(definition: Definition) -> dict[str, Any]:
-    """What CF calls the meaning of codes, for tools that know it."""
+    """Return the meaning of codes as CF attributes."""
     words = [(code, each["name"]) for each in definition.classes for code in each["codes"]]
     if not words:
         return {}

@@ -1,7 +1,7 @@
-"""Labels as files of a dataset: what was asked for, and one record a shard that says what became of each patch.
+"""Label files of a dataset: a definition, and one record per shard with the status of each patch.
 
-Nothing here knows rasters or what classes mean; that is the matter of the package `labels`. As with pixels, a record
-is written after its shard is durable, and it alone says that the shard is complete.
+Rasters and the meaning of classes are handled by the package `labels`. As with pixels, a record is written after its
+shard is durable, and only the record proves that the shard is complete.
 """
 
 from __future__ import annotations
@@ -38,53 +38,53 @@ MEND = "Run `pair` again with the same rasters and options."
 
 @dataclass(frozen=True)
 class LabelSource:
-    """A raster that labels come from."""
+    """A raster from which labels are made."""
 
     name: str
-    """Its file name; where it lies is not the dataset's business."""
+    """File name, without the folder."""
     year: int
-    """What year it is of; 0: none was given."""
+    """Year of the raster; 0: not given."""
     bytes: int
-    """Its size."""
+    """Size in bytes."""
     sha256: str
-    """Its hash."""
+    """SHA-256."""
 
 
 @dataclass(frozen=True)
 class Definition:
-    """All that decides about the labels of one name, besides the patches."""
+    """Everything that determines the labels of one name, besides the patches."""
 
     label: str
-    """The name."""
+    """Name of the label."""
     kind: str
     """categorical (codes of classes) or continuous (numbers)."""
     dtype: str
-    """Type of a pixel in the store."""
+    """Data type of pixels in the store."""
     nodata: int | None
     """Value of pixels without a class or value; None: NaN."""
     nomenclature: str
-    """What the class table is called; empty if there are no classes."""
+    """Name of the class table; empty if there are no classes."""
     classes: tuple[Mapping[str, Any], ...]
     """The classes in order of their indices: index, name, colour, codes."""
     rule: str
-    """How values come onto the patches' grid."""
+    """Rule that resamples values to the grid of the patches."""
     year_rule: str
-    """Which year a patch gets."""
+    """Rule that chooses the year of a patch."""
     threshold: float
-    """Least share of the labelled pixels that makes a class one of the patch."""
+    """Minimum share of the labelled pixels for a class to belong to a patch."""
     least_labelled: float
-    """Least share of labelled pixels; patches with less are left out."""
+    """Minimum share of labelled pixels. Patches with less are left out."""
     sources: tuple[LabelSource, ...]
     """The rasters."""
 
     @cached_property
     def data(self) -> bytes:
-        """Its file."""
+        """Return the content of the definition file."""
         return json_bytes(sealed(asdict(self)))
 
     @cached_property
     def id(self) -> str:
-        """Hash of it; records bear it."""
+        """Hash of the definition, which records contain."""
         return hashlib.sha256(self.data).hexdigest()
 
     @property
@@ -93,51 +93,51 @@ class Definition:
         return label_array(self.label)
 
     def differences(self, before: Definition) -> list[str]:
-        """What is not as in another one, each in a few words."""
+        """Return the differences from another definition, as short phrases."""
         old, new = (json.loads(each.data) | {KEY: ""} for each in (before, self))
         return sorted(changes(old, new), key=lambda line: (line.startswith("classes"), line))
 
 
 @dataclass(frozen=True)
 class PatchLabel:
-    """What became of one patch."""
+    """The status of one patch."""
 
     row: int
-    """Its row in the store."""
+    """Row in the store."""
     year: int = 0
-    """Year of the raster; 0: it has none, or no raster was found."""
+    """Year of the raster; 0: it has no year, or no raster was found."""
     source: str = ""
-    """File name of the raster that reaches it, or of several, separated by spaces."""
+    """File name of the raster that covers it; several names are separated by spaces."""
     fraction: float = 0.0
     """Share of the patch's pixels that are labelled."""
     classes: tuple[int, ...] = ()
     """Indices of its classes, ascending."""
     majority: int = -1
-    """Index of the most frequent one; -1: none."""
+    """Index of the most frequent class; -1: none."""
     reason: str = ""
-    """Why it was left out; empty: it was written."""
+    """Reason why it was left out; empty: it was written."""
     checksum: int | None = None
-    """Of its map; None: there is none, or it was written by an earlier version."""
+    """Checksum of its map; None: there is none, or an earlier version wrote it."""
 
 
 @dataclass(frozen=True)
 class LabelRecord:
-    """What a shard of labels must be, and what it holds."""
+    """The expected label shard, and its contents."""
 
     label: str
-    """The label."""
+    """Name of the label."""
     definition: str
-    """Id of its definition."""
+    """Id of the definition."""
     plan: str
-    """Id of the generation that the shard came with."""
+    """Id of the generation of the shard."""
     shard: int
     """Number of the shard."""
     patches: tuple[PatchLabel, ...]
-    """What became of each patch, in order of rows."""
+    """Status of each patch, in order of rows."""
     size: int
-    """Bytes of the shard file."""
+    """Size of the shard file in bytes."""
     sha256: str
-    """Hash of the shard file."""
+    """SHA-256 of the shard file."""
 
     @property
     def name(self) -> str:
@@ -146,7 +146,7 @@ class LabelRecord:
 
     @property
     def shard_name(self) -> str:
-        """Path of its shard below the dataset."""
+        """Path of the shard below the dataset."""
         return label_shard(self.label, self.shard)
 
     @property
@@ -159,32 +159,32 @@ class LabelRecord:
         write_bytes(dataset / self.name, json_bytes(asdict(self)))
 
     def holds(self, dataset: Path) -> bool:
-        """Whether the shard file is there, at its right size."""
+        """Return whether the shard file exists with the right size."""
         path = dataset / self.shard_name
         return path.is_file() and path.stat().st_size == self.size
 
 
 @dataclass(frozen=True)
 class StoredLabel:
-    """A label of a dataset, as far as it has got."""
+    """A label of a dataset, possibly incomplete."""
 
     definition: Definition
-    """What was asked for."""
+    """The definition of the label."""
     records: Mapping[int, LabelRecord] = field(default_factory=dict)
     """The records by shard, ascending."""
 
     @property
     def names(self) -> set[str]:
-        """Definition, records and shards, as paths below the dataset."""
+        """Paths of definition, records and shards below the dataset."""
         parts = {name for record in self.records.values() for name in (record.name, record.shard_name)}
         return {label_definition(self.definition.label), *parts}
 
 
 def decode_definition(data: bytes) -> Definition:
-    """Read a definition.
+    """Parse a definition.
 
     Raises:
-        ValueError: it is none, or not as it was written.
+        ValueError: It is not a definition, or it was changed.
     """
     if not is_sealed(data):
         raise ValueError("not as it was written")
@@ -198,10 +198,10 @@ def decode_definition(data: bytes) -> Definition:
 
 
 def decode_record(data: bytes) -> LabelRecord:
-    """Read a record.
+    """Parse a record.
 
     Raises:
-        ValueError: it is none.
+        ValueError: It is not a record.
     """
     try:
         document = json.loads(data)
@@ -212,18 +212,18 @@ def decode_record(data: bytes) -> LabelRecord:
 
 
 def read_labels(dataset: Path, plan_of: Callable[[int], str], lenient: bool = False) -> list[StoredLabel]:
-    """The labels of a dataset in order of their names.
+    """Return the labels of a dataset, sorted by name.
 
     A record that cannot be read, is of another definition or plan, or whose shard is missing or of another size, is
     not valid and left out.
 
     Args:
         dataset: the dataset.
-        plan_of: gives the id that the record of a shard must bear.
-        lenient: leave out damaged definitions, and take records whatever became of their shards.
+        plan_of: returns the plan id that the record of a shard must have.
+        lenient: whether to leave out damaged definitions, and to accept records without checking their shards.
 
     Raises:
-        DamagedError: a definition is not as it was written.
+        DamagedError: A definition was changed.
     """
     found = []
     for path in sorted((dataset / LABELS_FOLDER).glob("*.json")):
@@ -242,7 +242,7 @@ def read_labels(dataset: Path, plan_of: Callable[[int], str], lenient: bool = Fa
 
 
 def frame(labels: Iterable[StoredLabel], patches: pd.DataFrame) -> pd.DataFrame:
-    """The table of all labels: what is known of the patches that are written, in order of label and row.
+    """Return the table of all labels of written patches, sorted by label and row.
 
     Args:
         labels: the labels.
@@ -270,7 +270,7 @@ def frame(labels: Iterable[StoredLabel], patches: pd.DataFrame) -> pd.DataFrame:
 
 
 def records_of(dataset: Path, definition: Definition, plan_of: Callable[[int], str]) -> Iterator[LabelRecord]:
-    """The readable records of a definition, in order of shards, whatever became of their shards."""
+    """Yield the readable records of a definition in order of shards, without checking the shards."""
     for path, record in _readable(dataset, definition.label):
         same = (record.definition, record.plan) == (definition.id, plan_of(record.shard))
         if same and path.name == Path(record.name).name:
@@ -278,7 +278,7 @@ def records_of(dataset: Path, definition: Definition, plan_of: Callable[[int], s
 
 
 def made_of(dataset: Path, label: str) -> set[str]:
-    """Ids of the definitions that records of a label were made by."""
+    """Return the ids of the definitions of a label's records."""
     return {record.definition for _, record in _readable(dataset, label)}
 
 

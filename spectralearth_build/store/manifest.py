@@ -1,7 +1,7 @@
-"""manifest.json: what a finished dataset consists of, with the hash of every file.
+"""manifest.json, which lists every file of a finished dataset with its hash.
 
-It holds no times, no names of machines and no paths outside of the dataset: two builds of the same plan by the same
-versions give the same bytes.
+It contains no times, machine names or paths outside the dataset. So two builds of the same plan with the same versions
+give the same bytes.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from spectralearth_build.tables import LOCATIONS, PATCHES, STATUSES, TILES
 from spectralearth_build.version import __version__
 
 FORMAT = 1
-"""Version of the dataset's layout."""
+"""Version of the dataset layout."""
 _PACKAGES = (
     "geopandas",
     "numcodecs",
@@ -50,7 +50,7 @@ Entry = dict[str, int | str]
 
 
 def versions() -> dict[str, str]:
-    """Versions of this package and of what decides about bytes and pixels."""
+    """Return the versions of this package and of libraries that affect bytes and pixels."""
     found = {name: _version(name) for name in _PACKAGES}
     libraries = {
         "GDAL": rasterio.__gdal_version__,
@@ -75,7 +75,7 @@ class Manifest:
     files: Mapping[str, Entry]
     """Size and hash of every file, by path below the dataset."""
     format: int = FORMAT
-    """Version of the dataset's layout."""
+    """Version of the dataset layout."""
 
     def encode(self) -> bytes:
         """The file's bytes, which vouch for themselves."""
@@ -92,16 +92,16 @@ class Manifest:
             found = json.loads(data)
             files, numbers = found["files"], found["counts"]
             if not isinstance(numbers, dict):
-                raise TypeError("counts are no object")
+                raise TypeError("counts are not an object")
             for name, known in files.items():
                 if not _inside(name):
-                    raise TypeError(f"{name[:60]!a} is no path of a dataset")
+                    raise TypeError(f"{name[:60]!a} is not a path of a dataset")
                 if type(known["bytes"]) is not int or type(known["sha256"]) is not str:
                     raise TypeError(f"{name[:60]!a} has no bytes and sha256")
             settings, versions = dict(found.get("settings", {})), dict(found.get("versions", {}))
             return cls(str(found.get("plan", "")), settings, versions, numbers, files, found.get("format", 0))
         except (KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise ValueError(f"it is no manifest ({error!r})") from error
+            raise ValueError(f"it is not a manifest ({error!r})") from error
 
     @classmethod
     def read(cls, dataset: Path) -> Manifest:
@@ -118,7 +118,7 @@ class Manifest:
 
 
 def published_files(dataset: Path) -> frozenset[str]:
-    """Names of the files that the manifest of a dataset lists; none if there is no manifest that can be read."""
+    """Return the names of the files in the manifest of a dataset; empty without a readable manifest."""
     try:
         return frozenset(Manifest.read(dataset).files)
     except (OSError, DamagedError):
@@ -131,13 +131,13 @@ def counts(
     commits: Collection[Commit],
     labels: Collection[StoredLabel] = (),
 ) -> dict[str, Any]:
-    """Numbers that balance: every product has one status, every planned patch is written, skipped or retired.
+    """Return counts that add up: every product has one status, every planned patch is written, skipped or retired.
 
     Args:
         planned: the plan.
         tables: tiles, locations and patches with their final status, by file name.
-        commits: the records of all shards.
-        labels: the labels; without any, nothing is said of them.
+        commits: the commit records of all shards.
+        labels: the labels. If there are none, their counts are left out.
     """
     tiles, locations, patches = (tables[table.file] for table in (TILES, LOCATIONS, PATCHES))
     status = tiles["status"].value_counts()
@@ -179,11 +179,11 @@ def manifest_of(
 
     Args:
         planned: the plan.
-        numbers: what `counts` returns.
-        files: small files by path below the dataset, as they are about to be published.
-        commits: the records of all shards; they know the shards' hashes.
-        dataset: the dataset, for the records themselves.
-        labels: the labels; their records know their shards' hashes.
+        numbers: output of `counts`.
+        files: content of small files by path below the dataset, as they will be published.
+        commits: the commit records of all shards, which contain the hashes of shards.
+        dataset: folder of the dataset, from which the records are hashed.
+        labels: the labels, whose records contain the hashes of their shards.
     """
     entries = {name: entry(data) for name, data in files.items()}
     for commit in commits:
@@ -196,7 +196,7 @@ def manifest_of(
 
 
 def listed(dataset: Path, name: str) -> Entry | None:
-    """What the manifest of a dataset says of a file; None if it says nothing, or there is no readable manifest."""
+    """Return the manifest entry of a file; None if it is not listed, or there is no readable manifest."""
     path = dataset / MANIFEST
     try:
         seen = path.stat()
@@ -211,18 +211,18 @@ def _files_of(path: Path, _time: int, _size: int) -> Mapping[str, Entry]:
 
 
 def _inside(name: str) -> bool:
-    """Whether a name is that of a file below the dataset."""
+    """Return whether a name is a path below the dataset."""
     parts = name.split("/")
     return name.isprintable() and all(part not in ("", ".", "..") for part in parts)
 
 
 def entry(data: bytes) -> Entry:
-    """Size and hash of a file's content."""
+    """Return size and hash of content."""
     return {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
 
 
 def entry_of_file(path: Path) -> Entry:
-    """Size and hash of a file, read in blocks."""
+    """Return size and hash of a file, which is read in blocks."""
     digest, size = hashlib.sha256(), 0
     with path.open("rb") as file:
         while block := file.read(_BLOCK):
@@ -232,7 +232,7 @@ def entry_of_file(path: Path) -> Entry:
 
 
 def _labelled(labels: Collection[StoredLabel], rows: Collection[int]) -> dict[str, dict[str, int]]:
-    """Of each label, for how many of the written patches there is a map, and how many were left out."""
+    """Return for each label how many written patches have a map, and how many were left out."""
     found = {}
     for label in labels:
         maps = [not p.reason for r in label.records.values() for p in r.patches if p.row in rows]

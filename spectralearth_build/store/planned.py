@@ -1,4 +1,4 @@
-"""A plan read back: its document and tables, and what of them belongs to a shard or a tile."""
+"""Reading of a plan: its document and tables, and their parts by shard and tile."""
 
 from __future__ import annotations
 
@@ -24,26 +24,26 @@ from spectralearth_build.tables import LOCATIONS, PATCHES, TILES
 
 @dataclass(frozen=True)
 class PlannedPatch:
-    """A patch to be cut."""
+    """A patch to cut."""
 
     patch_id: str
-    """Its name."""
+    """Id of the patch."""
     row: int
-    """Its row in the store."""
+    """Row in the store."""
     epsg: int
     """Lattice of its window."""
     window: Box
-    """Where it lies."""
+    """Position of the window."""
     sources: tuple[str, ...]
-    """Tiles that give its pixels, in order of precedence."""
+    """Tiles that provide its pixels, in order of precedence."""
 
 
 @dataclass(frozen=True)
 class Planned:
-    """A plan read back: its document and tables."""
+    """A plan, with its document and tables."""
 
     document: PlanDocument
-    """plan.json."""
+    """Content of plan.json."""
     tiles: gpd.GeoDataFrame
     """Every product found."""
     locations: gpd.GeoDataFrame
@@ -58,16 +58,16 @@ class Planned:
 
     @property
     def first_id(self) -> str:
-        """Fingerprint of the first generation, which stays when the dataset grows."""
+        """Fingerprint of the first generation, which does not change when the dataset grows."""
         return self.document.generations[0].id
 
     @property
     def plans(self) -> tuple[str, ...]:
-        """Fingerprints of all generations, oldest first; tables bear them."""
+        """Fingerprints of all generations, oldest first, as stored in tables."""
         return self.document.ids
 
     def plan_of(self, shard: int) -> str:
-        """Fingerprint of the generation that a shard came with; its commit record bears it."""
+        """Return the fingerprint of a shard's generation, which its commit record contains."""
         return self.document.id_of(shard)
 
     @property
@@ -82,12 +82,12 @@ class Planned:
 
     @property
     def shard_rows(self) -> int:
-        """Rows of a shard."""
+        """Number of rows per shard."""
         return int(self.settings["store.shard_rows"])
 
     @property
     def quantity(self) -> str:
-        """What the values are, by the setting scan.correction, which plans of earlier versions lack."""
+        """Physical quantity of the values, from the setting scan.correction, which plans of earlier versions lack."""
         return str(self.settings.get("scan.correction", "land"))
 
     @property
@@ -109,7 +109,7 @@ class Planned:
 
     @cached_property
     def live(self) -> pd.DataFrame:
-        """The patches that are not retired."""
+        """Patches that are not retired."""
         return self.patches[self.patches["status"] != PatchStatus.RETIRED]
 
     @cached_property
@@ -121,22 +121,22 @@ class Planned:
 
     @cached_property
     def shards_by_tile(self) -> dict[str, list[int]]:
-        """Shards of each tile that has patches (retired ones apart), ascending; tiles in order of name."""
+        """Shards, ascending, of each tile with patches that are not retired; tiles sorted by name."""
         pairs = self.live[["tile_id", "shard"]].drop_duplicates().sort_values(["tile_id", "shard"])
         return {str(tile): [int(s) for s in group] for tile, group in pairs.groupby("tile_id")["shard"]}
 
     def paths(self, shards: Mapping[str, list[int]]) -> set[str]:
-        """Paths of the products that give pixels to some shards of some tiles."""
+        """Return the paths of products that provide pixels of the given shards, by tile."""
         return set().union(*(self.products(tile_id, some) for tile_id, some in shards.items()))
 
     def products(self, tile_id: str, shards: list[int]) -> set[str]:
-        """Paths of the products that give pixels to some shards of a tile."""
+        """Return the paths of products that provide pixels of the given shards of a tile."""
         names = {n for shard in shards for n in chain(*self.live["sources"].iloc[self._rows_by_shard[shard]])}
         return {str(self.eligible.at[name, "path"]) for name in {tile_id, *names}}
 
     @cached_property
     def eligible(self) -> pd.DataFrame:
-        """The tiles that planning could use, by tile_id; one product each."""
+        """Tiles that planning could use, by tile_id, with one product each."""
         return self.tiles[self.tiles["eligible"].eq(True)].set_index("tile_id", drop=False)
 
     @cached_property
@@ -148,7 +148,7 @@ class Planned:
         return self.locations.set_index("location_id")[["epsg", "lattice_col", "lattice_row"]]
 
     def patches_of(self, shard: int) -> tuple[PlannedPatch, ...]:
-        """The planned patches of a shard that are not retired, in order of their rows."""
+        """Return the planned patches of a shard that are not retired, in order of rows."""
         rows = self.live.iloc[np.sort(self._rows_by_shard[shard])].sort_values("store_row")
         return tuple(
             self._patch(*values)
@@ -166,18 +166,18 @@ def load_plan(dataset: Path, waiting: bool = False) -> Planned:
     """Read the plan of a dataset.
 
     Args:
-        dataset: the dataset.
-        waiting: the one that cut is to work on, which may wait in work/next; otherwise that of the dataset.
+        dataset: folder of the dataset.
+        waiting: whether to read the plan that cut works on, which may wait in work/next, instead of the published one.
 
     Raises:
-        UsageError: there is none, or it is only a study (tiles without pixels).
+        UsageError: There is no plan, or it is only a study (tiles without pixels).
     """
     find = partial(newest, dataset) if waiting else dataset.joinpath
     try:
         document = PlanDocument.read(find(PLAN))
     except (OSError, DamagedError) as error:
         raise UsageError(
-            f"There is no readable {PLAN}.", dataset, "Run `plan`, or `build`, first."
+            f"The dataset has no readable {PLAN}.", dataset, "Run `build ARCHIVE DATASET` first."
         ) from error
     tables = [table.read(find(table.file).parent) for table in (TILES, LOCATIONS, PATCHES)]
     return Planned(document, *tables)

@@ -1,8 +1,8 @@
-"""What store.zarr looks like: Zarr v3 metadata documents and coordinate arrays, as bytes by path.
+"""The layout of store.zarr: Zarr v3 metadata documents and coordinate arrays, as bytes by path.
 
-``reflectance`` [row, band, y, x] has chunks of one patch and shards of ``shard_rows`` patches. The other arrays
-are one chunk each. Rows that hold no patch (the end of a tile's last shard, skipped patches) read as nodata and have
-no coordinates (NaN, NaT, empty).
+``reflectance`` [row, band, y, x] has chunks of one patch and shards of ``shard_rows`` patches. The other arrays have
+one chunk each. Rows without a patch (the end of a tile's last shard, skipped patches) read as nodata and have no
+coordinates (NaN, NaT, empty).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from spectralearth_build.overlap.lattice import PIXEL, WINDOW
 from spectralearth_build.store.codec import NODATA, PATCH_SHAPE, checksum, described, documents, verified
 
 SCALE = 1e-4
-"""Reflectance per unit, from the products' GainOfBand."""
+"""Reflectance per stored unit, from GainOfBand of the products."""
 NO_TIME = -(2**63)
 _ZSTD_LEVEL = 3
 
@@ -38,29 +38,29 @@ _ZSTD: Document = {"name": "zstd", "configuration": {"level": _ZSTD_LEVEL, "chec
 
 @dataclass(frozen=True)
 class Coordinate:
-    """A small array of the store, kept as one chunk."""
+    """A small array of the store, written as one chunk."""
 
     dims: tuple[str, ...]
-    """Names of its dimensions."""
+    """Names of the dimensions."""
     values: npt.NDArray[Any]
-    """Its values; text as an object array."""
+    """The values; text is an object array."""
     attributes: Mapping[str, Any]
-    """Meaning, unit and whatever xarray needs to decode it."""
+    """Meaning, unit, and what xarray needs to decode it."""
 
     @property
     def is_text(self) -> bool:
-        """Whether the values are text."""
+        """Return whether the values are text."""
         return self.values.dtype.kind == "O"
 
 
 def reflectance_document(shards: int, shard_rows: int, codec: str, quantity: str = "land") -> Document:
-    """Metadata of the array ``reflectance``.
+    """Return the metadata of the array ``reflectance``.
 
     Args:
         shards: number of shards; the array has ``shards * shard_rows`` rows.
-        shard_rows: rows of a shard.
+        shard_rows: number of rows per shard.
         codec: name of a preset of `codec.PRESETS`.
-        quantity: what the values are, by the setting scan.correction.
+        quantity: the physical quantity of the values, from the setting scan.correction.
     """
     attributes = {
         "long_name": QUANTITY[quantity],
@@ -91,17 +91,17 @@ def sharded_document(
     dims: tuple[str, ...],
     attributes: Document,
 ) -> Document:
-    """Metadata of an array along the rows of the store, with the shards of the pixels.
+    """Return the metadata of an array along the rows of the store, sharded like the pixels.
 
     Args:
         shards: number of shards; the array has ``shards * shard_rows`` rows.
-        shard_rows: rows of a shard.
-        patch: shape of what is stored of a patch, which is one chunk.
-        codecs: those of a chunk.
-        data_type: its type.
+        shard_rows: number of rows per shard.
+        patch: shape of the data of one patch, which is one chunk.
+        codecs: codecs of a chunk.
+        data_type: data type.
         fill: value of rows that do not exist.
-        dims: names of the dimensions, the row first.
-        attributes: those of the array.
+        dims: names of the dimensions, row first.
+        attributes: attributes of the array.
     """
     sharding: Document = {
         "chunk_shape": [1, *patch],
@@ -117,20 +117,20 @@ def sharded_document(
 
 
 def plain_codecs() -> list[Document]:
-    """What chunks of everything but the pixels go through: zstd and a checksum, which every reader of Zarr knows."""
+    """Return the codecs of all arrays except pixels: zstd and a checksum, which every Zarr reader supports."""
     return [_LITTLE, _ZSTD, _CHECKSUM]
 
 
 def encode_plain(values: npt.NDArray[Any]) -> bytes:
-    """A chunk of numbers as `plain_codecs` say."""
+    """Encode a chunk of numbers with `plain_codecs`."""
     return _compressed(np.ascontiguousarray(values, dtype=values.dtype.newbyteorder("<")))
 
 
 def decode_plain(data: bytes, shape: tuple[int, ...], data_type: str) -> npt.NDArray[Any]:
-    """The numbers of such a chunk.
+    """Decode a chunk of numbers that was encoded with `plain_codecs`.
 
     Raises:
-        DamagedError: its checksum or content is wrong.
+        DamagedError: Its checksum or content is wrong.
     """
     try:
         plain = numcodecs.Zstd().decode(bytes(verified(data)))
@@ -140,7 +140,7 @@ def decode_plain(data: bytes, shape: tuple[int, ...], data_type: str) -> npt.NDA
 
 
 def coordinate_files(name: str, coordinate: Coordinate) -> tuple[Document, dict[str, bytes]]:
-    """Metadata document of a coordinate array, and its files by path below the dataset."""
+    """Return the metadata document of a coordinate array, and its files by path below the dataset."""
     values, first = coordinate.values, _LITTLE
     chunk = tuple(max(1, length) for length in values.shape)
     if coordinate.is_text:
@@ -167,7 +167,7 @@ def coordinate_files(name: str, coordinate: Coordinate) -> tuple[Document, dict[
 
 
 def root_document(attributes: Document, arrays: Mapping[str, Document]) -> Document:
-    """Metadata of the root group, with that of all arrays in it (consolidated)."""
+    """Return the metadata of the root group, including that of all arrays (consolidated)."""
     return {
         "zarr_format": 3,
         "node_type": "group",
@@ -181,23 +181,24 @@ def root_document(attributes: Document, arrays: Mapping[str, Document]) -> Docum
 
 
 def root_attributes(plan: str, codec: str, layout: int, coordinates: list[str]) -> Document:
-    """What the store says of itself."""
+    """Return the attributes of the root group."""
     return {
         "title": "EnMAP L2A patches",
         "plan": plan,
         "codec": codec,
         "codec_comment": described(codec),
-        "crs_comment": "row r lies on the grid of UTM zone EPSG:epsg[r]; the centre of its pixel (y, x) is at easting "
+        "crs_comment": "row r lies on the grid of UTM zone EPSG:epsg[r]; the centre of its pixel (y, x) is "
+        "at easting "
         f"west[r] + {PIXEL} (x + 0.5) and northing north[r] - {PIXEL} (y + 0.5), in metres",
         "pixel_size_m": PIXEL,
         "patch_pixels": WINDOW,
         "format": layout,
-        "coordinates": " ".join(sorted(coordinates)),  # makes xarray treat them as coordinates
+        "coordinates": " ".join(sorted(coordinates)),  # so that xarray treats them as coordinates
     }
 
 
 def row_coordinates(rows: int) -> dict[str, Coordinate]:
-    """Arrays along ``row``, all empty: fill in the rows that hold patches."""
+    """Return empty arrays along ``row``, to be filled in for rows with patches."""
     metres = {"units": "m", "comment": "UTM, upper-left corner of the patch"}
     time = {
         "units": "microseconds since 1970-01-01",
@@ -225,7 +226,7 @@ def row_coordinates(rows: int) -> dict[str, Coordinate]:
 
 
 def band_coordinates(wavelength_nm: npt.ArrayLike, fwhm_nm: npt.ArrayLike) -> dict[str, Coordinate]:
-    """Nominal centre wavelengths and widths, float64 [202], nm."""
+    """Return nominal centre wavelengths and widths, float64 [202], nm."""
     wave, width = (np.asarray(v, np.float64).reshape(BANDS) for v in (wavelength_nm, fwhm_nm))
     return {
         "wavelength_nm": Coordinate(
@@ -240,7 +241,7 @@ def band_coordinates(wavelength_nm: npt.ArrayLike, fwhm_nm: npt.ArrayLike) -> di
 def tile_coordinates(
     tile_ids: list[str], wavelength_nm: npt.ArrayLike, fwhm_nm: npt.ArrayLike
 ) -> dict[str, Coordinate]:
-    """The tiles' names and actual bands, float64 [tile, 202], nm."""
+    """Return the names of tiles and their actual bands, float64 [tile, 202], nm."""
     shape, dims = (len(tile_ids), BANDS), ("tile", "band")
     wave, width = (np.asarray(v, np.float64).reshape(shape) for v in (wavelength_nm, fwhm_nm))
     names = np.array(tile_ids, object)
@@ -256,7 +257,7 @@ def tile_coordinates(
 
 
 def metadata_bytes(document: Document) -> bytes:
-    """A metadata document as it is written."""
+    """Encode a metadata document."""
     return (json.dumps(document, indent=1, sort_keys=True, allow_nan=False) + "\n").encode()
 
 

@@ -1,4 +1,4 @@
-"""Temporary files lie in the dataset, because the system's temporary folder may have no room."""
+"""Temporary files, which are inside the dataset because the system's temporary folder may be too small."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from spectralearth_build.layout import SCRATCH
 
 @contextmanager
 def scratch_of(dataset: Path) -> Iterator[Path | None]:
-    """Yield an empty folder beside a dataset; None, for the system's, where the dataset may only be read.
+    """Yield an empty temporary folder in a dataset; None (the system's) if the dataset is read-only.
 
     Raises:
-        OSError: there is no room.
+        OSError: The disk is full.
     """
     folder = dataset / SCRATCH
     if not _writable(folder):
@@ -28,12 +28,12 @@ def scratch_of(dataset: Path) -> Iterator[Path | None]:
         with TemporaryDirectory(dir=folder) as name:
             yield Path(name)
     finally:
-        with suppress(OSError):  # others may be using it
+        with suppress(OSError):  # other runs may be using it
             folder.rmdir()
             folder.parent.rmdir()
 
 
 def _writable(folder: Path) -> bool:
-    """Whether files may be made in a folder, or in the nearest one above it that exists."""
+    """Return whether files can be created in a folder, or in its nearest existing parent."""
     there = next(place for place in (folder, *folder.parents) if place.exists())
     return os.access(there, os.W_OK | os.X_OK)

@@ -1,4 +1,4 @@
-"""Files that vouch for themselves: the manifest, which lists the hash of every file but its own, and the report."""
+"""Files that contain their own hash: the manifest, which lists the hashes of all other files, and the report."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _LINE = "<!-- sha256 {} -->\n"
 
 
 def sealed(document: Mapping[str, Any]) -> dict[str, Any]:
-    """A JSON document with the SHA-256 of its other keys, in the form `json_bytes` gives them, under ``seal``."""
+    """Return a JSON document with an added key ``seal``: the SHA-256 of the other keys as encoded by `json_bytes`."""
     rest = {key: value for key, value in document.items() if key != KEY}
     return {**rest, KEY: hashlib.sha256(json_bytes(rest)).hexdigest()}
 
 
 def is_sealed(data: bytes) -> bool:
-    """Whether these are, to the byte, those of a document that `sealed` returned."""
+    """Return whether data are exactly the bytes of a document from `sealed`."""
     try:
         return json_bytes(sealed(json.loads(data))) == data
     except (ValueError, TypeError, AttributeError, RecursionError):
@@ -28,12 +28,12 @@ def is_sealed(data: bytes) -> bool:
 
 
 def sealed_page(text: str) -> bytes:
-    """A page with a last line that says the SHA-256 of all before it."""
+    """Return a page with a last line that contains the SHA-256 of everything before it."""
     body = text.encode("utf-8")
     return body + _LINE.format(hashlib.sha256(body).hexdigest()).encode()
 
 
 def is_sealed_page(data: bytes) -> bool:
-    """Whether these are the bytes that `sealed_page` returned."""
+    """Return whether data are exactly the bytes of a page from `sealed_page`."""
     body = data[: -len(_LINE.format("0" * 64))]
     return data[len(body) :] == _LINE.format(hashlib.sha256(body).hexdigest()).encode()

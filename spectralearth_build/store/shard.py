@@ -1,8 +1,8 @@
-"""Shard files: zarr's ``sharding_indexed`` format, written as a stream and read by row.
+"""Shard files in zarr's ``sharding_indexed`` format, written as a stream and read by row.
 
-A file holds the encoded patches one after the other and, at its end, an index: offset and length of each row as
-little-endian uint64, all ones for a row that does not exist, then the index's crc32c. Only one encoded patch is in
-memory at a time, however large the shard.
+A file contains the encoded patches and, at its end, an index: offset and length of each row as little-endian uint64
+(all ones for a row that does not exist), then the crc32c of the index. Only one encoded patch is in memory at a time,
+whatever the size of the shard.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ Index = npt.NDArray[np.uint64]
 
 @dataclass(frozen=True)
 class Written:
-    """What a shard file is, for its commit record."""
+    """Size and hash of a shard file, for its commit record."""
 
     size: int
-    """Its bytes."""
+    """Size in bytes."""
     sha256: str
-    """Hash of the file."""
+    """SHA-256 of the file."""
 
 
 class ShardWriter:
@@ -82,14 +82,14 @@ class ShardWriter:
 
 @contextmanager
 def shard_writer(path: Path, rows: int) -> Iterator[ShardWriter]:
-    """Write a shard atomically; the same bytes for the same patches. Afterwards ``written`` says what the file is.
+    """Write a shard atomically. The same patches give the same bytes. Afterwards ``written`` says what the file is.
 
     Args:
-        path: the file.
-        rows: rows of the shard, written or not.
+        path: path of the file.
+        rows: number of rows of the shard, written or not.
 
     Raises:
-        OutOfSpaceError: no space left; nothing remains of the shard.
+        OutOfSpaceError: The disk is full. Nothing remains of the shard.
     """
     with replacing(path) as temporary, temporary.open("wb") as file:
         writer = ShardWriter(file, rows)
@@ -101,13 +101,13 @@ def write_shard(path: Path, rows: int, patches: Iterable[tuple[int, bytes]]) -> 
     """Write a shard of patches that need no record of their own; see `shard_writer`.
 
     Args:
-        path: the file.
-        rows: rows of the shard, written or not.
-        patches: row inside the shard (ascending) and encoded patch.
+        path: path of the file.
+        rows: number of rows of the shard, written or not.
+        patches: pairs of row inside the shard (ascending) and encoded patch.
 
     Raises:
-        OutOfSpaceError: no space left; nothing remains of the shard.
-        ValueError: rows out of range or not ascending.
+        OutOfSpaceError: The disk is full. Nothing remains of the shard.
+        ValueError: Rows are out of range or not ascending.
     """
     with shard_writer(path, rows) as writer:
         for row, data in patches:
@@ -119,11 +119,11 @@ class ShardReader:
     """Random access to the rows of one shard file.
 
     Args:
-        path: the file.
-        rows: rows of the shard.
+        path: path of the file.
+        rows: number of rows of the shard.
 
     Raises:
-        DamagedError: the file is missing, cut short, or its index is damaged.
+        DamagedError: The file is missing or truncated, or its index is damaged.
     """
 
     def __init__(self, path: Path, rows: int) -> None:
@@ -138,18 +138,18 @@ class ShardReader:
         except OSError as error:
             raise DamagedError("The shard cannot be read.", path) from error
         if len(tail) < size:
-            raise DamagedError(f"The shard has {end} bytes, less than its index.", path)
+            raise DamagedError(f"The shard has {end} bytes, fewer than its index.", path)
         self.index: Index = np.frombuffer(_located(path, verified, tail), dtype="<u8").reshape(rows, 2)
         present = self.index[self.index[:, 0] != ABSENT]
         if (present > end).any() or (present.sum(axis=1) > end - size).any():
-            raise DamagedError("The shard's index points behind its end.", path)
+            raise DamagedError("The index of the shard points beyond its end.", path)
 
     def rows(self) -> list[int]:
-        """The rows that exist."""
+        """Return the existing rows."""
         return [int(row) for row in np.flatnonzero(self.index[:, 0] != ABSENT)]
 
     def encoded(self, row: int) -> bytes | None:
-        """The encoded patch of a row, unchecked; None if the row does not exist."""
+        """Return the encoded patch of a row, unchecked; None if the row does not exist."""
         offset, length = (int(value) for value in self.index[row])
         if offset == ABSENT:
             return None
@@ -158,17 +158,17 @@ class ShardReader:
             return file.read(length)
 
     def patch(self, row: int, codec: str) -> Patch | None:
-        """The patch of a row, int16 [202, 128, 128]; None if the row does not exist.
+        """Return the patch of a row, int16 [202, 128, 128]; None if the row does not exist.
 
         Raises:
-            DamagedError: its checksum or content is wrong.
+            DamagedError: Its checksum or content is wrong.
         """
         data = self.encoded(row)
         return None if data is None else _located(self.path, decode_patch, data, codec)
 
 
 def _located(path: Path, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-    """Call ``function`` and let its complaint name the file."""
+    """Call ``function``, and add the path of the file to its errors."""
     try:
         return function(*args, **kwargs)
     except DamagedError as error:

@@ -1,4 +1,4 @@
-"""Statistics per band, as exact integers: the sum of parts is the same in whatever order they come."""
+"""Statistics per band as exact integers, so that sums of parts do not depend on their order."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ Integers = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class BandStatistics:
-    """Count, sum, sum of squares, least and greatest value of each band; all exact."""
+    """Exact count, sum, sum of squares, minimum and maximum of each band."""
 
     count: int = 0
-    """Pixels, the same in every band."""
+    """Number of pixels, the same in every band."""
     sum: tuple[int, ...] = (0,) * BANDS
     """Sum of the values of each band."""
     sum_squares: tuple[int, ...] = (0,) * BANDS
     """Sum of the squared values."""
     min: tuple[int, ...] = (32767,) * BANDS
-    """Least value."""
+    """Minimum of each band."""
     max: tuple[int, ...] = (-32768,) * BANDS
-    """Greatest value."""
+    """Maximum of each band."""
 
     def __add__(self, other: BandStatistics) -> BandStatistics:
         return BandStatistics(
@@ -42,7 +42,7 @@ class BandStatistics:
         )
 
     def document(self) -> dict[str, Any]:
-        """As JSON."""
+        """Return a JSON document."""
         lists = {name: list(getattr(self, name)) for name in ("sum", "sum_squares", "min", "max")}
         return {"count": self.count, **lists}
 
@@ -54,19 +54,19 @@ class BandStatistics:
 
     @property
     def mean(self) -> list[float | None]:
-        """Mean of each band, correctly rounded; None without pixels."""
+        """Return the mean of each band, correctly rounded; None without pixels."""
         return [total / self.count if self.count else None for total in self.sum]
 
     @property
     def std(self) -> list[float | None]:
-        """Standard deviation of each band (of the population); None without pixels."""
+        """Return the population standard deviation of each band; None without pixels."""
         n = self.count
         squares = zip(self.sum, self.sum_squares, strict=True)
         return [math.sqrt((n * square - total * total) / (n * n)) if n else None for total, square in squares]
 
 
 def of_patch(patch: Patch) -> BandStatistics:
-    """Statistics of a patch, int16 [band, line, col]."""
+    """Return the statistics of a patch, int16 [band, line, col]."""
     flat = patch.reshape(len(patch), -1)
     out = np.empty((4, len(patch)), np.int64)
     _reduce(flat, out)
@@ -74,14 +74,14 @@ def of_patch(patch: Patch) -> BandStatistics:
 
 
 def total(parts: Iterable[BandStatistics]) -> BandStatistics:
-    """The sum of all parts."""
+    """Return the sum of all parts."""
     return sum(parts, BandStatistics())
 
 
 @kernel
 def _reduce(flat: Patch, out: Integers) -> None:
-    # Three loops over a line that is in the cache, each of a form that compilers turn into vectors: seven times faster
-    # than one loop.
+    # Three loops over a cached line, each of which compilers can vectorise: seven times faster than a single
+    # loop.
     for band in range(flat.shape[0]):
         row = flat[band]
         total, squares = np.int64(0), np.int64(0)

@@ -82,8 +82,8 @@ def test_patch(dataset, date):
 
 @pytest.mark.parametrize("location", [None, 5, [PLACE], NAN])
 def test_location(dataset, location):
-    refuses("location must be text", dataset.series, location)
-    refuses("location must be text", dataset.patch, location, "2022-07-03")
+    refuses("location must be a string", dataset.series, location)
+    refuses("location must be a string", dataset.patch, location, "2022-07-03")
 
 
 @pytest.mark.parametrize(("arguments", "text"), LOADERS)

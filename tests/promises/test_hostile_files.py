@@ -159,5 +159,5 @@ def test_the_files_of_the_index_swapped(dataset):
     paths[0].write_bytes(second)
     paths[1].write_bytes(first)
     assert {damage.path for damage in verify(dataset)} == {path.name for path in paths}
-    with pytest.raises(BuildError, match=r"not what manifest\.json says"):
+    with pytest.raises(BuildError, match=r"differs from what manifest\.json says"):
         open_dataset(dataset).query(bbox=(-180, -90, 180, 90))

@@ -184,7 +184,7 @@ def test_a_dataset_of_before_compares_sizes(old, way):
     first, second = (shard_path(old, shards_of(old, number)[0]) for number in (1, 2))
     assert first.stat().st_size != second.stat().st_size
     shutil.copy(first, second)
-    refused(old, r"The shard has \d+ bytes, manifest.json says \d+", way)
+    refused(old, r"The shard has \d+ bytes, but manifest.json says \d+", way)
 
 
 def test_a_dataset_of_before_grows(made, old, tmp_path):
@@ -208,7 +208,7 @@ def of_table(folder, table):
 def test_a_table_of_another_dataset(made, own, table):
     shutil.copy(made / "b" / table.file, own / table.file)
     with pytest.raises(
-        DamagedError, match=f"{table.file}: It does not belong to the store.*Copy the dataset again"
+        DamagedError, match=f"{table.file}: The table does not belong to the store.*Copy the dataset again"
     ):
         of_table(own, table)
     if table is PATCHES:
@@ -250,7 +250,7 @@ def test_a_table_of_another_dataset_of_before(made, old, table):
     assert table.plans_of(old) == ()
     if (old / table.file).stat().st_size == size:
         pytest.skip("of the same size")
-    with pytest.raises(DamagedError, match=rf"{table.file}: It has \d+ bytes, manifest.json says"):
+    with pytest.raises(DamagedError, match=rf"{table.file}: The table has \d+ bytes, but manifest.json says"):
         of_table(old, table)
 
 

@@ -52,7 +52,7 @@ def test_what_is_unfinished_or_damaged_is_not_opened(finished, bucket, cache):
     place = Client(finished)
     open_dataset(str(place.remote))
     place.put("tiles.parquet", b"rubbish")
-    with pytest.raises(DamagedError, match=r"tiles\.parquet are not those of the manifest"):
+    with pytest.raises(DamagedError, match=r"differ from the manifest: tiles\.parquet"):
         open_dataset(str(place.remote))
     place.delete("store.zarr/zarr.json")
     with pytest.raises(UsageError, match="no finished dataset"):

@@ -269,7 +269,7 @@ def with_checksum(body: bytes) -> bytes:
 @pytest.mark.parametrize("values", [np.zeros(10, np.int16), np.zeros(202 * 128 * 128 + 1, np.int16)])
 def test_sound_checksum_over_another_size_is_noticed(values):
     body = bytes(numcodecs.Blosc("zstd", 3, 2).encode(values))
-    with pytest.raises(DamagedError, match="does not hold one patch"):
+    with pytest.raises(DamagedError, match="does not contain exactly one patch"):
         decode_patch(with_checksum(body), "spectral")
 
 
@@ -281,7 +281,7 @@ def test_sound_checksum_over_garbage_is_noticed():
 
 @pytest.mark.parametrize("bad", [np.zeros((202, 128, 127), np.int16), np.zeros((202, 128, 128), np.int32)])
 def test_only_patches_are_encoded(bad):
-    with pytest.raises(ValueError, match="A patch is int16"):
+    with pytest.raises(ValueError, match="A patch must be int16"):
         encode_patch(bad, "spectral")
 
 

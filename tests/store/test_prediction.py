@@ -170,7 +170,7 @@ def test_foreign_metadata_is_refused(document):
     ("shape", "dtype"), [((4, 128), "int16"), ((4, 4, 128), "int32"), ((4, 4, 128), "uint16")]
 )
 def test_arrays_it_cannot_code_are_refused(shape, dtype):
-    with pytest.raises(ValueError, match=r"codes int16 \[band, line, 128\]"):
+    with pytest.raises(ValueError, match=r"encodes int16 \[band, line, 128\]"):
         zarr.create_array(MemoryStore(), shape=shape, dtype=dtype, serializer=BandPrediction())
 
 
@@ -179,5 +179,5 @@ def test_chunks_it_cannot_code_are_refused(shape):
     array = zarr.create_array(
         MemoryStore(), shape=shape, chunks=shape, dtype="int16", serializer=BandPrediction()
     )
-    with pytest.raises(ValueError, match=r"codes chunks \[1, band, line, 128\]"):
+    with pytest.raises(ValueError, match=r"encodes chunks \[1, band, line, 128\]"):
         array[:] = 1

@@ -1,4 +1,4 @@
-"""How one patch becomes bytes and back; importing it makes zarr know our codecs."""
+"""Encoding of patches. Importing this package registers our codecs with zarr."""
 
 from spectralearth_build.overlap.lattice import NODATA
 from spectralearth_build.store.codec.band_delta import BAND_DELTA, BandDelta, accumulate, difference

@@ -1,7 +1,7 @@
-"""The difference of neighbouring bands, as functions and as a Zarr v3 codec.
+"""Differences of neighbouring bands, as functions and as a Zarr v3 codec.
 
-Bands compress far better as differences, because their noise and texture are alike. numcodecs' own delta runs along
-the flattened array, so a codec of a few lines does it here.
+Bands compress far better as differences, because their noise and texture are similar. The delta filter of numcodecs
+works along the flattened array, so this is a small codec of our own.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ Slices = npt.NDArray[np.int16]
 
 
 def difference(array: npt.NDArray[Any], axis: int, zigzag: bool = False) -> npt.NDArray[Any]:
-    """Each slice along ``axis`` less the one before, modulo 2^16; the first as it is.
+    """Subtract from each slice along ``axis`` the previous one, modulo 2^16. The first slice is unchanged.
 
     Args:
-        array: 16-bit integers of any shape and layout.
-        axis: along which.
-        zigzag: whether differences 0, -1, 1, -2 become 0, 1, 2, 3.
+        array: 16-bit integers of any shape and memory layout.
+        axis: axis of the differences.
+        zigzag: whether to map differences 0, -1, 1, -2 to 0, 1, 2, 3.
 
     Returns:
-        The same shape and type, C-contiguous.
+        An array of the same shape and type, C-contiguous.
     """
     plain = np.ascontiguousarray(array, array.dtype.newbyteorder("="))
     result = np.empty_like(plain)
@@ -50,8 +50,8 @@ def accumulate(array: npt.NDArray[Any], axis: int, zigzag: bool = False) -> None
     """Undo `difference` in place.
 
     Args:
-        array: C-contiguous 16-bit integers of the machine's byte order.
-        axis: along which.
+        array: C-contiguous 16-bit integers in native byte order.
+        axis: axis of the differences.
         zigzag: as in `difference`.
     """
     if array.size:
@@ -59,7 +59,7 @@ def accumulate(array: npt.NDArray[Any], axis: int, zigzag: bool = False) -> None
 
 
 def _slices(array: npt.NDArray[Any], axis: int) -> Slices:
-    """int16 [outer, n, inner], the same memory."""
+    """View as int16 [outer, n, inner]."""
     return array.view(np.int16).reshape(math.prod(array.shape[:axis]), array.shape[axis], -1)
 
 
@@ -78,7 +78,7 @@ def _difference(values: Slices, out: Slices, zigzag: bool) -> None:
 
 @kernel
 def _accumulate(values: Slices) -> None:
-    """As fast as copying, since the slice before is still in the cache."""
+    """Accumulate in place, as fast as copying, because the previous slice is still in the cache."""
     for outer in range(values.shape[0]):
         for index in range(1, values.shape[1]):
             for inner in range(values.shape[2]):
@@ -100,23 +100,23 @@ def _accumulate_zigzag(values: Slices) -> None:
 class BandDelta(ArrayArrayCodec):
     """Zarr v3 codec: difference to the previous index along one axis, modulo 2^16.
 
-    Metadata: ``{"name": "spectralearth.band_delta", "configuration": {"axis": 1, "zigzag": true}}``. Shape and type
-    stay; only 16-bit integers are accepted.
+    Metadata: ``{"name": "spectralearth.band_delta", "configuration": {"axis": 1, "zigzag": true}}``. Shape and type are
+    kept. Only 16-bit integers are accepted.
     """
 
     is_fixed_size = True
 
     axis: int = 1
-    """Axis of the chunk along which differences are taken."""
+    """Axis of the chunk along which to take differences."""
     zigzag: bool = True
-    """Whether differences 0, -1, 1, -2 are stored as 0, 1, 2, 3, which compresses better; false if not given."""
+    """Whether differences 0, -1, 1, -2 are stored as 0, 1, 2, 3, which compresses better; false if absent."""
 
     @classmethod
     def from_dict(cls, data: dict[str, JSON]) -> Self:
-        """Make the codec that a metadata document names.
+        """Make the codec from its metadata.
 
         Raises:
-            ValueError: another name, or a configuration other than an axis.
+            ValueError: The name or the configuration is wrong.
         """
         configuration = data.get("configuration", {})
         if (
@@ -131,19 +131,19 @@ class BandDelta(ArrayArrayCodec):
         return cls(axis, bool(configuration.get("zigzag", False)))
 
     def to_dict(self) -> dict[str, JSON]:
-        """The codec's metadata."""
+        """Return the metadata of the codec."""
         return {"name": BAND_DELTA, "configuration": {"axis": self.axis, "zigzag": self.zigzag}}
 
     def validate(self, *, shape: tuple[int, ...], dtype: Any, chunk_grid: Any) -> None:  # noqa: ANN401
-        """Refuse arrays it cannot code.
+        """Refuse arrays that it cannot encode.
 
         Raises:
-            ValueError: too few axes, or not 16-bit integers.
+            ValueError: The array has too few axes, or its type is not a 16-bit integer.
         """
         native = np.dtype(dtype.to_native_dtype())
         if self.axis >= len(shape) or native.kind not in "iu" or native.itemsize != 2:
             raise ValueError(
-                f"{BAND_DELTA} codes 16-bit integers along axis {self.axis}, not {native} {shape}."
+                f"{BAND_DELTA} encodes 16-bit integers along axis {self.axis}, not {native} {shape}."
             )
 
     def _encode_sync(self, chunk_array: NDBuffer, chunk_spec: ArraySpec) -> NDBuffer:
@@ -152,7 +152,8 @@ class BandDelta(ArrayArrayCodec):
 
     def _decode_sync(self, chunk_array: NDBuffer, chunk_spec: ArraySpec) -> NDBuffer:
         stored = chunk_array.as_numpy_array()
-        array = np.array(stored, stored.dtype.newbyteorder("="), order="C")  # a copy: it may be read-only
+        # a copy, since the input may be read-only
+        array = np.array(stored, stored.dtype.newbyteorder("="), order="C")
         accumulate(array, self.axis, self.zigzag)
         return chunk_spec.prototype.nd_buffer.from_numpy_array(array)
 
@@ -163,7 +164,7 @@ class BandDelta(ArrayArrayCodec):
         return self._decode_sync(chunk_array, chunk_spec)
 
     def compute_encoded_size(self, input_byte_length: int, _chunk_spec: ArraySpec) -> int:
-        """As many bytes as before."""
+        """Return the input size, which does not change."""
         return input_byte_length
 
 

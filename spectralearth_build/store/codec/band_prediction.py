@@ -1,4 +1,4 @@
-"""Least-squares prediction as a Zarr v3 codec: from array to bytes, ready to be compressed."""
+"""Least-squares prediction as a Zarr v3 array-to-bytes codec, whose output is then compressed."""
 
 from __future__ import annotations
 
@@ -28,30 +28,30 @@ if TYPE_CHECKING:
 
 BAND_PREDICTION = "spectralearth.band_prediction"
 Words = npt.NDArray[np.uint16]
-"""What is compressed: the coefficients int16 [band, K + 2], zeros up to a multiple of 16 bytes (blosc shuffles the bits
-of nothing else), then the residuals uint16 [band, line, 128]."""
+"""The data to compress: the coefficients int16 [band, K + 2], zeros up to a multiple of 16 bytes (blosc shuffles bits
+only of such), then the residuals uint16 [band, line, 128]."""
 _WHOLE = 8
-"""Words that the coefficients' share is a multiple of."""
+"""The coefficients are padded to a multiple of this many words."""
 
 
 def head_words(count: int, bands: int) -> int:
-    """Words before the residuals, for ``count`` bands of which each is predicted from ``bands``."""
+    """Return the number of words before the residuals, for ``count`` bands, each predicted from ``bands``."""
     return -(-count * (bands + 2) // _WHOLE) * _WHOLE
 
 
 def words_needed(shape: tuple[int, ...], bands: int) -> int:
-    """Length of the packed form of a cube [band, line, 128] that is predicted from ``bands`` bands."""
+    """Return the packed length of a cube [band, line, 128] that is predicted from ``bands`` bands."""
     return head_words(shape[0], bands) + math.prod(shape)
 
 
 def pack(cube: Cube, bands: int, words: Words) -> None:
-    """Coefficients and residuals of a cube, into ``words``; see `prediction`."""
+    """Write coefficients and residuals of a cube into ``words``; see `prediction`."""
     words[: head_words(len(cube), bands)] = 0
     predict(cube, *_parts(words, cube.shape, bands))
 
 
 def unpack(words: Words, bands: int, out: Cube) -> None:
-    """Undo `pack`, into ``out``."""
+    """Undo `pack`, and write the cube into ``out``."""
     restore(*_parts(words, out.shape, bands), out)
 
 
@@ -62,23 +62,23 @@ def _parts(words: Words, shape: tuple[int, ...], bands: int) -> tuple[Coefficien
 
 @dataclass(frozen=True)
 class BandPrediction(ArrayBytesCodec):
-    """Zarr v3 codec: residuals of a prediction of each band from those before it.
+    """Zarr v3 codec: residuals of a prediction of each band from previous bands.
 
-    Metadata: ``{"name": "spectralearth.band_prediction", "configuration": {"bands": 4}}``. Chunks are one cube of
-    int16 [..., band, line, 128]; the bytes are those of `Words`, little-endian.
+    Metadata: ``{"name": "spectralearth.band_prediction", "configuration": {"bands": 4}}``. A chunk is one int16 cube
+    [..., band, line, 128]. The bytes are little-endian `Words`.
     """
 
     is_fixed_size = True
 
     bands: int = GROUP
-    """Bands that each band is predicted from, a multiple of 4."""
+    """Number of bands from which each band is predicted, a multiple of 4."""
 
     @classmethod
     def from_dict(cls, data: dict[str, JSON]) -> Self:
-        """Make the codec that a metadata document names.
+        """Make the codec from its metadata.
 
         Raises:
-            ValueError: another name, or a configuration other than a number of bands.
+            ValueError: The name or the configuration is wrong.
         """
         configuration = data.get("configuration", {})
         if (
@@ -93,18 +93,18 @@ class BandPrediction(ArrayBytesCodec):
         return cls(bands)
 
     def to_dict(self) -> dict[str, JSON]:
-        """The codec's metadata."""
+        """Return the metadata of the codec."""
         return {"name": BAND_PREDICTION, "configuration": {"bands": self.bands}}
 
     def validate(self, *, shape: tuple[int, ...], dtype: Any, chunk_grid: Any) -> None:  # noqa: ANN401
-        """Refuse arrays it cannot code.
+        """Refuse arrays that it cannot encode.
 
         Raises:
-            ValueError: too few axes, or not 16-bit integers.
+            ValueError: The array has too few axes, or its type is not a 16-bit integer.
         """
         native = np.dtype(dtype.to_native_dtype())
         if len(shape) < 3 or native != np.int16:
-            raise ValueError(f"{BAND_PREDICTION} codes int16 [band, line, {LANES}], not {native} {shape}.")
+            raise ValueError(f"{BAND_PREDICTION} encodes int16 [band, line, {LANES}], not {native} {shape}.")
 
     def _encode_sync(self, chunk_array: NDBuffer, chunk_spec: ArraySpec) -> Buffer:
         cube = np.ascontiguousarray(chunk_array.as_numpy_array(), np.int16).reshape(_shape(chunk_spec))
@@ -128,19 +128,19 @@ class BandPrediction(ArrayBytesCodec):
         return self._decode_sync(chunk_bytes, chunk_spec)
 
     def compute_encoded_size(self, input_byte_length: int, chunk_spec: ArraySpec) -> int:
-        """The values and the coefficients."""
+        """Return the size of the values and the coefficients."""
         return input_byte_length + 2 * head_words(chunk_spec.shape[-3], self.bands)
 
 
 def _shape(chunk_spec: ArraySpec) -> tuple[int, ...]:
-    """[band, line, 128] of a chunk.
+    """Return the shape [band, line, 128] of a chunk.
 
     Raises:
-        ValueError: it is more than one cube, or its lines are of another length.
+        ValueError: The chunk is more than one cube, or its lines have another length.
     """
     shape = chunk_spec.shape
     if math.prod(shape[:-3]) != 1 or shape[-1] != LANES:
-        raise ValueError(f"{BAND_PREDICTION} codes chunks [1, band, line, {LANES}], not {shape}.")
+        raise ValueError(f"{BAND_PREDICTION} encodes chunks [1, band, line, {LANES}], not {shape}.")
     return shape[-3:]
 
 

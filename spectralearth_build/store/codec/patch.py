@@ -1,4 +1,4 @@
-"""Patches to bytes and back, without zarr: exactly the bytes that zarr-python makes with a preset's `documents`."""
+"""Encoding and decoding of patches without zarr, with exactly the bytes that zarr-python makes from `documents`."""
 
 from __future__ import annotations
 
@@ -20,23 +20,24 @@ from spectralearth_build.store.codec.presets import PATCH_SHAPE, PRESETS, Patch
 SCRATCH_WORDS = max(
     words_needed(PATCH_SHAPE, p.bands.bands) for p in PRESETS.values() if isinstance(p.bands, BandPrediction)
 )
-"""Length of the memory that decoding may need beside the patch."""
+"""Length of the scratch memory that decoding may need besides the patch, in words."""
 _SHUFFLES = {"shuffle": numcodecs.Blosc.SHUFFLE, "bitshuffle": numcodecs.Blosc.BITSHUFFLE}
 _own = threading.local()
 
-# With its own threads blosc would use more cores than a task may, and hold the GIL; zarr-python sets the same.
+# With its own threads, blosc would use more cores than a task may, and hold the GIL. zarr-python sets the
+# same.
 numcodecs.blosc.use_threads = False
 
 
 def encode_patch(patch: Patch, codec: str) -> bytes:
-    """Encode a patch; other threads run meanwhile.
+    """Encode a patch. Releases the GIL.
 
     Args:
-        patch: int16 [202, 128, 128], of any layout.
+        patch: int16 [202, 128, 128], in any memory layout.
         codec: name of a preset.
     """
     if patch.shape != PATCH_SHAPE or patch.dtype != np.int16:
-        raise ValueError(f"A patch is int16 {PATCH_SHAPE}, not {patch.dtype} {patch.shape}.")
+        raise ValueError(f"A patch must be int16 {PATCH_SHAPE}, not {patch.dtype} {patch.shape}.")
     along = PRESETS[codec].bands
     plain: npt.NDArray[np.int16 | np.uint16] = np.ascontiguousarray(patch)
     if isinstance(along, BandPrediction):
@@ -50,13 +51,13 @@ def encode_patch(patch: Patch, codec: str) -> bytes:
 
 
 def decode_patch(data: bytes | memoryview, codec: str) -> Patch:
-    """Decode what `encode_patch` made.
+    """Decode the output of `encode_patch`.
 
     Returns:
         int16 [202, 128, 128].
 
     Raises:
-        DamagedError: the checksum or the content is wrong.
+        DamagedError: The checksum or the content is wrong.
     """
     out = np.empty(PATCH_SHAPE, np.int16)
     decode_into(data, out, codec)
@@ -64,22 +65,20 @@ def decode_patch(data: bytes | memoryview, codec: str) -> Patch:
 
 
 def decode_into(data: bytes | memoryview, out: Patch, codec: str, scratch: Words | None = None) -> None:
-    """Decode what `encode_patch` made into memory of the caller's; other threads run meanwhile.
+    """Decode the output of `encode_patch` into memory of the caller. Releases the GIL.
 
     Args:
-        data: the encoded patch, not copied.
-        out: int16 [202, 128, 128], C-contiguous; what it holds after an error is undefined.
+        data: the encoded patch, which is not copied.
+        out: C-contiguous output array, int16 [202, 128, 128]. Its content after an error is undefined.
         codec: name of a preset.
-        scratch: uint16 [SCRATCH_WORDS], for nobody else meanwhile; None: memory that each thread keeps.
+        scratch: uint16 [SCRATCH_WORDS], used only by this call meanwhile; None: memory that each thread keeps.
 
     Raises:
-        DamagedError: the checksum or the content is wrong.
-        ValueError: ``out`` is of another type, shape or layout.
+        DamagedError: The checksum or the content is wrong.
+        ValueError: ``out`` has another type, shape or layout.
     """
     if out.shape != PATCH_SHAPE or out.dtype != np.int16 or not out.flags.carray:
-        raise ValueError(
-            f"A patch is decoded into C-contiguous int16 {PATCH_SHAPE}, not {out.dtype} {out.shape}."
-        )
+        raise ValueError(f"The output must be C-contiguous int16 {PATCH_SHAPE}, not {out.dtype} {out.shape}.")
     body, along = verified(data), PRESETS[codec].bands
     if isinstance(along, BandPrediction):
         words = (_scratch() if scratch is None else scratch)[: words_needed(PATCH_SHAPE, along.bands)]
@@ -92,9 +91,10 @@ def decode_into(data: bytes | memoryview, out: Patch, codec: str, scratch: Words
 
 
 def _decompress(body: memoryview, out: npt.NDArray[np.int16 | np.uint16], codec: str) -> None:
-    # Blosc's header says how much it holds; less than a patch would leave the rest of the array as it is.
+    # The blosc header gives the size of the content. Less than a patch would leave the rest of the array
+    # unchanged.
     if int.from_bytes(body[4:8], "little") != out.nbytes:
-        raise DamagedError("A chunk does not hold one patch.")
+        raise DamagedError("A chunk does not contain exactly one patch.")
     try:
         _blosc(codec).decode(body, out)
     except (RuntimeError, ValueError) as error:
@@ -104,7 +104,7 @@ def _decompress(body: memoryview, out: npt.NDArray[np.int16 | np.uint16], codec:
 
 
 def _scratch() -> Words:
-    """Memory of this thread: fresh memory for every patch would cost as much as half of the decoding."""
+    """Return scratch memory of this thread. New memory for every patch would take half as long as decoding."""
     if not hasattr(_own, "words"):
         _own.words = np.empty(SCRATCH_WORDS, np.uint16)
     words: Words = _own.words
@@ -114,5 +114,5 @@ def _scratch() -> Words:
 @lru_cache(maxsize=len(PRESETS))
 def _blosc(codec: str) -> numcodecs.Blosc:
     preset = PRESETS[codec]
-    # The type size comes from the array that is encoded; the argument for it is newer than our oldest numcodecs.
+    # The type size comes from the encoded array. The argument for it is newer than our oldest numcodecs.
     return numcodecs.Blosc(preset.compressor, preset.level, _SHUFFLES[preset.shuffle], preset.block)

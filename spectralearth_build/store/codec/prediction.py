@@ -1,4 +1,4 @@
-"""Least-squares prediction of each band from those before it, in 16-bit integers: bit-exact on every machine.
+"""Least-squares prediction of each band from previous bands in 16-bit integers, bit-exact on every machine.
 
 All arithmetic is modulo 2^16; ``times(c, v)`` is ``(c * int16(2 v)) >> 16``, so a coefficient c stands for c / 32768.
 With p[b] the values of band b (zero for b < 0) and k = 1..K,
@@ -7,8 +7,8 @@ With p[b] the values of band b (zero for b < 0) and k = 1..K,
     error[b] = p[b] - guess[b]
     residual[b, y] = zigzag(error[b, y] - times(north[b], error[b, y-1]))         (error is zero for y < 0)
 
-The error of the line before takes out the stripes that a push-broom sensor leaves in flight direction. Floating point
-decides only which coefficients the encoder chooses; weights of bands before the first are zero.
+The error of the previous line removes the stripes that a push-broom sensor leaves in flight direction. Floating-point
+arithmetic only affects which coefficients the encoder chooses. Weights of bands before the first are zero.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ Cube = npt.NDArray[np.int16]
 Residual = npt.NDArray[np.uint16]
 """uint16 [band, line, LANES]."""
 Coefficients = npt.NDArray[np.int16]
-"""int16 [band, K + 2]: weights of the K bands before, nearest first, then north and offset."""
+"""int16 [band, K + 2]: weights of the K previous bands, nearest first, then north and offset."""
 
 LANES = 128
-"""Pixels of a line: known when compiling, so that a line stays in registers."""
+"""Pixels per line. Known at compile time, so that a line stays in registers."""
 GROUP = 4
-"""K is a multiple of this many bands."""
+"""K must be a multiple of this."""
 _UNIT = 32768.0
 _STEP = 4
-"""Every so many lines are looked at to choose coefficients."""
+"""Every n-th line is used to choose coefficients."""
 _TILE = 4
-"""Lines of all bands that are worked on at a time."""
+"""Number of lines, of all bands, to process at a time."""
 _ROUNDING = 1 / 12
-"""Variance of what rounding adds to each value: keeps the equations solvable."""
+"""Variance that rounding adds to each value. It keeps the equations solvable."""
 
 _short, _int = np.int16, np.int32
 
@@ -48,12 +48,12 @@ def _times(c: np.int16, v: np.int16) -> np.int16:
 
 
 def predict(cube: Cube, coefficients: Coefficients, residual: Residual) -> None:
-    """Choose coefficients and take residuals.
+    """Choose coefficients and compute residuals.
 
     Args:
         cube: int16 [band, line, 128], C-contiguous.
-        coefficients: int16 [band, K + 2], zero, gets the coefficients; K is a multiple of 4.
-        residual: uint16 [band, line, 128], gets the residuals.
+        coefficients: output, int16 [band, K + 2], zero on entry. K is a multiple of 4.
+        residual: output, uint16 [band, line, 128].
     """
     _fit(np.ascontiguousarray(cube[:, ::_STEP]).reshape(len(cube), -1), coefficients)
     _take(cube, coefficients, residual)
@@ -65,7 +65,7 @@ def restore(coefficients: Coefficients, residual: Residual, out: Cube) -> None:
     Args:
         coefficients: int16 [band, K + 2].
         residual: uint16 [band, line, 128].
-        out: int16 [band, line, 128], C-contiguous, gets the values.
+        out: C-contiguous output, int16 [band, line, 128].
     """
     few = coefficients.shape[1] == GROUP + 2
     (_restore_four if few else _restore)(coefficients, residual, out)
@@ -73,7 +73,7 @@ def restore(coefficients: Coefficients, residual: Residual, out: Cube) -> None:
 
 @kernel
 def _fit(sample: npt.NDArray[np.int16], coefficients: Coefficients) -> None:
-    """Weights and offsets by least squares on a sample int16 [band, pixel]."""
+    """Fit weights and offsets by least squares on a sample, int16 [band, pixel]."""
     bands, pixels = sample.shape
     k_max = coefficients.shape[1] - 2
     centred = np.empty((bands, pixels), np.int32)
@@ -85,7 +85,7 @@ def _fit(sample: npt.NDArray[np.int16], coefficients: Coefficients) -> None:
         mean[b] = np.rint(total / max(pixels, 1))
         for i in range(pixels):
             centred[b, i] = _int(sample[b, i]) - _int(mean[b])
-    products = np.zeros((bands, k_max + 1))  # of band b with band b - d, exact integers
+    products = np.zeros((bands, k_max + 1))  # exact integer products of band b with band b - d
     for b in range(bands):
         for d in range(min(k_max, b) + 1):
             products[b, d] = _dot(centred[b], centred[b - d])
@@ -95,10 +95,10 @@ def _fit(sample: npt.NDArray[np.int16], coefficients: Coefficients) -> None:
         _solve(products, b, count, pixels * _ROUNDING, weights)
         offset = mean[b]
         for k in range(count):
-            unit = 1.0 if k == 0 else 0.0  # the nearest band is in the guess anyway
+            unit = 1.0 if k == 0 else 0.0  # the guess contains the nearest band anyway
             stored = max(-_UNIT, min(_UNIT - 1, np.rint((weights[k] - unit) * _UNIT)))
             coefficients[b, k] = _short(stored)
-            offset -= (stored / _UNIT + unit) * mean[b - 1 - k] - 0.5  # times rounds down, by half on average
+            offset -= (stored / _UNIT + unit) * mean[b - 1 - k] - 0.5  # times rounds down, by 0.5 on average
         coefficients[b, k_max + 1] = _short(max(-_UNIT, min(_UNIT - 1, np.rint(offset))))
 
 
@@ -114,7 +114,7 @@ def _dot(a: npt.NDArray[np.int32], b: npt.NDArray[np.int32]) -> np.int64:
 def _solve(
     products: npt.NDArray[np.float64], b: int, count: int, ridge: float, weights: npt.NDArray[np.float64]
 ) -> None:
-    """Weights [count] of the bands before ``b``, by Cholesky's decomposition of the normal equations."""
+    """Compute weights [count] of the bands before ``b``, by Cholesky decomposition of the normal equations."""
     root = np.zeros((count, count))
     for i in range(count):
         value = products[b, i + 1]
@@ -134,7 +134,7 @@ def _solve(
 
 @numba.njit(inline="always")
 def _spread(coefficients: npt.NDArray[np.int16], lines: Cube) -> None:
-    """A line of each coefficient: only so does the compiler multiply 16-bit numbers, 32 at a time."""
+    """Repeat each coefficient along a line. Only then does the compiler multiply 16-bit numbers, 32 at a time."""
     for k in range(lines.shape[0]):
         for x in range(LANES):
             lines[k, x] = coefficients[k]
@@ -142,14 +142,14 @@ def _spread(coefficients: npt.NDArray[np.int16], lines: Cube) -> None:
 
 @numba.njit(inline="always")
 def _guess(ring: Cube, lines: Cube, b: int, y: int, guess: npt.NDArray[np.int16]) -> None:
-    """What line ``y`` of band ``b`` should be, int16 [LANES].
+    """Predict line ``y`` of band ``b``, int16 [LANES].
 
     Args:
-        ring: the K bands before, band b in place b % K; zero where there is none.
-        lines: coefficients of the band, as `_spread` leaves them.
-        b: the band.
-        y: the line, counted inside the ring.
-        guess: gets the values.
+        ring: the K previous bands, with band b at index b % K; zero before the first.
+        lines: coefficients of the band, from `_spread`.
+        b: index of the band.
+        y: index of the line in the ring.
+        guess: output array.
     """
     count = ring.shape[0]
     near = (b - 1) % count
@@ -168,7 +168,7 @@ def _guess(ring: Cube, lines: Cube, b: int, y: int, guess: npt.NDArray[np.int16]
 
 @kernel
 def _take(cube: Cube, coefficients: Coefficients, residual: Residual) -> None:
-    """Residuals, and the coefficient north of each band: the correlation of its errors with the line before."""
+    """Compute residuals, and the coefficient north of each band: the correlation of errors with the previous line."""
     bands, height = cube.shape[:2]
     count = coefficients.shape[1] - 2
     lines, guess = np.empty((count + 2, LANES), np.int16), np.empty(LANES, np.int16)
@@ -181,7 +181,7 @@ def _take(cube: Cube, coefficients: Coefficients, residual: Residual) -> None:
                 for x in range(LANES):
                     ring[b % count, y - top, x] = cube[b, y, x]
                     residual[b, y, x] = np.uint16(cube[b, y, x] - guess[x])
-    error = np.zeros((height + 1, LANES), np.int16)  # of the line before the first: zero
+    error = np.zeros((height + 1, LANES), np.int16)  # zero for the line before the first
     for b in range(bands):
         for y in range(height):
             for x in range(LANES):
@@ -205,13 +205,13 @@ def _north(error: npt.NDArray[np.int16]) -> np.int16:
 
 @kernel
 def _restore_four(coefficients: Coefficients, residual: Residual, out: Cube) -> None:
-    """`restore` from four bands, in one go: as fast as memory."""
+    """Apply `restore` with four bands in one pass, as fast as memory allows."""
     lines, error = np.empty((GROUP + 2, LANES), np.int16), np.empty(LANES, np.int16)
     for b in range(residual.shape[0]):
         _spread(coefficients[b], lines)
         for x in range(LANES):
             error[x] = 0
-        # Before the first band lies nothing; the weights there are zero, so any band will do.
+        # Weights of bands before the first are zero, so any band can be used there.
         b1, b2, b3, b4 = max(b - 1, 0), max(b - 2, 0), max(b - 3, 0), max(b - 4, 0)
         some = _short(-1 if b else 0)
         for y in range(residual.shape[1]):
@@ -232,7 +232,7 @@ def _restore_four(coefficients: Coefficients, residual: Residual, out: Cube) -> 
 
 @kernel
 def _restore(coefficients: Coefficients, residual: Residual, out: Cube) -> None:
-    """`restore` from any number of bands: some lines of all bands at a time, which the nearest cache holds."""
+    """Apply `restore` with any number of bands, to as many lines at a time as fit in the L1 cache."""
     bands, height = residual.shape[:2]
     count = coefficients.shape[1] - 2
     lines, guess = np.empty((count + 2, LANES), np.int16), np.empty(LANES, np.int16)

@@ -1,4 +1,4 @@
-"""The presets of the setting ``store.codec``, and the Zarr metadata that describes each to any reader."""
+"""The presets of the setting ``store.codec``, and their Zarr metadata."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ PATCH_BYTES = 2 * BANDS * WINDOW * WINDOW
 
 @dataclass(frozen=True)
 class Preset:
-    """What a value of the setting ``store.codec`` stands for."""
+    """The codecs behind a value of the setting ``store.codec``."""
 
     bands: BandDelta | BandPrediction | None
-    """What is done along the bands."""
+    """Transform along the bands."""
     compressor: Literal["zstd", "lz4"]
-    """Blosc's inner compressor."""
+    """Inner compressor of blosc."""
     level: int
-    """Its level."""
+    """Compression level."""
     shuffle: Literal["bitshuffle", "shuffle"] = "bitshuffle"
-    """Whether bits or bytes of equal weight are put together."""
+    """Whether bits or bytes of equal significance are grouped."""
     block: int = 1 << 20
-    """Bytes blosc compresses at a time."""
+    """Block size of blosc in bytes."""
 
 
 PRESETS = {
@@ -45,7 +45,7 @@ PRESETS = {
 
 
 def documents(codec: str) -> list[dict[str, Any]]:
-    """Zarr v3 metadata of a preset's codecs, in order of encoding."""
+    """Return the Zarr v3 metadata of a preset's codecs, in order of encoding."""
     preset = PRESETS[codec]
     blosc = {"typesize": 2, "cname": preset.compressor, "clevel": preset.level, "shuffle": preset.shuffle}
     plain = {"name": "bytes", "configuration": {"endian": "little"}}

@@ -1,6 +1,6 @@
-"""Signed to unsigned, small to small: 0, -1, 1, -2, 2 become 0, 1, 2, 3, 4.
+"""Zigzag mapping of signed to unsigned integers: 0, -1, 1, -2, 2 become 0, 1, 2, 3, 4.
 
-A small negative number has its high bits set, a small positive one has not: as bit planes both compress badly.
+Small negative numbers have their high bits set, small positive ones do not, so their bit planes compress badly.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import numpy as np
 
 @numba.njit(inline="always")
 def zigzag(value: np.int16) -> np.uint16:
-    """int16 to uint16: 2 v, or -2 v - 1 if v < 0."""
+    """Map int16 to uint16: 2 v, or -2 v - 1 if v < 0."""
     return np.uint16((value << np.int16(1)) ^ (value >> np.int16(15)))
 
 
