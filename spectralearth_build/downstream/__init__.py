@@ -1,1 +1,1 @@
-"""Encoders compared: a grid of evaluations on any number of workers, then tables, pictures and one page."""
+"""Comparison of encoders: a grid of evaluations on any number of workers, then tables, plots and an HTML page."""

@@ -1,4 +1,4 @@
-"""The file of a benchmark: read, checked, and every mistake named by its key."""
+"""Reading and checking of the TOML file of a comparison. Every mistake is reported with its key."""
 
 from __future__ import annotations
 
@@ -19,22 +19,23 @@ REMEDY = (
 
 
 def load(path: Path, **run: object) -> GridConfig:
-    """Read a benchmark's TOML file.
+    """Read the TOML file of a comparison.
 
     Args:
-        path: the file.
-        run: settings of [run] that go before those of the file, where they are not empty.
+        path: path of the file.
+        run: settings of [run] that override those of the file, unless empty.
 
     Raises:
-        ConfigError: it cannot be read, or naming each unknown key, bad value or file that is missing.
+        ConfigError: The file cannot be read, or it has unknown keys, invalid values or missing files. The message names
+            each.
     """
     given = {f"run.{name}": value for name, value in run.items() if value not in (None, "")}
     config = read(GridConfig, path, given, REMEDY)
     for found, remedy in (
-        (_in_braces(config), "Correct the paths."),
-        (_no_cells(config), "Set random = true for an encoder, or name other protocols."),
-        (_impossible(config), "Give each task a head that goes with it."),
-        (_missing(config), "Pretrain them first, or correct the paths."),
+        (_in_braces(config), "Change the paths."),
+        (_no_cells(config), "Set random = true for an encoder, or add other protocols."),
+        (_impossible(config), "Give each task a head that it supports, such as head = 'linear'."),
+        (_missing(config), "Run `pretrain` to make them, or correct the paths."),
     ):
         if wrong := "; ".join(found):
             raise ConfigError(f"{wrong}.", path, remedy)
@@ -42,22 +43,22 @@ def load(path: Path, **run: object) -> GridConfig:
 
 
 def _in_braces(config: GridConfig) -> Iterator[str]:
-    """Paths of weights in which something else than {seed} stands in braces."""
+    """Yield paths of weights with other placeholders than {seed}."""
     for key, pattern in _patterns(config):
         try:
             pattern.format(seed=0)
         except (AttributeError, LookupError, TypeError, ValueError):
-            yield f"{key}: only {{seed}} may stand in braces, got '{pattern}'"
+            yield f"{key}: the only placeholder is {{seed}}, got '{pattern}'"
 
 
 def _no_cells(config: GridConfig) -> Iterator[str]:
-    """Why there is nothing to do; names being checked, only the protocols can leave nothing."""
+    """Yield the reason why there are no cells. Names are checked before, so only protocols can be the reason."""
     if not cells_of(config):
-        yield "grid: no cell is left, for the only protocol is scratch and no encoder there has random weights"
+        yield "grid: there are no cells, because the only protocol is scratch and no encoder has random weights"
 
 
 def _impossible(config: GridConfig) -> Iterator[str]:
-    """What `evaluate` would refuse, each mistake once."""
+    """Yield the settings that `evaluate` would refuse, each mistake once."""
     mistakes = dict[str, str]()
     for cell, (encoder, task) in cells_of(config).items():
         try:
@@ -68,7 +69,7 @@ def _impossible(config: GridConfig) -> Iterator[str]:
 
 
 def _missing(config: GridConfig) -> Iterator[str]:
-    """Files of weights that cells read and that are not there."""
+    """Yield missing weights files."""
     gone = {file for file in weight_files(config) if not Path(file).is_file()}
     seeds = {seed for grid in config.grid for seed in grid.seeds}
     for key, pattern in _patterns(config):
@@ -77,7 +78,7 @@ def _missing(config: GridConfig) -> Iterator[str]:
 
 
 def _patterns(config: GridConfig) -> Iterator[tuple[str, str]]:
-    """Each path of weights as it is written, behind its key."""
+    """Yield each key and path of weights, as written in the file."""
     for encoder in config.encoders:
         for name, pattern in encoder.pretrained.items():
             yield f"encoders.{encoder.name}.pretrained.{name}", pattern

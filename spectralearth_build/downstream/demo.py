@@ -1,4 +1,4 @@
-"""A whole benchmark from nothing: made-up ground, its labels, encoders pretrained on it, and a configuration."""
+"""The demo: a complete comparison on a synthetic dataset with labels, encoders and a configuration."""
 
 from __future__ import annotations
 
@@ -29,36 +29,36 @@ if TYPE_CHECKING:
 
 FRACTIONS = {"train": 0.65, "val": 0.08, "test": 0.27}
 CLASSES = {"corine": "corine19", "cdl": "cdl14", "nlcd": "nlcd"}
-"""Labels and their nomenclatures."""
+"""Label names and their class tables."""
 OBJECTIVE: Literal["simclr"] = "simclr"
 ENCODER = "encoder.safetensors"
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """How much is made."""
+    """Sizes of the demo data."""
 
     tiles: int = 26
     edge: int = 400
-    """Of a tile, pixels."""
+    """Edge of a tile in pixels."""
     steps: int = 120
-    """Of the pretraining."""
+    """Number of pretraining steps."""
     batch: int = 48
-    """Locations of a step."""
+    """Number of locations per step."""
     seed: int = 0
 
 
 def prepare(out: Path, scheduler: str = "", workers: int | None = None, sizes: Sizes | None = None) -> Path:
-    """Make all that the demo's benchmark needs, as far as it is not there yet.
+    """Make everything that the demo needs, unless it exists already.
 
     Args:
-        out: folder of the demo.
-        scheduler: of [run].
-        workers: of [run].
-        sizes: None: those of the demo.
+        out: output folder of the demo.
+        scheduler: the setting run.scheduler.
+        workers: the setting run.workers.
+        sizes: sizes of the data; None: those of the demo.
 
     Returns:
-        The benchmark's configuration.
+        The path of the configuration file.
     """
     out, sizes = out.resolve(), sizes or Sizes()
     settings = {"run.scheduler": scheduler, "run.workers": workers}
@@ -76,7 +76,7 @@ def prepare(out: Path, scheduler: str = "", workers: int | None = None, sizes: S
 
 
 def _dataset(out: Path, config: Config, sizes: Sizes) -> Path:
-    """A dataset of a synthetic archive."""
+    """Build a dataset from a synthetic archive."""
     archive, dataset = out / "archive", out / "dataset"
     if not (dataset / ROOT).is_file():
         if not archive.is_dir():
@@ -92,7 +92,7 @@ def _dataset(out: Path, config: Config, sizes: Sizes) -> Path:
 
 
 def _labels(out: Path, dataset: Path, config: Config, sizes: Sizes) -> None:
-    """Land-cover rasters of the same ground, and the patches' labels from them."""
+    """Make land-cover rasters of the same ground, and label the patches with them."""
     folder = out / "land-cover"
     if not folder.is_dir():
         unfinished = out / "land-cover.unfinished"
@@ -105,7 +105,7 @@ def _labels(out: Path, dataset: Path, config: Config, sizes: Sizes) -> None:
 
 
 def _rasters(folder: Path, name: str) -> tuple[Given, ...]:
-    """The rasters of a label: name.tif, or name_year.tif for each year."""
+    """Return the rasters of a label: name.tif, or name_year.tif for each year."""
     found = sorted(folder.glob(f"{name}*.tif"))
     years = [path.stem.removeprefix(name).removeprefix("_") for path in found]
     return tuple(Given(str(path), int(year or 0)) for path, year in zip(found, years, strict=True))
@@ -118,7 +118,7 @@ def _split(dataset: Path) -> None:
 
 
 def _encoder(out: Path, dataset: Path, sizes: Sizes) -> Path:
-    """An encoder pretrained on the patches of train, without labels."""
+    """Pretrain an encoder on the training patches, without labels."""
     folder = out / f"pretrained-{OBJECTIVE}"
     if not (folder / ENCODER).is_file():
         from spectralearth_build.pretrain.setup import finish
@@ -132,7 +132,7 @@ def _encoder(out: Path, dataset: Path, sizes: Sizes) -> Path:
 
 
 def pretraining(sizes: Sizes) -> PretrainConfig:
-    """A small run: ResNet-18, views of 16 pixels that are 16 to 36 pixels wide on the ground."""
+    """Return settings of a small run: ResNet-18, with views of 16 pixels that cover 16 to 36 pixels of the image."""
     from spectralearth_build.pretrain.recipes import Augmentation, SimClrConfig
     from spectralearth_build.pretrain.training_config import (
         DataConfig,

@@ -1,4 +1,4 @@
-"""The cells of a benchmark: what is crossed with what, and the name of each."""
+"""The cells of a comparison: all combinations, and their names."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from spectralearth_build.downstream.grid_config import RANDOM, EncoderEntry, Gri
 from spectralearth_build.evaluate.task_config import Training
 
 FORMAT = 1
-"""Of a cell's record; another one makes all cells anew."""
+"""Version of a cell's record. A new version makes all cells run again."""
 
 INDECISIVE = ("device", "memory_gb")
-"""Settings that do not change what is asked, only where and how it is computed."""
+"""Settings that do not define the result, only where and how it is computed."""
 
 
 @dataclass(frozen=True)
@@ -29,63 +29,63 @@ class GridCell:
     """Objective of the pretraining, or random."""
     protocol: str
     fraction: float
-    """Share of the labels."""
+    """Share of the training labels."""
     seed: int
 
     @property
     def name(self) -> str:
-        """Its name for people and file systems, such as ``corine.resnet50-moco.frozen.10pct.s0``."""
+        """Readable name, also for files, such as ``corine.resnet50-moco.frozen.10pct.s0``."""
         parts = (self.task, f"{self.encoder}-{self.initialisation}", self.protocol)
         return ".".join([*map(slug, parts), f"{percent(self.fraction)}pct", f"s{self.seed}"])
 
 
 @dataclass(frozen=True)
 class CellJob:
-    """A cell with all that it takes to run it."""
+    """A cell with everything needed to run it."""
 
     cell: GridCell
     weights: str
     """File of the encoder; empty: random."""
     settings: dict[str, Any] = field(hash=False)
-    """Arguments of `evaluate.task_config.EvaluateConfig`, those of the encoder under ``encoder``."""
+    """Arguments of `evaluate.task_config.EvaluateConfig`; those of the encoder are under ``encoder``."""
     inputs: str
-    """Digests of what is read: dataset, labels, weights, and the class table if it is not that of the labels."""
+    """Digests of the inputs: dataset, labels, weights, and the class table if it is not that of the labels."""
 
     @property
     def digest(self) -> str:
-        """SHA-256 of all that decides about the outcome; the same means that nothing has to run again."""
+        """Return the SHA-256 of everything that determines the result. A cell whose digest is unchanged is done."""
         decisive = {name: value for name, value in self.settings.items() if name not in INDECISIVE}
-        # The classes are among the inputs; where a file of them lies decides nothing.
+        # The class table is among the inputs, so its path does not matter.
         decisive["nomenclature"] = ""
         parts = {"format": FORMAT, "settings": decisive, "inputs": self.inputs, "cell": asdict(self.cell)}
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
     @property
     def key(self) -> str:
-        """Name of its folder: readable, with eight digits of the digest."""
+        """Return the name of its folder: the readable name and eight digits of the digest."""
         return f"{self.cell.name}-{self.digest[:8]}"
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """Digests of what the cells read."""
+    """Digests of the input data of cells."""
 
     dataset: str
-    """Of the patches and their splits."""
+    """Digest of the patches and their splits."""
     labels: dict[str, str]
-    """By name."""
+    """Digest of each label set, by name."""
     weights: dict[str, str]
-    """By file."""
+    """Digest of each weights file, by path."""
     classes: dict[str, str]
-    """Of class tables, by the name or file that tasks give as nomenclature."""
+    """Digest of each class table, by the name or file that tasks give as nomenclature."""
 
 
 def jobs(config: GridConfig, inputs: Inputs) -> Iterator[CellJob]:
-    """All cells, those of one encoder and start together.
+    """Yield all cells, grouped by encoder and initialisation.
 
     Args:
-        config: the benchmark.
-        inputs: of all labels, files of weights and class tables that it names.
+        config: the settings of the comparison.
+        inputs: digests of all labels, weights files and class tables that the settings name.
     """
     for cell, (encoder, task) in cells_of(config).items():
         weights = weights_of(encoder, cell.initialisation, cell.seed)
@@ -96,7 +96,7 @@ def jobs(config: GridConfig, inputs: Inputs) -> Iterator[CellJob]:
 
 
 def cells_of(config: GridConfig) -> dict[GridCell, tuple[EncoderEntry, TaskEntry]]:
-    """Every cell once, in the order of `jobs`, with its encoder and its task."""
+    """Return every cell once, in the order of `jobs`, with its encoder and task."""
     return {
         cell: (encoder, task)
         for encoder in config.encoders
@@ -107,37 +107,37 @@ def cells_of(config: GridConfig) -> dict[GridCell, tuple[EncoderEntry, TaskEntry
 
 
 def weights_of(encoder: EncoderEntry, initialisation: str, seed: int) -> str:
-    """File of weights; empty for random ones."""
+    """Return the path of the weights file; empty for random weights."""
     return "" if initialisation == RANDOM else encoder.pretrained[initialisation].format(seed=seed)
 
 
 def weight_files(config: GridConfig) -> set[str]:
-    """Every file of weights that the cells read."""
+    """Return all weights files that the cells read."""
     cells = cells_of(config).items()
     return {weights_of(encoder, cell.initialisation, cell.seed) for cell, (encoder, _) in cells} - {""}
 
 
 def protocols_of(asked: tuple[str, ...], initialisation: str) -> list[str]:
-    """The protocols of a start: from random weights, fine-tuning is training from scratch, and only from those."""
+    """Return the protocols for an initialisation. From random weights (and only these), finetune becomes scratch."""
     if initialisation == RANDOM:
         return list(dict.fromkeys("scratch" if name == "finetune" else name for name in asked))
     return [name for name in asked if name != "scratch"]
 
 
 def slug(text: str) -> str:
-    """A name with nothing in it but letters, digits and dashes."""
+    """Reduce a name to letters, digits and dashes."""
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "x"
 
 
 def percent(fraction: float) -> str:
-    """A share in percent, without a trailing point."""
+    """Format a share in percent, without a trailing point."""
     return f"{100 * fraction:.6g}"
 
 
 def _cells(
     config: GridConfig, encoder: EncoderEntry, initialisation: str, task: TaskEntry
 ) -> Iterator[GridCell]:
-    """The cells of one start and one task, grid by grid; some may come twice."""
+    """Yield the cells of one initialisation and task, grid by grid. Some may occur twice."""
     for grid in config.grids(task, encoder):
         for protocol in protocols_of(grid.protocols, initialisation):
             for fraction in grid.fractions:
@@ -153,7 +153,7 @@ def _cells(
 
 
 def settings_of(config: GridConfig, encoder: EncoderEntry, task: TaskEntry, cell: GridCell) -> dict[str, Any]:
-    """What `evaluate` is told; the more particular goes before the more general."""
+    """Return the settings for `evaluate`. More specific settings override more general ones."""
     own: Training = getattr(config.evaluate, cell.protocol)
     training = config.evaluate.overrides() | own.overrides() | task.overrides()
     return {

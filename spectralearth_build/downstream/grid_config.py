@@ -1,4 +1,4 @@
-"""The settings of a benchmark: what is compared with what, on which tasks, and how each cell is trained."""
+"""The settings of a comparison: encoders, tasks, grids, and how each cell is trained."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from spectralearth_build.settings import Section
 from spectralearth_build.settings.bounds import Count, CountOrNone, Seed, Share
 
 RANDOM = "random"
-"""The initialisation that needs no file."""
+"""Name of the initialisation that needs no file."""
 
 
 def _unique(values: tuple[Any, ...]) -> tuple[Any, ...]:
     if not values or len(set(values)) < len(values):
-        raise ValueError("at least one value is needed, and each only once")
+        raise ValueError("give at least one value, and each only once")
     return values
 
 
 def _shares(values: tuple[float, ...]) -> tuple[float, ...]:
     if not all(0 < value <= 1 for value in values):
-        raise ValueError("fractions of the labels lie above 0 and are at most 1")
+        raise ValueError("fractions must be above 0 and at most 1")
     return _unique(values)
 
 
@@ -37,7 +37,7 @@ Seeds = Annotated[tuple[Seed, ...], AfterValidator(_unique)]
 
 
 class Evaluate(Training):
-    """How all cells are trained; what one protocol has different stands in a table of its name."""
+    """How to train all cells. A table named after a protocol overrides settings for that protocol."""
 
     frozen: Training = Training()
     finetune: Training = Training()
@@ -68,7 +68,7 @@ class TaskEntry(Training):
 
     @property
     def shown(self) -> str:
-        """The figure that tables and pictures show."""
+        """Return the figure that tables and plots show."""
         return self.metric or CHOOSES[self.task]
 
 
@@ -91,14 +91,14 @@ class EncoderEntry(Section):
     @model_validator(mode="after")
     def _check(self) -> EncoderEntry:
         if RANDOM in self.pretrained:
-            raise ValueError("'random' needs no file; set random = true")
+            raise ValueError("'random' needs no file; set random = true instead")
         if not self.random and not self.pretrained:
-            raise ValueError("neither random nor pretrained weights are asked for")
+            raise ValueError("give pretrained weights, or set random = true")
         return self
 
     @property
     def initialisations(self) -> tuple[str, ...]:
-        """What it may start from, random weights last."""
+        """Return the possible initialisations, random weights last."""
         return (*self.pretrained, *((RANDOM,) if self.random else ()))
 
 
@@ -137,14 +137,14 @@ class GridAxes(Section):
 
 
 class BenchmarkRun(RunConfig):
-    """Where the cells run: as [run] of every configuration, with more time for a task."""
+    """Where cells run: as [run] of every configuration, but with more time per task."""
 
     task_timeout: Count = 172_800
     """Seconds after which a cell counts as hung."""
 
 
 class GridConfig(Section):
-    """A whole benchmark."""
+    """All settings of a comparison."""
 
     dataset: Annotated[str, Field(min_length=1)]
     """Folder or URL of a dataset with splits and labels."""
@@ -162,7 +162,7 @@ class GridConfig(Section):
         for kind, names in (("tasks", [task.name for task in self.tasks]),
                             ("encoders", [encoder.name for encoder in self.encoders])):  # fmt: skip
             if twice := [name for name, count in Counter(names).items() if count > 1]:
-                raise ValueError(f"{kind}: two are called '{twice[0]}'")
+                raise ValueError(f"{kind}: the name '{twice[0]}' is used twice")
         tasks, encoders = {task.name for task in self.tasks}, {encoder.name for encoder in self.encoders}
         _known("published: there is no task", [one.task for one in self.published], tasks)
         _known("grid: there is no task", [name for grid in self.grid for name in grid.tasks], tasks)

@@ -1,4 +1,4 @@
-"""Digests of what the cells of a benchmark read: once one of them changes, what read it runs again."""
+"""Digests of the input data of cells. If an input changes, the cells that read it run again."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _PIXELS = f"{STORE}/{REFLECTANCE}/"
 
 
 def inputs_of(config: GridConfig) -> Inputs:
-    """Digests of what the cells read: pixels and labels as the manifest tells them, splits, weights, classes.
+    """Return digests of everything that cells read: pixels and labels (from the manifest), splits, weights, classes.
 
     Raises:
-        UsageError: the dataset is not finished or has no splits, or a class table cannot be used.
+        UsageError: The dataset is unfinished or has no splits, or a class table cannot be used.
     """
     source = source_of(config.dataset)
-    files = Manifest.decode(_whole(source, MANIFEST, "Run `build`.")).files
+    files = Manifest.decode(_whole(source, MANIFEST, "Run `build ARCHIVE DATASET` to finish it.")).files
     pixels = {name: entry for name, entry in files.items() if name == STATISTICS or name.startswith(_PIXELS)}
     labels = {
         task.labels: _digest({name: entry for name, entry in files.items() if label_of(name) == task.labels})
@@ -34,7 +34,7 @@ def inputs_of(config: GridConfig) -> Inputs:
     }
     weights = {name: _of_file(Path(name)) for name in weight_files(config)}
     classes = {name: _of_classes(name) for task in config.tasks if (name := task.nomenclature)}
-    splits = hashlib.sha256(_whole(source, SPLITS.file, "Run `split`.")).hexdigest()
+    splits = hashlib.sha256(_whole(source, SPLITS.file, "Run `split DATASET` to make it.")).hexdigest()
     return Inputs(_digest({"splits": splits, "pixels": pixels}), labels, weights, classes)
 
 

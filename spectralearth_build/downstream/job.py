@@ -1,4 +1,4 @@
-"""One cell on a worker; torch is imported here and nowhere else."""
+"""Execution of one cell on a worker. Only this module imports torch."""
 
 from __future__ import annotations
 
@@ -13,41 +13,41 @@ from spectralearth_build.progress import set_quiet
 from spectralearth_build.settings import layered
 
 EVERYBODY = (OutOfSpaceError, StoppedError, StorageError)
-"""Errors that every other cell would meet too."""
+"""Errors that would affect every other cell too."""
 
 
 @dataclass(frozen=True)
 class RunContext:
-    """What all cells of a run have in common."""
+    """Parameters that all cells of a run share."""
 
     dataset: str
     cache: Path
-    """Features of frozen encoders, which cells share."""
+    """Folder of cached features of frozen encoders, which cells share."""
     threads: int
-    """Of a cell: those of torch, and those that read."""
+    """Threads per cell, for torch and for reading."""
     quiet: bool = False
-    """Whether cells keep their progress to themselves, because several run at a time."""
+    """Whether cells hide their progress, because several run at a time."""
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """A cell that cannot be run, in the words of the error."""
+    """The error of a cell that cannot be run."""
 
     error_class: str
     message: str
 
 
 def run_cell(place: RunContext, weights: str, settings: dict[str, Any], folder: Path) -> Refusal | None:
-    """Evaluate, and leave result.json in the cell's folder; nothing happens where there is one of the same settings.
+    """Run one evaluation and write result.json, unless the folder has a result of the same settings.
 
     Args:
-        place: dataset, cache, threads.
-        weights: file of the encoder; empty: random.
+        place: dataset, cache and threads.
+        weights: path of the encoder file; empty: random weights.
         settings: as in `grid.CellJob`.
-        folder: of the cell.
+        folder: folder of the cell.
 
     Returns:
-        None, or what is wrong with this cell alone.
+        None, or the error if it concerns only this cell.
     """
     import torch
 
@@ -56,9 +56,7 @@ def run_cell(place: RunContext, weights: str, settings: dict[str, Any], folder: 
     if place.quiet:
         set_quiet(True)
     before = torch.get_num_threads()
-    torch.set_num_threads(
-        place.threads
-    )  # on a local cluster each process would take one, on others all cores
+    torch.set_num_threads(place.threads)  # a local cluster would default to one thread, others to all cores
     try:
         config = layered(EvaluateConfig, {**settings, "threads": place.threads})
         evaluate(place.dataset, Path(weights) if weights else None, config, folder, place.cache)
@@ -72,7 +70,7 @@ def run_cell(place: RunContext, weights: str, settings: dict[str, Any], folder: 
 
 
 def is_done(folder: Path) -> bool:
-    """Whether the folder holds the result of its cell; a file that is no result counts as none."""
+    """Return whether the folder contains the result of its cell. An invalid file does not count."""
     try:
         return read_result(folder) is not None
     except DamagedError:
@@ -80,5 +78,5 @@ def is_done(folder: Path) -> bool:
 
 
 def share(cores: int, workers: int) -> int:
-    """Threads of each of several workers on one machine."""
+    """Return the threads per worker on one machine."""
     return max(1, cores // max(1, workers))

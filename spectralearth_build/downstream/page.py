@@ -1,4 +1,4 @@
-"""The page of a benchmark, and the files beside it: tables, pictures, everything in Parquet."""
+"""The HTML page of a comparison, and its other output files: tables, plots, and all results as Parquet."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ Classes = dict[str, tuple[LabelClass, ...]]
 def write(
     config: GridConfig, cells: Sequence[CellJob], out: Path, classes: Classes
 ) -> tuple[pd.DataFrame, list[Path]]:
-    """Write results.parquet, curves.parquet, tables.md, pictures and downstream.html from the cells that are done.
+    """Write results.parquet, curves.parquet, tables.md, plots and downstream.html from the finished cells.
 
-    Pictures of an earlier configuration are removed.
+    Plots of an earlier configuration are removed.
 
     Args:
-        config: the benchmark.
-        cells: of `run.planned`.
-        out: its folder.
-        classes: of each task, see `classes_of`.
+        config: the settings of the comparison.
+        cells: all cells, from `run.planned`.
+        out: output folder.
+        classes: the classes of each task, from `classes_of`.
 
     Returns:
-        The results, one row a cell, and the files.
+        The results, one row per cell, and the paths of the files.
     """
     results, history = collect(cells, out), curves(cells, out)
     metrics = {task.name: task.shown for task in config.tasks}
@@ -73,7 +73,7 @@ def write(
 
 
 def render(parts: dict[str, Any]) -> str:
-    """The page as text."""
+    """Render the page as HTML."""
     environment = Environment(
         loader=ChoiceLoader([PackageLoader("spectralearth_build.downstream", "."),
                              PackageLoader("spectralearth_build.report", ".")]),
@@ -84,10 +84,10 @@ def render(parts: dict[str, Any]) -> str:
 
 
 def classes_of(config: GridConfig) -> Classes:
-    """The classes of each task.
+    """Return the classes of each task.
 
     Raises:
-        UsageError: the dataset has no such labels, or there is no such nomenclature.
+        UsageError: The dataset has no such labels, or the class table does not exist.
     """
     return {
         task.name: open_labels(config.dataset, task.labels, task.nomenclature or None).classes
@@ -96,7 +96,7 @@ def classes_of(config: GridConfig) -> Classes:
 
 
 def _forget(folder: Path, written: Sequence[Path]) -> None:
-    """Remove the pictures that were not written now: what they show is compared no more."""
+    """Remove plots of earlier runs that were not written this time, since they are out of date."""
     for path in sorted({*folder.glob("*.png")}.difference(written)):
         if path.is_file():
             remove(path)
@@ -134,7 +134,9 @@ def _name(row: Any) -> str:  # noqa: ANN401
 
 def _markdown(config: GridConfig, sheets: Sequence[result_tables.Sheet]) -> str:
     sources = "; ".join(dict.fromkeys(row.source for row in config.published))
-    note = f"Published by others, for reference: {sources}." if sources else "No published numbers are named."
+    note = (
+        f"Published by others, for reference: {sources}." if sources else "No published numbers are listed."
+    )
     about = f"Percent on test, mean ± standard deviation over seeds (their number). {note}"
     parts = [
         f"# {config.title}",

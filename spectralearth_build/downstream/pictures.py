@@ -1,4 +1,4 @@
-"""Charts of a benchmark: bars of protocols, curves of convergence, and curves over the share of labels."""
+"""Charts of a comparison: bars by protocol, convergence curves, and curves over the label fraction."""
 
 from __future__ import annotations
 
@@ -26,25 +26,25 @@ from spectralearth_build.report.svg import THEME, finish, inline
 
 KNOWN = {RANDOM: "#8f9aa6", "moco": "#2f9fb4", "dino": "#e0743c", "mae": "#6a7fd8", "simclr": "#3fae6d"}
 OTHERS = ("#b8a02c", "#d4404f", "#a06cb0", "#8a6d4a", "#4f8f8c")
-"""Colours of weights; those of other names are taken in turn. They are legible on light and dark paper."""
+"""Colours for other kinds of weights, used in turn. They are legible on light and dark backgrounds."""
 Style = Literal["-", "--", ":"]
 STYLES: dict[str, Style] = {"frozen": "-", "finetune": "--", "scratch": "--", "adapter": ":"}
 MARKERS = {"frozen": "o", "finetune": "s", "scratch": "s", "adapter": "^"}
 SIZE = (3.8, 2.4)
-"""Of a chart, inches."""
+"""Size of a chart in inches."""
 
 Draw = Callable[[Axes, Theme], None]
 
 
 @dataclass(frozen=True)
 class Chart:
-    """One chart, drawn in whatever colours of paper and ink."""
+    """One chart, which can be drawn in any theme."""
 
     title: str
     draw: Draw
 
     def svg(self) -> str:
-        """For a page that has light and dark paper."""
+        """Return SVG for a page with light and dark mode."""
         figure = Figure(figsize=SIZE, layout="constrained")
         axes = figure.add_subplot()
         self.draw(axes, THEME)
@@ -54,27 +54,27 @@ class Chart:
 
 @dataclass(frozen=True)
 class Data:
-    """What the charts show."""
+    """The data of the charts."""
 
     config: GridConfig
     shown: pd.DataFrame
-    """Of `results.shown`."""
+    """The output of `results.shown`."""
     curves: pd.DataFrame
-    """Of `results.curves`."""
+    """The output of `results.curves`."""
 
     def pairs(self) -> Iterable[tuple[str, str, str]]:
-        """Task, encoder and the title of their charts."""
+        """Yield each task and encoder, with the title of its chart."""
         several = len(self.config.encoders) > 1
         for task in self.config.tasks:
             for encoder in self.config.encoders:
                 yield task.name, encoder.name, f"{task.name}, {encoder.name}" if several else task.name
 
     def part(self, table: pd.DataFrame, task: str, encoder: str) -> pd.DataFrame:
-        """The rows of a task and an encoder."""
+        """Return the rows of a task and an encoder."""
         return table[(table["task"] == task) & (table["encoder"] == encoder)]
 
     def metric(self, task: str) -> str:
-        """The figure that a task shows."""
+        """Return the figure that a task shows."""
         return next(one.shown for one in self.config.tasks if one.name == task)
 
 
@@ -84,21 +84,19 @@ class Kind:
 
     heading: str
     text: str
-    """How to read them."""
+    """Explanation of how to read the charts."""
     charts: list[Chart]
     styles: bool = True
-    """Whether lines differ by protocol, which a key must tell."""
+    """Whether line styles differ by protocol, so that the legend must list them."""
 
 
 def kinds(data: Data) -> list[Kind]:
-    """All kinds that there is something to show of, for most and for fewest labels."""
+    """Return all kinds of charts that have data, for the largest and the smallest label fraction."""
     shares = sorted(data.shown["fraction"].unique(), reverse=True)
     ends = {share: f"{percent(share)} % of the labels" for share in dict.fromkeys((shares[0], shares[-1]))}
-    spread = "Means on test with their standard deviation over seeds."
-    speed = (
-        "How fast cells learn: the figure on val after each epoch, mean and standard deviation over seeds."
-    )
-    labels = "How much the labels matter. Smaller shares are parts of larger ones."
+    spread = "Mean on test, with standard deviation over seeds."
+    speed = "Convergence: the figure on val after each epoch, mean and standard deviation over seeds."
+    labels = "Effect of the number of labels. Smaller fractions are subsets of larger ones."
     found = [
         Kind(f"Protocols, {name}", spread, bars(data, share), styles=False) for share, name in ends.items()
     ]
@@ -107,7 +105,7 @@ def kinds(data: Data) -> list[Kind]:
 
 
 def colours(config: GridConfig) -> dict[str, str]:
-    """Colour of each kind of weights, random last."""
+    """Return the colour of each kind of weights, random last."""
     names = dict.fromkeys(name for encoder in config.encoders for name in encoder.initialisations)
     spare = cycle(OTHERS)
     found = {name: KNOWN.get(name) or next(spare) for name in names if name != RANDOM}
@@ -115,7 +113,7 @@ def colours(config: GridConfig) -> dict[str, str]:
 
 
 def bars(data: Data, fraction: float) -> list[Chart]:
-    """For each task and encoder: frozen, full and adapter, a bar for each kind of weights, with its spread."""
+    """Return bar charts for each task and encoder: frozen, full and adapter, with a bar for each kind of weights."""
     found = []
     for task, encoder, title in data.pairs():
         part = data.part(data.shown, task, encoder)
@@ -126,7 +124,7 @@ def bars(data: Data, fraction: float) -> list[Chart]:
 
 
 def convergence(data: Data, fraction: float) -> list[Chart]:
-    """For each task and encoder: the figure on val after each epoch, means over seeds with their spread."""
+    """Return line charts for each task and encoder: the figure on val by epoch, mean and spread over seeds."""
     found = []
     for task, encoder, title in data.pairs():
         part, column = data.part(data.curves, task, encoder), f"val_{data.metric(task)}"
@@ -137,7 +135,7 @@ def convergence(data: Data, fraction: float) -> list[Chart]:
 
 
 def label_curves(data: Data) -> list[Chart]:
-    """For each task and encoder with several shares of the labels: the figure over the share."""
+    """Return line charts of the figure over the label fraction, for tasks and encoders with several fractions."""
     found = []
     for task, encoder, title in data.pairs():
         part = data.part(data.shown, task, encoder)
@@ -148,7 +146,7 @@ def label_curves(data: Data) -> list[Chart]:
 
 
 def save(kind: Kind, config: GridConfig, path: Path) -> Path:
-    """All charts of a kind as one PNG on white paper, with a key below."""
+    """Save all charts of a kind as one PNG on white, with a legend below."""
     theme, columns = Theme(), min(3, len(kind.charts))
     rows = -(-len(kind.charts) // columns)
     with mpl.rc_context({"font.family": "DejaVu Sans"}):
@@ -239,5 +237,5 @@ def _label_curves(part: pd.DataFrame, colour: dict[str, str], metric: str, axes:
 
 
 def _percent(axes: Axes, values: pd.Series) -> None:
-    """From 0, so that bars may be compared, to a little above the highest with its spread."""
+    """Set the axis from 0, so that bars are comparable, to slightly above the highest value plus spread."""
     axes.set_ylim(0, 1.08 * float(np.nanmax(values)) or 1)

@@ -1,4 +1,4 @@
-"""Patches of test as one sees them: the image, the labels, and what encoders make of them, side by side."""
+"""Example maps: test patches with image, labels and predictions of several encoders, side by side."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from spectralearth_build.report.maps import Theme
 
 Pixels = npt.NDArray[np.uint8]
 ROWS = 4
-"""Patches shown of a task and encoder."""
+"""Number of patches shown per task and encoder."""
 WORDS = {"frozen": "frozen", "finetune": "full", "scratch": "full", "adapter": "adapter"}
 
 
@@ -38,22 +38,22 @@ class Row:
     image: Pixels
     """Natural colour [y, x, 3]."""
     classes: tuple[npt.NDArray[np.uint8], ...]
-    """Labels, then one map of each cell, class indices [y, x]."""
+    """Label map, then the predicted map of each cell, as class indices [y, x]."""
 
 
 @dataclass(frozen=True)
 class Panel:
-    """Patches of a task, mapped by the encoders of one kind."""
+    """Patches of a task, mapped by all cells of one encoder."""
 
     title: str
     names: tuple[str, ...]
-    """Of the cells whose maps are shown."""
+    """Names of the cells whose maps are shown."""
     rows: tuple[Row, ...]
     classes: tuple[LabelClass, ...]
 
     @property
     def present(self) -> list[LabelClass]:
-        """Classes that occur in any of the maps."""
+        """Return the classes that occur in any of the maps."""
         seen = {int(k) for row in self.rows for one in row.classes for k in np.unique(one)}
         return [each for each in self.classes if each.index in seen]
 
@@ -61,13 +61,13 @@ class Panel:
 def panels(
     config: GridConfig, cells: Sequence[CellJob], out: Path, classes: dict[str, tuple[LabelClass, ...]]
 ) -> Iterator[Panel]:
-    """The panels of all segmentation tasks, from cells with most labels and the first seed.
+    """Yield the panels of all segmentation tasks, from cells with the largest label fraction and the first seed.
 
     Args:
-        config: the benchmark.
-        cells: all of them; those that are not done, or left no maps, are not shown.
-        out: the benchmark's folder.
-        classes: of each task.
+        config: the settings of the comparison.
+        cells: all cells. Unfinished cells, and cells without maps, are not shown.
+        out: output folder.
+        classes: the classes of each task.
     """
     for task in config.tasks:
         if task.task != "segmentation":
@@ -80,7 +80,7 @@ def panels(
 
 
 def colour_table(classes: Sequence[LabelClass]) -> Pixels:
-    """RGBA of each index, uint8 [256, 4]; what has no class is transparent."""
+    """Return the RGBA colour of each class index, uint8 [256, 4]. Other indices are transparent."""
     table = np.zeros((256, 4), np.uint8)
     for each in classes:
         table[each.index] = np.round(255 * np.array(to_rgba(each.colour)))
@@ -88,14 +88,14 @@ def colour_table(classes: Sequence[LabelClass]) -> Pixels:
 
 
 def address(pixels: Pixels) -> str:
-    """A picture [y, x, 3 or 4] as a ``data:`` address."""
+    """Return an image [y, x, 3 or 4] as a ``data:`` URL."""
     buffer = io.BytesIO()
     imsave(buffer, pixels, format="png")
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
 def for_page(panel: Panel) -> dict[str, object]:
-    """A panel as the template wants it."""
+    """Convert a panel for the page template."""
     table = colour_table(panel.classes)
     rows = [{"name": row.name, "pictures": [address(row.image), *(address(table[one]) for one in row.classes)]}
             for row in panel.rows]  # fmt: skip
@@ -104,7 +104,7 @@ def for_page(panel: Panel) -> dict[str, object]:
 
 
 def save(panel: Panel, path: Path) -> Path:
-    """A panel as a PNG on white paper, with its key."""
+    """Save a panel as a PNG on white, with a legend."""
     theme, table = Theme(), colour_table(panel.classes)
     columns, lines = 2 + len(panel.names), len(panel.rows)
     keys = [Patch(color=each.colour, label=each.name) for each in panel.present]
@@ -135,7 +135,7 @@ def save(panel: Panel, path: Path) -> Path:
 def _maps(
     task: TaskEntry, encoder: str, cells: Sequence[CellJob], out: Path
 ) -> Iterator[tuple[str, dict[str, npt.NDArray[np.generic]]]]:
-    """Name and saved maps of the cells to show."""
+    """Yield the name and the saved maps of each cell to show."""
     mine = [job for job in cells if job.cell.task == task.name and job.cell.encoder == encoder]
     if not mine:
         return
@@ -150,7 +150,7 @@ def _maps(
 def _panel(
     title: str, found: dict[str, dict[str, npt.NDArray[np.generic]]], classes: tuple[LabelClass, ...]
 ) -> Panel:
-    """Patches that all cells have mapped; truth where there is none is left blank in predictions too."""
+    """Return a panel of patches that all cells have mapped. Unlabelled pixels are left blank in predictions too."""
     order = list(found)
     ids = [[str(name) for name in found[one]["patch_id"]] for one in order]
     common = [name for name in ids[0] if all(name in other for other in ids)][:ROWS]

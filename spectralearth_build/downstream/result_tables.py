@@ -1,4 +1,4 @@
-"""Tables in the layout of talks: a row for each encoder and start, and for each task frozen, full and adapter."""
+"""Result tables: a row for each encoder and initialisation; for each task, columns frozen, full and adapter."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from spectralearth_build.downstream.grid_config import GridConfig, PublishedResu
 from spectralearth_build.downstream.results import GROUP, against_random, figures_of, means, shown
 
 COLUMNS = {"frozen": ("frozen",), "full": ("finetune", "scratch"), "adapter": ("adapter",)}
-"""Protocols in each column; from random weights, training everything is training from scratch."""
+"""Protocols in each column. From random weights, full training is training from scratch."""
 WORDS = {"oa": "overall accuracy", "aa": "average accuracy", "iou": "IoU", "f1": "F1", "map": "mAP"}
 THEIRS = "published, theirs"
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One entry of a table, shares as percent."""
+    """One table entry. Shares are in percent."""
 
     text: str
     best: bool = False
@@ -29,7 +29,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Line:
-    """One row: its names, then its entries."""
+    """One table row: names, then entries."""
 
     names: tuple[str, ...]
     entries: tuple[Entry, ...]
@@ -38,20 +38,20 @@ class Line:
 
 @dataclass(frozen=True)
 class Sheet:
-    """A table for Markdown and HTML alike."""
+    """A table, for Markdown and HTML."""
 
     title: str
     names: tuple[str, ...]
-    """Heads of the first columns."""
+    """Headings of the first columns."""
     groups: tuple[tuple[str, tuple[str, ...]], ...]
-    """Titles over columns, and the heads of these."""
+    """Titles of column groups, and the headings of their columns."""
     lines: tuple[Line, ...]
     about: str = ""
-    """What one must know to read it."""
+    """Explanation of how to read the table."""
 
     @property
     def head(self) -> list[str]:
-        """One head for each column."""
+        """Return one heading for each column."""
         return [
             *self.names,
             *(f"{group}, {name}" if group else name for group, names in self.groups for name in names),
@@ -59,16 +59,16 @@ class Sheet:
 
     @property
     def firsts(self) -> list[int]:
-        """Places of the columns with which groups begin."""
+        """Return the indices of the first column of each group."""
         return [0, *accumulate(len(names) for _, names in self.groups)][:-1]
 
     @property
     def rows(self) -> list[list[str]]:
-        """The text of each line."""
+        """Return the text of each row."""
         return [[*line.names, *(entry.text for entry in line.entries)] for line in self.lines]
 
     def turned(self) -> tuple[list[str], list[list[str]]]:
-        """Head and rows with a row for each column, for narrow screens; as it is, if it has no groups."""
+        """Return headings and rows of the transposed table, for narrow screens. Not transposed if it has no groups."""
         if not any(group for group, _ in self.groups):
             return self.head, self.rows
         head = ["", *(", ".join(line.names) for line in self.lines)]
@@ -79,7 +79,7 @@ class Sheet:
         ]
 
     def markdown(self) -> str:
-        """As a Markdown table; the best of ours in bold, what is theirs in italics."""
+        """Format as Markdown. Our best entries are bold, published ones are italic."""
         rows = [[*line.names, *(_marked(entry) for entry in line.entries)] for line in self.lines]
         ruler = ["---"] * len(self.names) + ["---:"] * (len(self.head) - len(self.names))
         every = (self.head, ruler, *rows)
@@ -87,13 +87,13 @@ class Sheet:
 
 
 def figure_title(figure: str) -> str:
-    """What a figure is called: IoU macro, F1 micro, mAP macro, overall accuracy."""
+    """Return the title of a figure: IoU macro, F1 micro, mAP macro, overall accuracy."""
     name, _, average = figure.partition("_")
     return f"{WORDS.get(name, name)} {average}".strip()
 
 
 def number(mean: float, spread: float, n: int, failed: int = 0, missing: int = 0) -> str:
-    """Mean ± spread in percent, and of how many cells."""
+    """Format mean ± spread in percent, with the number of cells."""
     left = [f"{count} {word}" for count, word in ((failed, "failed"), (missing, "missing")) if count]
     if not n:
         return ", ".join(left) or "-"
@@ -102,7 +102,7 @@ def number(mean: float, spread: float, n: int, failed: int = 0, missing: int = 0
 
 
 def sheets(config: GridConfig, results: pd.DataFrame) -> list[Sheet]:
-    """The main tables, those of most labels first, and pretrained against random weights if both are there."""
+    """Return the main tables, largest label fraction first, and pretrained against random weights if both exist."""
     metrics = {task.name: task.shown for task in config.tasks}
     table, against = shown(results, metrics), against_random(results, metrics)
     found = [main(table, config, fraction) for fraction in sorted(results["fraction"].unique(), reverse=True)]
@@ -110,12 +110,12 @@ def sheets(config: GridConfig, results: pd.DataFrame) -> list[Sheet]:
 
 
 def main(table: pd.DataFrame, config: GridConfig, fraction: float) -> Sheet:
-    """The table of one label fraction.
+    """Return the table of one label fraction.
 
     Args:
-        table: of `results.shown`.
-        config: the benchmark, with what others have published.
-        fraction: of the labels.
+        table: output of `results.shown`.
+        config: the settings of the comparison, with published numbers.
+        fraction: share of the labels.
     """
     part = table[table["fraction"] == fraction]
     tasks = [task for task in config.tasks if (part["task"] == task.name).any()]
@@ -144,11 +144,11 @@ def main(table: pd.DataFrame, config: GridConfig, fraction: float) -> Sheet:
 
 
 def details(results: pd.DataFrame, task: str) -> Sheet:
-    """Every figure of a task, micro and macro, with trained parameters and samples.
+    """Return a table of all figures of a task, micro and macro, with trained parameters and samples.
 
     Args:
-        results: of `results.collect`.
-        task: its name.
+        results: output of `results.collect`.
+        task: name of the task.
     """
     part = results[results["task"] == task]
     figures = figures_of(part)
@@ -175,10 +175,10 @@ def details(results: pd.DataFrame, task: str) -> Sheet:
 
 
 def duels(rows: pd.DataFrame) -> Sheet:
-    """Pretrained against random weights, seed by seed.
+    """Return a table that compares pretrained with random weights, seed by seed.
 
     Args:
-        rows: of `results.against_random`.
+        rows: output of `results.against_random`.
     """
     heads = ("pretrained", "random", "mean difference", "least difference", "better in")
     lines = []
@@ -189,15 +189,15 @@ def duels(rows: pd.DataFrame) -> Sheet:
         names = (row.task, start, labels, word(row.protocol), word(row.rival))
         lines.append(Line(names, tuple(map(Entry, texts))))
     about = (
-        "The same task, labels and seed twice; only the start differs, or the protocol too. Differences in "
-        "percentage points."
+        "Pairs of the same task, labels and seed that differ only in the initialisation, or also in the "
+        "protocol. Differences are in percentage points."
     )
     head = ("task", "encoder", "labels", "protocol", "against random")
     return Sheet("Pretrained against random weights", head, (("", heads),), tuple(lines), about)
 
 
 def word(protocol: str) -> str:
-    """What tables call a protocol: fine-tuning is full."""
+    """Return the name of a protocol in tables, where finetune is called full."""
     return "full" if protocol == "finetune" else protocol
 
 
@@ -228,7 +228,7 @@ def _count(value: float) -> str:
 def _published(
     rows: Iterable[PublishedResult], held: Sequence[tuple[str, str]], fraction: float
 ) -> Iterator[Line]:
-    """What others have published, one line for each encoder and start."""
+    """Yield published numbers, one row for each encoder and initialisation."""
     chosen = [row for row in rows if row.fraction == fraction]
     for encoder, start in dict.fromkeys((row.encoder, row.initialisation) for row in chosen):
         of_it = [row for row in chosen if (row.encoder, row.initialisation) == (encoder, start)]

@@ -1,4 +1,4 @@
-"""What the cells found, as tables: one row a cell, its curve, and means over seeds."""
+"""Results of the cells as tables: one row per cell, learning curves, and means over seeds."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from spectralearth_build.downstream.run import CELLS, FAILED
 from spectralearth_build.evaluate.result import Result, read_result
 
 GROUP = ["task", "encoder", "initialisation", "protocol", "fraction"]
-"""What cells have in common that differ in their seed."""
+"""Columns that are equal in cells which differ only in their seed."""
 NUMBERS = ("seconds", "trainable", "encoder_trainable", "samples_train")
-"""Columns that are there even if no cell is done."""
+"""Columns that exist even if no cell is done."""
 RIVALS = {"frozen": ("frozen", "scratch"), "adapter": ("adapter",), "finetune": ("scratch",)}
-"""For each protocol of pretrained weights, those of random weights that it is compared with."""
+"""For each protocol with pretrained weights, the protocols with random weights to compare with."""
 
 
 def collect(cells: Iterable[CellJob], out: Path) -> pd.DataFrame:
-    """One row a cell: what it is, how it ended (done, failed, missing), and what it found.
+    """Return one row per cell: its parameters, its status (done, failed, missing), and its results.
 
-    Figures are the columns that begin with ``test_`` and ``val_``; NaN where there is none.
+    Columns that begin with ``test_`` and ``val_`` are figures; NaN if there is none.
     """
     return pd.DataFrame([_row(job, out / CELLS / job.key) for job in cells])
 
 
 def curves(cells: Iterable[CellJob], out: Path) -> pd.DataFrame:
-    """One row an epoch of each finished cell: the cell's columns, epoch, loss, rate and the figures on val."""
+    """Return one row per epoch of each finished cell: the columns of the cell, epoch, loss, rate and figures on val."""
     rows = [
         asdict(job.cell) | {"key": job.key} | row
         for job in cells
@@ -43,7 +43,7 @@ def curves(cells: Iterable[CellJob], out: Path) -> pd.DataFrame:
 
 
 def figures_of(results: pd.DataFrame) -> list[str]:
-    """Names of the figures on test that any of these cells has, without the prefix."""
+    """Return the names, without prefix, of all figures on test that any of these cells has."""
     return [
         name.removeprefix("test_")
         for name in results.columns
@@ -52,11 +52,11 @@ def figures_of(results: pd.DataFrame) -> list[str]:
 
 
 def means(results: pd.DataFrame, figure: str) -> pd.DataFrame:
-    """Mean and spread over seeds of one figure on test.
+    """Return mean and spread over seeds of one figure on test.
 
     Returns:
-        One row a group of `GROUP` with mean, spread (standard deviation of the sample; NaN for one seed), n (cells
-        that have the figure), failed and missing.
+        One row per group of `GROUP`, with mean, spread (sample standard deviation; NaN for one seed), n (number of
+        cells with the figure), failed and missing.
     """
     column = f"test_{figure}"
     if column not in results:
@@ -69,22 +69,22 @@ def means(results: pd.DataFrame, figure: str) -> pd.DataFrame:
 
 
 def shown(results: pd.DataFrame, metrics: dict[str, str]) -> pd.DataFrame:
-    """`means` of the figure that each task shows.
+    """Return Return `means` of the figure that each task shows.
 
     Args:
-        results: of `collect`.
-        metrics: figure of each task.
+        results: output of `collect`.
+        metrics: the figure of each task.
     """
     parts = [means(part, metrics[str(task)]) for task, part in results.groupby("task", sort=False)]
     return pd.concat(parts, ignore_index=True)
 
 
 def against_random(results: pd.DataFrame, metrics: dict[str, str]) -> pd.DataFrame:
-    """Pretrained weights against random ones, seed by seed, in the figure that each task shows.
+    """Compare pretrained with random weights, seed by seed, in the figure that each task shows.
 
     Returns:
-        One row for each task, encoder, start, protocol, fraction and rival protocol: ours and theirs (means of the
-        seeds that both have), difference (mean), least (smallest of any seed), wins and n.
+        One row for each task, encoder, initialisation, protocol, fraction and rival protocol: ours and theirs (means
+        over the seeds that both have), difference (mean), least (smallest of any seed), wins and n.
     """
     rows = [row for task, part in results.groupby("task", sort=False)
             for row in _duels(part, f"test_{metrics[str(task)]}")]  # fmt: skip

@@ -1,4 +1,4 @@
-"""From a configuration to finished cells: what is done stays, what fails costs only itself."""
+"""Execution of the cells. Finished cells are kept, and a failed cell does not affect others."""
 
 from __future__ import annotations
 
@@ -24,27 +24,27 @@ FAILED = "failed.json"
 
 
 def planned(config: GridConfig) -> list[CellJob]:
-    """All cells of a benchmark, with the digests of what they read.
+    """Return all cells of a comparison, with the digests of their inputs.
 
     Raises:
-        UsageError: the dataset is not finished or has no splits, or a class table cannot be used.
+        UsageError: The dataset is unfinished or has no splits, or a class table cannot be used.
     """
     return list(jobs(config, inputs_of(config)))
 
 
 def run(config: GridConfig, out: Path) -> list[CellJob]:
-    """Run the cells that are not done.
+    """Run the cells that are not done yet.
 
     Args:
-        config: the benchmark.
-        out: its folder; a cell's lies below ``cells``.
+        config: the settings of the comparison.
+        out: output folder. The folders of cells are below ``cells``.
 
     Returns:
-        All cells, done or failed; see `results.collect`.
+        All cells, done or failed. See `results.collect`.
 
     Raises:
-        UsageError: dataset or scheduler cannot be used.
-        StoppedError: a signal came; what was done is kept.
+        UsageError: The dataset or the scheduler cannot be used.
+        StoppedError: A signal arrived. Finished cells are kept.
     """
     every = planned(config)
     folder = out.resolve() / CELLS
@@ -53,7 +53,7 @@ def run(config: GridConfig, out: Path) -> list[CellJob]:
     left = [job for job in every if not is_done(folder / job.key)]
     say(f"downstream: {counted(len(every), 'cell')}, {len(every) - len(left)} of them done")
     for job in left:
-        remove(folder / job.key / RESULT)  # it is none
+        remove(folder / job.key / RESULT)  # not a valid result
     if left:
         with connect(config.run) as executor:
             failed = _work(config, left, out.resolve(), executor)
@@ -62,7 +62,7 @@ def run(config: GridConfig, out: Path) -> list[CellJob]:
 
 
 def _work(config: GridConfig, left: Sequence[CellJob], out: Path, executor: Executor) -> int:
-    """Run cells; how many failed."""
+    """Run cells, and return how many failed."""
     alone = config.run.scheduler == "inline"
     place = RunContext(
         _place(config.dataset), out / CACHE, threads_of(config, executor.workers), quiet=not alone
@@ -83,7 +83,7 @@ def _work(config: GridConfig, left: Sequence[CellJob], out: Path, executor: Exec
 
 
 def threads_of(config: GridConfig, workers: int) -> int:
-    """Threads of a cell: as set, else the cores of this machine shared among local workers, one on a scheduler's."""
+    """Return the threads per cell: the setting, else this machine's cores per local worker, or 1 with a scheduler."""
     if config.run.threads:
         return config.run.threads
     elsewhere = config.run.scheduler not in ("", "inline")
@@ -91,15 +91,16 @@ def threads_of(config: GridConfig, workers: int) -> int:
 
 
 def _place(dataset: str) -> str:
-    """The dataset's place as workers with another working directory understand it."""
+    """Return the path or URL of the dataset, independent of the working directory."""
     path = Path(dataset)
     return str(path.resolve()) if path.is_dir() else dataset
 
 
 def _for_workers(job: CellJob) -> tuple[str, dict[str, Any]]:
-    """Weights and settings, with paths as workers with another working directory understand them."""
+    """Return weights and settings, with paths independent of the working directory."""
     weights = job.weights and str(Path(job.weights).resolve())
     classes = job.settings["nomenclature"]
     if classes and classes not in NOMENCLATURES:
-        classes = str(Path(classes).absolute())  # a link may lead to a file that does not end in .csv
+        # not resolved: a link may lead to a file that does not end in .csv
+        classes = str(Path(classes).absolute())
     return weights, job.settings | {"nomenclature": classes}

@@ -1,4 +1,4 @@
-"""Judging encoders by labels: metrics, heads, protocols, label fractions, one evaluation as a function.
+"""Evaluation of encoders on labels: metrics, heads, protocols, label fractions, and one evaluation as a function.
 
-Needs torch, as `pretrain` does, and is imported only when one evaluates.
+It needs torch, as `pretrain` does, and is imported only for evaluation.
 """

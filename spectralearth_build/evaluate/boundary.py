@@ -1,4 +1,4 @@
-"""Pixels at the border of two classes count more, as in UNet (arXiv 1505.04597); distances are made on the device."""
+"""Boundary loss: pixels at class borders count more, as in UNet (arXiv 1505.04597). Runs on the device."""
 
 from __future__ import annotations
 
@@ -11,24 +11,25 @@ from torch.nn.functional import cross_entropy, pad
 from spectralearth_build.labels.classes import IGNORE
 
 NONE = -1
-"""Stands for no class among the nearest ones."""
+"""Marks the absence of a nearest class."""
 DEVIATION = 2.0
-"""Pixels, 60 m: how far from a border the weight has fallen to 0.61 of its rise."""
+"""Distance from a border, in pixels (60 m), at which the extra weight has fallen to 0.61."""
 
 
 def boundary_distance(truth: Tensor, reach: int, ignore: int = IGNORE) -> Tensor:
-    """Distance to the nearest pixel of another class, exact up to ``reach``, of all classes at once.
+    """Return the distance to the nearest pixel of another class, exact up to ``reach``, for all classes at once.
 
-    Pixels without a class are no other class, and neither is what lies beyond the image. Along each line the two
-    nearest classes and their distances are found; then, along columns, one of the two is another class.
+    Pixels without a class, and the area outside the image, do not count as another class. The two nearest classes and
+    their distances are found along each line. Along columns, at least one of the two is then another class.
 
     Args:
-        truth: whole numbers [batch, y, x].
-        reach: pixels; larger distances become infinite.
-        ignore: of pixels without a class.
+        truth: integers [batch, y, x].
+        reach: maximum distance in pixels; larger distances become infinite.
+        ignore: value of pixels without a class.
 
     Returns:
-        Euclidean, in pixels, float32 [batch, y, x]; 1 beside another class, infinite where ``truth`` is ignored.
+        Euclidean distance in pixels, float32 [batch, y, x]: 1 next to another class, infinite where ``truth`` is
+        ignored.
     """
     own = truth.int().masked_fill(truth == ignore, NONE)
     nearest, first, second = _along_lines(own, reach)
@@ -45,7 +46,7 @@ def boundary_distance(truth: Tensor, reach: int, ignore: int = IGNORE) -> Tensor
 
 
 def _along_lines(own: Tensor, reach: int) -> tuple[Tensor, Tensor, Tensor]:
-    """The nearest class in each pixel's line, its distance, and the distance of the nearest of another class."""
+    """Return the nearest class in the line of each pixel, its distance, and the distance of the nearest other class."""
     line = pad(own, (reach, reach), value=NONE)
     nearest = own
     first = torch.zeros(own.shape, device=own.device).masked_fill(own == NONE, math.inf)
@@ -63,15 +64,15 @@ def _along_lines(own: Tensor, reach: int) -> tuple[Tensor, Tensor, Tensor]:
 def boundary_weights(
     truth: Tensor, strength: float, deviation: float = DEVIATION, ignore: int = IGNORE
 ) -> Tensor:
-    """Weights of pixels: 1 + strength x exp(-(d - 1)² / (2 deviation²)), d as of `boundary_distance`.
+    """Return pixel weights: 1 + strength x exp(-(d - 1)² / (2 deviation²)), with d of `boundary_distance`.
 
-    Beyond four deviations, where the second term is below 4e-4 of the strength, it is left out.
+    Beyond four deviations, the second term is below 4e-4 of the strength and is left out.
 
     Args:
-        truth: whole numbers [batch, y, x].
-        strength: rise beside another class; UNet's w0 is 10.
-        deviation: pixels; UNet's sigma is 5.
-        ignore: of pixels without a class.
+        truth: integers [batch, y, x].
+        strength: extra weight next to another class; w0 of UNet, which uses 10.
+        deviation: width in pixels; sigma of UNet, which uses 5.
+        ignore: value of pixels without a class.
 
     Returns:
         float32 [batch, y, x], 1 to 1 + strength; 0 where ``truth`` is ignored.
@@ -84,14 +85,14 @@ def boundary_weights(
 def boundary_loss(
     scores: Tensor, truth: Tensor, strength: float, deviation: float = DEVIATION, ignore: int = IGNORE
 ) -> Tensor:
-    """Cross-entropy, mean over pixels weighted by `boundary_weights`; 0 if no pixel has a class.
+    """Return the cross-entropy, averaged over pixels with `boundary_weights`; 0 if no pixel has a class.
 
     Args:
         scores: logits [batch, class, y, x].
-        truth: whole numbers [batch, y, x].
-        strength: of the weights; at 0 this is the usual cross-entropy.
-        deviation: of the weights.
-        ignore: of pixels without a class.
+        truth: integers [batch, y, x].
+        strength: see `boundary_weights`; with 0 this is the usual cross-entropy.
+        deviation: see `boundary_weights`.
+        ignore: value of pixels without a class.
     """
     weights = boundary_weights(truth, strength, deviation, ignore)
     each = cross_entropy(scores.float(), truth.long(), ignore_index=ignore, reduction="none")

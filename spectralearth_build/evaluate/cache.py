@@ -1,4 +1,4 @@
-"""What a frozen encoder sees, computed once: in memory, and in a folder that evaluations share."""
+"""Features of a frozen encoder, computed once: in memory, and in a folder that evaluations share."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ def features(
     most: float,
     file: Path | None,
 ) -> list[Tensor] | None:
-    """What the head would be given of all whole crops of patches, each computed once.
+    """Return the head input for all whole crops of patches, each computed once.
 
     Args:
-        model: its encoder is frozen.
+        model: a model with a frozen encoder.
         patches: rows of ``dataset.patches``.
-        size: edge of crops.
-        reading: how pixels are read.
-        half: whether to compute and keep bfloat16.
-        most: bytes; if they need more, nothing is kept.
-        file: where they are looked for, and kept with those of other patches; None: nowhere.
+        size: edge of the crops in pixels.
+        reading: how to read pixels.
+        half: whether to compute and keep features in bfloat16.
+        most: maximum size in bytes. If features need more, none are kept.
+        file: cache file, to which features of new patches are added; None: no file.
 
     Returns:
         [patch, crop, ...] each, on the device, in the order of ``patches``; None if they need too much memory.
@@ -71,7 +71,7 @@ def features(
 def _computed(
     model: Model, patches: pd.DataFrame, size: int, reading: Reading, half: bool, most: float
 ) -> list[Tensor] | None:
-    """Features of all patches, on the device, [patch, crop, ...]; None if they need more than ``most`` bytes."""
+    """Compute features of all patches on the device, [patch, crop, ...]; None if they need more than ``most`` bytes."""
     count = min(len(patches), patches_of(reading.batch, len(tiles(size))))
     loader = reading.of(patches, count, shuffle=False)
     held: list[Tensor] = []
@@ -100,7 +100,7 @@ def _seen(
 
 
 def _read(file: Path | None) -> tuple[npt.NDArray[np.int64], list[Tensor]]:
-    """Rows of the store and their features; nothing of a file that is not there or not sound."""
+    """Read store rows and their features. Returns nothing if the file is missing or damaged."""
     empty = np.empty(0, np.int64)
     if file is None or not file.is_file():
         return empty, []

@@ -1,4 +1,4 @@
-"""An evaluation while it runs: model, streams of samples, figures."""
+"""A running evaluation: model, sample streams, figures."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ from spectralearth_build.pretrain.setup import spectra_of
 
 
 class Cell:
-    """One encoder, one label set, one protocol, one share of the labels, one seed.
+    """An evaluation of one encoder, label set, protocol, label fraction and seed.
 
     Args:
         data: the labelled patches.
-        dataset: their folder or URL.
-        encoder: file of weights; None: random ones.
+        dataset: folder or URL of the dataset.
+        encoder: file of weights; None: random weights.
         config: the settings.
-        device: where to compute.
+        device: device to run on.
 
     Raises:
-        UsageError: they do not go together.
+        UsageError: Dataset, encoder and settings do not fit together.
     """
 
     def __init__(
@@ -60,14 +60,14 @@ class Cell:
         self.reading = Reading(data.dataset, config.batch, device, config.threads, config.seed)
 
     def run(self, folder: Path, cache: Path | None) -> Result:
-        """Train, choose on val, judge by test once, and write examples.
+        """Train, choose the best on val, score test once, and write examples.
 
         Args:
-            folder: for the examples.
-            cache: folder of features that evaluations share.
+            folder: folder for the examples.
+            cache: folder of cached features that evaluations share.
 
         Returns:
-            The result, but for settings and seconds.
+            The result, without settings and seconds.
         """
         config, learner, data = self.config, self.learner, self.data
         train, val, test = self.streams(cache)
@@ -98,7 +98,7 @@ class Cell:
         )
 
     def streams(self, cache: Path | None) -> list[Stream]:
-        """Train, val and test: out of memory where the encoder is frozen and there is room, else from the store."""
+        """Return train, val and test: cached features if the encoder is frozen and they fit, else crops from disk."""
         train, val, test = (self.data.parts[name] for name in PARTS)
         config, reading = self.config, self.reading
         judged: list[Stream] = [WholeCrops(part, reading) for part in (val, test)]
@@ -116,13 +116,13 @@ class Cell:
         return found
 
     def kept(self, cache: Path | None) -> list[Tensor] | None:
-        """What the frozen encoder sees of all parts, one behind the other; None where it would take too much room."""
+        """Return features of the frozen encoder for all parts, concatenated; None if they need too much memory."""
         patches = pd.concat([self.data.parts[name].patches for name in PARTS])
         half, size = self.learner.half, self.config.size
         file = None
         if cache is not None:
             kind = f"{self.model.takes}-{size}-{'bf16' if half else 'fp32'}"
-            # Of one file of weights, these make networks that see otherwise.
+            # The settings that make different networks from the same file of weights.
             built = f"{self.config.dense} {self.config.stem} {self.model.encoder.pool}"
             seen = hashlib.sha256(
                 f"{digest(self.model.standardise)} {digest(self.model.encoder)} {built}".encode()
@@ -146,28 +146,28 @@ class Cell:
 
 
 def named(part: str, figures: dict[str, float]) -> dict[str, float]:
-    """Figures with the name of their part."""
+    """Prefix figures with the name of their part."""
     return {f"{part}_{name}": value for name, value in figures.items()}
 
 
 def head_of(encoder: Encoder, config: EvaluateConfig) -> str:
-    """The name of the head: what the settings say, or what suits the encoder."""
+    """Return the name of the head: that of the settings, or the default for the encoder."""
     if config.head or config.task != "segmentation":
         return config.head or "linear"
     return encoder.map_head
 
 
 def check_size(encoder: Encoder, config: EvaluateConfig) -> None:
-    """Check that the encoder can see images of that size.
+    """Check that the encoder can process images of this size.
 
     Raises:
-        UsageError: its patches do not divide it.
+        UsageError: The size is not a multiple of what the encoder needs.
     """
     whole = encoder.multiple
     if config.task == "segmentation" and config.head == "ridge":
         whole = encoder.stride
     if config.size % whole:
         raise UsageError(
-            f"Images of {config.size} pixels are no multiple of {whole}, which this network needs.",
-            remedy="Choose another --size.",
+            f"The image size must be a multiple of {whole} pixels for this network, got {config.size}.",
+            remedy="Give another --size.",
         )

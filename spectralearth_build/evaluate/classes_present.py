@@ -1,4 +1,4 @@
-"""Which classes occur in train, val and test, and what that means for the figures."""
+"""The classes that occur in train, val and test, and notes on their effect on the figures."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from spectralearth_build.evaluate.task_config import EvaluateConfig
 from spectralearth_build.labels.classes import IGNORE, LabelClass
 
 Names = Mapping[str, Sequence[str]]
-"""Classes that occur, by part."""
+"""The classes that occur, by part."""
 
 
 def present(labels: tuple[Tensor, Tensor], classes: Sequence[LabelClass]) -> list[str]:
-    """Names of the classes that occur.
+    """Return the names of the classes that occur.
 
     Args:
-        labels: truth of crops and which of them have a label, as of `Part.every`.
-        classes: all of them.
+        labels: the truth of crops, and which of them have a label, as returned by `Part.every`.
+        classes: all classes.
     """
     truth, there = labels
     truth = truth[there]
@@ -33,29 +33,29 @@ def present(labels: tuple[Tensor, Tensor], classes: Sequence[LabelClass]) -> lis
 
 
 def refuse(names: Names, config: EvaluateConfig, where: Path) -> None:
-    """Refuse labels from which nothing can be learned, or by which nothing can be judged.
+    """Refuse labels with which a model cannot be trained or scored.
 
     Raises:
-        UsageError: train has fewer than two classes (multilabel: one), or none of those of val or of test.
+        UsageError: train has fewer than two classes (multilabel: one), or shares no class with val or test.
     """
     if len(names["train"]) < (1 if config.task == "multilabel" else 2):
-        have = f"only '{names['train'][0]}'" if names["train"] else "no class at all"
+        have = f"only '{names['train'][0]}'" if names["train"] else "no classes"
         raise UsageError(
-            f"The labels '{config.labels}' of train hold {have} at a share of {config.fraction:g}.",
+            f"With fraction={config.fraction:g}, the labels '{config.labels}' of train contain {have}.",
             where,
-            "Raise --fraction, pair more patches, or choose another nomenclature.",
+            "Raise --fraction, label more patches with `pair`, or choose another class table with --classes.",
         )
     for part in ("val", "test"):
         if not set(names[part]) & set(names["train"]):
             raise UsageError(
-                f"No class of {part} occurs in train, which has {', '.join(names['train'])}.",
+                f"No class of {part} occurs in train. The classes of train are: {', '.join(names['train'])}.",
                 where,
                 "Raise --fraction, or run `split --anew --stratify NAME=FILE` with the labels as a stratum.",
             )
 
 
 def lacking(names: Names) -> list[str]:
-    """Notes on classes that are judged without having been learned."""
+    """Return notes on classes that are scored but do not occur in train."""
     return [
         f"{part}: {len(new)} of {len(names[part])} classes have no label in train: {', '.join(new)}."
         for part in ("val", "test")
@@ -64,9 +64,10 @@ def lacking(names: Names) -> list[str]:
 
 
 def missing(names: Names, classes: Sequence[LabelClass]) -> list[str]:
-    """Notes on classes that count 0 in macro figures of several labels because they do not occur."""
+    """Return notes on classes that do not occur, and so count as 0 in multi-label macro figures."""
     return [
-        f"{part}: {len(classes) - len(names[part])} of {len(classes)} classes do not occur; macro figures count them 0."
+        f"{part}: {len(classes) - len(names[part])} of {len(classes)} classes do not occur; macro figures "
+        "count them as 0."
         for part in ("val", "test")
         if len(names[part]) < len(classes)
     ]

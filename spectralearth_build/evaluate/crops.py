@@ -1,4 +1,4 @@
-"""Square parts of patches: all whole ones in order, or one of each at random, and flips; images and maps alike."""
+"""Square crops of patches and of label maps: all whole crops, or one random crop per patch, and flips."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from spectralearth_build.overlap.lattice import WINDOW
 
 
 def tiles(size: int) -> Tensor:
-    """Corners of the whole crops of a patch, side by side, in row order, with equal margins.
+    """Return the corners of all whole crops of a patch, side by side in row order, with equal margins.
 
     Args:
         size: edge of a crop in pixels.
@@ -24,15 +24,15 @@ def tiles(size: int) -> Tensor:
 
 
 def at_random(count: int, size: int, draw: torch.Generator) -> Tensor:
-    """Corners of one crop a patch, anywhere in it: int64 [count, 2]."""
+    """Return the corner of one random crop per patch: int64 [count, 2]."""
     return torch.randint(WINDOW - size + 1, (count, 2), generator=draw)
 
 
 def cut(images: Tensor, corners: Tensor, size: int) -> Tensor:
-    """One crop of each image.
+    """Cut one crop from each image.
 
     Args:
-        images: [batch, ..., y, x], of one to any number of crops: batch is that of ``corners``, or 1.
+        images: [batch, ..., y, x]; batch is that of ``corners``, or 1 to cut all crops from one image.
         corners: int64 [batch, 2], line and column.
         size: edge of a crop.
 
@@ -50,7 +50,7 @@ def cut(images: Tensor, corners: Tensor, size: int) -> Tensor:
 
 
 def all_of(images: Tensor, size: int) -> Tensor:
-    """All whole crops of each image: [batch, ..., y, x] to [batch * crops, ..., size, size], image by image."""
+    """Cut all whole crops from each image: [batch, ..., y, x] to [batch * crops, ..., size, size], image by image."""
     if size == images.shape[-1]:
         return images
     corners = tiles(size)
@@ -58,7 +58,7 @@ def all_of(images: Tensor, size: int) -> Tensor:
 
 
 def flip(images: Tensor, flips: Tensor) -> Tensor:
-    """Turn lines around where ``flips[:, 0]``, columns where ``flips[:, 1]``.
+    """Flip lines where ``flips[:, 0]`` is true, and columns where ``flips[:, 1]`` is.
 
     Args:
         images: [batch, ..., y, x].

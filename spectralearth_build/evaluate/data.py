@@ -1,4 +1,4 @@
-"""What is learned from and judged by: the labelled patches of train, val and test, with the truth of any crop."""
+"""The data of an evaluation: the labelled patches of train, val and test, with the truth of any crop."""
 
 from __future__ import annotations
 
@@ -27,34 +27,34 @@ from spectralearth_build.store.manifest import Manifest
 
 PARTS = ("train", "val", "test")
 Summary = Callable[[npt.NDArray[np.uint8]], npt.NDArray[Any]]
-"""From class maps [crop, y, x] to labels, bool [crop, class] or int64 [crop]."""
+"""Maps class maps [crop, y, x] to labels, bool [crop, class] or int64 [crop]."""
 
 
 @dataclass(frozen=True)
 class LabelledPart:
-    """The labelled patches of a part of the dataset, and their truth."""
+    """The labelled patches of one part of the dataset, and their truth."""
 
     patches: pd.DataFrame
     """Rows of ``dataset.patches``, in its order."""
     size: int
-    """Edge of crops."""
+    """Edge of the crops in pixels."""
     whole: Tensor | None
-    """Of whole patches: bool [patch, class] (multilabel) or int64 [patch] (single); None where maps are needed."""
+    """Labels of whole patches: bool [patch, class] (multilabel) or int64 [patch] (single); None if maps are needed."""
     maps: Tensor | None
-    """Class of each pixel, uint8 [patch, 128, 128], 255 where there is none."""
+    """Class of each pixel, uint8 [patch, 128, 128]; 255: none."""
     summarise: Summary | None
-    """Classification of crops: labels of their maps; None: the maps themselves are the truth."""
+    """For classification of crops: computes labels from class maps. None: the maps themselves are the truth."""
 
     def __len__(self) -> int:
         return len(self.patches)
 
     @property
     def mapped(self) -> bool:
-        """Whether the truth of a crop is a map."""
+        """Return whether the truth of a crop is a map."""
         return self.maps is not None and self.summarise is None
 
     def every(self, at: Tensor) -> tuple[Tensor, Tensor]:
-        """The truth of all whole crops of patches, patch by patch.
+        """Return the truth of all whole crops of patches, patch by patch.
 
         Args:
             at: int64 [n] positions in ``patches``.
@@ -67,13 +67,13 @@ class LabelledPart:
         return self._truth(all_of(self.maps[at], self.size))
 
     def crop(self, at: Tensor, corners: Tensor) -> tuple[Tensor, Tensor]:
-        """The same of one crop of each patch, at ``corners`` int64 [n, 2]."""
+        """Return the same for one crop of each patch, at ``corners`` int64 [n, 2]."""
         if self.maps is None:
             return self._whole(at)
         return self._truth(cut(self.maps[at], corners, self.size))
 
     def positions(self, index: Tensor) -> Tensor:
-        """Positions of the patches that `Loader` names by their ``index``."""
+        """Return the positions of patches from the ``index`` of `Loader`."""
         return torch.from_numpy(self.patches.index.get_indexer(index.numpy()))
 
     def _whole(self, at: Tensor) -> tuple[Tensor, Tensor]:
@@ -89,7 +89,7 @@ class LabelledPart:
 
 @dataclass(frozen=True)
 class LabelledDataset:
-    """A dataset with labels, dealt out."""
+    """A dataset with labels, split into parts."""
 
     dataset: Dataset
     plan: str
@@ -103,18 +103,20 @@ class LabelledDataset:
 
 
 def labelled(dataset: str | Path, config: EvaluateConfig) -> LabelledDataset:
-    """Open a dataset and its labels, and take the share of those of train that is asked for.
+    """Open a dataset and its labels, and select the requested fraction of the training labels.
 
     Raises:
-        UsageError: no splits, no such labels, or too few of them to learn from or to judge by.
+        UsageError: There are no splits, no such labels, or too few labels for training or scoring.
     """
     opened = open_dataset(dataset)
     labels = open_labels(opened, config.labels, config.nomenclature or None)
     if labels.kind != "categorical":
         raise UsageError(
-            f"The labels '{config.labels}' are {labels.kind}, no classes.", opened.path, "Choose others."
+            f"The labels '{config.labels}' are {labels.kind}, not classes.",
+            opened.path,
+            "Give the name of class labels with --labels.",
         )
-    # Of other classes than it was made with, a label may hold none.
+    # With another class table than at pairing, a label map may contain no class.
     known = set(labels.table.loc[labels.table["majority"] >= 0, "patch_id"])
     rows, samples = {}, {"unlabelled": 0}
     for name in PARTS:
@@ -125,7 +127,7 @@ def labelled(dataset: str | Path, config: EvaluateConfig) -> LabelledDataset:
             raise UsageError(
                 f"None of the {len(patches)} patches of {name} has a label of '{config.labels}'.",
                 opened.path,
-                "Run `pair` (again), or `split --anew` with a larger share.",
+                "Run `pair` to label more patches, or `split --anew` with a larger share.",
             )
     samples["train_all"] = len(rows["train"])
     rows["train"] = share_of(rows["train"], labels, config)
@@ -142,7 +144,7 @@ def labelled(dataset: str | Path, config: EvaluateConfig) -> LabelledDataset:
 
 
 def share_of(patches: pd.DataFrame, labels: LabelSet, config: EvaluateConfig) -> pd.DataFrame:
-    """The patches of the locations whose labels are used."""
+    """Return the patches of the locations whose labels are used."""
     if config.fraction == 1:
         return patches
     rows = patches["store_row"].tolist()

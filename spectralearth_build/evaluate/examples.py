@@ -1,4 +1,4 @@
-"""A few patches of test with image, truth and answer, to be looked at; the same ones in all evaluations of a task."""
+"""Example predictions: a few test patches with image, truth and prediction, the same in all evaluations of a task."""
 
 from __future__ import annotations
 
@@ -35,17 +35,18 @@ def write_examples(
 ) -> None:
     """Write ``predictions.npz``.
 
-    It holds ``patch_id``, ``rgb`` uint8 [n, size, size, 3], and ``truth`` and ``prediction``, which are class indices
-    uint8 [n, size, size] (255: none) for segmentation, bool [n, class] for multilabel, int64 [n] for single.
+    It contains ``patch_id``, ``rgb`` uint8 [n, size, size, 3], ``truth`` and ``prediction``. The latter two are class
+    indices uint8 [n, size, size] (255: none) for segmentation, bool [n, class] for multilabel, and int64 [n] for
+    single.
 
     Args:
-        folder: where to.
-        part: test.
-        reading: how pixels are read.
-        answer: scores of counts.
+        folder: folder to write to.
+        part: the test part.
+        reading: how to read pixels.
+        answer: maps stored values to scores.
         nm: wavelengths of the bands.
-        task: what scores mean.
-        threshold: multilabel: above it a class is said to be there.
+        task: the task, which defines the meaning of scores.
+        threshold: for multilabel: a class is predicted if its score is above this.
     """
     at = picked(part)
     patches = part.patches.iloc[at.tolist()]
@@ -66,7 +67,7 @@ def write_examples(
 
 
 def picked(part: LabelledPart) -> Tensor:
-    """Positions of the patches: those of most classes, one a location, ties by a hash of the name."""
+    """Return positions of the patches with most classes, one per location. Ties are broken by a hash of the name."""
     truth, _ = part.every(torch.arange(len(part)))
     truth = truth.view(len(part), -1)
     if truth.dtype == torch.bool:
@@ -86,14 +87,14 @@ def picked(part: LabelledPart) -> Tensor:
 
 
 def decided(scores: Tensor, task: Task, threshold: float) -> Tensor:
-    """Scores as classes."""
+    """Convert scores to predicted classes."""
     if task == "multilabel":
         return scores > threshold
     return scores.argmax(1).to(torch.uint8 if task == "segmentation" else torch.int64)
 
 
 def colours(counts: npt.NDArray[np.int16], nm: tuple[float, ...]) -> npt.NDArray[np.uint8]:
-    """A picture of a patch, uint8 [y, x, 3], stretched from the 2nd to the 98th percentile of its values.
+    """Return an RGB image of a patch, uint8 [y, x, 3], stretched from the 2nd to the 98th percentile.
 
     Args:
         counts: int16 [band, y, x].

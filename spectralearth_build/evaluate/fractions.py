@@ -1,4 +1,4 @@
-"""Which labels of train are used: nested shares of its locations, the same on every machine for a seed."""
+"""Label fractions: nested shares of the training locations, the same on every machine for a given seed."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from collections.abc import Iterable, Mapping
 
 
 def order(classes: Mapping[str, Iterable[int]], seed: int) -> list[str]:
-    """Locations in the order in which their labels are used.
+    """Return the locations in the order in which their labels are used.
 
-    The order is random, by a hash of seed and name, but for its beginning: there stand the first locations, in that
-    same order, that each bring a class that none before them has. So a share holds every class that it has room for,
-    which makes rare classes more frequent in the smallest shares than they are.
+    The order is random, by a hash of seed and name. Locations that add a class which no earlier one has are moved to
+    the front, in the same order. So a share contains as many classes as possible. In the smallest shares, rare classes
+    are therefore over-represented.
 
     Args:
-        classes: those of each location.
-        seed: another one, another order.
+        classes: the classes of each location.
+        seed: random seed; another seed gives another order.
 
     Returns:
-        All locations. A beginning of the list is a share; shares are nested.
+        All locations. A share is a prefix of the list, so shares are nested.
     """
     mixed = sorted(classes, key=lambda name: hashlib.blake2b(f"{seed} {name}".encode()).digest())
     seen: set[int] = set()
@@ -34,13 +34,13 @@ def order(classes: Mapping[str, Iterable[int]], seed: int) -> list[str]:
 
 
 def chosen(classes: Mapping[str, Iterable[int]], share: float, seed: int) -> list[str]:
-    """The locations of a share: that part of all, rounded up.
+    """Return the locations of a share, rounded up.
 
     Args:
-        classes: those of each location.
+        classes: the classes of each location.
         share: above 0, at most 1.
-        seed: of `order`.
+        seed: random seed, as for `order`.
     """
-    # The product of a share and a count may lie a rounding error above a whole number.
+    # The product of a share and a count can exceed an integer by a rounding error.
     count = math.ceil(share * len(classes) - 1e-9)
     return order(classes, seed)[:count]

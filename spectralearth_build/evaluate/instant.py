@@ -1,4 +1,4 @@
-"""Heads without epochs: nearest neighbours and ridge regression on what a frozen encoder sees."""
+"""Heads without epochs: k-NN and ridge regression on features of a frozen encoder."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from spectralearth_build.evaluate.train import Answer, Learner
 from spectralearth_build.pretrain.neighbours import Neighbours
 
 PENALTIES = (0.01, 1.0, 100.0, 10_000.0)
-"""Of ridge regression, tried on val."""
+"""Penalties of ridge regression to try on val."""
 NEIGHBOURS = (1, 5, 20, 100)
-"""That vote, tried on val."""
+"""Numbers of neighbours to try on val."""
 THRESHOLD = 0.5
-"""Both score the presence of a class between 0 and 1."""
+"""Score above which a class is predicted; both heads score presence between 0 and 1."""
 
 
 def solve(learner: Learner, train: Stream, val: Stream) -> tuple[Answer, dict[str, float], str]:
-    """Find what answers best on val.
+    """Find the predictor that is best on val.
 
     Args:
-        learner: its model has no head.
-        train: what is known.
-        val: what decides about the penalty, or the number of neighbours.
+        learner: a learner whose model has no head.
+        train: the labelled training samples.
+        val: the samples that choose the penalty or the number of neighbours.
 
     Returns:
-        The answer, its figures on val, and what was chosen, in words.
+        The predictor, its figures on val, and a description of the choice.
     """
     if learner.config.head == "ridge":
         ridge = _ridge(learner, train)
@@ -70,7 +70,7 @@ def _known(learner: Learner, train: Stream) -> tuple[Tensor, Tensor]:
 
 @torch.no_grad()
 def _samples(learner: Learner, train: Stream) -> Iterator[tuple[Tensor, Tensor]]:
-    """What the encoder sees, a batch at a time, with the truth."""
+    """Yield encoder features and truth, batch by batch."""
     for seen, truth in train.epoch(0):
         if len(truth):
             yield learner.see(seen)[-1], truth

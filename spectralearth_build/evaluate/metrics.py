@@ -1,7 +1,7 @@
-"""Micro and macro figures from one global count, on the device and without waiting for it until they are asked for.
+"""Micro and macro figures from one global count, accumulated on the device without synchronisation.
 
-A figure's name says which average it is; nothing here is called mIoU, because published code gave that name to the
-micro IoU, which is OA / (2 - OA) and says nothing about classes.
+The name of a figure says which average it is. No figure is called mIoU, because published code used that name for the
+micro IoU. The micro IoU is OA / (2 - OA) and says nothing about classes.
 """
 
 from __future__ import annotations
@@ -13,29 +13,29 @@ from spectralearth_build.labels.classes import IGNORE
 
 
 class Confusion:
-    """One confusion matrix over all pixels (or samples) of a data set: each has exactly one class.
+    """One confusion matrix over all pixels (or samples) of a dataset, each of which has exactly one class.
 
     Args:
         classes: number of classes.
-        device: where predictions and truth lie.
-        ignore: truth that is left out, whatever was predicted.
+        device: device of predictions and truth.
+        ignore: truth value to leave out, whatever was predicted.
     """
 
     def __init__(self, classes: int, device: torch.device | str = "cpu", ignore: int = IGNORE) -> None:
         self.classes, self.ignore = classes, ignore
-        # Two cells behind the matrix take what is ignored and what is no class, so that nothing has to be selected.
+        # Two extra cells count ignored and invalid values, so that no values have to be selected.
         self.cells = torch.zeros(classes**2 + 2, dtype=torch.int64, device=device)
 
     @torch.no_grad()
     def update(self, prediction: Tensor, truth: Tensor) -> None:
-        """Count. Never waits for the device.
+        """Count a batch. Never waits for the device.
 
         Args:
-            prediction: class numbers, whole numbers of any type and shape.
-            truth: the same shape.
+            prediction: class indices, integers of any type and shape.
+            truth: class indices of the same shape.
 
         Raises:
-            ValueError: the shapes differ.
+            ValueError: The shapes differ.
         """
         if prediction.shape != truth.shape:
             raise ValueError(f"Prediction {tuple(prediction.shape)} and truth {tuple(truth.shape)} differ.")
@@ -47,21 +47,21 @@ class Confusion:
         self.cells.scatter_add_(0, cell, torch.ones_like(cell))
 
     def matrix(self) -> Tensor:
-        """int64 [truth, prediction], on the CPU.
+        """Return the confusion matrix, int64 [truth, prediction], on the CPU.
 
         Raises:
-            ValueError: predictions or truth held something that is neither a class nor ignored.
+            ValueError: Predictions or truth contained values that are neither a class nor ignored.
         """
         cells = self.cells.cpu()
         if cells[-1]:
-            raise ValueError(f"{int(cells[-1])} pixels have a number outside 0 to {self.classes - 1}.")
+            raise ValueError(f"{int(cells[-1])} pixels have a class index outside 0 to {self.classes - 1}.")
         return cells[:-2].view(self.classes, self.classes)
 
     def figures(self) -> dict[str, float]:
-        """All figures, as torchmetrics defines them; NaN where nothing was counted.
+        """Return all figures, as defined by torchmetrics; NaN if nothing was counted.
 
         Returns:
-            ``oa``, the overall accuracy; ``aa``, the mean of the classes' recalls; ``iou_micro``, ``iou_macro``,
+            ``oa``, the overall accuracy; ``aa``, the mean recall over classes; ``iou_micro``, ``iou_macro``,
             ``f1_micro`` (equal to ``oa``) and ``f1_macro``. Macro is the mean over the classes that occur in truth or
             in predictions; one that is only predicted counts as 0.
         """
@@ -74,16 +74,16 @@ class Confusion:
         return {name: float(value) for name, value in out.items()}
 
     def per_class(self) -> list[dict[str, float]]:
-        """For each class ``iou``, ``f1``, ``precision``, ``recall`` (NaN: 0 / 0) and ``support``, pixels in truth."""
+        """Return ``iou``, ``f1``, ``precision``, ``recall`` (NaN: 0 / 0) and ``support`` (pixels in truth) by class."""
         return _per_class(_counts(self.matrix()))
 
 
 class MultiLabel:
-    """Figures of samples that have any number of labels each.
+    """Figures of multi-label samples, each of which has any number of classes.
 
     Args:
         classes: number of classes.
-        threshold: a class is predicted where its score is above; 0 suits logits, 0.5 probabilities.
+        threshold: a class is predicted if its score is above this; 0 suits logits, 0.5 probabilities.
     """
 
     def __init__(self, classes: int, threshold: float = 0.0) -> None:
@@ -93,19 +93,21 @@ class MultiLabel:
 
     @torch.no_grad()
     def update(self, scores: Tensor, truth: Tensor) -> None:
-        """Keep scores, float [sample, class], and truth, bool or 0 and 1 of the same shape, where they are.
+        """Keep scores, float [sample, class], and truth, bool or 0 and 1 of the same shape, on their device.
 
         Raises:
-            ValueError: another shape.
+            ValueError: The shapes are wrong.
         """
         if scores.shape != truth.shape or scores.shape[1:] != (self.classes,):
             shapes = f"{tuple(scores.shape)} and truth {tuple(truth.shape)}"
-            raise ValueError(f"Expected [sample, {self.classes}], not scores {shapes}.")
+            raise ValueError(
+                f"Expected scores and truth of shape [sample, {self.classes}], got scores {shapes}."
+            )
         self.scores.append(scores.detach())
         self.truth.append(truth > 0)
 
     def figures(self) -> dict[str, float]:
-        """All figures, as torchmetrics defines them; NaN if there is no sample.
+        """Return all figures, as defined by torchmetrics; NaN if there is no sample.
 
         Returns:
             ``f1_micro``, ``f1_macro``, ``map_micro`` (one ranking of all pairs of sample and class) and ``map_macro``.
@@ -123,7 +125,7 @@ class MultiLabel:
         return {name: float(value) if len(scores) else float("nan") for name, value in out.items()}
 
     def per_class(self) -> list[dict[str, float]]:
-        """For each class ``ap`` and what `Confusion.per_class` has; ``support`` counts samples."""
+        """Return ``ap`` and the figures of `Confusion.per_class` for each class; ``support`` counts samples."""
         scores, truth = self._all()
         rows = _per_class(self._counts(scores, truth))
         precision = average_precision(scores, truth).tolist()
@@ -140,10 +142,10 @@ class MultiLabel:
 
 
 def average_precision(scores: Tensor, truth: Tensor) -> Tensor:
-    """Area under the steps of precision over recall, of every class by itself, without interpolation.
+    """Return the average precision of each class: the area under the precision-recall steps, without interpolation.
 
-    Samples with equal scores are one step: each has the precision behind the last of them, so their order never
-    matters. This is the definition of scikit-learn and torchmetrics.
+    Samples with equal scores form one step and share the precision after the last of them, so their order does not
+    matter. This is the definition of scikit-learn and torchmetrics.
 
     Args:
         scores: float [sample, class].
@@ -168,13 +170,13 @@ def average_precision(scores: Tensor, truth: Tensor) -> Tensor:
 
 
 def _counts(matrix: Tensor) -> Tensor:
-    """True positives, false positives and false negatives, float64 [3, class]."""
+    """Return true positives, false positives and false negatives, float64 [3, class]."""
     hits = matrix.diagonal()
     return torch.stack([hits, matrix.sum(0) - hits, matrix.sum(1) - hits]).double()
 
 
 def _recall(counts: Tensor) -> Tensor:
-    """Of [3, ...]; a class that is only predicted has 0, as in torchmetrics."""
+    """Return the recall from counts [3, ...]. A class that is only predicted has recall 0, as in torchmetrics."""
     hits, extra, missed = counts
     recall: Tensor = hits / (hits + missed)
     return recall.masked_fill((hits + missed == 0) & (extra > 0), 0.0)

@@ -1,4 +1,4 @@
-"""What an encoder knows, without epochs: ridge regression in closed form, for any targets."""
+"""Linear probes without epochs: ridge regression in closed form."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from spectralearth_build.evaluate.heads.layers import resize
 from spectralearth_build.labels.classes import IGNORE
 
 ADDED_AT_ONCE = 1 << 16
-"""Rows of float64 features in memory."""
+"""Number of float64 feature rows in memory at a time."""
 
 
 @dataclass(frozen=True)
@@ -20,35 +20,36 @@ class LinearProbe:
     """A solved ridge regression."""
 
     weights: Tensor
-    """float64 [dim, class], of features as they come."""
+    """float64 [dim, class], for features that are not standardised."""
     bias: Tensor
     """float64 [class]."""
 
     def __call__(self, features: Tensor) -> Tensor:
-        """Features [..., dim] to scores float64 [..., class]: about 1 for a class that is there, 0 for others."""
+        """Map features [..., dim] to scores float64 [..., class]: about 1 for present classes, 0 for others."""
         return features.double() @ self.weights + self.bias
 
     def maps(self, features: Tensor, size: tuple[int, int]) -> Tensor:
-        """Maps [batch, dim, y, x] to scores float32 [batch, class, *size], upsampled."""
+        """Map feature maps [batch, dim, y, x] to upsampled scores float32 [batch, class, *size]."""
         scores = torch.einsum("bdyx,dc->bcyx", features.float(), self.weights.float())
         return resize(scores + self.bias.float()[:, None, None], size)
 
 
 class Ridge:
-    """Ridge regression to the shares (or presence) of classes, of any number of samples in batches.
+    """Ridge regression to the shares (or presence) of classes. Any number of samples can be added in batches.
 
-    Only sums are kept, dim x (dim + classes) numbers, so every pixel of a data set may take part. Features are
-    standardised by their own mean and deviation, so the penalty means the same for all encoders.
+    Only sums are kept, dim x (dim + classes) numbers, so all pixels of a dataset can be used. Features are standardised
+    with their own mean and standard deviation, so the penalty means the same for all encoders.
 
     Args:
-        dim: length of a feature.
+        dim: length of a feature vector.
         classes: number of classes.
-        device: where features lie; it must know float64.
+        device: device of the features; it must support float64.
     """
 
     def __init__(self, dim: int, classes: int, device: torch.device | str = "cpu") -> None:
         self.dim = dim
-        # Around the first batch's mean, so that large means cost no digits: the sums of [1, feature, target].
+        # Sums of [1, feature, target], relative to the mean of the first batch, so that large means cost no
+        # precision.
         self.origin: Tensor | None = None
         size = 1 + dim
         self.left = torch.zeros(size, size, dtype=torch.float64, device=device)
@@ -61,7 +62,7 @@ class Ridge:
         Args:
             features: [sample, dim].
             targets: [sample, class], 0 to 1.
-            weights: [sample], such as the labelled share of a place; 0 leaves a sample out. None: all 1.
+            weights: [sample], such as the labelled share of a map cell; 0 leaves out the sample. None: all 1.
         """
         if self.origin is None:
             self.origin = features[:ADDED_AT_ONCE].double().mean(0)
@@ -75,10 +76,10 @@ class Ridge:
             self.right += heavy.T @ y.double()
 
     def solve(self, penalty: float = 1.0) -> LinearProbe:
-        """The minimum of the squared errors' sum + penalty x squared weights (of standardised features).
+        """Minimise the sum of squared errors + penalty x squared weights (of standardised features).
 
         Raises:
-            ValueError: fewer than two samples.
+            ValueError: There are fewer than two samples.
         """
         count = float(self.left[0, 0])
         if self.origin is None or count <= 1:
@@ -94,24 +95,24 @@ class Ridge:
 
 
 def presence(labels: Tensor, classes: int) -> Tensor:
-    """Targets of single labels: int64 [sample] to float32 [sample, class], 0 and 1."""
+    """Return one-hot targets of single labels: int64 [sample] to float32 [sample, class]."""
     return one_hot(labels.long(), classes).float()
 
 
 def places(
     features: Tensor, truth: Tensor, classes: int, ignore: int = IGNORE
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Samples for `Ridge.add` of maps: each place of the map with the classes of the pixels below it.
+    """Return samples for `Ridge.add` from feature maps: each map cell, with the class shares of its pixels.
 
     Args:
         features: [batch, dim, y, x].
-        truth: whole numbers [batch, lines, columns], multiples of y and x.
+        truth: integers [batch, lines, columns]; lines and columns are multiples of y and x.
         classes: number of classes.
-        ignore: of pixels without a class.
+        ignore: value of pixels without a class.
 
     Returns:
-        Features [place, dim], shares of classes of the labelled pixels float32 [place, class], and the labelled share
-        float32 [place].
+        Features [cell, dim], class shares of the labelled pixels float32 [cell, class], and the labelled share float32
+        [cell].
     """
     batch, dim, height, width = features.shape
     tall, wide = truth.shape[1] // height, truth.shape[2] // width

@@ -1,4 +1,4 @@
-"""Protocols: what of an encoder is trained, and a network that keeps everything else as it is."""
+"""Protocols: which part of an encoder is trained, and a model that freezes the rest."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from spectralearth_build.pretrain.weights import CountsEncoder, architecture_of,
 
 
 class Model(nn.Module):
-    """An encoder and a head. ``train()`` reaches only what the protocol trains.
+    """An encoder and a head. ``train()`` only affects the parts that the protocol trains.
 
     Args:
-        encoder: takes counts.
-        head: of `heads.make_head`; None: only what a head would see is asked for.
+        encoder: an encoder of stored values.
+        head: a head of `heads.make_head`; None: the model only computes the input of a head.
         protocol: see `EvaluateConfig.protocol`.
-        takes: what of the encoder is seen; the head says it if there is one.
+        takes: which output of the encoder to use; if there is a head, the head decides.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class Model(nn.Module):
             self.encoder.adapter.requires_grad_(True)
 
     def train(self, mode: bool = True) -> Self:
-        """Set the mode; what is not trained stays in evaluation mode, so its statistics stay what they are."""
+        """Set the mode. Frozen parts stay in evaluation mode, so their statistics do not change."""
         super().train(mode)
         if self.protocol in ("frozen", "adapter"):
             self.encoder.eval()
@@ -49,7 +49,7 @@ class Model(nn.Module):
         return self
 
     def see(self, counts: Tensor) -> list[Tensor]:
-        """What the head takes, of counts int16 [batch, band, y, x]."""
+        """Compute the input of the head from stored values, int16 [batch, band, y, x]."""
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.protocol != "frozen"):
             return see(self.encoder, self.takes, self.standardise(counts))
 
@@ -57,7 +57,7 @@ class Model(nn.Module):
         """Scores.
 
         Args:
-            seen: counts, or what `see` made of them.
+            seen: stored values, or the output of `see`.
             size: edge of the images in pixels.
 
         Returns:
@@ -69,7 +69,7 @@ class Model(nn.Module):
         return scores
 
     def trainable(self) -> tuple[int, int]:
-        """Parameters that are trained: all, and those of the encoder."""
+        """Return the number of trained parameters: in total, and of the encoder."""
         everything, encoder = (
             sum(value.numel() for value in module.parameters() if value.requires_grad)
             for module in (self, self.encoder)
@@ -78,18 +78,18 @@ class Model(nn.Module):
 
 
 def encoder_of(path: Path | None, config: EvaluateConfig, spectra: Spectra, dataset: str) -> CountsEncoder:
-    """The encoder to start from.
+    """Return the initial encoder.
 
     Args:
-        path: file of weights, of which protocol scratch takes the network alone; None: a new one of
+        path: file of weights; protocol scratch uses only its architecture. None: a new encoder, as in
             ``config.encoder``.
         config: the settings.
-        spectra: bands and statistics of the dataset, which new weights are given.
-        dataset: for messages.
+        spectra: bands and statistics of the dataset, used with new weights.
+        dataset: the dataset, for messages.
 
     Raises:
-        UsageError: not an encoder, or settings that make no network.
-        WavelengthError: data and encoder have different bands.
+        UsageError: The file is not an encoder, or the settings are invalid for the architecture.
+        WavelengthError: Data and encoder have different bands.
     """
     if path is not None and config.protocol != "scratch":
         loaded = load_encoder(path, dense=config.dense, stem=config.stem)
@@ -108,11 +108,13 @@ def encoder_of(path: Path | None, config: EvaluateConfig, spectra: Spectra, data
     try:
         return CountsEncoder(build(architecture, config.dense, config.stem), spectra)
     except (TypeError, ValueError) as error:
-        raise UsageError(str(error), remedy="Correct the settings of the encoder.") from error
+        raise UsageError(
+            str(error), remedy="Change the settings of the encoder, such as --set encoder.name=vit_s."
+        ) from error
 
 
 def digest(module: nn.Module) -> str:
-    """A hash of all parameters and buffers: equal only if each is bit for bit."""
+    """Return a hash of all parameters and buffers, which is equal only if they are equal bit for bit."""
     found = hashlib.sha256()
     for name, value in sorted(module.state_dict().items()):
         found.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())

@@ -1,4 +1,4 @@
-"""What an evaluation found, as a file."""
+"""The result of an evaluation, as a file."""
 
 from __future__ import annotations
 
@@ -17,43 +17,43 @@ PREDICTIONS = "predictions.npz"
 
 @dataclass(frozen=True)
 class Result:
-    """The figures of one evaluation and how they came about."""
+    """The figures of one evaluation, and how they were obtained."""
 
     figures: dict[str, float]
-    """Of the chosen epoch, by name: ``val_...`` and ``test_...`` with what `metrics` measures, micro and macro:
-    oa, iou_micro, iou_macro, f1_micro, f1_macro, or f1_micro, f1_macro, map_micro, map_macro."""
+    """Figures of the chosen epoch, by name: ``val_...`` and ``test_...`` with the figures of `metrics`: oa, iou_micro,
+    iou_macro, f1_micro, f1_macro, or f1_micro, f1_macro, map_micro, map_macro."""
     curve: list[dict[str, float]]
-    """One row an epoch: epoch (from 1), loss, rate (of its last step), val_..., seconds. Empty for knn and ridge."""
+    """One row per epoch: epoch (from 1), loss, rate (of its last step), val_..., seconds. Empty for knn and ridge."""
     trainable: int
-    """Parameters that were trained, head and encoder."""
+    """Number of trained parameters of head and encoder."""
     encoder_trainable: int
-    """Those of the encoder among them: 0 frozen, 56,192 adapter."""
+    """Number of trained parameters of the encoder: 0 for frozen, 56,192 for adapter."""
     samples: dict[str, int]
-    """train, val, test: patches; train_all: before the fraction was taken; locations: those of train;
-    unlabelled: patches of the three parts without labels."""
+    """Counts. train, val, test: patches; train_all: training patches before the fraction was taken; locations: training
+    locations; unlabelled: patches of the three parts without labels."""
     seconds: float
-    """Of everything."""
+    """Total run time in seconds."""
     epoch: int = 0
-    """The chosen one; 0: there are none."""
+    """The chosen epoch; 0 if the head needs no epochs."""
     chosen_by: str = ""
-    """The figure on val that it was best in."""
+    """The figure on val by which it was chosen."""
     per_class: list[dict[str, Any]] = field(default_factory=list)
-    """Of test, one row a class: name, colour and figures; None where they are not defined."""
+    """Figures on test, one row per class: name, colour and figures; None if undefined."""
     notes: list[str] = field(default_factory=list)
-    """What one should know to judge the figures, such as classes without a label in train."""
+    """Notes that help to judge the figures, such as classes without a label in train."""
     settings: dict[str, Any] = field(default_factory=dict)
-    """What decided the result: configuration, encoder, dataset."""
+    """Everything that determines the result: configuration, encoder, dataset."""
 
     def write(self, folder: Path) -> None:
-        """Write ``result.json``, atomically; what is not defined is null there."""
+        """Write ``result.json`` atomically. Undefined figures are null."""
         write_bytes(folder / FILE, json.dumps(_plain(asdict(self)), indent=1, allow_nan=False).encode())
 
 
 def read_result(folder: Path) -> Result | None:
-    """The result in a folder; None if there is none.
+    """Read the result in a folder; None if there is none.
 
     Raises:
-        DamagedError: the file is not what `Result.write` has written.
+        DamagedError: The file is not a result as written by `Result.write`.
     """
     path = folder / FILE
     if not path.is_file():
@@ -63,11 +63,13 @@ def read_result(folder: Path) -> Result | None:
         figures, *curve = map(_numbers, (document["figures"], *document["curve"]))
         return Result(**{**document, "figures": figures, "curve": curve})
     except (KeyError, TypeError, ValueError) as error:
-        raise DamagedError(f"Not a result: {error}.", path, "Delete it and run the same again.") from error
+        raise DamagedError(
+            f"The result cannot be read: {error}.", path, "Delete the file and run the same command again."
+        ) from error
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401
-    """The same with None for NaN, which JSON does not know."""
+    """Replace NaN by None, since JSON has no NaN."""
     if isinstance(value, dict):
         return {key: _plain(each) for key, each in value.items()}
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""One evaluation, from an encoder and labels to figures."""
+"""One evaluation: from an encoder and labels to figures."""
 
 from __future__ import annotations
 
@@ -31,22 +31,22 @@ def evaluate(
     folder: Path,
     cache: Path | None = None,
 ) -> Result:
-    """Judge an encoder by a label set. A result that is there already, of the same settings, is returned.
+    """Evaluate an encoder on a label set. An existing result of the same settings is returned.
 
     Args:
         dataset: folder or URL of a dataset with splits and labels.
-        encoder: file of weights; None: random weights of ``config.encoder``. Protocol scratch takes the network of the
-            file and new weights.
+        encoder: file of weights; None: random weights of ``config.encoder``. Protocol scratch uses the architecture of
+            the file with new weights.
         config: the settings.
-        folder: for result.json and predictions.npz.
-        cache: a folder that evaluations share: features of frozen encoders are kept there. None: nowhere.
+        folder: folder for result.json and predictions.npz.
+        cache: folder of cached features of frozen encoders, which evaluations share. None: no cache.
 
     Returns:
-        The result, test figures from the epoch that was best on val.
+        The result, with test figures of the epoch that was best on val.
 
     Raises:
-        UsageError: dataset, labels, splits and encoder do not go together, or the folder holds another result.
-        StoppedError: a signal came; there is no result.
+        UsageError: Dataset, labels, splits and encoder do not fit together, or the folder contains another result.
+        StoppedError: A signal arrived. There is no result.
     """
     begin = time.perf_counter()
     data = labelled(dataset, config)
@@ -65,7 +65,7 @@ def evaluate(
 
 
 def settings_of(data: LabelledDataset, encoder: Path | None, config: EvaluateConfig) -> dict[str, Any]:
-    """What decides a result: settings, weights, and which patches have which labels."""
+    """Return everything that determines a result: settings, weights, and the labels of each patch."""
     hashed = hashlib.sha256()
     for name in PARTS:
         part = data.parts[name]
@@ -84,7 +84,7 @@ def settings_of(data: LabelledDataset, encoder: Path | None, config: EvaluateCon
 
 @contextmanager
 def seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """Torch's random numbers begin with the seed inside, and go on as before behind it."""
+    """Seed the random numbers of torch within this context, and restore their state afterwards."""
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
         yield
@@ -100,11 +100,13 @@ def _bytes(encoder: Path) -> bytes:
 
 
 def _compare(before: dict[str, Any], now: dict[str, Any], folder: Path) -> None:
-    """Refuse a folder that holds another result.
+    """Refuse a folder that contains another result.
 
     Raises:
-        UsageError: naming what differs.
+        UsageError: The settings differ. The message names them.
     """
     if changed := changes(before, now):
-        remedy = "Choose another folder, or delete this one."
-        raise UsageError(f"It holds the result of another evaluation:{listed(changed)}", folder, remedy)
+        remedy = "Give another folder with --output, or delete this one."
+        raise UsageError(
+            f"The folder contains the result of another evaluation:{listed(changed)}", folder, remedy
+        )

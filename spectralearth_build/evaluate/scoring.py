@@ -1,4 +1,4 @@
-"""What a task is trained for and judged by: its loss, and its figures from one global count."""
+"""The loss of a task, and its figures from one global count."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ from spectralearth_build.labels.classes import IGNORE
 
 
 def loss_of(scores: Tensor, truth: Tensor, task: Task, boundary: float = 0.0) -> Tensor:
-    """The loss of a batch, float32.
+    """Return the loss of a batch, float32.
 
     Args:
         scores: logits, [batch, class] or [batch, class, y, x].
-        truth: bool [batch, class], int64 [batch] or uint8 [batch, y, x] with 255 where there is no class.
-        task: multilabel: binary cross-entropy; others: cross-entropy, of pixels with a class.
-        boundary: how much more pixels at borders count, see `boundary.boundary_weights`.
+        truth: bool [batch, class], int64 [batch] or uint8 [batch, y, x] (255: no class).
+        task: for multilabel, the loss is binary cross-entropy; else cross-entropy, for segmentation over labelled
+            pixels.
+        boundary: extra weight of pixels at class borders, see `boundary.boundary_weights`.
     """
     scores = scores.float()
     if task == "multilabel":
@@ -36,13 +37,13 @@ def loss_of(scores: Tensor, truth: Tensor, task: Task, boundary: float = 0.0) ->
 
 
 class Scorer:
-    """Figures of a part, batch by batch.
+    """Figures of one part, accumulated batch by batch.
 
     Args:
-        task: what is judged.
+        task: the task to score.
         classes: number of classes.
-        device: where scores and truth lie.
-        threshold: multilabel: a class is said to be there where its score is above: 0 for logits.
+        device: device of scores and truth.
+        threshold: for multilabel: a class is predicted if its score is above this; 0 for logits.
     """
 
     def __init__(self, task: Task, classes: int, device: torch.device, threshold: float = 0.0) -> None:
@@ -51,19 +52,19 @@ class Scorer:
         self._one = Confusion(classes, device)
 
     def update(self, scores: Tensor, truth: Tensor) -> None:
-        """Count a batch; arguments as of `loss_of`."""
+        """Count a batch. The arguments are those of `loss_of`."""
         if self._several is not None:
             self._several.update(scores.float(), truth)
         else:
             self._one.update(scores.argmax(1), truth)
 
     def figures(self) -> dict[str, float]:
-        """Micro and macro figures; IoU of pixels only."""
+        """Return micro and macro figures; IoU only for segmentation."""
         found = (self._several or self._one).figures()
         return {name: value for name, value in found.items() if self._shown(name)}
 
     def per_class(self) -> list[dict[str, Any]]:
-        """The same of each class; None where it is not defined."""
+        """Return the same for each class; None if undefined."""
         return [
             {name: None if math.isnan(value) else value for name, value in row.items() if self._shown(name)}
             for row in (self._several or self._one).per_class()

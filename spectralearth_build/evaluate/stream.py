@@ -1,4 +1,4 @@
-"""Batches of an evaluation: crops read from the store, or what a frozen encoder sees of them, out of memory."""
+"""Batches of an evaluation: crops read from the store, or cached features of a frozen encoder."""
 
 from __future__ import annotations
 
@@ -16,34 +16,34 @@ from spectralearth_build.evaluate.data import LabelledPart
 from spectralearth_build.loader import Loader, order
 
 Input = Tensor | list[Tensor]
-"""Counts int16 [batch, band, y, x], or maps of `heads.see`."""
+"""Stored values int16 [batch, band, y, x], or the output of `heads.see`."""
 Batch = tuple[Input, Tensor]
 """Input and truth, on the device."""
 
 
 class Stream(Protocol):
-    """Labelled samples of a part, epoch by epoch."""
+    """An iterable source of labelled samples, by epoch."""
 
     def __len__(self) -> int:
-        """Batches of an epoch."""
+        """Return the number of batches per epoch."""
 
     def epoch(self, number: int) -> Iterator[Batch]:
-        """The batches of an epoch, from 0; one may be empty, if none of its crops has a label."""
+        """Return the batches of an epoch, counted from 0. A batch is empty if none of its crops has a label."""
 
 
 @dataclass(frozen=True)
 class Reading:
-    """How pixels are read."""
+    """How to read pixels."""
 
     dataset: Dataset
     batch: int
-    """Crops of a batch."""
+    """Number of crops per batch."""
     device: torch.device
     threads: int
     seed: int
 
     def loader(self, part: LabelledPart, crops: int, shuffle: bool) -> Loader:
-        """Whole patches, as many as make a batch of crops."""
+        """Return a loader of as many whole patches as give a batch of crops."""
         size = min(len(part), patches_of(self.batch, crops))
         return self.of(part.patches, size, shuffle)
 
@@ -60,12 +60,12 @@ class Reading:
 
 
 class WholeCrops:
-    """All whole crops of each patch that have a label, patch by patch.
+    """All whole, labelled crops of each patch, patch by patch.
 
     Args:
-        part: what is read.
-        reading: how.
-        shuffle: another order of the patches in each epoch.
+        part: the patches to read.
+        reading: how to read pixels.
+        shuffle: whether to shuffle the patches anew in each epoch.
     """
 
     def __init__(self, part: LabelledPart, reading: Reading, shuffle: bool = False) -> None:
@@ -85,11 +85,11 @@ class WholeCrops:
 
 
 class RandomCrops:
-    """One crop of each patch, anywhere in it and flipped at random, others in each epoch; in random order.
+    """One random, randomly flipped crop of each patch, in random order. Each epoch draws new crops.
 
     Args:
-        part: what is read.
-        reading: how; its seed decides about all chance.
+        part: the patches to read.
+        reading: how to read pixels. Its seed determines all random choices.
     """
 
     def __init__(self, part: LabelledPart, reading: Reading) -> None:
@@ -115,13 +115,13 @@ class RandomCrops:
 
 
 class Kept:
-    """The batches of `WholeCrops`, with what a frozen encoder sees in place of pixels.
+    """The batches of `WholeCrops`, with cached features of a frozen encoder instead of pixels.
 
     Args:
-        part: whose they are.
-        maps: [patch, crop, ...] each, on the device.
-        batch: crops of a batch.
-        seed: of the order; None: that of the dataset, always.
+        part: the patches of the features.
+        maps: features, [patch, crop, ...] each, on the device.
+        batch: number of crops per batch.
+        seed: seed of the order; None: always the order of the dataset.
     """
 
     def __init__(self, part: LabelledPart, maps: list[Tensor], batch: int, seed: int | None = None) -> None:
@@ -148,10 +148,10 @@ class Kept:
 
 
 def only(values: Tensor, there: Tensor) -> Tensor:
-    """Those of the first axis that are there, without a copy if all are."""
+    """Select along the first axis where ``there`` is true, without a copy if all are."""
     return values if there.all() else values[there.to(values.device)]
 
 
 def patches_of(batch: int, crops: int) -> int:
-    """Patches that a batch of whole crops is made of."""
+    """Return the number of patches that give a batch of whole crops."""
     return max(1, batch // crops)

@@ -1,4 +1,4 @@
-"""The settings of one evaluation: encoder, label set, protocol, share of the labels, seed. Needs no torch."""
+"""The settings of one evaluation: encoder, label set, protocol, label fraction, seed. Does not need torch."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ Protocol = Literal["frozen", "finetune", "adapter", "scratch"]
 Head = Literal["", "linear", "knn", "ridge", "conv", "fcn", "unet", "deeplab", "upconv"]
 
 INSTANT = ("knn", "ridge")
-"""Heads without epochs, for frozen encoders."""
+"""Heads that need no epochs, for frozen encoders only."""
 HEADS: dict[Task, tuple[str, ...]] = {
     "multilabel": ("linear", *INSTANT),
     "single": ("linear", *INSTANT),
     "segmentation": ("conv", "fcn", "unet", "deeplab", "upconv", "ridge"),
 }
-"""Heads that a task may have."""
+"""The heads of each task."""
 PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)
 _ONE_CLASS = ("oa", "aa", "f1_micro", "f1_macro")
 FIGURES: dict[Task, tuple[str, ...]] = {
@@ -31,47 +31,48 @@ FIGURES: dict[Task, tuple[str, ...]] = {
     "segmentation": (*_ONE_CLASS, "iou_micro", "iou_macro"),
     "single": _ONE_CLASS,
 }
-"""The figures that an evaluation gives."""
+"""The figures of each task."""
 CHOOSES: dict[Task, str] = {"multilabel": "map_macro", "single": "f1_macro", "segmentation": "iou_macro"}
-"""The figure on val by which the best epoch is chosen, and which tables show unless they are told another."""
+"""The figure on val that chooses the best epoch. Tables also show it by default."""
 UNDECISIVE = ("device", "memory_gb", "threads")
-"""Settings that do not change what is asked, only where and how it is computed."""
+"""Settings that do not define the result, only where and how it is computed."""
 
 
 class Training(Section):
-    """How the head, and whatever else the protocol trains, is trained. A benchmark sets these for many evaluations."""
+    """How to train the head and other parts that the protocol trains. A downstream comparison shares these settings."""
 
     head: Head = ""
-    """linear, knn or ridge of vectors; conv, fcn, unet, deeplab, upconv or ridge of maps. Empty: linear, or for
-    segmentation fcn (ResNets) and upconv (others)."""
+    """Head. On vectors: linear, knn or ridge. For segmentation: conv, fcn, unet, deeplab, upconv or ridge. Empty:
+    linear, or for segmentation fcn (ResNets) and upconv (others)."""
     epochs: Count = 100
-    """Passes over the labelled samples."""
+    """Number of epochs over the labelled samples."""
     batch: Count = 64
-    """Samples of a step."""
+    """Batch size."""
     rate: Positive = 1e-3
-    """Learning rate of AdamW at the first step; it falls to 0 along half a cosine."""
+    """Initial learning rate of AdamW. It decays to 0 along a half cosine."""
     weight_decay: NotNegative = 0.01
-    """Of weights, not of biases and norms."""
+    """Weight decay of weights. Biases and normalisation layers have none."""
     warmup: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """Share of the steps with a rising rate."""
+    """Share of the steps used for learning-rate warm-up."""
     size: Annotated[int, Field(ge=8, le=WINDOW)] = 128
-    """Edge of the images in pixels. Below 128, training sees a random crop of each patch, or all whole crops of it
-    if the encoder is frozen; val and test see all whole crops."""
+    """Edge of the images in pixels. Below 128, training uses a random crop of each patch, or all whole crops if the
+    encoder is frozen. val and test use all whole crops."""
     dense: bool = False
-    """ResNets: dilation instead of stride."""
+    """ResNets only: use dilation instead of stride."""
     stem: Literal["", "full"] = ""
-    """full: first stages of a ResNet without stride."""
+    """ResNets only: full removes the stride of the first stage."""
     boundary: NotNegative = 0.0
-    """Segmentation: how much more a pixel at the border of two classes counts; 0: all count the same."""
+    """Segmentation only: extra weight of pixels at the border of two classes; 0: all pixels count the same."""
     device: str = ""
-    """cuda, cpu, ...; empty: cuda if available."""
+    """Device, such as cuda or cpu; empty: cuda if available."""
     precision: Literal["", "bf16", "fp32"] = ""
-    """Of the networks; empty: bf16 on a GPU, fp32 elsewhere."""
+    """Precision of the networks; empty: bf16 on a GPU, fp32 on a CPU."""
     memory_gb: NotNegative = 8.0
-    """Most memory for features of a frozen encoder; if they need more they are computed anew in each epoch."""
+    """Maximum memory in GB for features of a frozen encoder. If they need more, they are computed again in each
+    epoch."""
 
     def overrides(self) -> dict[str, Any]:
-        """The settings of training that were set; the others are left to whoever asks."""
+        """Return the training settings that were set explicitly. The caller decides on the others."""
         return {name: value for name, value in self.given().items() if name in Training.model_fields}
 
 
@@ -79,52 +80,54 @@ class EvaluateConfig(Training):
     """All settings of an evaluation."""
 
     labels: Annotated[str, Field(min_length=1)]
-    """Name of a label set that `pair` has made."""
+    """Name of the label set, as given to `pair`."""
     task: Task
-    """multilabel: the classes of a patch; single: the class of most of its area; segmentation: of each pixel."""
+    """Task. multilabel: predict all classes of a patch; single: the class with the largest area; segmentation: the
+    class of each pixel."""
     protocol: Protocol = "frozen"
-    """What is trained beside the head. frozen: nothing; adapter: the spectral adapter; finetune: everything;
-    scratch: everything, from random weights."""
+    """What is trained besides the head. frozen: nothing; adapter: the spectral adapter; finetune: everything; scratch:
+    everything, from random weights."""
     nomenclature: str = ""
-    """Table of classes; empty: that of the label set."""
+    """Class table, such as corine19; empty: that of the label set."""
     fraction: Annotated[float, Field(gt=0, le=1)] = 1.0
-    """Share of the train locations whose labels are used; smaller shares are subsets of larger ones."""
+    """Share of the training locations whose labels are used. Smaller shares are subsets of larger ones."""
     seed: Seed = 0
-    """Seed of random weights, choice of labels, order of samples and crops."""
+    """Random seed of weights, choice of labels, order of samples and crops."""
     threads: CountOrNone = 0
-    """Threads that read; 0: one a core."""
+    """Number of reader threads; 0: one per core."""
     encoder: EncoderConfig = EncoderConfig()
-    """The network, where no file of weights is given."""
+    """The encoder network, used if no file of weights is given."""
 
     @model_validator(mode="after")
     def _check(self) -> EvaluateConfig:
         heads = HEADS[self.task]
         if self.head and self.head not in heads:
             raise ConfigError(
-                f"The head '{self.head}' does not go with {self.task}.", remedy=f"It has: {', '.join(heads)}."
+                f"The head '{self.head}' does not support the task {self.task}.",
+                remedy=f"Use one of: {', '.join(heads)}.",
             )
         if self.head in INSTANT and self.protocol != "frozen":
             raise ConfigError(
-                f"The head '{self.head}' trains nothing, so it needs protocol frozen.",
+                f"The head '{self.head}' trains nothing, so it requires protocol frozen.",
                 remedy="Choose another head or protocol.",
             )
         if self.boundary and self.task != "segmentation":
             raise ConfigError(
                 f"boundary={self.boundary} weights pixels, but the task is {self.task}.",
-                remedy="Leave it out, or choose segmentation.",
+                remedy="Leave it out, or use --task segmentation.",
             )
         return self
 
     @property
     def instant(self) -> bool:
-        """Whether the head needs no epochs."""
+        """Return whether the head needs no epochs."""
         return self.head in INSTANT
 
     @property
     def recipe(self) -> ObjectiveRecipe:
-        """How the head, and what else the protocol trains, is optimised."""
+        """Return how the head and other trained parts are optimised."""
         return ObjectiveRecipe(self.epochs, "adamw", self.rate, self.weight_decay, self.warmup)
 
     def document(self) -> dict[str, Any]:
-        """What decides the result, as JSON."""
+        """Return the settings that determine the result, as a JSON document."""
         return self.model_dump(exclude=set(UNDECISIVE))

@@ -1,4 +1,4 @@
-"""The loop: a head, and what else the protocol trains, on labelled samples; the epoch that is best on val is kept."""
+"""The training loop of an evaluation, which keeps the weights of the epoch that is best on val."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ from spectralearth_build.progress import counting
 from spectralearth_build.signals import raise_if_stopped
 
 Answer = Callable[[Input], Tensor]
-"""From counts, or what an encoder sees of them, to scores."""
+"""Maps stored values, or encoder features, to scores."""
 
 
 @dataclass(frozen=True)
 class Learned:
-    """What training did; the model itself has the weights of the chosen epoch."""
+    """The outcome of training. The model itself has the weights of the chosen epoch."""
 
     curve: list[dict[str, float]]
     """See `Result.curve`."""
     epoch: int
-    """The chosen one, from 1."""
+    """The chosen epoch, from 1."""
     figures: dict[str, float]
-    """Of that epoch on val."""
+    """Figures of that epoch on val."""
 
 
 @dataclass(frozen=True)
 class Learner:
-    """A model with what it is trained for.
+    """A model and its training objective.
 
-    Args of the constructor: the model, on its device; the settings; number of classes; the device; whether networks
+    Constructor arguments: the model, on its device; the settings; the number of classes; the device; whether networks
     run in bfloat16.
     """
 
@@ -50,11 +50,11 @@ class Learner:
     half: bool
 
     def learn(self, train: Stream, val: Stream) -> Learned:
-        """Train for all epochs; the first of the best on val is what the model is left with.
+        """Train for all epochs, and restore the weights of the first epoch that is best on val.
 
         Raises:
-            UsageError: the loss is no number any more, or val cannot tell epochs apart.
-            StoppedError: a signal came.
+            UsageError: The loss became NaN or infinite, or the figure on val is undefined in all epochs.
+            StoppedError: A signal arrived.
         """
         optimiser = optimiser_of(self.model, self.config.recipe)
         curve: list[dict[str, float]] = []
@@ -72,27 +72,30 @@ class Learner:
                     highest, epoch, best = figures[name], number + 1, changing(self.model)
                 advance(number + 1, f"loss {loss:.4f}, val {name} {figures[name]:.4f}")
         if not epoch:
-            raise UsageError(f"{name} of val is no number in any epoch.", remedy="Give val more labels.")
+            raise UsageError(
+                f"{name} on val is undefined in every epoch.",
+                remedy="Give val more labels, with `pair` or `split --anew`.",
+            )
         self.model.load_state_dict(best, strict=False)
         chosen = {key.removeprefix("val_"): value for key, value in curve[epoch - 1].items() if "val_" in key}
         return Learned(curve, epoch, chosen)
 
     def answer(self, seen: Input) -> Tensor:
-        """Scores of a batch."""
+        """Compute scores of a batch."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
             scores: Tensor = self.model(seen, self.config.size)
         return scores
 
     @torch.no_grad()
     def see(self, seen: Input) -> list[Tensor]:
-        """What a head would be given."""
+        """Compute the input of a head."""
         if isinstance(seen, list):
             return seen
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
             return self.model.see(seen)
 
     def judge(self, part: Stream, answer: Answer, threshold: float = 0.0) -> Scorer:
-        """Count how right the answers are over a part."""
+        """Score predictions over one part."""
         scorer = Scorer(self.config.task, self.classes, self.device, threshold)
         self.model.eval()
         with torch.no_grad():
@@ -103,7 +106,7 @@ class Learner:
         return scorer
 
     def _epoch(self, train: Stream, number: int, optimiser: torch.optim.Optimizer) -> tuple[float, float]:
-        """One pass; mean loss and the rate of the last step."""
+        """Run one epoch. Returns the mean loss and the learning rate of the last step."""
         self.model.train()
         total, steps, losses, rate = self.config.epochs * len(train), number * len(train), [], 0.0
         for step, (batch, truth) in enumerate(train.epoch(number), steps):
@@ -112,7 +115,7 @@ class Learner:
             if not len(truth):
                 continue
             seen = batch
-            if len(truth) == 1:  # batch normalisation of a vector needs two; the mean is the same
+            if len(truth) == 1:  # batch normalisation of vectors needs two samples; the mean is the same
                 seen, truth = twice(batch), torch.cat([truth, truth])
             loss = loss_of(self.answer(seen), truth, self.config.task, self.config.boundary)
             loss.backward()  # type: ignore[no-untyped-call]
@@ -127,14 +130,14 @@ class Learner:
 
 
 def changing(model: nn.Module) -> dict[str, Tensor]:
-    """A copy of what training changes: trained parameters, and all statistics."""
+    """Copy everything that training changes: trained parameters and all statistics."""
     kept = {name for name, value in model.named_parameters() if not value.requires_grad}
     state = model.state_dict()
     return {name: value.clone() for name, value in state.items() if name not in kept}
 
 
 def twice(seen: Input) -> Input:
-    """A batch two times, one behind the other."""
+    """Repeat a batch twice, along the first axis."""
     if isinstance(seen, list):
         return [torch.cat([each, each]) for each in seen]
     return torch.cat([seen, seen])

@@ -1,4 +1,4 @@
-"""Batches for training, as fast as patches can be decoded: `Loader`, `PatchDataset`, `GeoPatches`, `open_reader`."""
+"""Fast loading of batches for training: `Loader`, `PatchDataset`, `GeoPatches`, `open_reader`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["GeoPatches", "Loader", "PatchDataset", "Reader", "Rule", "Samples", 
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401
-    """Import what needs torch when it is asked for."""
+    """Import the classes that need torch only when they are used."""
     if name == "PatchDataset":
         from spectralearth_build.loader.patches import PatchDataset
 

@@ -1,4 +1,4 @@
-"""What a store's array metadata says about where a patch lies and how it is encoded."""
+"""Array metadata of a store: the location and encoding of patches."""
 
 from __future__ import annotations
 
@@ -13,38 +13,38 @@ from spectralearth_build.store.codec import NODATA, PATCH_SHAPE, PRESETS, docume
 
 @dataclass(frozen=True)
 class ArrayLayout:
-    """An array [row, band, y, x] of patches."""
+    """The layout of a patch array [row, band, y, x]."""
 
     rows: int
-    """Its length."""
+    """Number of rows."""
     shape: tuple[int, int, int]
-    """Of one patch: band, y, x."""
+    """Shape of one patch: band, y, x."""
     shard_rows: int
-    """Rows of a shard; 0 unless ``codec`` is known."""
+    """Rows per shard; 0 if ``codec`` is None."""
     codec: str | None
-    """Preset that the shards are encoded with; None: something else, which zarr-python must read."""
+    """Preset that the shards are encoded with; None: another encoding, which zarr-python must read."""
     pattern: str = ""
-    """Name of a shard's file, with its number for ``{}``."""
+    """File name of a shard, with ``{}`` for its number."""
 
 
 def layout_of(document: Mapping[str, Any], where: str) -> ArrayLayout:
-    """Read an array's ``zarr.json``.
+    """Read the ``zarr.json`` of an array.
 
     Args:
         document: the parsed file.
-        where: its path, for messages.
+        where: path of the file, for messages.
 
     Raises:
-        DamagedError: it is not the metadata of int16 patches [row, band, y, x].
+        DamagedError: It is not the metadata of int16 patches [row, band, y, x].
     """
     try:
         rows, *shape = (int(length) for length in document["shape"])
         kind, chunk = document["data_type"], document["chunk_grid"]["configuration"]["chunk_shape"]
         bands, height, width = shape
     except (KeyError, TypeError, ValueError) as error:
-        raise DamagedError("This is not the metadata of an array [row, band, y, x].", where) from error
+        raise DamagedError("Not the metadata of an array [row, band, y, x].", where) from error
     if kind != "int16":
-        raise DamagedError(f"Patches are int16, these are {kind}.", where)
+        raise DamagedError(f"Patches must be int16, got {kind}.", where)
     codec = _preset(document)
     if codec is None:
         return ArrayLayout(rows, (bands, height, width), 0, None)
@@ -56,7 +56,7 @@ def layout_of(document: Mapping[str, Any], where: str) -> ArrayLayout:
 
 
 def _preset(document: Mapping[str, Any]) -> str | None:
-    """The preset whose shards an array has; None if it differs in any way that matters to a reader."""
+    """Return the preset of an array's shards; None if it differs in any way that matters to a reader."""
     expected = {
         "chunk_shape": [1, *PATCH_SHAPE],
         "index_codecs": [{"name": "bytes", "configuration": {"endian": "little"}}, {"name": "crc32c"}],
@@ -81,7 +81,7 @@ def _preset(document: Mapping[str, Any]) -> str | None:
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401
-    """Metadata without empty configurations, which writers may add or leave out."""
+    """Return metadata without empty configurations, which writers may add or leave out."""
     if isinstance(value, Mapping):
         return {key: _plain(part) for key, part in value.items() if not (key == "configuration" and not part)}
     return [_plain(part) for part in value] if isinstance(value, list | tuple) else value

@@ -1,4 +1,4 @@
-"""The ring of buffers that batches are decoded into."""
+"""The ring of buffers into which batches are decoded."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ Pixels = npt.NDArray[np.int16]
 
 
 class Ring:
-    """Buffers for whole batches, pinned if torch sees a GPU.
+    """A ring of buffers for whole batches, pinned if torch sees a GPU.
 
     Args:
-        slots: how many.
-        shape: of one: sample, date, band, y, x.
-        keep: batches given out that keep their memory.
-        as_numpy: give arrays, and do without torch.
+        slots: number of buffers.
+        shape: shape of a buffer: sample, date, band, y, x.
+        keep: number of returned batches that keep their memory.
+        as_numpy: whether to return arrays, without using torch.
     """
 
     def __init__(self, slots: int, shape: Shape, keep: int, as_numpy: bool) -> None:
@@ -35,18 +35,18 @@ class Ring:
             self.arrays = [tensor.numpy() for tensor in self._tensors]
 
     def free(self) -> list[int]:
-        """The buffers that nobody holds, to begin with."""
+        """Return the buffers that are free at the start."""
         return [slot for slot in range(len(self.arrays)) if slot not in self._out]
 
     def give(self, slot: int, count: int, copy: bool) -> Any:  # noqa: ANN401
-        """The first samples of a buffer, as tensor or array: a view, or a copy."""
+        """Return the first samples of a buffer as tensor or array: a view or a copy."""
         self._out.append(slot)
         if self._tensors is None:
             return self.arrays[slot][:count].copy() if copy else self.arrays[slot][:count]
         return self._tensors[slot][:count].clone() if copy else self._tensors[slot][:count]
 
     def take_back(self) -> list[int]:
-        """The buffers whose time is over once a further batch is asked for."""
+        """Return the buffers that become free once another batch is requested."""
         return [self._out.popleft() for _ in range(len(self._out) - self._keep + 1)]
 
 
@@ -55,5 +55,5 @@ def _tensors(slots: int, shape: Shape) -> list[torch.Tensor]:
 
     if torch.cuda.is_available():
         return [torch.empty(shape, dtype=torch.int16, pin_memory=True) for _ in range(slots)]
-    # numpy asks for huge pages, torch does not: fewer page faults when the memory is first written
+    # numpy requests huge pages, torch does not: this means fewer page faults when the memory is first written
     return [torch.from_numpy(np.empty(shape, np.int16)) for _ in range(slots)]

@@ -1,6 +1,6 @@
-"""Where bytes come from: files through positioned reads, object stores through range requests.
+"""Byte sources: files via positioned reads, object stores via range requests.
 
-Names are paths below a folder or a URL. Both kinds may be used by many threads at once.
+Names are paths relative to a folder or URL. Both kinds are thread-safe.
 """
 
 from __future__ import annotations
@@ -19,44 +19,44 @@ from spectralearth_build.errors import DamagedError, UsageError
 from spectralearth_build.storage.url import Remote, parse
 
 OPEN_FILES = 256
-"""Files kept open by one source; the one not read for longest is closed first."""
+"""Maximum number of open files per source. The least recently read is closed first."""
 
 
 class ByteSource(Protocol):
-    """Bytes by name. All methods raise `FileNotFoundError` where there is nothing of that name."""
+    """A source of bytes by name. All methods raise `FileNotFoundError` if the name does not exist."""
 
     remote: bool
-    """Whether a read waits for a network, so that more threads than cores are worth it."""
+    """Whether reads wait for a network, so that more threads than cores are useful."""
 
     def fetch(self, name: str, start: int, length: int) -> memoryview:
-        """So many bytes from ``start``; valid until this thread fetches again.
+        """Return ``length`` bytes from ``start``, valid until this thread fetches again.
 
         Raises:
-            DamagedError: there are fewer.
+            DamagedError: There are fewer bytes.
         """
 
     def tail(self, name: str, length: int) -> tuple[memoryview, int]:
-        """The last ``length`` bytes, or all if there are fewer, and the size of the whole."""
+        """Return the last ``length`` bytes, or all if there are fewer, and the total size."""
 
     def whole(self, name: str) -> bytes:
-        """All bytes."""
+        """Return all bytes."""
 
     def where(self, name: str) -> str:
-        """The full path or URL, for messages."""
+        """Return the full path or URL, for messages."""
 
 
 def source_of(place: str | Path) -> ByteSource:
-    """The source for a folder, or for a URL: s3://, gs://, az:// or file://.
+    """Return the source for a folder or a URL: s3://, gs://, az:// or file://.
 
     Raises:
-        UsageError: another URL.
+        UsageError: The URL has another scheme.
     """
     found = parse(str(place))
     return FileSource(found) if isinstance(found, Path) else ObjectSource(found)
 
 
 class _File:
-    """A descriptor that closes itself when the last thread that reads from it lets go."""
+    """A file descriptor that is closed when the last thread that reads from it releases it."""
 
     def __init__(self, path: Path) -> None:
         self.descriptor = -1
@@ -68,11 +68,11 @@ class _File:
 
 
 class FileSource:
-    """Files of a folder, kept open, read with ``preadv`` into one buffer a thread.
+    """Files of a folder, kept open and read with ``preadv`` into one buffer per thread.
 
     Args:
-        folder: what names are relative to.
-        open_files: most files kept open.
+        folder: folder that names are relative to.
+        open_files: maximum number of open files.
     """
 
     remote = False
@@ -128,7 +128,7 @@ class FileSource:
         except OSError as error:
             if error.errno not in (errno.EMFILE, errno.ENFILE) or not self._files:
                 raise
-        self._most = max(1, len(self._files) // 2)  # others in this process need some too
+        self._most = max(1, len(self._files) // 2)  # other code in this process needs some too
         self._files.clear()
         return _File(self.folder / name)
 
@@ -140,12 +140,12 @@ class FileSource:
 
 
 class ObjectSource:
-    """Objects of a prefix, read by range requests that are tried again within bounds.
+    """Objects below a prefix, read by range requests with a limited number of retries.
 
     Credentials, region and endpoint come from the environment.
 
     Args:
-        remote: the prefix.
+        remote: URL of the prefix.
     """
 
     remote = True
@@ -166,7 +166,7 @@ class ObjectSource:
         action = partial(obstore.get_range, self.client.store, name, start=start, length=length)
         found = memoryview(insist(self.where(name), action))
         if len(found) < length:
-            raise DamagedError(f"{len(found)} bytes came instead of {length}.", self.where(name))
+            raise DamagedError(f"Received {len(found)} bytes instead of {length}.", self.where(name))
         return found
 
     def tail(self, name: str, length: int) -> tuple[memoryview, int]:
@@ -189,16 +189,16 @@ class ObjectSource:
 
 
 _process: int | None = None
-"""The process in which obstore was first used."""
+"""Id of the process in which obstore was first used."""
 
 
 def _refuse_fork(place: Remote) -> None:
-    """Threads of obstore do not survive a fork: a request in the child would wait forever."""
+    """Refuse to use obstore after a fork. Its threads do not survive one, so a request in the child would hang."""
     global _process
     _process = _process or os.getpid()
     if _process != os.getpid():
         raise UsageError(
-            "An object store cannot be read in a forked process whose parent has read from one.",
+            "Cannot read from an object store in a forked process if its parent has read from one.",
             str(place),
-            'Start workers with multiprocessing_context="spawn", or use Loader, which needs none.',
+            'Start workers with multiprocessing_context="spawn", or use Loader, which needs no workers.',
         )

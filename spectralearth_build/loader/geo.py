@@ -1,4 +1,4 @@
-"""`GeoPatches`: patches of one UTM zone by place and time, in the manner of torchgeo's geospatial datasets."""
+"""`GeoPatches`: patches of one UTM zone, indexed by place and time like the geospatial datasets of torchgeo."""
 
 from __future__ import annotations
 
@@ -28,27 +28,28 @@ Box = tuple[float, float, float, float]
 
 
 class Asked(NamedTuple):
-    """What `GeoPatches.__getitem__` was asked for."""
+    """A parsed query of `GeoPatches.__getitem__`."""
 
     box: Box
     time: tuple[pd.Timestamp, pd.Timestamp] | None
-    """First and last moment, both included."""
+    """First and last time, both inclusive."""
 
 
 class GeoPatches(TorchDataset[dict[str, Any]]):
-    """The patches on the lattice of one UTM zone, cut to any box.
+    """The patches on the lattice of one UTM zone, sampled by boxes.
 
-    It has what torchgeo's samplers ask of a ``GeoDataset`` (``crs``, ``res``, ``bounds``, ``index``), and gives samples
-    like one; torchgeo itself is not needed. Where a location has several dates in the asked time, the first is taken.
+    It works with the samplers of torchgeo, since it has the attributes of a ``GeoDataset`` (``crs``, ``res``,
+    ``bounds``, ``index``) and gives the same kind of samples. torchgeo itself is not needed. If a location has several
+    dates in the requested time, the first is used.
 
     Args:
-        dataset: a dataset, its folder, or its URL.
-        epsg: the zone; None: that with the most patches.
-        bands: indices of the bands to give; None: all.
+        dataset: a dataset, or its folder or URL.
+        epsg: EPSG code of the zone; None: the zone with the most patches.
+        bands: indices of the bands to return; None: all.
         **query: conditions of `Dataset.query`.
 
     Raises:
-        UsageError: no patch of that zone meets the conditions.
+        UsageError: No patch of the zone meets the conditions.
 
     Examples:
         >>> places = GeoPatches(folder)
@@ -59,7 +60,7 @@ class GeoPatches(TorchDataset[dict[str, Any]]):
     """
 
     res = (float(PIXEL), float(PIXEL))
-    """Size of a pixel, metres."""
+    """Pixel size in metres."""
 
     def __init__(
         self,
@@ -77,7 +78,9 @@ class GeoPatches(TorchDataset[dict[str, Any]]):
         here = where["epsg"].to_numpy() == zone
         if not here.any():
             raise UsageError(
-                f"No patch of EPSG:{zone} meets the conditions.", place, "Relax them, or omit epsg."
+                f"No patch of EPSG:{zone} meets the conditions.",
+                place,
+                "Relax the conditions, or leave out epsg.",
             )
         self._anew = partial(GeoPatches, place, epsg, bands, **query)
         self.samples = Samples(opened, bands=bands, patches=patches[here])
@@ -98,25 +101,26 @@ class GeoPatches(TorchDataset[dict[str, Any]]):
 
     @property
     def bounds(self) -> tuple[slice, slice, slice]:
-        """What all patches cover: x and y in metres, and time."""
+        """The extent of all patches: x and y in metres, and time."""
         west, south, east, north = self.index.total_bounds
         first, last = pd.Timestamp(self._time.min()), pd.Timestamp(self._time.max())
         return slice(west, east), slice(south, north), slice(first, last)
 
     def __getitem__(self, query: Any) -> dict[str, Any]:  # noqa: ANN401
-        """Pixels of a box.
+        """Return the pixels of a box.
 
         Args:
-            query: ``[west:east, south:north]`` or ``[west:east, south:north, first:last]`` in metres and moments (a
-                slice left open reaches to the `bounds`), or west, south, east, north, or torchgeo's ``BoundingBox``.
+            query: ``[west:east, south:north]`` or ``[west:east, south:north, first:last]`` in metres and times (open
+                slices extend to the `bounds`), or west, south, east, north, or a ``BoundingBox`` of torchgeo.
 
         Returns:
-            ``image``, float32 raw counts [band, y, x], nodata (-32768) where no patch is; ``crs``; ``bounds``, the
-            box moved to whole pixels: west, south, east, north; ``transform``, six coefficients as of rasterio.
+            ``image``, stored values as float32 [band, y, x], with nodata (-32768) outside patches; ``crs``; ``bounds``,
+            the box snapped to whole pixels: west, south, east, north; ``transform``, six coefficients in rasterio's
+            order.
 
         Raises:
-            IndexError: no patch lies there.
-            DamagedError: a patch is gone or damaged; the message names it.
+            IndexError: No patch intersects the box.
+            DamagedError: A patch is missing or damaged. The message names it.
         """
         asked = self._asked(query)
         west, south, east, north = asked.box
@@ -125,7 +129,7 @@ class GeoPatches(TorchDataset[dict[str, Any]]):
         image = np.full((self.samples.shape[1], height, width), NODATA, np.int16)
         patches = list(self._touching(asked))
         if not patches:
-            raise IndexError(f"No patch lies in {query}.")
+            raise IndexError(f"No patch intersects {query}.")
         pixels = np.empty(self.samples.shape, np.int16)
         for patch in patches:
             y, from_y = _shared(row - int(self._row[patch]), height)
@@ -149,7 +153,7 @@ class GeoPatches(TorchDataset[dict[str, Any]]):
         return names
 
     def _touching(self, asked: Asked) -> Iterator[int]:
-        """The first patch in the asked time of every location that touches the box."""
+        """Yield the first patch, within the requested time, of every location that intersects the box."""
         hits = self._tree.query(shapely.box(*asked.box), predicate="intersects")
         if asked.time is not None:
             first, last = (_naive(moment) for moment in asked.time)
@@ -178,12 +182,12 @@ class GeoPatches(TorchDataset[dict[str, Any]]):
 
 
 def _shared(offset: int, length: int) -> tuple[slice, slice]:
-    """Where a window that begins ``offset`` pixels into an image lies in the image, and which part of it that is."""
+    """Return the slice of an image that a window at ``offset`` covers, and the matching slice of the window."""
     begin, end = max(0, offset), max(0, min(length, offset + WINDOW))
     return slice(begin, end), slice(begin - offset, end - offset)
 
 
 def _naive(moment: Any) -> np.datetime64:  # noqa: ANN401
-    """A moment in UTC without a zone, as the table of times has it."""
+    """Convert a time to UTC without a time zone, as in the index."""
     stamp = pd.Timestamp(moment)
     return np.datetime64((stamp.tz_convert(None) if stamp.tz is not None else stamp).to_datetime64())

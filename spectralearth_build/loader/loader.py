@@ -1,4 +1,4 @@
-"""`Loader`: batches of a dataset, random over all of it, decoded by threads into memory that is used again."""
+"""`Loader`: randomly ordered batches of a dataset, decoded by threads into reused memory."""
 
 from __future__ import annotations
 
@@ -24,56 +24,57 @@ from spectralearth_build.loader.series import Rule
 Batch = dict[str, Any]
 OnDamage = Literal["raise", "replace"]
 TRIES = 16
-"""Samples tried in place of a damaged one before its error is raised after all."""
+"""Number of replacement samples to try for a damaged one before its error is raised."""
 REMOTE_THREADS = 16
-"""Least threads for an object store, where they mostly wait."""
+"""Minimum number of threads for an object store, where they mostly wait."""
 
 
 class Item(NamedTuple):
     """A sample of a batch."""
 
     position: int
-    """In the order of the epoch."""
+    """Position in the order of the epoch."""
     chosen: Chosen
 
 
 class Loader:
-    """An iterable of batches, to be used like a DataLoader. Each ``for`` loop over it is one epoch.
+    """An iterable of batches, used like a DataLoader. Each ``for`` loop over it is one epoch.
 
-    A batch is a dict: ``pixels``, int16 [sample, band, y, x], or [sample, date, band, y, x] with ``dates``;
-    ``row`` (in the store), ``index`` (label in ``dataset.patches``), ``acquired`` (microseconds since 1970 UTC), each
-    int64 [sample] or [sample, date]; ``location``, a list of location_id. Values are raw counts, reflectance
-    is 0.0001 times them.
+    A batch is a dict: ``pixels``, int16 [sample, band, y, x], or [sample, date, band, y, x] with ``dates``; ``row`` (in
+    the store), ``index`` (label in ``dataset.patches``), ``acquired`` (microseconds since 1970 UTC), each int64
+    [sample] or [sample, date]; ``location``, a list of location_id. Pixels are stored values; multiply by 0.0001 to get
+    reflectance.
 
-    **Memory.** Pixels lie in a ring of buffers made at the first batch (pinned, if torch sees a GPU). A batch keeps
-    its values until ``keep`` further batches were asked for; then its memory is filled anew. So use a batch within its
-    turn of the loop, or ask for ``copy``. After ``batch["pixels"].to(device, non_blocking=True)``, let the copy end
-    before the turn ends, or set ``keep=2``. A new loop over the same loader ends the one that is running.
+    **Memory.** Pixels are in a ring of buffers, allocated at the first batch (pinned if torch sees a GPU). A batch is
+    valid until ``keep`` further batches were requested; then its memory is overwritten. So use a batch only within its
+    loop iteration, or set ``copy``. After ``batch["pixels"].to(device, non_blocking=True)``, wait for the copy before
+    the iteration ends, or set ``keep=2``. A new loop over the same loader ends the running one.
 
     Args:
-        dataset: a dataset, its folder, or its URL.
-        batch_size: samples of a batch.
-        dates: None: each patch is a sample. k: each location is one, with k of its dates.
-        rule: how dates are chosen: "random", "farthest" apart in time, or of another "season".
-        bands: indices of the bands to give; None: all.
-        shuffle: a new random order over the whole dataset in each epoch; else the order of the dataset.
+        dataset: a dataset, or its folder or URL.
+        batch_size: number of samples per batch.
+        dates: None: each patch is a sample. k: each location is a sample, with k of its dates.
+        rule: how to choose dates: "random", "farthest" (far apart in time), or "season" (different seasons).
+        bands: indices of the bands to return; None: all.
+        shuffle: whether to use a new random order over the whole dataset in each epoch, or else the order of the
+            dataset.
         seed: the same seed gives the same order and dates, on any machine and with any number of threads.
-        drop_last: leave out what does not fill a batch for every process; else the last batch is smaller, and
-            samples (fewer than ``world_size``) are repeated so that all processes get as many.
-        rank: number of this process; None: from torch.distributed if it is initialised, else 0.
-        world_size: number of processes; None: likewise, else 1.
-        threads: None: one a core, more for a URL.
-        ahead: batches prepared ahead.
-        keep: batches that stay valid, the one last given among them.
-        on_damage: "raise" an error that names the patch, or "replace" its sample by the next good one of the order
-            and note the patch in `damaged`.
-        copy: give each batch memory of its own, and keep nothing in a ring.
-        as_numpy: give numpy arrays instead of tensors; torch is not needed then.
-        patches: a selection made by `Dataset.query`, instead of conditions.
+        drop_last: whether to leave out samples that do not fill a batch of every process. Otherwise the last batch is
+            smaller, and some samples (fewer than ``world_size``) are repeated so that all processes get equally many.
+        rank: rank of this process; None: from torch.distributed if initialised, else 0.
+        world_size: number of processes; None: from torch.distributed if initialised, else 1.
+        threads: number of threads; None: one per core, more for a URL.
+        ahead: number of batches to prefetch.
+        keep: number of batches that stay valid, including the latest.
+        on_damage: "raise" an error that names the patch, or "replace" the sample by the next readable one and record
+            the patch in `damaged`.
+        copy: whether each batch gets its own memory instead of a buffer of the ring.
+        as_numpy: whether to return numpy arrays instead of tensors. torch is then not needed.
+        patches: a selection returned by `Dataset.query`, instead of conditions.
         **query: conditions of `Dataset.query`: bbox, time, min_dates, max_cloud, split.
 
     Raises:
-        UsageError: an argument makes no sense, or no patch meets the conditions.
+        UsageError: An argument is invalid, or no patch meets the conditions.
 
     Examples:
         >>> loader = Loader(folder, batch_size=4, dates=2, max_cloud=0.05, seed=1, as_numpy=True)
@@ -112,25 +113,25 @@ class Loader:
         threads = None if threads is None else whole("threads", threads, 1)
         seed = whole("seed", seed)
         if on_damage not in ("raise", "replace"):
-            raise UsageError(f"on_damage={on_damage!r} is unknown.", remedy="Pass 'raise' or 'replace'.")
+            raise UsageError(f"Unknown value on_damage={on_damage!r}.", remedy="Use 'raise' or 'replace'.")
         self.samples = Samples(dataset, dates, rule=rule, bands=bands, seed=seed, patches=patches, **query)
         self.rank, self.world_size = _process(rank, world_size)
         self.batch_size, self.shuffle, self.seed, self.drop_last = batch_size, shuffle, seed, drop_last
         self.threads = threads or _threads(self.samples.reader.remote)
         self.on_damage, self.copy, self.as_numpy = on_damage, copy, as_numpy
         self.damaged: dict[str, int] = {}
-        """What was replaced, as messages that name patch and shard, and how often."""
+        """Messages on replaced samples, which name patch and shard, and how often each occurred."""
         self._ahead, self._keep = ahead, keep
         self._epoch, self._seen, self._fresh = 0, 0, True
         self._ring: Ring | None = None
         self._running: weakref.ref[Batches] | None = None
 
     def __len__(self) -> int:
-        """Batches of a whole epoch for this process."""
+        """Return the number of batches per epoch for this process."""
         return order.steps(len(self.samples), 0, self.batch_size, self.world_size, self.drop_last)
 
     def __iter__(self) -> Batches:
-        """Begin the next epoch, or go on where `load_state_dict` said; ends a loop that is still running."""
+        """Begin the next epoch, or continue from the state of `load_state_dict`. Ends a loop that is still running."""
         if self._running is not None and (running := self._running()) is not None:
             running.close()
         if not self._fresh:
@@ -145,36 +146,36 @@ class Loader:
 
     @property
     def epoch(self) -> int:
-        """The epoch that is running, or comes next, from 0."""
+        """The running or next epoch, from 0."""
         return self._epoch
 
     def set_epoch(self, epoch: int) -> None:
-        """Let the next loop be this epoch, from its beginning."""
+        """Make the next loop run this epoch, from its beginning."""
         epoch = whole("epoch", epoch)
         self._epoch, self._seen, self._fresh = epoch, 0, True
 
     def state_dict(self) -> dict[str, int]:
-        """Where the loop is, counting the batches that were given out; for `load_state_dict`.
+        """Return the position of the loop, counted in batches returned so far, for `load_state_dict`.
 
-        ``seen`` counts the samples of all processes, so another number of processes can go on as well.
+        ``seen`` counts the samples of all processes, so a different number of processes can continue.
         """
         return {"epoch": self._epoch, "seen": self._seen, "seed": self.seed, "samples": len(self.samples)}
 
     def load_state_dict(self, state: object) -> None:
-        """Let the next loop go on after the batch at which the state was taken, with exactly the same batches.
+        """Make the next loop continue after the batch at which the state was saved, with exactly the same batches.
 
         Raises:
-            UsageError: the state is of another seed or of another selection.
+            UsageError: The state belongs to another seed or selection.
         """
         own = self.state_dict()
         if not isinstance(state, Mapping) or not own.keys() <= state.keys():
             raise UsageError(
-                f"This is not the state of a loader: {state!r}.", remedy="Pass what `state_dict` returned."
+                f"Not the state of a loader: {state!r}.", remedy="Pass the result of `state_dict`."
             )
         for name in ("seed", "samples"):
             if state[name] != own[name]:
                 raise UsageError(
-                    f"The state is of a loader with {name} {state[name]}, this one has {own[name]}.",
+                    f"The state belongs to a loader with {name} {state[name]}, this one has {own[name]}.",
                     remedy="Make the loader with the same dataset, conditions and seed.",
                 )
         self._epoch, self._seen, self._fresh = (
@@ -188,7 +189,7 @@ class Loader:
 
 
 class Batches(Iterator[Batch]):
-    """One epoch of a `Loader`, or what is left of it; its threads end with it, however it ends."""
+    """One epoch of a `Loader`, or the rest of one. Its threads always end with it."""
 
     def __init__(self, loader: Loader, ring: Ring) -> None:
         self._loader, self._ring = loader, ring
@@ -204,7 +205,7 @@ class Batches(Iterator[Batch]):
             raise
 
     def close(self) -> None:
-        """Stop the threads; no further batches come."""
+        """Stop the threads. No further batches follow."""
         self._finish()
 
     def _next(self) -> Batch:
@@ -213,7 +214,7 @@ class Batches(Iterator[Batch]):
             self._pipeline.release(slot)
         job = self._pipeline.next()
         if job is None:
-            if self._finish.alive:  # at the end of the epoch, not closed before
+            if self._finish.alive:  # at the end of the epoch, unless closed before
                 loader.set_epoch(loader.epoch + 1)
             raise StopIteration
         loader._seen += loader.world_size * len(job.items)
@@ -225,7 +226,7 @@ class Batches(Iterator[Batch]):
 
 
 class Epoch:
-    """What the threads of one epoch know: the order, and how a sample gets into a buffer."""
+    """State shared by the threads of one epoch: the order, and how to read a sample into a buffer."""
 
     def __init__(self, loader: Loader, ring: Ring) -> None:
         self._loader, self._samples, self._arrays = loader, loader.samples, ring.arrays
@@ -233,7 +234,7 @@ class Epoch:
         self._order = order.permutation(n, loader.seed, self._number) if loader.shuffle else np.arange(n)
 
     def batches(self) -> Iterator[list[Item]]:
-        """The samples of the batches that are left."""
+        """Yield the samples of each remaining batch."""
         by = self._loader
         for part in order.batches(
             self._order,
@@ -246,10 +247,10 @@ class Epoch:
             yield [self._item(position) for position in part.tolist()]
 
     def fill(self, item: Item, slot: int, place: int) -> Item:
-        """Read a sample, or another if it is damaged and `Loader` says so.
+        """Read a sample, or a replacement if it is damaged and ``on_damage`` is "replace".
 
         Raises:
-            DamagedError: it is damaged, and is not to be replaced, or all that were tried instead are damaged too.
+            DamagedError: The sample is damaged and must not be replaced, or all replacements are damaged too.
         """
         out = self._arrays[slot][place]
         for _ in range(TRIES):
@@ -269,7 +270,7 @@ class Epoch:
 
 
 def as_tensors(labels: Batch) -> Batch:
-    """Labels with tensors for arrays."""
+    """Convert the arrays of a batch to tensors."""
     import torch
 
     return {k: torch.from_numpy(v) if isinstance(v, np.ndarray) else v for k, v in labels.items()}
@@ -285,8 +286,8 @@ def _process(rank: int | None, world_size: int | None) -> tuple[int, int]:
     rank = whole("rank", rank or 0)
     if rank >= world_size:
         raise UsageError(
-            f"rank is a number from 0 to {world_size - 1}, got {rank}.",
-            remedy="Give rank and world_size together.",
+            f"rank must be from 0 to {world_size - 1}, got {rank}.",
+            remedy="Pass both rank and world_size.",
         )
     return rank, world_size
 

@@ -1,7 +1,7 @@
-"""In which order samples come, and which of them are whose: pure functions of seed, epoch and rank.
+"""The order of samples and their assignment to processes, as pure functions of seed, epoch and rank.
 
-The order is a random permutation of the whole dataset, a new one each epoch. It is made of a bit stream that numpy
-promises never to change, so the same seed gives the same order with any version.
+The order is a random permutation of the whole dataset, new in each epoch. It uses a bit stream that numpy guarantees
+not to change, so the same seed gives the same order with any version of numpy.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ import numpy.typing as npt
 
 Numbers = npt.NDArray[np.int64]
 _ORDER, _DATES = 0, 1
-"""Purposes of random numbers, so that none is used twice."""
+"""Purposes of random numbers, which keep their streams separate."""
 
 
 def permutation(n: int, seed: int, epoch: int) -> Numbers:
-    """The numbers 0 to n - 1 in the random order of an epoch, int64 [n]."""
-    # Sorting random numbers that end in their own position is four times faster than argsort, and has no ties.
+    """Return the random order of an epoch: a permutation of 0 to n - 1, int64 [n]."""
+    # Sorting random numbers whose low bits are their position is four times faster than argsort, and has no
+    # ties.
     low = np.uint64((1 << max(1, n - 1).bit_length()) - 1)
     drawn = (_bits(n, seed, epoch, _ORDER) & ~low) | np.arange(n, dtype=np.uint64)
     drawn.sort()
@@ -26,19 +27,19 @@ def permutation(n: int, seed: int, epoch: int) -> Numbers:
 
 
 def keys(n: int, seed: int, epoch: int) -> npt.NDArray[np.uint64]:
-    """A random number for each of n patches, by which dates of a location are chosen in an epoch, uint64 [n]."""
+    """Return a random number for each of n patches, used to choose the dates of an epoch, uint64 [n]."""
     return _bits(n, seed, epoch, _DATES)
 
 
 def steps(n: int, seen: int, batch: int, world: int, drop_last: bool) -> int:
-    """Batches that each process gets of what is left of an epoch.
+    """Return the number of batches left in an epoch for each process.
 
     Args:
-        n: samples of an epoch.
-        seen: how many of them all processes together have had.
-        batch: samples of a batch of one process.
+        n: number of samples per epoch.
+        seen: number of samples that all processes together have used.
+        batch: batch size of one process.
         world: number of processes.
-        drop_last: leave out what does not fill a batch of every process.
+        drop_last: leave out samples that do not fill a batch of every process.
     """
     left = max(0, n - seen)
     return left // (world * batch) if drop_last else -(-left // (world * batch))
@@ -47,18 +48,18 @@ def steps(n: int, seen: int, batch: int, world: int, drop_last: bool) -> int:
 def batches(
     order: Numbers, seen: int, batch: int, rank: int, world: int, drop_last: bool
 ) -> Iterator[Numbers]:
-    """What one process reads of the rest of an epoch: positions in ``order``, batch by batch.
+    """Yield the batches of one process for the rest of an epoch, as positions in ``order``.
 
-    All processes get the same number of batches of the same sizes. Together they get each sample once; where the last
-    batch does not divide, the first samples of the epoch are repeated to fill it up (fewer than ``world``).
+    All processes get the same number of batches, of the same sizes. Together they get each sample once. If the last
+    batch cannot be divided evenly, the first samples of the epoch are repeated to fill it (fewer than ``world``).
 
     Args:
-        order: the samples of the epoch in order.
-        seen: how many all processes together have had.
-        batch: samples of a batch of one process.
-        rank: which process, from 0.
+        order: the samples of the epoch, in order.
+        seen: number of samples that all processes together have used.
+        batch: batch size of one process.
+        rank: rank of the process, from 0.
         world: number of processes.
-        drop_last: leave out what does not fill a batch of every process.
+        drop_last: leave out samples that do not fill a batch of every process.
     """
     n = len(order)
     for step in range(steps(n, seen, batch, world, drop_last)):

@@ -1,4 +1,4 @@
-"""`PatchDataset`: a map-style dataset for those who want torch's own DataLoader."""
+"""`PatchDataset`: a map-style dataset for the DataLoader of torch."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from spectralearth_build.loader.series import Rule
 
 
 class PatchDataset(TorchDataset[dict[str, Any]]):
-    """Samples by number, for ``torch.utils.data.DataLoader`` with any sampler, in any number of worker processes.
+    """A map-style dataset for ``torch.utils.data.DataLoader``, with any sampler and any number of worker processes.
 
     A sample is a dict: ``pixels``, int16 tensor [band, y, x], or [date, band, y, x] with ``dates``; ``row``, ``index``
-    and ``acquired``, int64, as in `Loader`; ``location``, a location_id. It is pickled as its arguments, so workers
-    may be spawned. `Loader` gives the same several times faster, since nothing passes between processes.
+    and ``acquired``, int64, as in `Loader`; ``location``, a location_id. Pickling stores only the arguments, so workers
+    can be spawned. `Loader` gives the same samples several times faster, since it passes nothing between processes.
 
     Args:
-        dataset: a dataset, its folder, or its URL.
-        dates: None: each patch is a sample. k: each location is one, with k of its dates.
-        rule: how dates are chosen, as for `Loader`.
-        bands: indices of the bands to give; None: all.
-        seed: of the choice of dates.
-        patches: a selection made by `Dataset.query`, instead of conditions.
+        dataset: a dataset, or its folder or URL.
+        dates: None: each patch is a sample. k: each location is a sample, with k of its dates.
+        rule: how to choose dates, as for `Loader`.
+        bands: indices of the bands to return; None: all.
+        seed: random seed of the choice of dates.
+        patches: a selection returned by `Dataset.query`, instead of conditions.
         **query: conditions of `Dataset.query`.
 
     Raises:
-        UsageError: an argument makes no sense, or no patch meets the conditions.
+        UsageError: An argument is invalid, or no patch meets the conditions.
 
     Examples:
         >>> from torch.utils.data import DataLoader
@@ -62,11 +62,11 @@ class PatchDataset(TorchDataset[dict[str, Any]]):
         """Read a sample.
 
         Raises:
-            IndexError: there is no sample of that number.
-            DamagedError: a patch is gone or damaged; the message names it.
+            IndexError: The index is out of range.
+            DamagedError: A patch is missing or damaged. The message names it.
         """
         if not -len(self) <= sample < len(self):
-            raise IndexError(f"Sample {sample} of {len(self)}.")
+            raise IndexError(f"Sample {sample} is out of range: there are {len(self)}.")
         chosen = self.samples.chosen(sample % len(self), self._epoch)
         pixels = np.empty(self.samples.shape, np.int16)
         self.samples.read(chosen, pixels)
@@ -80,5 +80,5 @@ class PatchDataset(TorchDataset[dict[str, Any]]):
         }
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the dates of another epoch; call it before workers start."""
+        """Choose the dates of another epoch. Call it before workers start."""
         self._epoch = epoch

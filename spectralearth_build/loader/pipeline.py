@@ -1,7 +1,7 @@
-"""Threads that fill batches ahead of whoever uses them, into a ring of buffers that is made once.
+"""Threads that prefetch batches into a ring of buffers, which is allocated once.
 
-Threads take one sample at a time, always of the earliest batch that has some left, so the next batch is ready as soon
-as possible, however many threads there are. Batches come in order.
+Each thread takes one sample at a time, always from the earliest unfinished batch. So the next batch is ready as soon as
+possible, with any number of threads. Batches are returned in order.
 """
 
 from __future__ import annotations
@@ -17,29 +17,29 @@ T = TypeVar("T")
 
 @dataclass
 class PendingBatch(Generic[T]):
-    """A batch on its way."""
+    """A batch in progress."""
 
     slot: int
-    """Number of the buffer that it fills."""
+    """Index of the buffer that it fills."""
     items: list[T]
-    """Its samples; what `Fill` returns takes their place."""
+    """Its samples, replaced by the return values of `Fill`."""
     left: int = 0
-    """Samples that are not there yet."""
+    """Number of samples that are still missing."""
     errors: dict[int, BaseException] = field(default_factory=dict)
-    """What went wrong, by sample."""
+    """Errors, by sample."""
 
 
 Fill = Callable[[T, int, int], T]
-"""Reads a sample into (slot, place in the batch); returns the sample that was read."""
+"""Reads a sample into (slot, position in the batch), and returns the sample that was read."""
 
 
 class Pipeline(Generic[T]):
-    """Fills batches with threads.
+    """A pool of threads that fill batches.
 
     Args:
-        batches: the samples of each batch; asked by one thread at a time.
-        fill: reads one sample; called by all threads.
-        slots: numbers of the buffers that are free.
+        batches: the samples of each batch; consumed by one thread at a time.
+        fill: reads one sample; called from all threads.
+        slots: indices of the free buffers.
         threads: number of threads.
     """
 
@@ -58,10 +58,10 @@ class Pipeline(Generic[T]):
             thread.start()
 
     def next(self) -> PendingBatch[T] | None:
-        """Wait for the next batch; None after the last, or once closed.
+        """Wait for the next batch. Returns None after the last, or once closed.
 
         Raises:
-            Exception: whatever reading its first unreadable sample raised.
+            Exception: The error of the first sample that could not be read.
         """
         with self._changed:
             self._changed.wait_for(self._settled)
@@ -77,17 +77,17 @@ class Pipeline(Generic[T]):
         return job
 
     def _settled(self) -> bool:
-        """Whether the next batch is there, or none will come."""
+        """Return whether the next batch is ready, or none will follow."""
         return self._stopped or (self._jobs[0].left == 0 if self._jobs else self._ended)
 
     def release(self, slot: int) -> None:
-        """Say that a buffer may be filled again."""
+        """Mark a buffer as free to be filled again."""
         with self._changed:
             self._free.append(slot)
             self._changed.notify_all()
 
     def close(self) -> None:
-        """Stop; waits for the samples being read, not for more."""
+        """Stop. Waits only for the samples that are being read."""
         with self._changed:
             self._stopped = True
             self._changed.notify_all()
@@ -100,7 +100,7 @@ class Pipeline(Generic[T]):
             job, place = task
             try:
                 job.items[place] = self._fill(job.items[place], job.slot, place)
-            except BaseException as error:  # whoever asks for the batch gets it
+            except BaseException as error:  # raised when the batch is requested
                 job.errors[place] = error
             with self._changed:
                 job.left -= 1
@@ -108,7 +108,7 @@ class Pipeline(Generic[T]):
                     self._changed.notify_all()
 
     def _take(self) -> tuple[PendingBatch[T], int] | None:
-        """The next sample to read, once there is one; None if there is nothing left to do."""
+        """Wait for the next sample to read; None if there is nothing left to do."""
         with self._changed:
             while not self._stopped:
                 if self._work:
@@ -122,7 +122,7 @@ class Pipeline(Generic[T]):
             return None
 
     def _begin(self) -> None:
-        """Start the next batch in a free buffer."""
+        """Begin the next batch in a free buffer."""
         try:
             items = next(self._batches, None)
         except BaseException as error:

@@ -1,4 +1,4 @@
-"""Random patches straight out of shards: one positioned read, one decode into the caller's array, no copy between."""
+"""Random access to patches in shards: one positioned read and one decode into the caller's array, without a copy."""
 
 from __future__ import annotations
 
@@ -29,47 +29,47 @@ if TYPE_CHECKING:
     import zarr
 
 INDEX_BYTES = 64 << 20
-"""Memory for indices of shards; it holds those of four million rows."""
+"""Memory for shard indices. It holds the indices of four million rows."""
 
 
 class Reader(Protocol):
-    """Rows of an array [row, band, y, x] of patches. Threads may share it; it can be pickled."""
+    """A reader of rows of a patch array [row, band, y, x]. It is thread-safe and can be pickled."""
 
     layout: ArrayLayout
     remote: bool
-    """Whether reading waits for a network."""
+    """Whether reads wait for a network."""
 
     def read_into(self, row: int, out: Patch) -> bool:
         """Read one patch.
 
         Args:
-            row: its row in the store.
-            out: int16 [band, y, x], C-contiguous, for the pixels; nodata if there is no such patch.
+            row: row of the patch in the store.
+            out: C-contiguous output array, int16 [band, y, x]. It is filled with nodata if the patch does not exist.
 
         Returns:
-            Whether there is one.
+            Whether the patch exists.
 
         Raises:
-            DamagedError: it is there but cannot be read; the message names row and shard.
-            IndexError: the array has no such row.
+            DamagedError: The patch exists but cannot be read. The message names row and shard.
+            IndexError: The array has no such row.
         """
 
     def shard_of(self, row: int) -> str:
-        """The file or URL that holds a row, for messages."""
+        """Return the file or URL that contains a row, for messages."""
 
 
 def open_reader(array: str | Path) -> Reader:
-    """Open the array of patches of a store.
+    """Open the patch array of a store.
 
     Args:
-        array: folder or URL of the array, ``my-dataset/store.zarr/reflectance``.
+        array: folder or URL of the array, such as ``my-dataset/store.zarr/reflectance``.
 
     Returns:
-        A `ShardedReader` where the codec is one of our presets, a `ZarrReader` otherwise.
+        A `ShardedReader` if the codec is one of our presets, else a `ZarrReader`.
 
     Raises:
-        UsageError: there is not even a store.
-        DamagedError: there is no such array, or its metadata cannot be understood.
+        UsageError: The store does not exist.
+        DamagedError: The array does not exist, or its metadata is invalid.
     """
     source = source_of(array)
     where = source.where(ZARR)
@@ -78,22 +78,22 @@ def open_reader(array: str | Path) -> Reader:
     except FileNotFoundError:
         store = source.folder.parent if isinstance(source, FileSource) else None
         if store is not None and not store.is_dir():
-            remedy = "Check its name, and that what belongs there is mounted."
-            raise UsageError("There is no such folder.", store, remedy) from None
-        raise DamagedError("There is no array.", where) from None
+            remedy = "Check the path, and that its disk is mounted."
+            raise UsageError("The folder does not exist.", store, remedy) from None
+        raise DamagedError("The array does not exist.", where) from None
     except (ValueError, RecursionError) as error:
         if isinstance(source, ObjectSource):
             source.client.require_sense()
-        raise DamagedError(f"The metadata is no JSON: {error}.", where) from error
+        raise DamagedError(f"The metadata is not valid JSON: {error}.", where) from error
     layout = layout_of(document, where)
     kind = ZarrReader if layout.codec is None else ShardedReader
     return kind(array, source, layout)
 
 
 class ShardedReader:
-    """Reads stores with a codec of ours; made by `open_reader`.
+    """A reader of stores with one of our codecs, made by `open_reader`.
 
-    Files stay open and indices in memory, both within bounds. Each thread reads encoded bytes into a buffer of its own.
+    Files stay open and indices stay in memory, up to a limit. Each thread reads encoded bytes into its own buffer.
     """
 
     def __init__(self, array: str | Path, source: ByteSource, layout: ArrayLayout) -> None:
@@ -113,7 +113,7 @@ class ShardedReader:
             out[...] = NODATA
             return False
         name, start, length = found
-        tries = 2 if self.remote else 1  # what came damaged through a network may come well again
+        tries = 2 if self.remote else 1  # bytes damaged in transit may arrive intact the next time
         for left in reversed(range(tries)):
             try:
                 decode_into(self._source.fetch(name, start, length), out, self._codec)
@@ -124,7 +124,7 @@ class ShardedReader:
         return True
 
     def encoded(self, row: int) -> memoryview | None:
-        """The encoded patch as it is stored, unchecked, until this thread reads again; None if there is none."""
+        """Return the encoded patch, unchecked and valid until this thread reads again; None if it does not exist."""
         found = self._find(row)
         return None if found is None else self._source.fetch(*found)
 
@@ -133,7 +133,7 @@ class ShardedReader:
         return self._source.where(self.layout.pattern.format(row // self.layout.shard_rows))
 
     def _find(self, row: int) -> tuple[str, int, int] | None:
-        """File, first byte and length of a row."""
+        """Return file, first byte and length of a row."""
         if not 0 <= row < self.layout.rows:
             raise IndexError(f"Row {row} of an array of {self.layout.rows} rows.")
         shard, inside = divmod(row, self.layout.shard_rows)
@@ -147,7 +147,7 @@ class ShardedReader:
         if start == ABSENT:
             return None
         if not CHECKSUM_BYTES < length <= 2 * PATCH_BYTES:
-            raise self._damaged(row, DamagedError(f"A patch cannot have {length} bytes."))
+            raise self._damaged(row, DamagedError(f"A patch cannot be {length} bytes long."))
         return name, start, length
 
     def _damaged(self, row: int, error: DamagedError) -> DamagedError:
@@ -155,22 +155,22 @@ class ShardedReader:
 
 
 def _read_index(source: ByteSource, length: int, name: str) -> Index:
-    """Where the rows of a shard lie, from the ``length`` bytes at its end."""
+    """Read the index of a shard from its last ``length`` bytes."""
     tail, size = source.tail(name, length)
     if len(tail) < length:
-        raise DamagedError(f"The shard has {size} bytes, less than its index.")
+        raise DamagedError(f"The shard has {size} bytes, fewer than its index.")
     index: Index = np.frombuffer(verified(tail), "<u8").reshape(-1, 2)
     present = index[index[:, 0] != ABSENT]
-    # Compared apart, since a sum of absurd numbers might wrap around.
+    # Compared separately, since the sum of invalid numbers could overflow.
     if (present > size).any() or (present.sum(axis=1) > size - length).any():
-        raise DamagedError("The shard's index points behind its end.")
+        raise DamagedError("The index of the shard points beyond its end.")
     return index
 
 
 class ZarrReader:
-    """Reads any other Zarr v3 array of int16 patches, through zarr-python; made by `open_reader`.
+    """A reader of any other Zarr v3 array of int16 patches via zarr-python, made by `open_reader`.
 
-    A row counts as absent if it holds nothing but nodata.
+    A row that contains only nodata counts as absent.
     """
 
     def __init__(self, array: str | Path, source: ByteSource, layout: ArrayLayout) -> None:
@@ -186,13 +186,13 @@ class ZarrReader:
             raise IndexError(f"Row {row} of an array of {self.layout.rows} rows.")
         try:
             values: npt.NDArray[Any] = np.asarray(self._array[row])
-        except Exception as error:  # each codec has errors of its own
+        except Exception as error:  # each codec raises its own errors
             raise self._told(row, error) from (None if self.remote else error)
         out[...] = values
         return bool((out[0] != NODATA).any()) or bool((out != NODATA).any())
 
     def _told(self, row: int, error: Exception) -> BuildError:
-        """What an error means; what an object store says may hold secrets, and is not passed on."""
+        """Convert an error. Messages of an object store may contain secrets, so they are not passed on."""
         if self.remote:
             from spectralearth_build.storage.trouble import refused_by
 
@@ -200,7 +200,7 @@ class ZarrReader:
                 return refusal
         if fault := fault_of(error):
             return fault
-        return DamagedError(f"Row {row}: zarr-python cannot read it: {error}.", self.shard_of(row))
+        return DamagedError(f"zarr-python cannot read row {row}: {error}.", self.shard_of(row))
 
     def shard_of(self, row: int) -> str:
         """See `Reader.shard_of`."""

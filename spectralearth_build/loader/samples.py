@@ -1,4 +1,4 @@
-"""What a sample is: a patch, or some dates of a location; where its pixels lie, and how they are read."""
+"""Samples: single patches, or several dates of a location, and how to read their pixels."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from spectralearth_build.store.index import Bounds
 from spectralearth_build.tables import PATCHES
 
 Chosen = tuple[int, ...]
-"""The patches of a sample, as positions in `Samples.patches`, in order of time."""
+"""The patches of a sample, as positions in `Samples.patches`, in chronological order."""
 Numbers = npt.NDArray[np.int64]
 COLUMNS = ("patch_id", "location_id", "acquired", "store_row", "checksum")
-"""What is read of patches.parquet."""
+"""Columns to read from patches.parquet."""
 
 
 class Query(TypedDict, total=False):
-    """Conditions on patches, as of `Dataset.query`."""
+    """Conditions on patches: the keywords of `Dataset.query`."""
 
     bbox: Bounds | None
     time: TimeRange | None
@@ -42,21 +42,21 @@ class Query(TypedDict, total=False):
 
 
 class Samples:
-    """The samples of a dataset that meet conditions.
+    """The samples of a dataset that meet given conditions.
 
     Args:
-        dataset: a dataset, its folder, or its URL (``s3://bucket/dataset``).
-        dates: None: each patch is a sample. k: each location is one, with k of its dates in order of time; a location
-            with fewer repeats some.
-        rule: how the dates are chosen, see `series.Rule`.
-        bands: indices of the bands to give, in this order; None: all.
-        seed: of the choice of dates.
-        patches: a selection made by `Dataset.query`, instead of conditions.
+        dataset: a dataset, or its folder or URL (``s3://bucket/dataset``).
+        dates: None: each patch is a sample. k: each location is a sample, with k of its dates in chronological order.
+            If a location has fewer dates, some are repeated.
+        rule: how to choose dates, see `series.Rule`.
+        bands: indices of the bands to return, in this order; None: all.
+        seed: random seed of the choice of dates.
+        patches: a selection returned by `Dataset.query`, instead of conditions.
         **query: conditions of `Dataset.query`.
 
     Raises:
-        UsageError: an argument makes no sense, or no patch meets the conditions.
-        DamagedError: the store cannot be opened.
+        UsageError: An argument is invalid, or no patch meets the conditions.
+        DamagedError: The store cannot be opened.
     """
 
     def __init__(
@@ -72,14 +72,14 @@ class Samples:
         dates = None if dates is None else whole("dates", dates, 1)
         seed = whole("seed", seed)
         if rule not in RULES:
-            raise UsageError(f"There is no rule '{rule}'.", remedy=f"There are: {', '.join(RULES)}.")
+            raise UsageError(f"Unknown rule '{rule}'.", remedy=f"Use one of: {', '.join(RULES)}.")
         opened = dataset if isinstance(dataset, Dataset) else open_dataset(dataset)
         place = str(opened.remote or opened.path)
         self._anew = partial(Samples, place, dates, rule, bands, seed, patches, **query)
         self.place, self.dates, self.rule, self.seed = place, dates, rule, seed
         self.patches = opened.query(**query, columns=COLUMNS) if patches is None else _given(patches, opened)
         if self.patches.empty:
-            raise UsageError("No patch meets the conditions.", place, "Relax them.")
+            raise UsageError("No patch meets the conditions.", place, "Relax the conditions.")
         self.reader: Reader = open_reader(array_of(place))
         self.bands = _checked(bands, self.reader.layout.shape[0])
         self._row = self.patches["store_row"].to_numpy(np.int64)
@@ -95,17 +95,17 @@ class Samples:
     def __len__(self) -> int:
         return len(self._row) if self.dates is None else len(self._begins) - 1
 
-    def __reduce__(self) -> tuple[Any, ...]:  # only the arguments travel
+    def __reduce__(self) -> tuple[Any, ...]:  # pickle only the arguments
         return self._anew, ()
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
-        """Of the pixels of a sample: date, band, y, x; one date if each patch is a sample."""
+        """The shape of a sample's pixels: date, band, y, x. There is one date if each patch is a sample."""
         bands, height, width = self.reader.layout.shape
         return self.dates or 1, bands if self.bands is None else len(self.bands), height, width
 
     def chosen(self, sample: int, epoch: int) -> Chosen:
-        """The patches of a sample in an epoch."""
+        """Return the patches of a sample in an epoch."""
         if self.dates is None:
             return (sample,)
         members = self._members[self._begins[sample] : self._begins[sample + 1]]
@@ -113,14 +113,14 @@ class Samples:
         return tuple(members[picked].tolist())
 
     def read(self, chosen: Chosen, out: npt.NDArray[np.int16]) -> None:
-        """Read the pixels of a sample, each patch once even if it is repeated.
+        """Read the pixels of a sample. A repeated patch is read only once.
 
         Args:
-            chosen: its patches.
-            out: int16 [date, band, y, x], for the pixels.
+            chosen: the patches of the sample.
+            out: output array, int16 [date, band, y, x].
 
         Raises:
-            DamagedError: a patch is gone or damaged; the message names it and its shard.
+            DamagedError: A patch is missing or damaged. The message names it and its shard.
         """
         for k, patch in enumerate(chosen):
             first = chosen.index(patch)
@@ -130,7 +130,7 @@ class Samples:
                 self._read_patch(patch, out[k])
 
     def labels(self, several: Sequence[Chosen]) -> dict[str, Any]:
-        """What is known of samples beside their pixels.
+        """Return the metadata of samples.
 
         Returns:
             ``row`` (store row), ``index`` (label in `patches` and in ``dataset.patches``) and ``acquired``
@@ -148,7 +148,7 @@ class Samples:
         }
 
     def patch_id(self, patch: int) -> str:
-        """Name of a patch, given its position in `patches`."""
+        """Return the patch_id of a position in `patches`."""
         return str(self.patches["patch_id"].array[patch])
 
     def _read_patch(self, patch: int, out: Patch) -> None:
@@ -169,7 +169,7 @@ class Samples:
             np.take(into, self.bands, axis=0, out=out)
 
     def _prove(self, patch: int, row: int, pixels: Patch) -> None:
-        """Make sure, once a shard, that it holds what the tables of this dataset speak of."""
+        """Check, once per shard, that its content matches the tables of this dataset."""
         shard = row // (self.reader.layout.shard_rows or 1)
         if shard in self._checked:
             return
@@ -189,26 +189,26 @@ class Samples:
 
 
 def array_of(place: str | Path) -> str:
-    """Folder or URL of the array of patches of a dataset."""
+    """Return the folder or URL of the patch array of a dataset."""
     return f"{str(place).rstrip('/')}/{STORE}/{REFLECTANCE}"
 
 
 def _by_location(location: pd.Series, acquired: Numbers) -> tuple[Numbers, Numbers]:
-    """Positions of patches, location by location (in order of appearance) and in order of time; where each begins."""
+    """Return patch positions grouped by location (in order of appearance), sorted by time, and where groups begin."""
     code, names = pd.factorize(location)
     by_time = np.argsort(acquired, kind="stable")
-    # One sort of distinct numbers: first by location, then by place in time.
+    # A single sort of distinct numbers: by location first, then by time.
     place = np.sort(code[by_time].astype(np.int64) * len(code) + np.arange(len(code))) % len(code)
     return by_time[place], np.concatenate([[0], np.cumsum(np.bincount(code, minlength=len(names)))])
 
 
 def _given(patches: pd.DataFrame, opened: Dataset) -> pd.DataFrame:
-    """A selection that the user made, as far as it is needed; it may lack checksums."""
+    """Return the required columns of a user's selection, which may lack checksums."""
     *asked, checksum_column = COLUMNS
     if not isinstance(patches, pd.DataFrame) or not set(asked) <= set(patches.columns):
         raise UsageError(
-            f"patches must be a table with the columns {', '.join(asked)}.",
-            remedy="Pass what `Dataset.query` returned.",
+            f"patches must be a table with columns {', '.join(asked)}.",
+            remedy="Pass the result of `Dataset.query`.",
         )
     if checksum_column in patches:
         return patches[list(COLUMNS)]
@@ -222,7 +222,7 @@ def _checked(bands: Sequence[int] | None, count: int) -> Numbers | None:
     chosen = np.asarray(bands).reshape(-1)
     if chosen.dtype.kind not in "iu" or not chosen.size or chosen.min() < 0 or chosen.max() >= count:
         raise UsageError(
-            f"bands must be a list of whole numbers from 0 to {count - 1}; got {bands!r}.",
+            f"bands must be a list of integers from 0 to {count - 1}; got {bands!r}.",
             remedy="Pass bands=[0, 10, 20], or None for all.",
         )
     return chosen.astype(np.int64)

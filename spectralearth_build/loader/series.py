@@ -1,4 +1,4 @@
-"""Which dates of a location make a sample: by rule, from moments and random keys."""
+"""Choice of the dates of a location that form a sample, from times and random keys."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 Rule = Literal["random", "farthest", "season"]
-"""random: any k. farthest: as far apart in time as possible. season: the first at random, the others in seasons as
-different from it, and from each other, as possible."""
+"""random: any k dates. farthest: as far apart in time as possible. season: the first at random, the others in seasons
+as different as possible from it and from each other."""
 RULES: tuple[Rule, ...] = get_args(Rule)
 YEAR_US = 365.2425 * 86_400e6
 """Mean Gregorian year in microseconds."""
@@ -22,13 +22,13 @@ def choose(rule: Rule, acquired: Moments, keys: npt.NDArray[np.uint64], k: int) 
     """Choose k dates of a location.
 
     Args:
-        rule: how.
-        acquired: moments of its n dates, ascending, microseconds since 1970 UTC, int64 [n].
-        keys: a random number for each, uint64 [n].
-        k: how many.
+        rule: how to choose.
+        acquired: times of the n dates, ascending, in microseconds since 1970 UTC, int64 [n].
+        keys: a random number for each date, uint64 [n].
+        k: number of dates to choose.
 
     Returns:
-        k numbers below n, ascending; each once, unless n < k: then all, and as many again as are missing.
+        k indices below n, ascending. Each occurs once, unless n < k: then all occur, and some are repeated.
     """
     n = len(acquired)
     if n <= k:
@@ -41,12 +41,12 @@ def choose(rule: Rule, acquired: Moments, keys: npt.NDArray[np.uint64], k: int) 
 
 
 def spread(distance: Distances, first: int, k: int) -> list[int]:
-    """Some of n things, each as far as possible from those chosen before it (farthest-point sampling), ascending.
+    """Choose k of n items by farthest-point sampling: each as far as possible from those chosen before. Ascending.
 
     Args:
-        distance: [n, n], symmetric.
-        first: the one to begin with.
-        k: how many, at most n.
+        distance: symmetric distance matrix [n, n].
+        first: index of the first item.
+        k: number of items to choose, at most n.
     """
     chosen = [first]
     nearest = distance[first].astype(float)
@@ -63,6 +63,6 @@ def _years_apart(acquired: Moments) -> Distances:
 
 
 def _seasons_apart(acquired: Moments) -> Distances:
-    """Distance in the course of the year, 0 to 0.5: December is near January."""
+    """Return cyclic distances within the year, 0 to 0.5: December is near January."""
     apart = _years_apart(acquired) % 1.0
     return np.asarray(np.minimum(apart, 1.0 - apart))

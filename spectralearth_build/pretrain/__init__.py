@@ -1,4 +1,4 @@
 """Pretraining of spectral encoders: encoders, objectives, augmentation, trainer, monitors, export.
 
-Imports only torch, numpy, safetensors and this package's loader, and is itself imported only when one trains.
+Its core imports only torch, numpy, safetensors and the loader of this package. It is imported only for training.
 """

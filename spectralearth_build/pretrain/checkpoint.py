@@ -1,6 +1,6 @@
-"""The state of a run on disk: networks as safetensors, the rest as a small file that holds no code.
+"""Checkpoints: networks as safetensors, and the rest of the state as a small file without code.
 
-A checkpoint is a folder that appears by one rename, so there is never half of one. The newest two stay.
+A checkpoint is a folder that appears by one rename, so it is always complete. The newest two are kept.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from spectralearth_build.texts import changes, listed
 NETWORKS, STATE = "networks.safetensors", "state.pt"
 SETTINGS = "settings.json"
 OTHERS = ("encoder.safetensors", "log.csv", MANIFEST, TILES)
-"""Files of a finished run and of a dataset: where one of them lies, no new run begins."""
+"""Files of a finished run or a dataset. A new run refuses a folder that contains one of them."""
 KEPT = 2
 
 
@@ -31,16 +31,17 @@ def save(folder: Path, step: int, networks: nn.Module, state: dict[str, Any]) ->
     """Write a checkpoint.
 
     Args:
-        folder: where checkpoints lie.
-        step: steps done.
-        networks: everything with tensors: parameters, statistics, queue, centre.
-        state: optimiser, random numbers, position of the loader: tensors, numbers, text, lists and dictionaries.
+        folder: folder of the checkpoints.
+        step: number of finished steps.
+        networks: all modules with tensors to save: parameters, statistics, queue, centre.
+        state: state of the optimiser, random generators and loader, made of tensors, numbers, text, lists and
+            dictionaries.
 
     Returns:
-        The checkpoint's folder.
+        The folder of the checkpoint.
 
     Raises:
-        OutOfSpaceError: there is no room; those that are there stay.
+        OutOfSpaceError: The disk is full. Existing checkpoints stay.
     """
     target = folder / f"step-{step:09d}"
     partial = target.with_name(target.name + PARTIAL)
@@ -49,7 +50,7 @@ def save(folder: Path, step: int, networks: nn.Module, state: dict[str, Any]) ->
         with replacing(partial / NETWORKS) as temporary:
             save_file(tensors_of(networks), temporary)
         with replacing(partial / STATE) as temporary, temporary.open("wb") as file:
-            torch.save(state, file)  # of a name it would not say why it could not write
+            torch.save(state, file)  # with a path instead, errors would not say why writing failed
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
@@ -61,30 +62,30 @@ def save(folder: Path, step: int, networks: nn.Module, state: dict[str, Any]) ->
 
 
 def found(folder: Path) -> list[Path]:
-    """All complete checkpoints, oldest first."""
+    """Return all complete checkpoints, oldest first."""
     return sorted(path for path in folder.glob("step-*") if path.suffix != PARTIAL)
 
 
 def restore(paths: list[Path], networks: nn.Module) -> tuple[Path, dict[str, Any]]:
-    """Read the newest checkpoint that can be read into ``networks``.
+    """Load the newest readable checkpoint into ``networks``.
 
     Args:
         paths: checkpoints, oldest first; at least one.
-        networks: everything with tensors.
+        networks: all modules with tensors to load.
 
     Returns:
         The checkpoint, and the rest of the state.
 
     Raises:
-        UsageError: none can be read, or it belongs to another run.
-        MachineError, ArchiveError: this machine does not read it.
+        UsageError: No checkpoint can be read, or it belongs to another run.
+        MachineError, ArchiveError: This machine failed to read it.
     """
     torn = []
     for path in reversed(paths):
         try:
             tensors = load_file(path / NETWORKS)
             state: dict[str, Any] = torch.load(path / STATE, map_location="cpu", weights_only=True)
-        except Exception as error:  # safetensors and torch raise various ones
+        except Exception as error:  # safetensors and torch raise various exceptions
             if fault := fault_of(error, path):
                 raise fault from error
             torn.append(f"{path.name}: {type(error).__name__}")
@@ -92,39 +93,39 @@ def restore(paths: list[Path], networks: nn.Module) -> tuple[Path, dict[str, Any
         try:
             networks.load_state_dict(tensors)
         except RuntimeError as error:
-            remedy = "Use the settings it was made with, or choose a new folder."
-            raise UsageError(f"The checkpoint does not fit: {error}.", path, remedy) from error
+            remedy = "Use the settings of the checkpoint, or give a new folder."
+            raise UsageError(f"The checkpoint does not fit the settings: {error}.", path, remedy) from error
         return path, state
     raise UsageError(
         f"No checkpoint can be read ({', '.join(torn)}).",
         paths[-1].parent,
-        "Delete them to start again from the beginning.",
+        "Delete them to start from the beginning.",
     )
 
 
 def tensors_of(networks: nn.Module) -> dict[str, Tensor]:
-    """The state of networks, each tensor with memory of its own."""
+    """Return the state of networks, with separate memory for each tensor."""
     return {name: value.detach().cpu().contiguous() for name, value in networks.state_dict().items()}
 
 
 def note_settings(folder: Path, document: dict[str, Any]) -> None:
-    """Note the settings that a run is started with."""
+    """Save the settings that a run starts with."""
     path = folder / SETTINGS
     if not path.is_file():
         write_bytes(path, json.dumps(document, indent=1, sort_keys=True).encode())
 
 
 def refuse_other_settings(folder: Path, document: dict[str, Any]) -> None:
-    """Compare settings with those that a run was started with, if it was.
+    """Compare settings with those of the run in the folder, if there is one.
 
     Raises:
-        UsageError: they differ, which the message names, or the folder holds other things than a run.
+        UsageError: Settings differ (the message lists them), or the folder contains files of something else.
     """
     path = folder / SETTINGS
     if not path.is_file():
         if any((folder / name).exists() for name in OTHERS) or found(folder / "checkpoints"):
             raise UsageError(
-                f"It has no {SETTINGS}, but files of something else.",
+                f"The folder has no {SETTINGS}, but files of something else.",
                 folder,
                 "Give a new folder for the run.",
             )
@@ -137,5 +138,5 @@ def refuse_other_settings(folder: Path, document: dict[str, Any]) -> None:
         not in ("train.device", "train.log_steps", "train.checkpoint_steps", "data.threads")
     ]
     if changed:
-        remedy = "Use the old settings, or choose a new folder."
+        remedy = "Use the old settings, or give a new folder."
         raise UsageError(f"The run was started with other settings:{listed(changed)}", folder, remedy)

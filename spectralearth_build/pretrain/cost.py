@@ -1,4 +1,4 @@
-"""How much arithmetic a step costs: the floating-point operations of an objective, counted, not guessed."""
+"""Counted floating-point operations of a training step."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from spectralearth_build.pretrain.objectives.base import Objective
 
 
 def step_flops(objective: Objective, series: torch.Tensor, places: torch.Tensor) -> int:
-    """Floating-point operations of one forward and backward pass of a batch, multiply and add as two.
+    """Count the floating-point operations of one forward and backward pass. A multiply-add counts as two.
 
     Args:
-        objective: whose gradients are discarded.
+        objective: the objective to run; its gradients are discarded.
         series: standardised [batch, date, band, y, x].
         places: int64 [batch].
     """

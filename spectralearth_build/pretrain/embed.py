@@ -1,4 +1,4 @@
-"""Vectors of all patches of a dataset."""
+"""Embeddings of all patches of a dataset."""
 
 from __future__ import annotations
 
@@ -31,22 +31,22 @@ def embed(
     device: str = "cpu",
     split: str | None = None,
 ) -> Iterator[tuple[npt.NDArray[np.int64], Vectors]]:
-    """Encode every patch of a dataset.
+    """Encode all patches of a dataset.
 
-    The statistics are those that the encoder was trained with, not those of the dataset.
+    The input is standardised with the statistics stored in the encoder, not those of the dataset.
 
     Args:
-        dataset: folder or URL.
-        encoder: of `weights.load_encoder`.
-        batch: patches at a time.
-        device: where to compute.
-        split: only this part.
+        dataset: folder or URL of the dataset.
+        encoder: an encoder of `weights.load_encoder`.
+        batch: batch size.
+        device: device to run on.
+        split: use only patches of this split.
 
     Yields:
-        Labels of rows in ``dataset.patches``, int64 [batch], and their vectors, float32 [batch, dim].
+        Row labels in ``dataset.patches``, int64 [batch], and the vectors, float32 [batch, dim].
 
     Raises:
-        WavelengthError: data and encoder have different bands.
+        WavelengthError: Data and encoder have different bands.
     """
     encoder.spectra.check(spectra_of(dataset), str(dataset))
     encoder = encoder.to(device).eval()
@@ -65,25 +65,27 @@ def write_embeddings(
     device: str = "cpu",
     split: str | None = None,
 ) -> int:
-    """Write the vectors of a dataset as Parquet: patch_id, location_id, acquired and vector [dim].
+    """Write the embeddings of a dataset as Parquet: patch_id, location_id, acquired and vector [dim].
 
-    Arguments as of `embed`; returns how many. The file appears when it is complete, and notes what it is of: another
-    dataset, split or encoder does not take its place.
+    The arguments are those of `embed`. Returns the number of vectors. The file appears only when it is complete. It
+    records its dataset, split and encoder, and is not overwritten with embeddings of others.
 
     Raises:
-        UsageError: there is another file of that name.
-        NothingFoundError: no patch belongs to that split.
+        UsageError: The file exists and belongs to something else.
+        NothingFoundError: No patch belongs to the split.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     patches = open_dataset(dataset).query(split=split)
     if not len(patches):
-        raise NothingFoundError("There is no patch to embed.", dataset, "Choose another --split, or none.")
+        raise NothingFoundError(
+            "There are no patches to embed.", dataset, "Give another --split, or leave it out."
+        )
     about = _about(dataset, encoder, split)
     if output.exists() and (others := _differences(output, about)):
         remedy = "Give another file with --output, or delete this one."
-        raise UsageError(f"The file exists already and belongs to {others}.", output, remedy)
+        raise UsageError(f"The file already exists and belongs to {others}.", output, remedy)
     known = pa.Table.from_pandas(patches[["patch_id", "location_id", "acquired"]], preserve_index=False)
     place = {int(label): i for i, label in enumerate(patches.index)}
     schema = known.schema.with_metadata({_ABOUT: json.dumps(about)}).append(
@@ -102,7 +104,7 @@ def write_embeddings(
 
 
 def _about(dataset: str | Path, encoder: CountsEncoder, split: str | None) -> dict[str, str]:
-    """What a file of vectors is of; the encoder by a hash of its tensors."""
+    """Describe the origin of embeddings. The encoder is identified by a hash of its tensors."""
     digest = hashlib.sha256()
     for name, value in sorted(encoder.state_dict().items()):
         digest.update(
@@ -113,7 +115,7 @@ def _about(dataset: str | Path, encoder: CountsEncoder, split: str | None) -> di
 
 
 def _differences(output: Path, about: dict[str, str]) -> str:
-    """What a file that is there is of, in words; empty if it is of the same."""
+    """Describe how the origin of an existing file differs; empty if it is the same."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 

@@ -1,4 +1,4 @@
-"""An encoder for other programs: as a torch program that needs no code of this package, or as ONNX.
+"""Export of an encoder as ONNX, or as a torch program that runs without this package.
 
 program = torch.export.load("encoder.pt2").module()
 vectors = program(counts)  # int16 [batch, band, y, x] as stored
@@ -21,16 +21,16 @@ EDGE = WINDOW
 
 
 def export_program(encoder: CountsEncoder, path: Path, edge: int = EDGE) -> None:
-    """Write a torch program; any batch, images of ``edge`` pixels. Bands and scale are in its extra files.
+    """Write a torch program for images of ``edge`` pixels and any batch size. Bands and scale are in its extra files.
 
     Args:
-        encoder: in evaluation mode.
-        path: ends in .pt2.
-        edge: of the images, pixels.
+        encoder: the encoder, in evaluation mode.
+        path: file to write; must end in .pt2.
+        edge: edge of the images in pixels.
     """
     program = torch.export.export(encoder, (_example(encoder, edge),), dynamic_shapes=(_shapes(),))
     with replacing(path) as temporary:
-        # torch insists on the ending
+        # torch requires this suffix
         named = temporary.with_suffix(".pt2")
         torch.export.save(program, named, extra_files={"spectra.json": encoder.spectra.to_json()})
         named.replace(temporary)
@@ -40,16 +40,16 @@ def export_onnx(encoder: CountsEncoder, path: Path, edge: int = EDGE) -> None:
     """Write ONNX: input ``counts``, int16 [batch, band, y, x]; output ``vectors``, float32 [batch, dim].
 
     Args:
-        encoder: in evaluation mode.
-        path: ends in .onnx. Bands and scale are in the metadata, as ``spectra``.
-        edge: of the images, pixels.
+        encoder: the encoder, in evaluation mode.
+        path: file to write; must end in .onnx. Bands and scale are in the metadata, as ``spectra``.
+        edge: edge of the images in pixels.
 
     Raises:
         UsageError: onnx or onnxscript is not installed.
     """
     for needed in ("onnx", "onnxscript"):
         if importlib.util.find_spec(needed) is None:
-            raise UsageError(f"ONNX export needs {needed}.", remedy=install("onnx"))
+            raise UsageError(f"ONNX export requires {needed}.", remedy=install("onnx"))
     program = torch.onnx.export(
         encoder,
         (_example(encoder, edge),),

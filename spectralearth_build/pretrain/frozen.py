@@ -1,4 +1,4 @@
-"""A network that nothing changes: no gradients, and batch normalisation that keeps its statistics."""
+"""A frozen network: no gradients, and fixed batch-normalisation statistics."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from torch import nn
 
 
 class Frozen(nn.Module):
-    """Holds a network in evaluation mode for good: ``train()`` of a module around it does not reach it.
+    """Keep a network in evaluation mode, even if ``train()`` is called on a module that contains it.
 
     Args:
-        network: what is frozen.
+        network: the network to freeze.
     """
 
     def __init__(self, network: nn.Module) -> None:
@@ -19,7 +19,7 @@ class Frozen(nn.Module):
         self.network = network.requires_grad_(False).eval()
 
     def train(self, mode: bool = True) -> Self:
-        """Set the mode of this module alone."""
+        """Set the mode of this module only."""
         self.training = mode
         return self
 

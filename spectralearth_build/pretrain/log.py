@@ -1,4 +1,4 @@
-"""What a run says while it trains: a CSV, and TensorBoard events where tensorboard is installed."""
+"""The log of a training run: a CSV file and, if tensorboard is installed, TensorBoard events."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ CSV = "log.csv"
 
 
 class Log:
-    """Figures by step.
+    """A log of figures by step.
 
     Args:
-        folder: of the run.
-        step: steps done so far; lines of later ones, of a run that was killed, are dropped.
+        folder: folder of the run.
+        step: number of finished steps. Lines of later steps, left by a killed run, are dropped.
     """
 
     def __init__(self, folder: Path, step: int = 0) -> None:
@@ -28,7 +28,7 @@ class Log:
         self._rewrite()
 
     def add(self, step: int, figures: dict[str, float]) -> None:
-        """Write the figures of a step."""
+        """Append the figures of a step."""
         row = {"step": str(step)} | {name: f"{value:.6g}" for name, value in figures.items()}
         known = list(self.rows[0]) if self.rows else []
         self.rows.append(row)
@@ -46,11 +46,11 @@ class Log:
             with self.path.open("a", newline="", encoding="utf-8") as file:
                 csv.DictWriter(file, names).writerow(row)
         except OSError:
-            os.truncate(self.path, whole)  # half a line could be taken for another step
+            os.truncate(self.path, whole)  # a partial line could be mistaken for another step
             raise
 
     def close(self) -> None:
-        """Finish the events."""
+        """Close the TensorBoard events."""
         if self.events is not None:
             self.events.close()
 
@@ -63,7 +63,7 @@ class Log:
 
 
 def read(path: Path) -> list[dict[str, str]]:
-    """The lines of a log; none if there is no file."""
+    """Read the rows of a log. Returns none if the file does not exist."""
     if not path.is_file():
         return []
     with path.open(newline="", encoding="utf-8") as file:

@@ -1,4 +1,4 @@
-"""Memory of training on a CPU: kept by the process, not given back to the system after every tensor."""
+"""Memory reuse for training on a CPU: the process keeps freed memory instead of returning it to the system."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
 
 
 def keep_memory(device: torch.device) -> bool:
-    """Let freed memory be used again without asking the system for it; returns whether that was done.
+    """Make malloc reuse freed memory without asking the system for it. Returns whether this is in effect.
 
-    glibc maps each large block anew and unmaps it when freed, and the system fills every page with zeros at the first
-    touch. For the tensors of a batch, hundreds of megabytes each, that costs more than the arithmetic on them. It is
-    for the whole process and only for work on a CPU; where there is no glibc, nothing changes.
+    glibc maps each large block when it is allocated and unmaps it when it is freed, and the system zeroes every page at
+    the first access. For the tensors of a batch, hundreds of megabytes each, this costs more than the arithmetic on
+    them. The change applies to the whole process, and is made only for training on a CPU. Without glibc, nothing
+    changes.
     """
     if device.type != "cpu" or not sys.platform.startswith("linux"):
         return False

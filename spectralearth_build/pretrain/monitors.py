@@ -1,4 +1,4 @@
-"""Is the encoder learning, or collapsing? Figures of its features, and a warning that names the likely cause."""
+"""Monitors of collapse: figures of the features, and a warning that names the likely cause."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 WINDOW = 1024
-"""Features that the figures are made of."""
+"""Number of features from which the figures are computed."""
 
 
 class Recent:
-    """The features of the last samples, kept on their device.
+    """The features of the most recent samples, kept on their device.
 
     Args:
-        length: how many.
+        length: number of samples to keep.
     """
 
     def __init__(self, length: int = WINDOW) -> None:
@@ -24,13 +24,13 @@ class Recent:
         self.features: Tensor | None = None
 
     def add(self, features: Tensor) -> None:
-        """Add features [batch, dim]; the oldest go."""
+        """Add features [batch, dim] and drop the oldest."""
         features = features.detach().float()
         held = features if self.features is None else torch.cat([self.features, features])
         self.features = held[-self.length :]
 
     def figures(self) -> dict[str, float]:
-        """``feature_std``, ``rank`` and ``dim``; nothing before the second sample."""
+        """Return ``feature_std``, ``rank`` and ``dim``. Empty with fewer than two samples."""
         if self.features is None or len(self.features) < 2:
             return {}
         return {
@@ -40,17 +40,17 @@ class Recent:
 
 
 def feature_std(features: Tensor) -> float:
-    """Standard deviation of normalised features [sample, dim], mean over dim, times sqrt(dim).
+    """Return the standard deviation of normalised features [sample, dim], averaged over dim, times sqrt(dim).
 
-    About 1 where directions are spread evenly, 0 where all are the same.
+    It is about 1 if directions are spread evenly, and 0 if all are the same.
     """
     return float(normalize(features.float(), dim=1).std(0).mean()) * math.sqrt(features.shape[1])
 
 
 def rank_me(features: Tensor) -> float:
-    """Effective rank of features [sample, dim]: the exponential of the entropy of their singular values.
+    """Return the effective rank of features [sample, dim]: the exponential of the entropy of their singular values.
 
-    RankMe (arXiv 2210.02885); between 1 and the smaller of sample and dim.
+    This is RankMe (arXiv 2210.02885). It lies between 1 and the smaller of sample and dim.
     """
     values = torch.linalg.svdvals(features.float())
     share = values / values.sum().clamp(min=1e-12)
@@ -58,28 +58,32 @@ def rank_me(features: Tensor) -> float:
 
 
 def diagnosis(figures: dict[str, float], prototypes: int = 0) -> str | None:
-    """What is probably wrong, in a sentence; None if nothing is.
+    """Return the likely problem of a run, as a warning; None if there is none.
 
     Args:
-        figures: of `Recent.figures` and, of DINO, ``teacher_entropy``.
-        prototypes: outputs of DINO's head.
+        figures: the figures of `Recent.figures` and, for DINO, ``teacher_entropy``.
+        prototypes: number of outputs of the DINO head.
     """
     entropy = figures.get("teacher_entropy")
     if entropy is not None and entropy < 0.05:
         return (
-            "Collapse: the teacher puts everything on one prototype. The centre follows too slowly or the teacher's "
-            "temperature is too low: raise dino.teacher_temperature or lower dino.centre_momentum."
+            "Collapse: the teacher assigns everything to one prototype. Its temperature is too low or "
+            "the centre moves too slowly. Raise dino.teacher_temperature or lower dino.centre_momentum."
         )
     if entropy is not None and entropy > 0.98 * math.log(prototypes):
         return (
-            "Collapse: the teacher's distributions are uniform. Its temperature is too high: lower "
-            "dino.teacher_temperature; or the learning rate is."
+            "Collapse: the distributions of the teacher are uniform. Its temperature or the learning "
+            "rate is too high. Lower dino.teacher_temperature or train.rate."
         )
     if figures.get("feature_std", 1.0) < 0.05:
         return (
-            "Collapse: all images have the same feature. Lower train.rate, lengthen train.warmup, or check that the "
-            "objective has negatives (moco.queue, train.batch) or centring."
+            "Collapse: all images have the same feature vector. Lower train.rate, lengthen train.warmup, "
+            "or check that the objective has enough negatives (moco.queue, train.batch) or centring "
+            "(dino.centre_momentum)."
         )
     if figures.get("rank", math.inf) < 1.5:
-        return "Collapse: all features lie on one line. Lower train.rate, or make views less alike (crop scale, dates)."
+        return (
+            "Collapse: all features lie on one line. Lower train.rate, or make the two views less "
+            "similar (scale under views, data.dates)."
+        )
     return None

@@ -1,4 +1,4 @@
-"""The optimiser and its rate at each step."""
+"""The optimiser, and its learning rate at each step."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from spectralearth_build.pretrain.training_config import ObjectiveRecipe
 
 
 def optimiser_of(network: nn.Module, recipe: ObjectiveRecipe) -> torch.optim.Optimizer:
-    """Make the optimiser; biases and norms are not decayed."""
+    """Make the optimiser. Weight decay does not apply to biases and normalisation layers."""
     trained = [value for value in network.parameters() if value.requires_grad]
     groups = [
         {"params": [value for value in trained if value.ndim > 1], "weight_decay": recipe.weight_decay},
@@ -23,7 +23,7 @@ def optimiser_of(network: nn.Module, recipe: ObjectiveRecipe) -> torch.optim.Opt
 
 
 def set_rate(optimiser: torch.optim.Optimizer, recipe: ObjectiveRecipe, step: int, total: int) -> float:
-    """Set the learning rate of a step; returns it."""
+    """Set the learning rate of a step, and return it."""
     if recipe.drops:
         rate = stairs(step, total, recipe.rate, recipe.drops)
     else:

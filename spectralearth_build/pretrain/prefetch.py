@@ -1,4 +1,4 @@
-"""Batches on the device, copied while the step before them runs, with the state of the loader that belongs to each."""
+"""Prefetching: each batch is copied to the device while the previous step runs, with the matching loader state."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ class Step:
     counts: Tensor
     """int16 [batch, date, band, y, x]."""
     places: Tensor
-    """int64 [batch], a number for each location."""
+    """int64 [batch], a number that identifies each location."""
     state: dict[str, Any]
-    """Of the loader after this batch."""
+    """State of the loader after this batch."""
     copied: torch.cuda.Event | None = None
-    """On a GPU: the end of the copy."""
+    """On a GPU, the event that marks the end of the copy."""
 
 
 class Prefetcher:
-    """Batches for ever, epoch after epoch, one ahead of what is asked for.
+    """An endless iterator over batches, epoch after epoch, that prefetches one batch.
 
     Args:
-        loader: of series [sample, date, band, y, x]; on a GPU made with ``keep=2``.
-        device: where to.
+        loader: a loader of series [sample, date, band, y, x]. For a GPU, make it with ``keep=2``.
+        device: device to copy the batches to.
     """
 
     def __init__(self, loader: Loader, device: torch.device) -> None:
         self.device = device
         self.waited = 0.0
-        """Seconds for which the caller had to wait."""
+        """Seconds that the caller has waited for batches."""
         self._stream = _stream(device) if device.type == "cuda" else None
         self._batches = self._all(loader)
         self._next: Step | None = None
@@ -51,13 +51,13 @@ class Prefetcher:
             torch.cuda.current_stream(self.device).wait_stream(self._stream)
             for tensor in (step.counts, step.places):
                 tensor.record_stream(torch.cuda.current_stream(self.device))
-            # Started only now, so that it runs beside the step that is about to.
+            # Started only now, so that it overlaps with the step that is about to run.
             self._next = next(self._batches)
         self.waited += time.perf_counter() - begin
         return step
 
     def close(self) -> None:
-        """Stop reading."""
+        """Stop reading from the loader."""
         self._batches.close()
 
     def _all(self, loader: Loader) -> Generator[Step]:
@@ -67,7 +67,7 @@ class Prefetcher:
             try:
                 for batch in epoch:
                     if before is not None and before.copied is not None:
-                        before.copied.synchronize()  # its memory is about to be filled anew
+                        before.copied.synchronize()  # its memory is about to be overwritten
                     before = self._step(batch, loader.state_dict())
                     yield before
             finally:
@@ -89,5 +89,5 @@ def _stream(device: torch.device) -> torch.cuda.Stream:
 
 
 def place_number(location: str) -> int:
-    """A number of 63 bits for a location_id, the same in every process."""
+    """Return a 63-bit number for a location_id, the same in every process."""
     return int.from_bytes(hashlib.blake2b(location.encode(), digest_size=8).digest(), "little") >> 1

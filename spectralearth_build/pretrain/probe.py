@@ -1,4 +1,4 @@
-"""What an encoder knows about labels: nearest neighbours and a linear probe on locations it is not told."""
+"""Probes of an encoder: k-NN and a linear probe on held-out labelled locations."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from spectralearth_build.pretrain.spectra import Standardise
 
 BATCH = 32
 PENALTIES = tuple(10.0**power for power in range(-1, 6))
-"""Those that `ridge` chooses from."""
+"""The penalties that `ridge` chooses from."""
 
 
 class Probe:
-    """Accuracy on held-out locations of a dataset with labels.
+    """The accuracy of an encoder on held-out labelled locations of a dataset.
 
-    Half of the labelled locations, chosen by a hash of their names, are known; the others are asked. One patch of each
-    is read at every call, so memory does not grow with their number.
+    Half of the labelled locations, chosen by a hash of their names, are the known samples. The others are held out. One
+    patch of each location is read at every call, so memory does not grow with their number.
 
     Args:
-        dataset: folder or URL.
-        labels: Parquet file with location_id and label (whole numbers from 0).
-        standardise: of the encoder's input.
-        device: where to compute.
-        most: labelled locations used, at most.
+        dataset: folder or URL of the dataset.
+        labels: Parquet file with columns location_id and label (integers from 0).
+        standardise: standardisation of the encoder's input.
+        device: device to run on.
+        most: maximum number of labelled locations to use.
 
     Raises:
-        UsageError: the file cannot be read, or labels too few locations.
+        UsageError: The file cannot be read, or it labels too few locations.
     """
 
     def __init__(
@@ -49,17 +49,21 @@ class Probe:
         patches = open_dataset(dataset).query()
         chosen = patches[patches["location_id"].isin(list(self.label_of)[:most])]
         if chosen["location_id"].nunique() < 4:
-            raise UsageError("Fewer than four labelled locations are in the dataset.", labels, "Label more.")
+            raise UsageError(
+                "The dataset has fewer than four labelled locations.",
+                labels,
+                "Add labels for more locations to the file.",
+            )
         self.loader = Loader(dataset, BATCH, dates=1, shuffle=False, patches=chosen)
         self.standardise, self.device = standardise, device
 
     def __call__(self, encoder: nn.Module) -> float:
-        """The accuracy of nearest neighbours; the encoder is left in the mode it was in."""
+        """Return the k-NN accuracy. The mode of the encoder (training or evaluation) is restored."""
         features, labels, held = self.features(encoder)
         return k_nearest(features[~held], labels[~held], features[held], labels[held])
 
     def features(self, encoder: nn.Module) -> tuple[Tensor, Tensor, Tensor]:
-        """Vectors float32 [location, dim], labels int64 [location], and which are asked, bool [location]."""
+        """Return vectors float32 [location, dim], labels int64 [location], and which are held out, bool [location]."""
         training = encoder.training
         encoder.eval()
         vectors, names = [], []
@@ -76,10 +80,10 @@ class Probe:
 
 
 def read_labels(path: Path) -> dict[str, int]:
-    """Labels by location_id.
+    """Read labels by location_id.
 
     Raises:
-        UsageError: not a Parquet file with these columns.
+        UsageError: The file is not Parquet, or lacks the columns location_id and label.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -89,24 +93,26 @@ def read_labels(path: Path) -> dict[str, int]:
         return dict(zip(table["location_id"].to_pylist(), map(int, table["label"].to_pylist()), strict=True))
     except (OSError, pa.ArrowException, TypeError, ValueError) as error:
         raise UsageError(
-            f"Not a readable table of labels: {error}.", path, "It needs the columns location_id and label."
+            f"The table of labels cannot be read: {error}.",
+            path,
+            "Give a Parquet file with the columns location_id and label.",
         ) from error
 
 
 def ridge(
     known: Tensor, labels: Tensor, asked: Tensor, truth: Tensor, penalties: Sequence[float] = PENALTIES
 ) -> float:
-    """Accuracy of a linear probe in closed form: ridge regression to one-hot labels.
+    """Return the accuracy of a linear probe, computed in closed form: ridge regression to one-hot labels.
 
-    Features are centred and scaled by one number, so that none counts more than the encoder gives it. The penalty is
-    the one of the least squared error when each known sample is left out in turn, which needs no second fit.
+    Features are centred, and all are scaled by the same number, so their relative weight stays as the encoder made it.
+    The chosen penalty minimises the leave-one-out squared error, which needs no second fit.
 
     Args:
         known: features [n, dim].
         labels: int64 [n].
-        asked: features [m, dim].
+        asked: features [m, dim] of the held-out samples.
         truth: int64 [m].
-        penalties: on the squared weights, to choose from.
+        penalties: candidate penalties on the squared weights.
     """
     mean = known.double().mean(0)
     scale = (known.double() - mean).square().mean().sqrt().clamp(min=1e-12)
@@ -119,7 +125,8 @@ def ridge(
 
     def error(penalty: float) -> float:
         kept = values.square() / (values.square() + penalty)
-        own = (left.square() * kept).sum(1) + 1 / len(x)  # how much a sample decides about its own answer
+        # The leverage: how much a sample determines its own prediction.
+        own = (left.square() * kept).sum(1) + 1 / len(x)
         off = (target - centre - left @ (kept[:, None] * seen)) / (1 - own).clamp(min=1e-9)[:, None]
         return float(off.square().mean())
 

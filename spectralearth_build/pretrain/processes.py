@@ -1,4 +1,4 @@
-"""The processes of a distributed run, which torchrun starts."""
+"""The processes of a distributed run, started by torchrun."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from spectralearth_build.errors import StoppedError
 
 @contextmanager
 def together() -> Iterator[None]:
-    """Inside, the processes of torchrun know each other; without torchrun nothing happens.
+    """Connect the processes of torchrun within this context. Does nothing without torchrun.
 
-    They part at the end, and when all were told to stop. After an error of one of them nothing is waited for: the
-    others may be within an exchange with it.
+    The group is closed at the end, and if all processes were told to stop. After an error in one process, it does not
+    wait for the others, which may be blocked in communication with it.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield
@@ -36,7 +36,7 @@ def together() -> Iterator[None]:
 
 
 def device_of(wanted: str) -> torch.device:
-    """The device of this process: its own GPU under torchrun, else ``wanted``, else a GPU if there is one."""
+    """Return the device of this process: its own GPU under torchrun, else ``wanted``, else a GPU if there is one."""
     if dist.is_initialized():
         return torch.device("cuda", _local()) if torch.cuda.is_available() else torch.device("cpu")
     return torch.device(wanted or ("cuda" if torch.cuda.is_available() else "cpu"))
@@ -47,7 +47,8 @@ def _local() -> int:
 
 
 def _part() -> None:
-    # Threads of the group that outlive the interpreter abort the process (pytorch issue 190489). What still refers to
-    # the group, such as a distributed module in a cycle of references, keeps them alive: it has to go first.
+    # Threads of the group that outlive the interpreter abort the process (pytorch issue 190489). References
+    # to the group, such as from a distributed module in a reference cycle, keep them alive, so collect those
+    # first.
     gc.collect()
     dist.destroy_process_group()

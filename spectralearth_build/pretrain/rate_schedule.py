@@ -1,4 +1,4 @@
-"""Schedules, per step and over the total number of steps: each reaches its end at the last step, not before."""
+"""Schedules over the steps of a run. Each reaches its final value exactly at the last step."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from collections.abc import Sequence
 
 
 def cosine(step: int, total: int, start: float, end: float, warmup: int = 0) -> float:
-    """From ``start`` to ``end`` along half a cosine; before that, linearly from 0 in ``warmup`` steps.
+    """Return the value of a cosine schedule from ``start`` to ``end``, after a linear warm-up from 0.
 
     Args:
-        step: 0 for the first step, ``total - 1`` for the last one, which has ``end``.
+        step: 0 for the first step, ``total - 1`` for the last one, whose value is ``end``.
         total: number of steps.
         start: value after the warm-up.
-        end: value of the last step.
-        warmup: steps of warm-up.
+        end: value at the last step.
+        warmup: number of warm-up steps.
     """
     if step < warmup:
         return start * (step + 1) / warmup
@@ -23,10 +23,10 @@ def cosine(step: int, total: int, start: float, end: float, warmup: int = 0) -> 
 
 
 def half_cosine(done: float, start: float, end: float) -> float:
-    """From ``start`` at 0 to ``end`` at 1 and behind it."""
+    """Interpolate along half a cosine: ``start`` at ``done`` 0, ``end`` at 1 and above."""
     return end + 0.5 * (start - end) * (1 + math.cos(math.pi * min(1.0, done)))
 
 
 def stairs(step: int, total: int, start: float, drops: Sequence[float], factor: float = 0.1) -> float:
-    """``start``, times ``factor`` at each of the shares ``drops`` of the total."""
+    """Return ``start``, multiplied by ``factor`` once for each share of the total in ``drops`` that has passed."""
     return start * factor ** bisect_right([drop * total for drop in drops], step)

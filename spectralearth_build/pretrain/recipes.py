@@ -1,4 +1,4 @@
-"""The settings of each objective, at the values of SpectralEarth (arXiv 2408.08447). Needs no torch."""
+"""The settings of each objective. Defaults are those of SpectralEarth (arXiv 2408.08447). Does not need torch."""
 
 from __future__ import annotations
 
@@ -10,38 +10,38 @@ from spectralearth_build.settings import Section
 from spectralearth_build.settings.bounds import Count, CountOrNone, NotNegative, Positive, Range, Share
 
 Kept = Annotated[float, Field(ge=0, le=1)]
-"""How much of a moving average stays at each step."""
+"""Momentum of a moving average: the share that stays at each step."""
 
 
 class Augmentation(Section):
-    """What may happen to an image. Nothing is clipped and no band is scaled by itself: spectra stay spectra."""
+    """Random augmentation of an image. Nothing is clipped and no single band is scaled, so spectra keep their shape."""
 
     scale: Range = (0.08, 1.0)
-    """Share of the area that a crop keeps, smallest and largest."""
+    """Minimum and maximum share of the area that a crop keeps."""
     ratio: Range = (3 / 4, 4 / 3)
-    """Width / height of a crop, smallest and largest."""
+    """Minimum and maximum aspect ratio (width / height) of a crop."""
     size: CountOrNone = 0
-    """Edge of the view in pixels; 0: that of the image."""
+    """Edge of the view in pixels; 0: the edge of the image."""
     flip: Share = 0.5
-    """Probability of each of the two flips."""
+    """Probability of the horizontal flip, and of the vertical flip."""
     blur: Share = 0.0
     """Probability of a Gaussian blur."""
     sigma: Range = (0.1, 2.0)
-    """Its width in pixels, smallest and largest."""
+    """Minimum and maximum standard deviation of the blur in pixels."""
     kernel: Count = 13
-    """Its taps, an odd number."""
+    """Number of taps of the blur kernel; must be odd."""
     drop_bands: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """Share of the bands that are set to their mean."""
+    """Share of the bands that are replaced by their mean."""
     gain: NotNegative = 0.0
-    """Standard deviation of a factor (1 + gain) on a whole image."""
+    """Standard deviation of the random gain; an image is multiplied by 1 + gain."""
     offset: NotNegative = 0.0
-    """Standard deviation of a value added to a whole image, in standard deviations of a band."""
+    """Standard deviation of a random value added to the whole image, in standard deviations of a band."""
 
     @field_validator("scale")
     @classmethod
     def _at_most_all(cls, values: tuple[float, float]) -> tuple[float, float]:
         if values[1] > 1:
-            raise ValueError("a crop keeps at most all of the area, 1.0")
+            raise ValueError("a crop can keep at most the whole area, 1.0")
         return values
 
     @field_validator("kernel")
@@ -56,22 +56,23 @@ class MoCoConfig(Section):
     """MoCo-v2 as in SpectralEarth (arXiv 2408.08447)."""
 
     temperature: Positive = 0.1
-    """Divides the cosines."""
+    """Temperature that divides the cosines."""
     queue: Count = 32768
-    """Keys kept as negatives."""
+    """Number of keys kept as negatives."""
     momentum: Kept = 0.999
-    """How much of the key encoder stays at each step."""
+    """Momentum of the key encoder."""
     hidden: Count = 2048
-    """Width of the head's hidden layer."""
+    """Width of the hidden layer of the head."""
     dim: Count = 128
     """Length of a key."""
     batch_splits: Count = 4
-    """Parts of a batch with batch statistics of their own; 1: plain batch normalisation, which leaks."""
+    """Number of parts of a batch that are normalised separately; 1: plain batch normalisation, which leaks the positive
+    pair."""
     mask_location: bool = True
-    """Whether keys of the query's own location are left out of its negatives."""
+    """Exclude keys of the query's own location from its negatives."""
     official: bool = False
-    """As in the published code: the key encoder starts from other weights than the query, batch normalisation is
-    plain, and keys of the own location count as negatives."""
+    """Follow the published code: query and key encoder start from different weights, batch normalisation is plain, and
+    keys of the same location count as negatives."""
     views: Augmentation = Augmentation(blur=0.5)
     """Augmentation of both views."""
 
@@ -80,25 +81,25 @@ class DinoConfig(Section):
     """DINO as in SpectralEarth (arXiv 2408.08447)."""
 
     student_temperature: Positive = 0.1
-    """Divides the student's logits."""
+    """Temperature that divides the logits of the student."""
     teacher_temperature: Positive = 0.04
-    """Divides the teacher's logits."""
+    """Temperature that divides the logits of the teacher."""
     centre_momentum: Kept = 0.9
-    """How much of the centre stays at each step."""
+    """Momentum of the centre."""
     momentum: Kept = 0.996
-    """How much of the teacher stays at each step, at the start; 1 after the last step."""
+    """Initial momentum of the teacher. It rises to 1 at the last step."""
     hidden: Count = 2048
-    """Width of the head's hidden layers."""
+    """Width of the hidden layers of the head."""
     bottleneck: Count = 256
     """Length of the normalised vector before the prototypes."""
     prototypes: Annotated[int, Field(ge=2)] = 128
-    """Outputs of the head."""
+    """Number of outputs of the head."""
     freeze_prototypes: Share = 0.01
-    """Share of the steps, at the start, in which the prototypes are not trained."""
+    """Share of the steps, from the start, during which the prototypes are frozen."""
     local_crops: CountOrNone = 0
-    """Small views more, for the student only."""
+    """Number of additional local views, which only the student sees."""
     official: bool = False
-    """As in the published code: the teacher's momentum reaches 1 after 9 % of the steps, and stays there."""
+    """Follow the published code: the momentum of the teacher reaches 1 after 9 % of the steps and stays there."""
     views: Augmentation = Augmentation(scale=(0.05, 1.0), blur=0.5)
     """Augmentation of the two global views."""
     local: Augmentation = Augmentation(scale=(0.05, 0.4), size=64, blur=0.5)
@@ -109,18 +110,18 @@ class MaeConfig(Section):
     """MAE as in SpectralEarth (arXiv 2408.08447)."""
 
     mask: Annotated[float, Field(gt=0, lt=1)] = 0.9
-    """Share of the patches that is hidden."""
+    """Share of the patches to hide."""
     dim: Annotated[int, Field(ge=4, multiple_of=4)] = 512
     """Width of the decoder."""
     depth: CountOrNone = 1
-    """Its blocks."""
+    """Number of blocks of the decoder."""
     heads: Count = 16
-    """Its heads of attention."""
+    """Number of attention heads of the decoder."""
     normalised: bool = True
-    """Whether patches are predicted at mean 0 and variance 1."""
+    """Normalise each target patch to mean 0 and variance 1."""
     official: bool = False
-    """As in the published code: the adapter runs on hidden pixels too; ten times the work, and its batch statistics
-    know them."""
+    """Follow the published code: the adapter also runs on hidden pixels. This takes ten times the work, and its batch
+    statistics include hidden pixels."""
     views: Augmentation = Augmentation(scale=(0.4, 1.0))
     """Augmentation."""
 
@@ -135,12 +136,12 @@ class SimClrConfig(Section):
     """SimCLR with the head of MoCo-v2."""
 
     temperature: Positive = 0.07
-    """Divides the cosines; 0.2 suits a Swin encoder without projection."""
+    """Temperature that divides the cosines. 0.2 suits a Swin encoder without projection."""
     hidden: CountOrNone = 2048
-    """Width of the projection's hidden layer; 0: no projection."""
+    """Width of the hidden layer of the projection head; 0: no projection head."""
     dim: Count = 128
-    """Length of a projected vector."""
+    """Length of a projected feature vector."""
     mask_location: bool = True
-    """Whether other samples of the same location are left out of the negatives."""
+    """Exclude other samples of the same location from the negatives."""
     views: Augmentation = Augmentation(blur=0.5)
     """Augmentation of both views."""

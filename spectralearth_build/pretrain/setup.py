@@ -1,4 +1,4 @@
-"""From settings to a run: the dataset's loader and spectra, the encoder, the objective."""
+"""Set-up of a run from its settings: loader, spectra, encoder and objective."""
 
 from __future__ import annotations
 
@@ -39,15 +39,15 @@ OBJECTIVES: dict[ObjectiveName, Callable[[Encoder, Any], Objective]] = {
 
 
 def prepare(dataset: str | Path, folder: Path, config: PretrainConfig) -> TrainingRun:
-    """Make a run, or the same run again, to go on with it; under torchrun inside `processes.together`.
+    """Make a new run, or restore a stopped one to continue it. Under torchrun, call it within `processes.together`.
 
     Args:
-        dataset: folder or URL of a dataset.
-        folder: of the run: settings, checkpoints, log.
+        dataset: folder or URL of the dataset.
+        folder: folder of the run, for settings, checkpoints and log.
         config: the settings.
 
     Raises:
-        UsageError: settings that make no sense or differ from those of the run in the folder.
+        UsageError: The settings are inconsistent, or differ from those of the run in the folder.
     """
     device = device_of(config.train.device)
     keep_memory(device)
@@ -61,12 +61,13 @@ def prepare(dataset: str | Path, folder: Path, config: PretrainConfig) -> Traini
     if config.data.labels and world()[0] == 0:
         run.probe = Probe(dataset, Path(config.data.labels), run.standardise, device)
     if world()[0] == 0:
-        checkpoint.note_settings(folder, config.document())  # last: a start that is refused leaves nothing
+        # Last, so that a refused start leaves nothing behind.
+        checkpoint.note_settings(folder, config.document())
     return run
 
 
 def loader_of(dataset: str | Path, config: PretrainConfig) -> Loader:
-    """The loader of a run: one date of each location for MAE, two for the others."""
+    """Return the loader of a run: one date per location for MAE, two for the other objectives."""
     data = config.data
     return Loader(
         dataset,
@@ -84,17 +85,19 @@ def loader_of(dataset: str | Path, config: PretrainConfig) -> Loader:
 
 
 def objective_of(config: PretrainConfig, bands: int) -> Objective:
-    """The objective with a new encoder.
+    """Return the objective, with a new encoder.
 
     Raises:
-        UsageError: they do not go together.
+        UsageError: The encoder settings do not fit the dataset or the objective.
     """
     try:
         return OBJECTIVES[config.objective](
             build(architecture_of(config, bands)), getattr(config, config.objective)
         )
     except (TypeError, ValueError) as error:
-        raise UsageError(str(error), remedy="Correct the settings under encoder.") from error
+        raise UsageError(
+            str(error), remedy="Change the settings under encoder, such as --set encoder.name=vit_s."
+        ) from error
 
 
 def architecture_of(config: PretrainConfig, bands: int) -> Architecture:
@@ -106,23 +109,25 @@ def architecture_of(config: PretrainConfig, bands: int) -> Architecture:
 
 
 def spectra_of(dataset: str | Path) -> Spectra:
-    """Bands and statistics of a dataset, folder or URL.
+    """Return bands and statistics of a dataset, given as folder or URL.
 
     Raises:
-        UsageError: there are none.
+        UsageError: The dataset has no statistics.
     """
     try:
         document = json.loads(source_of(dataset).whole(STATISTICS))
         nm, mean, std = (tuple(map(float, document[name])) for name in ("wavelength_nm", "mean", "std"))
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise UsageError(
-            f"The dataset has no statistics: {error}.", dataset, "Run `build` (again)."
+            f"The dataset has no statistics: {error}.",
+            dataset,
+            "Run `build ARCHIVE DATASET` to complete the dataset.",
         ) from error
     return Spectra(nm, mean, std, float(document["scale"]))
 
 
 def finish(run: TrainingRun) -> Path:
-    """Write the encoder of a run; returns its file."""
+    """Write the encoder of a run, and return the path of the file."""
     path = run.folder / "encoder.safetensors"
     architecture = architecture_of(run.config, len(run.spectra.mean))
     about = {"objective": run.config.objective, "steps": run.step, "settings": run.config.document()}
@@ -132,7 +137,7 @@ def finish(run: TrainingRun) -> Path:
 
 
 def plain(encoder: Encoder, architecture: Architecture) -> Encoder:
-    """The encoder without what an objective has put into it."""
+    """Return the encoder without the changes that an objective made to it."""
     fresh = build(architecture)
     fresh.load_state_dict(encoder.state_dict())
     return fresh

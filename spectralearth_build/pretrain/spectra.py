@@ -1,4 +1,4 @@
-"""What the numbers of an encoder's input mean: wavelengths, statistics, scale. Travels with data and weights."""
+"""Wavelengths, statistics and scale of an encoder's input. They are stored with the weights."""
 
 from __future__ import annotations
 
@@ -13,39 +13,39 @@ from spectralearth_build.errors import UsageError
 from spectralearth_build.overlap.lattice import NODATA
 
 TOLERANCE_NM = 1.0
-"""Bands nearer than that are the same."""
+"""Bands whose centres differ by less than this are the same."""
 
 
 class WavelengthError(UsageError):
-    """Data and encoder have different bands. Exit code 2."""
+    """Raised if data and encoder have different bands. Exit code 2."""
 
     remedy = "Choose a dataset and an encoder with the same bands."
 
 
 @dataclass(frozen=True)
 class Spectra:
-    """Bands of a dataset and their statistics."""
+    """The bands of a dataset and their statistics."""
 
     wavelength_nm: tuple[float, ...]
     """Centre of each band, nominal, nm."""
     mean: tuple[float, ...]
-    """Mean of each band over the dataset, in stored counts."""
+    """Mean of each band over the dataset, in stored values."""
     std: tuple[float, ...]
-    """Standard deviation of each band, in stored counts."""
+    """Standard deviation of each band, in stored values."""
     scale: float = 1e-4
-    """Reflectance of one count."""
+    """Reflectance per stored unit."""
     nodata: int = NODATA
-    """Count that means no data."""
+    """Stored value that means no data."""
 
     def check(self, other: Spectra, whose: Path | str) -> None:
-        """Compare the bands of data with these.
+        """Check that the bands of data equal these.
 
         Raises:
-            WavelengthError: naming the bands that differ.
+            WavelengthError: The bands differ. The message names them.
         """
         ours, theirs = self.wavelength_nm, other.wavelength_nm
         if len(ours) != len(theirs):
-            raise WavelengthError(f"{len(theirs)} bands, where the encoder has {len(ours)}.", whose)
+            raise WavelengthError(f"The data have {len(theirs)} bands, the encoder has {len(ours)}.", whose)
         wrong = [
             f"band {i}: {b:.1f} nm instead of {a:.1f} nm"
             for i, (a, b) in enumerate(zip(ours, theirs, strict=True))
@@ -56,22 +56,22 @@ class Spectra:
             raise WavelengthError(f"{'; '.join(wrong[:10])}{more}.", whose)
 
     def to_json(self) -> str:
-        """As JSON text."""
+        """Serialise to JSON."""
         return json.dumps(asdict(self))
 
     @classmethod
     def from_json(cls, text: str) -> Spectra:
-        """Undo `to_json`."""
+        """Parse the output of `to_json`."""
         document = json.loads(text)
         nm, mean, std = (tuple(document[name]) for name in ("wavelength_nm", "mean", "std"))
         return cls(nm, mean, std, document["scale"], document["nodata"])
 
 
 class Standardise(nn.Module):
-    """Counts to standardised values, on the device: (count - mean) / std per band. Nothing is clipped.
+    """Standardise stored values on the device: (value - mean) / std per band. Nothing is clipped.
 
     Args:
-        spectra: the statistics. A band that never varies stays at zero.
+        spectra: the statistics. A band with zero standard deviation becomes zero.
     """
 
     mean: Tensor
@@ -86,6 +86,7 @@ class Standardise(nn.Module):
         self.register_buffer("factor", factor.float()[:, None, None])
 
     def forward(self, counts: Tensor) -> Tensor:
-        """int16 [..., band, y, x] to float32; pixels without data become 0, the mean."""
-        values = torch.sub(counts, self.mean).mul_(self.factor)  # in place: on a CPU memory sets the pace
+        """Map int16 [..., band, y, x] to float32. Pixels without data become 0, the mean."""
+        # In place, because memory bandwidth limits the speed on a CPU.
+        values = torch.sub(counts, self.mean).mul_(self.factor)
         return values.masked_fill_(counts == self.nodata, 0.0)

@@ -1,4 +1,4 @@
-"""The training loop: from a dataset and settings to checkpoints, a log and an encoder."""
+"""The training loop, which writes checkpoints and a log."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ from spectralearth_build.pretrain.training_config import ObjectiveRecipe, Pretra
 from spectralearth_build.progress import say
 
 Report = Callable[[int, int, dict[str, float]], None]
-"""Called with step, total and the figures of each line of the log."""
+"""A callback that gets the step, the total number of steps, and the figures of each log line."""
 
 
 @dataclass
 class TrainingRun:
-    """Everything that training changes.
+    """A training run and all of its mutable state.
 
-    Args of the constructor are made by `spectralearth_build.pretrain.setup`.
+    `spectralearth_build.pretrain.setup` makes the constructor arguments.
     """
 
     objective: Objective
@@ -45,7 +45,7 @@ class TrainingRun:
     folder: Path
     device: torch.device
     probe: Callable[[nn.Module], float] | None = None
-    """Accuracy of the encoder on held-out labels."""
+    """Returns the accuracy of the encoder on held-out labels."""
 
     def __post_init__(self) -> None:
         self.recipe: ObjectiveRecipe = recipe_of(self.config)
@@ -53,7 +53,7 @@ class TrainingRun:
         self.total = train.steps or self.recipe.epochs * (len(self.loader) // train.accumulate)
         if self.total < 1 or len(self.loader) < 1:
             raise UsageError(
-                f"The dataset has less than one batch of {train.batch} for each process.",
+                f"The dataset has fewer samples than one batch of {train.batch} for each process.",
                 self.folder,
                 "Lower train.batch or train.accumulate.",
             )
@@ -67,14 +67,14 @@ class TrainingRun:
             compile_blocks(self.objective)
 
     def train(self, report: Report, stopped: Callable[[], bool] = lambda: False) -> None:
-        """Train until the last step, from the newest checkpoint on if there is one.
+        """Train until the last step, starting from the newest checkpoint if there is one.
 
         Args:
-            report: gets the figures of each line of the log.
-            stopped: whether to save and stop.
+            report: called with the figures of each log line.
+            stopped: returns whether to save a checkpoint and stop.
 
         Raises:
-            StoppedError: ``stopped``; a checkpoint was saved.
+            StoppedError: ``stopped`` returned true, and a checkpoint was saved.
         """
         self.resume()
         log = Log(self.folder, self.step) if world()[0] == 0 else None
@@ -102,7 +102,7 @@ class TrainingRun:
                 log.close()
 
     def _step(self, network: nn.Module, prefetcher: Prefetcher, meter: Meter) -> dict[str, Any]:
-        """One step of the optimiser; returns the state of the loader after it."""
+        """Run one optimiser step, and return the state of the loader after it."""
         train = self.config.train
         set_rate(self.optimiser, self.recipe, self.step, self.total)
         for part in range(train.accumulate):
@@ -144,18 +144,19 @@ class TrainingRun:
         return figures
 
     def warning(self, figures: dict[str, float]) -> str | None:
-        """What is probably wrong with a run that has these figures."""
+        """Return the likely problem of a run with these figures, if there is one."""
         prototypes = self.config.dino.prototypes if self.config.objective == "dino" else 0
         return diagnosis(figures, prototypes)
 
     def _distributed(self) -> nn.Module:
         if world()[1] == 1:
             return self.objective
-        # Statistics of batch normalisation stay those of each process; queue and centre are equal by themselves.
+        # Batch-normalisation statistics stay local to each process. Queue and centre are equal in all
+        # processes anyway.
         return DistributedDataParallel(self.objective, broadcast_buffers=False)
 
     def _agreed(self, stopped: Callable[[], bool]) -> bool:
-        """Whether any process was told to stop; asked rarely where asking costs a synchronisation."""
+        """Return whether any process was told to stop. Checked rarely if a check needs synchronisation."""
         if world()[1] == 1:
             return stopped()
         if self.step % self.config.train.log_steps:
@@ -163,7 +164,7 @@ class TrainingRun:
         return bool(averaged(torch.tensor(float(stopped()), device=self.device)) > 0)
 
     def save(self, loader: dict[str, Any]) -> None:
-        """Write a checkpoint (the first process alone; the others' random numbers are gathered)."""
+        """Write a checkpoint. Only the first process writes, with the random states of all."""
         state = {
             "step": self.step,
             "loader": loader,
@@ -176,13 +177,13 @@ class TrainingRun:
             dist.barrier()
 
     def resume(self) -> None:
-        """Go on from the newest checkpoint that can be read, if there is one."""
+        """Continue from the newest readable checkpoint, if there is one."""
         paths = checkpoint.found(self.folder / "checkpoints")
         if not paths:
             return
         path, state = checkpoint.restore(paths, self.objective)
         if path != paths[-1] and world()[0] == 0:
-            say(f"{paths[-1].name} is damaged: going on from {path.name}.")
+            say(f"{paths[-1].name} is damaged: continuing from {path.name}.")
         self.optimiser.load_state_dict(state["optimiser"])
         self.loader.load_state_dict(state["loader"])
         own = state["random"][world()[0] % len(state["random"])]
@@ -193,7 +194,7 @@ class TrainingRun:
         self.step = int(state["step"])
 
     def _random(self) -> list[dict[str, Tensor]]:
-        """States of the random numbers of every process."""
+        """Return the random states of every process."""
         own = {"draw": self.draw.get_state(), "cpu": torch.get_rng_state()}
         if self.device.type == "cuda":
             own["cuda"] = torch.cuda.get_rng_state(self.device)
@@ -205,11 +206,11 @@ class TrainingRun:
 
 
 class Meter:
-    """Mean loss and speed since they were last read; losses stay on the device until then.
+    """Mean loss and speed since the last read. Losses stay on the device until then.
 
     Args:
-        samples: of a batch, over all processes.
-        parts: batches of a step.
+        samples: number of samples per batch, over all processes.
+        parts: number of batches per step.
     """
 
     def __init__(self, samples: int, parts: int = 1) -> None:
@@ -218,13 +219,15 @@ class Meter:
         self._begin, self._waited = time.perf_counter(), 0.0
 
     def add(self, loss: Tensor) -> None:
-        """Add the loss of a batch, divided by the batches of a step."""
+        """Add the loss of a batch, which was divided by the number of batches per step."""
         self._losses.append(loss.detach())
 
     def read(self, prefetcher: Prefetcher) -> dict[str, float]:
-        """``loss``, ``samples_per_s`` and ``waiting``, the share of time spent waiting for input."""
+        """Return ``loss``, ``samples_per_s`` and ``waiting``, the share of time spent waiting for input."""
         batches = len(self._losses)
-        loss = float(averaged(torch.stack(self._losses).sum()))  # waits for the device: speeds are true
+        loss = float(
+            averaged(torch.stack(self._losses).sum())
+        )  # waits for the device, so that the speed is correct
         now = time.perf_counter()
         seconds, waited = now - self._begin, prefetcher.waited - self._waited
         self._losses, self._begin, self._waited = [], now, prefetcher.waited
@@ -233,7 +236,7 @@ class Meter:
 
 
 def compile_blocks(network: nn.Module) -> None:
-    """Compile the repeated parts: quick to compile, and nothing else costs much."""
+    """Compile the repeated blocks: they take most of the time, and compile quickly."""
     from spectralearth_build.pretrain.encoders import adapter, attention, resnet, swin
 
     for module in network.modules():

@@ -1,4 +1,4 @@
-"""The settings of a pretraining run; the recipes are those of SpectralEarth (arXiv 2408.08447). Needs no torch."""
+"""The settings of a pretraining run. Recipes are those of SpectralEarth (arXiv 2408.08447). Does not need torch."""
 
 from __future__ import annotations
 
@@ -17,77 +17,77 @@ Network = Literal["resnet18", "resnet50", "vit_s", "vit_b", "vit_l", "vit_h", "v
 
 
 class DataConfig(Section):
-    """What is read, and how samples are made of it."""
+    """Which data are read, and how samples are made from them."""
 
     dates: Literal["random", "farthest", "season"] = "random"
-    """How two dates of a location are chosen. Where there is one, it is taken twice."""
+    """How to choose two dates of a location. If there is only one date, it is used twice."""
     split: str = ""
-    """Only this part of the dataset, for example train; empty: all of it."""
+    """Use only patches of this split, such as train; empty: all patches."""
     min_dates: Count = 1
-    """Only locations with at least this many dates."""
+    """Use only locations with at least this many dates."""
     max_cloud: Share = 1.0
-    """Only patches with at most this share under cloud."""
+    """Use only patches with at most this cloud fraction."""
     threads: CountOrNone = 0
-    """Threads that read; 0: one a core."""
+    """Number of reader threads; 0: one per core."""
     labels: str = ""
-    """Parquet file with location_id and label (whole numbers): a k-NN on held-out locations is logged
-    with each checkpoint."""
+    """Parquet file with columns location_id and label (integers). If given, k-NN accuracy on held-out locations is
+    logged with each checkpoint."""
 
 
 class EncoderConfig(Section):
-    """The network."""
+    """The encoder network."""
 
     name: Network = "vit_s"
-    """Which one."""
+    """Architecture of the encoder."""
     patch: Count = 4
-    """Edge of a ViT's patches in pixels: 4, 8, 16 or 32."""
+    """ViT only: edge of the patches in pixels: 4, 8, 16 or 32."""
     image: CountOrNone = 0
-    """Edge of the images that a ViT's positions are made for; 0: that of the views."""
+    """ViT only: edge of the images that the position embeddings are made for; 0: that of the views."""
     pool: Literal["", "token", "mean"] = ""
-    """A ViT's vector of an image: its class token, or the mean of its patches. Empty: the mean for MAE, whose loss does
-    not ask the token for anything, else the token."""
+    """ViT only: the feature vector of an image, either the class token or the mean of the patch tokens. Empty: the mean
+    for MAE, whose loss does not train the class token, else the token."""
 
 
 class TrainConfig(Section):
-    """The optimisation. Zeros and empty names stand for the recipe of the objective."""
+    """The optimisation. Zeros and empty names select the recipe of the objective."""
 
     epochs: CountOrNone = 0
-    """Passes over the dataset; 0: the recipe's 100 (MAE: 200)."""
+    """Number of passes over the dataset; 0: 100, as in the recipe (MAE: 200)."""
     steps: CountOrNone = 0
-    """Steps of the optimiser instead of epochs; 0: by epochs."""
+    """Number of optimiser steps, instead of epochs; 0: use epochs."""
     batch: Count = 64
-    """Samples of a process and step."""
+    """Batch size of each process."""
     accumulate: Count = 1
-    """Batches whose gradients are added up for one step."""
+    """Number of batches whose gradients are accumulated for one optimiser step."""
     optimiser: Literal["", "sgd", "adamw"] = ""
-    """Empty: the recipe's."""
+    """Optimiser; empty: that of the recipe."""
     rate: NotNegative = 0.0
-    """Learning rate; 0: the recipe's."""
+    """Peak learning rate; 0: that of the recipe."""
     weight_decay: Annotated[float, Field(ge=-1)] = -1.0
-    """Below 0: the recipe's."""
+    """Weight decay; below 0: that of the recipe."""
     warmup: Annotated[float, Field(ge=-1, le=1)] = -1.0
-    """Share of the steps with a rising rate; below 0: the recipe's."""
+    """Share of the steps used for learning-rate warm-up; below 0: that of the recipe."""
     clip: NotNegative = 3.0
-    """Largest norm of the gradient; 0: no limit."""
+    """Maximum norm of the gradient; 0: no clipping."""
     precision: Literal["bf16", "fp32"] = "bf16"
-    """Of the networks; parameters and losses are fp32 always."""
+    """Precision of the networks. Parameters and losses are always fp32."""
     compile: bool = False
-    """Whether the encoder is compiled."""
+    """Compile the encoder with torch.compile."""
     seed: Seed = 0
-    """Of weights, order and augmentation."""
+    """Random seed of weights, sample order and augmentation."""
     device: str = ""
-    """cuda, cpu, ...; empty: cuda if available."""
+    """Device, such as cuda or cpu; empty: cuda if available."""
     log_steps: Count = 10
-    """Steps from one line of the log to the next."""
+    """Number of steps between log lines."""
     checkpoint_steps: Count = 500
-    """Steps from one checkpoint to the next; there is one at the end, and one when the run is stopped."""
+    """Number of steps between checkpoints. A checkpoint is also written at the end, and when the run is stopped."""
 
 
 class PretrainConfig(Section):
-    """All settings of a run."""
+    """All settings of a pretraining run."""
 
     objective: ObjectiveName = "moco"
-    """What is learned."""
+    """Pretraining objective."""
     data: DataConfig = DataConfig()
     encoder: EncoderConfig = EncoderConfig()
     train: TrainConfig = TrainConfig()
@@ -101,31 +101,31 @@ class PretrainConfig(Section):
         batch, splits = self.train.batch, self.moco.batch_splits
         if self.objective == "moco" and not self.moco.official and batch % splits:
             raise ValueError(
-                f"train.batch={batch} cannot be split into moco.batch_splits={splits} equal parts; "
-                "choose a multiple, or other parts"
+                f"train.batch={batch} cannot be split into moco.batch_splits={splits} equal parts; choose a "
+                "multiple, or another moco.batch_splits"
             )
         if self.objective == "mae" and not self.encoder.name.startswith("vit"):
             raise ValueError(f"encoder.name={self.encoder.name}: MAE needs a ViT, such as vit_s")
         return self
 
     def document(self) -> dict[str, Any]:
-        """As JSON, without the settings of other objectives."""
+        """Return the settings as a JSON document, without those of other objectives."""
         others = {"moco", "dino", "mae", "simclr"} - {self.objective}
         return self.model_dump(exclude=others)
 
 
 @dataclass(frozen=True)
 class ObjectiveRecipe:
-    """What an objective is trained with unless the settings say otherwise."""
+    """The default optimisation of an objective, which settings override."""
 
     epochs: int
     optimiser: Literal["sgd", "adamw"]
     rate: float
     weight_decay: float
     warmup: float
-    """Share of the steps."""
+    """Share of the steps used for learning-rate warm-up."""
     drops: tuple[float, ...] = ()
-    """Shares of the steps at which the rate falls to a tenth; none: half a cosine to 0."""
+    """Shares of the steps at which the learning rate drops by a factor of ten; empty: cosine decay to 0."""
 
 
 RECIPES = {
@@ -137,9 +137,9 @@ RECIPES = {
 
 
 def recipe_of(config: PretrainConfig) -> ObjectiveRecipe:
-    """The recipe of the objective with the settings laid over it."""
+    """Return the recipe of the objective, with the settings applied."""
     base, train = RECIPES[config.objective], config.train
-    # Drops belong to the recipe's own optimiser.
+    # Drops apply only to the recipe's own optimiser.
     drops = base.drops if train.optimiser in ("", base.optimiser) else ()
     return ObjectiveRecipe(
         train.epochs or base.epochs,

@@ -1,4 +1,4 @@
-"""A trained encoder as one file: safetensors with all that its use needs in the header.
+"""A trained encoder as one file: safetensors, with everything needed to use it in the header.
 
 from spectralearth_build.pretrain.weights import load_encoder
 
@@ -25,11 +25,11 @@ FORMAT = "spectralearth-build encoder 1"
 
 
 class CountsEncoder(nn.Module):
-    """An encoder that takes counts as they are stored.
+    """An encoder that takes stored values as input.
 
     Args:
-        encoder: takes standardised values.
-        spectra: bands and statistics of its input.
+        encoder: an encoder of standardised values.
+        spectra: bands and statistics of the input.
     """
 
     def __init__(self, encoder: Encoder, spectra: Spectra) -> None:
@@ -40,15 +40,15 @@ class CountsEncoder(nn.Module):
         self.dim, self.stride, self.levels = encoder.dim, encoder.stride, encoder.levels
 
     def features(self, counts: Tensor) -> Tensor:
-        """int16 [batch, band, y, x] to maps [batch, dim, y / stride, x / stride]."""
+        """Map int16 [batch, band, y, x] to feature maps [batch, dim, y / stride, x / stride]."""
         return self.encoder.features(self.standardise(counts))
 
     def pyramid(self, counts: Tensor) -> list[Tensor]:
-        """int16 [batch, band, y, x] to maps of all ``levels`` (channels, stride), fine to coarse."""
+        """Map int16 [batch, band, y, x] to feature maps of all ``levels`` (channels, stride), fine to coarse."""
         return self.encoder.pyramid(self.standardise(counts))
 
     def forward(self, counts: Tensor) -> Tensor:
-        """int16 [batch, band, y, x] to vectors [batch, dim]."""
+        """Map Map int16 [batch, band, y, x] to vectors [batch, dim]."""
         out: Tensor = self.encoder(self.standardise(counts))
         return out
 
@@ -56,33 +56,34 @@ class CountsEncoder(nn.Module):
 def save_encoder(
     path: Path, encoder: Encoder, architecture: Architecture, spectra: Spectra, about: dict[str, Any]
 ) -> None:
-    """Write an encoder.
+    """Write an encoder to a file.
 
     Args:
-        path: the file.
+        path: file to write.
         encoder: the network.
         architecture: what it was made of.
-        spectra: bands and statistics of its input.
-        about: what else is worth knowing: objective, steps, dataset.
+        spectra: bands and statistics of the input.
+        about: further information, such as objective, steps and dataset.
     """
     header = {"encoder": architecture.document(), "spectra": spectra.to_json(), "about": about}
     tensors = {name: value.detach().cpu().contiguous() for name, value in encoder.state_dict().items()}
     with replacing(path) as temporary:
-        # One entry only: safetensors writes several in an order of chance, and the file would differ at each run.
+        # Only one entry: safetensors writes several in random order, so the bytes of the file would differ
+        # between runs.
         save_file(tensors, temporary, {FORMAT: json.dumps(header, sort_keys=True)})
 
 
 def load_encoder(path: str | Path, device: str = "cpu", dense: bool = False, stem: str = "") -> CountsEncoder:
-    """Read an encoder, in evaluation mode.
+    """Load an encoder, in evaluation mode.
 
     Args:
-        path: file of `save_encoder`.
-        device: where to.
-        dense: ResNets: dilation instead of stride, for segmentation.
-        stem: ResNets: "full" for a first stage without stride.
+        path: a file written by `save_encoder`.
+        device: device to load it to.
+        dense: for ResNets: use dilation instead of stride, for segmentation.
+        stem: for ResNets: "full" for a first stage without stride.
 
     Raises:
-        UsageError: not such a file, or one that is damaged.
+        UsageError: The file is damaged or no encoder of this package.
     """
     header, tensors = _read(path, device)
     encoder = build(Architecture.from_document(header["encoder"]), dense, stem)
@@ -94,13 +95,13 @@ def architecture_of(path: str | Path) -> Architecture:
     """What the encoder in a file was made of.
 
     Raises:
-        UsageError: as of `load_encoder`.
+        UsageError: As for `load_encoder`.
     """
     return Architecture.from_document(_read(path, None)[0]["encoder"])
 
 
 def _read(path: str | Path, device: str | None) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Header and tensors of a file; no tensors without a device."""
+    """Read the header of a file and, if a device is given, its tensors."""
     try:
         with safe_open(path, "pt", device or "cpu") as file:
             header = file.metadata() or {}

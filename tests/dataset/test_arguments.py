@@ -35,13 +35,13 @@ LOADERS = [
     *(({name: bad}, f"{name} must be a whole number, 1 or more")
       for name in ("batch_size", "dates", "ahead", "keep", "threads") for bad in (0, -1, 1.5, NAN, "2")),
     *(({"seed": bad}, "seed must be a whole number, 0 or more") for bad in (-1, 1.5, "a", None)),
-    *(({"bands": bad}, "bands must be a list of whole numbers from 0 to 201")
+    *(({"bands": bad}, "bands must be a list of integers from 0 to 201")
       for bad in ("abc", [1.5], [202], [-1], [], [True])),
     ({"rank": "a", "world_size": 2}, "rank must be a whole number"),
     ({"rank": 0, "world_size": 0}, "world_size must be a whole number, 1 or more"),
-    ({"on_damage": None}, "Pass 'raise' or 'replace'"),
-    ({"patches": pd.DataFrame({"a": [1]})}, "patches must be a table with the columns patch_id"),
-    ({"patches": [1]}, "Pass what `Dataset.query` returned"),
+    ({"on_damage": None}, "Use 'raise' or 'replace'"),
+    ({"patches": pd.DataFrame({"a": [1]})}, "patches must be a table with columns patch_id"),
+    ({"patches": [1]}, "Pass the result of `Dataset.query`"),
     ({"bbox": (1, 2, 3)}, BBOX),
     ({"max_cloud": NAN}, "max_cloud must be a number"),
 ]  # fmt: skip
@@ -94,7 +94,7 @@ def test_loader(dataset, arguments, text):
 def test_loader_state(dataset):
     loader = Loader(dataset, batch_size=2, as_numpy=True)
     for state in ({}, None, [1], {"seed": 0}):
-        refuses("Pass what `state_dict` returned", loader.load_state_dict, state)
+        refuses("Pass the result of `state_dict`", loader.load_state_dict, state)
     refuses("epoch must be a whole number", loader.load_state_dict, loader.state_dict() | {"epoch": "a"})
     refuses("epoch must be a whole number", loader.set_epoch, -1)
 

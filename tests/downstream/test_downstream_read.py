@@ -38,18 +38,18 @@ def test_a_short_file_is_enough(tmp_path):
         (HEAD + TASK.replace("single", "guess") + ENCODER, "tasks.A.task: Input should be 'multilabel'"),
         (HEAD + '[[tasks]]\nname = "A"\ntask = "single"\n' + ENCODER, "tasks.A.labels: Field required"),
         (HEAD + ENCODER, "tasks: Field required"),
-        (HEAD + TASK + TASK + ENCODER, "tasks: two are called 'A'"),
-        (HEAD + TASK + ENCODER + "[[grid]]\nfractions = [0, 1]\n", "grid.0.fractions: fractions of the labels"),
-        (HEAD + TASK + ENCODER + "[[grid]]\nseeds = [1, 1]\n", "grid.0.seeds: at least one value is needed"),
-        (HEAD + TASK + ENCODER + "random = false\n", "encoders.E: neither random nor pretrained"),
+        (HEAD + TASK + TASK + ENCODER, "tasks: the name 'A' is used twice"),
+        (HEAD + TASK + ENCODER + "[[grid]]\nfractions = [0, 1]\n", "grid.0.fractions: fractions must be above 0"),
+        (HEAD + TASK + ENCODER + "[[grid]]\nseeds = [1, 1]\n", "grid.0.seeds: give at least one value"),
+        (HEAD + TASK + ENCODER + "random = false\n", "encoders.E: give pretrained weights, or set random = true"),
         (HEAD + TASK + ENCODER + '[encoders.pretrained]\nrandom = "x"\n', "encoders.E: 'random' needs no file"),
         (HEAD + TASK + ENCODER + '[encoders.pretrained]\nmoco = "no/x"\n', "E.pretrained.moco: there is no no/x"),
-        (HEAD + TASK + ENCODER + '[encoders.pretrained]\nmoco = "x-{sed}"\n', "E.pretrained.moco: only {seed} may"),
+        (HEAD + TASK + ENCODER + '[encoders.pretrained]\nmoco = "x-{sed}"\n', "moco: the only placeholder is {seed}"),
         (HEAD + TASK + ENCODER + "[evaluate.frozen]\nepochs = 0\n", "evaluate.frozen.epochs: Input should be greater"),
         (HEAD + TASK + ENCODER + '[[grid]]\ntasks = ["B"]\n', "grid: there is no task 'B'; there are: A"),
         (HEAD + TASK + 'metric = "iou_macro"\n' + ENCODER, "tasks.A: single has no metric 'iou_macro'; it has: oa, aa"),
         (HEAD + TASK + ENCODER + "random = false\n[encoders.pretrained]\nm = 'w'\n[[grid]]\nprotocols = ['scratch']\n",
-         "grid: no cell is left, for the only protocol is scratch"),
+         "grid: there are no cells, because the only protocol is scratch"),
         ("dataset = [\n", "Not a readable TOML file"),
     ],
 )  # fmt: skip
@@ -97,4 +97,4 @@ def test_files_are_asked_of_the_grids_that_hold_the_encoder(tmp_path):
 def test_braces_are_named_even_of_an_encoder_in_no_grid(tmp_path, braces):
     other = ENCODER.replace("E", "F") + f"[encoders.pretrained]\nmae = 'w{braces}'\n"
     said = refusal(tmp_path, HEAD + TASK + ENCODER + other + '[[grid]]\nencoders = ["E"]\n')
-    assert f"encoders.F.pretrained.mae: only {{seed}} may stand in braces, got 'w{braces}'" in said
+    assert f"encoders.F.pretrained.mae: the only placeholder is {{seed}}, got 'w{braces}'" in said

@@ -46,7 +46,7 @@ def test_cells_run_once_and_a_failing_one_costs_only_itself(labelled, tmp_path):
     cells = run(config, tmp_path)
     results = collect(cells, tmp_path)
     assert results["status"].tolist() == ["done", "failed", "done"]
-    assert "'unet' does not go with single" in results["message"][1]
+    assert "'unet' does not support the task single" in results["message"][1]
     good = [cells[0], cells[2]]
     before = stamps(tmp_path, good)
     (tmp_path / CELLS / cells[0].key / ".x.partial").write_text("left by a stop")

@@ -67,7 +67,7 @@ def test_a_demo_cannot_be_listed_before_it_is_there(call, tmp_path, monkeypatch,
     out = tmp_path / "out"
     done = call("--demo", out, option)
     assert done.exit_code == 2
-    assert f"`downstream {out / 'downstream.toml'} {out} {option}` does it" in done.output
+    assert f"use `downstream {out / 'downstream.toml'} {out} {option}`" in done.output
     assert not out.exists()
 
 
@@ -79,7 +79,7 @@ def test_a_grid_without_cells_is_told(call, config, tmp_path, option):
     config.write_text(text)
     done = call(config, tmp_path / "out", *([option] if option else []))
     assert done.exit_code == 2, done.output
-    assert "no cell is left" in done.output
+    assert "there are no cells" in done.output
     assert "Set random = true" in done.output
 
 

@@ -124,7 +124,7 @@ def test_a_finished_result_is_given_back_and_another_refused(known, weights, tmp
         ((None, config), "encoder_sha256"),
         ((weights, config.changed(fraction=0.9)), "fraction: was 1.0, is 0.9"),
     ):
-        with pytest.raises(UsageError, match=f"{text}(.|\\n)*Choose another folder"):
+        with pytest.raises(UsageError, match=f"{text}(.|\\n)*Give another folder"):
             evaluate(known.folder, changed[0], changed[1], tmp_path)
 
 
@@ -172,8 +172,8 @@ def test_other_bands_are_refused(known, weights, tmp_path):
     [
         ({"task": "detection"}, "task: Input should be 'multilabel'"),
         ({"protocol": "half"}, "protocol: Input should be 'frozen'"),
-        ({"task": "single", "head": "unet"}, "'unet' does not go with single.*linear, knn, ridge"),
-        ({"head": "ridge", "protocol": "finetune"}, "needs protocol frozen"),
+        ({"task": "single", "head": "unet"}, "'unet' does not support the task single.*linear, knn, ridge"),
+        ({"head": "ridge", "protocol": "finetune"}, "requires protocol frozen"),
         ({"fraction": 0.0}, "fraction: .*greater than 0"),
         ({"epochs": 0}, "epochs: .*greater than or equal to 1"),
         ({"rate": math.inf}, "rate: .*finite"),
@@ -189,7 +189,7 @@ def test_settings_that_make_no_sense_are_refused(changes, message):
 @pytest.mark.parametrize(("name", "size"), [("vit_s", 66), ("swin_t", 66)])
 def test_images_that_an_encoder_cannot_divide_are_refused(known, tmp_path, name, size):
     config = CONFIG.changed(size=size, encoder=EncoderConfig(name=name, image=64))
-    with pytest.raises(UsageError, match="Images of 66 pixels are no multiple of 4"):
+    with pytest.raises(UsageError, match="must be a multiple of 4 pixels for this network, got 66"):
         evaluate(known.folder, None, config, tmp_path)
 
 
@@ -204,7 +204,7 @@ def test_a_result_survives_its_file(tmp_path):
     assert str(read_result(tmp_path)) == str(result)
     assert read_result(tmp_path / "nothing") is None
     (tmp_path / "result.json").write_text('{"figures": {}}')
-    with pytest.raises(Exception, match=r"Not a result.*Delete it"):
+    with pytest.raises(Exception, match=r"The result cannot be read.*Delete the file"):
         read_result(tmp_path)
 
 

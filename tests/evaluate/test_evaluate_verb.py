@@ -34,7 +34,7 @@ def test_several_seeds_give_a_table_and_a_result_each(known, tmp_path):
     asked = [known.folder, "--labels", "corine", "--task", "multilabel", *TINY, "--epochs", 2, "--seeds", 2]
     done = run(*asked, "--output", tmp_path)
     assert done.exit_code == 0, done.output
-    assert "4 patches of 4 locations to learn from, 2 val, 2 test, 1 without labels" in done.output
+    assert "4 patches of 4 locations to train on, 2 val, 2 test, 1 without labels" in done.output
     assert "+- (2 seeds)" in done.output
     one, two = (read_result(tmp_path / f"seed-{seed}") for seed in (0, 1))
     for name in ("f1_micro", "f1_macro", "map_micro", "map_macro"):
@@ -64,7 +64,7 @@ def test_an_instant_answer(known, weights, tmp_path):
     [
         (["--task", "detection"], "task"),
         (["--task", "single", "--set", "colour=red"], "unknown setting 'colour' (known here: head, epochs"),
-        (["--task", "single", "--head", "unet"], "does not go with single"),
+        (["--task", "single", "--head", "unet"], "does not support the task single"),
         (["--task", "single", "--labels", "cdl"], "There is no label 'cdl'"),
         (
             ["--task", "single", "--set", "encoder.name=resnet99"],

@@ -103,7 +103,7 @@ def test_the_first_of_the_best_epochs_is_kept(monkeypatch):
 def test_a_val_that_decides_nothing_is_refused(monkeypatch):
     scorer = Scorer("single", 3, CPU)
     monkeypatch.setattr(Learner, "judge", lambda *_: scorer)  # it has counted nothing
-    with pytest.raises(UsageError, match="f1_macro of val is no number"):
+    with pytest.raises(UsageError, match="f1_macro on val is undefined"):
         learner().learn(Given(*points(48, 0)), Given(*points(30, 1)))
 
 

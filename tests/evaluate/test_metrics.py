@@ -147,7 +147,7 @@ def test_numbers_that_are_no_class_are_found_when_figures_are_asked_for():
     for prediction, truth in ((3, 0), (0, 3), (-1, 0), (0, -1)):
         counted = Confusion(3)
         counted.update(torch.tensor([0, prediction]), torch.tensor([0, truth]))
-        with pytest.raises(ValueError, match="1 pixels have a number outside 0 to 2"):
+        with pytest.raises(ValueError, match="1 pixels have a class index outside 0 to 2"):
             counted.figures()
     with pytest.raises(ValueError, match="differ"):
         Confusion(3).update(torch.zeros(2), torch.zeros(3))

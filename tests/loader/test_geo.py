@@ -57,7 +57,7 @@ def test_time_chooses_the_date(known, places):
         assert np.array_equal(sample["image"].numpy(), mosaic(known, first, last))
     assert (whole.start, whole.stop) == (times[0].tz_convert(None), times[-1].tz_convert(None))
     assert (x.start, x.stop, y.start, y.stop) == (WEST, WEST + 640 * 30, NORTH - 3840, NORTH)
-    with pytest.raises(IndexError, match="No patch lies in"):
+    with pytest.raises(IndexError, match="No patch intersects"):
         places[:, :, pd.Timestamp("2030-01-01") :]
 
 

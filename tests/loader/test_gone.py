@@ -7,8 +7,8 @@ from spectralearth_build.loader.reader import open_reader
 
 
 def test_without_a_store_nothing_is_called_damaged(tmp_path):
-    with pytest.raises(UsageError, match=r"store.zarr: There is no such folder. Check its name"):
+    with pytest.raises(UsageError, match=r"store.zarr: The folder does not exist. Check the path"):
         open_reader(tmp_path / "dataset" / "store.zarr" / "reflectance")
     (tmp_path / "dataset" / "store.zarr").mkdir(parents=True)
-    with pytest.raises(DamagedError, match="There is no array"):
+    with pytest.raises(DamagedError, match="The array does not exist"):
         open_reader(tmp_path / "dataset" / "store.zarr" / "reflectance")

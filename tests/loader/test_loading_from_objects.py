@@ -129,7 +129,7 @@ def test_foreign_arrays(bucket, tmp_path):
 def test_nothing_there(bucket):
     with pytest.raises(UsageError, match=r"s3://pixels/nothing"):
         Loader(f"{bucket}/nothing")
-    with pytest.raises(DamagedError, match=r"s3://pixels/nothing/zarr.json: There is no array"):
+    with pytest.raises(DamagedError, match=r"s3://pixels/nothing/zarr.json: The array does not exist"):
         open_reader(f"{bucket}/nothing")
     with pytest.raises((StorageError, DamagedError), match=r"s3://no-such-bucket-anywhere/x"):
         open_reader("s3://no-such-bucket-anywhere/x")

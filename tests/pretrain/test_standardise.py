@@ -33,5 +33,5 @@ def test_other_bands_are_named():
     SPECTRA.check(Spectra((420.5, 499.5, 600.0), (0,) * 3, (1,) * 3), "x")
     with pytest.raises(WavelengthError, match=r"band 1: 511.0 nm instead of 500.0 nm"):
         SPECTRA.check(Spectra((420.0, 511.0, 600.0), (0,) * 3, (1,) * 3), "x")
-    with pytest.raises(WavelengthError, match="2 bands, where the encoder has 3"):
+    with pytest.raises(WavelengthError, match="The data have 2 bands, the encoder has 3"):
         SPECTRA.check(Spectra((420.0, 500.0), (0,) * 2, (1,) * 2), "x")

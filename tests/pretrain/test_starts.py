@@ -19,7 +19,7 @@ def test_a_start_that_is_refused_leaves_nothing(dataset, settings, tmp_path):
         (with_setting(sound, "data", split="train"), "no splits"),
         (with_setting(sound, "data", min_dates=99), "No patch|no patch"),
         (with_setting(sound, "data", labels=str(tmp_path / "absent")), "absent"),
-        (with_setting(sound, "train", batch=4000), "less than one batch"),
+        (with_setting(sound, "train", batch=4000), "fewer samples than one batch"),
         (with_setting(sound, "encoder", name="none"), "none"),
     ):
         with pytest.raises(UsageError, match=words):

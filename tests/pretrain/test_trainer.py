@@ -117,13 +117,13 @@ def test_the_encoder_of_mae_gives_the_mean_of_its_patches(dataset, settings, tmp
 
 def test_other_settings_are_refused_with_what_changed(dataset, settings, tmp_path):
     prepare(dataset.folder, tmp_path, settings("mae"))
-    with pytest.raises(UsageError, match=r"train.seed: was 0, is 7\n.*choose a new folder"):
+    with pytest.raises(UsageError, match=r"train.seed: was 0, is 7\n.*give a new folder"):
         prepare(dataset.folder, tmp_path, settings("mae", seed=7))
     prepare(dataset.folder, tmp_path, settings("mae", log_steps=1))  # changes nothing in the result
 
 
 def test_a_dataset_smaller_than_a_batch_is_refused(dataset, settings, tmp_path):
-    with pytest.raises(UsageError, match="less than one batch of 64"):
+    with pytest.raises(UsageError, match="fewer samples than one batch of 64"):
         prepare(dataset.folder, tmp_path, settings("mae", batch=64, steps=0))
 
 
@@ -140,7 +140,7 @@ def test_a_torn_checkpoint_costs_only_itself(dataset, settings, tmp_path, torn, 
     cut(last / torn)
     again = prepare(dataset.folder, tmp_path, config)
     again.train(nothing)
-    assert f"{last.name} is damaged: going on from {before.name}" in capsys.readouterr().out
+    assert f"{last.name} is damaged: continuing from {before.name}" in capsys.readouterr().out
     expected, found = state(whole), state(again)
     assert [name for name in expected if not torch.equal(expected[name], found[name])] == []
     prepare(dataset.folder, tmp_path, config).resume()  # the torn one has been replaced

@@ -1,9 +1,9 @@
-"""Heads by name: what turns the maps of an encoder into classes.
+"""Heads by name. A head maps encoder features to class scores.
 
 head = make_head("unet", encoder, classes=15)
 scores = head(see(encoder, head.takes, pixels), pixels.shape[-2:])  # [batch, class, y, x]
 
-Parameters in millions, for 15 classes; the formulas stand with each head:
+Parameters in millions, for 15 classes (each head documents its formula):
 
             resnet18  resnet50  vit_s  swin_t
 linear          0.01      0.03   0.01    0.01
@@ -13,7 +13,7 @@ unet            3.16      9.02   1.92    4.13
 deeplab         5.43     16.85   4.37    7.33
 upconv          1.59     25.07   0.83    3.58
 
-ResNets without ``dense``, ViT with patches of 4 pixels.
+This is for ResNets without ``dense`` and a ViT with patches of 4 pixels.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from spectralearth_build.pretrain.encoders import Encoder
 from spectralearth_build.pretrain.weights import CountsEncoder
 
 HEADS = ("linear", "conv", "fcn", "unet", "deeplab", "upconv")
-"""What `make_head` knows."""
+"""The names that `make_head` accepts."""
 
 __all__ = ["HEADS", "Head", "Takes", "make_head", "see"]
 
@@ -40,7 +40,7 @@ def make_head(name: str, encoder: Encoder | CountsEncoder, classes: int) -> Head
         classes: number of classes.
 
     Raises:
-        ValueError: an unknown name.
+        ValueError: The name is unknown.
     """
     dim, stride, levels = encoder.dim, encoder.stride, encoder.levels
     match name:
@@ -56,4 +56,4 @@ def make_head(name: str, encoder: Encoder | CountsEncoder, classes: int) -> Head
             return DeepLab(levels, classes)
         case "upconv":
             return UpConv(dim, stride, classes)
-    raise ValueError(f"There is no head '{name}'; there are {', '.join(HEADS)}.")
+    raise ValueError(f"Unknown head '{name}'. The heads are: {', '.join(HEADS)}.")

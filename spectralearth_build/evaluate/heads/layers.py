@@ -1,4 +1,4 @@
-"""What heads are made of."""
+"""Building blocks of heads."""
 
 from __future__ import annotations
 
@@ -13,34 +13,34 @@ from spectralearth_build.pretrain.encoders import Encoder
 from spectralearth_build.pretrain.weights import CountsEncoder
 
 Takes = Literal["vector", "features", "pyramid"]
-"""What of an encoder a head reads: one vector an image, the last map, or the maps of all levels."""
+"""The encoder output that a head takes: one vector per image, the last feature map, or the maps of all levels."""
 
 
 class Head(nn.Module):
-    """From what an encoder sees to scores of classes. `see` makes the maps that a head takes."""
+    """The base class of heads, which map encoder output to class scores. `see` computes the input of a head."""
 
     takes: Takes = "features"
 
     @abstractmethod
     def forward(self, maps: Sequence[Tensor], size: tuple[int, int]) -> Tensor:
-        """Scores (logits).
+        """Compute scores (logits).
 
         Args:
-            maps: of `see`, [batch, channel, y, x] each, fine to coarse (vector: [batch, dim]).
-            size: lines and columns of the image.
+            maps: output of `see`, [batch, channel, y, x] each, fine to coarse (vector: [batch, dim]).
+            size: height and width of the image in pixels.
 
         Returns:
-            [batch, class, *size]; of a head that takes a vector [batch, class].
+            [batch, class, *size], or [batch, class] for a head that takes a vector.
         """
 
 
 def see(encoder: Encoder | CountsEncoder, takes: Takes, pixels: Tensor) -> list[Tensor]:
-    """What a head takes of an encoder; may be kept where the encoder is frozen.
+    """Compute the input of a head. If the encoder is frozen, it can be cached.
 
     Args:
         encoder: of standardised pixels or of counts.
-        takes: of the head.
-        pixels: [batch, band, y, x], as the encoder wants them.
+        takes: the attribute ``takes`` of the head.
+        pixels: [batch, band, y, x], in the input format of the encoder.
     """
     if takes == "vector":
         return [encoder(pixels)]
@@ -50,7 +50,7 @@ def see(encoder: Encoder | CountsEncoder, takes: Takes, pixels: Tensor) -> list[
 
 
 def conv(inputs: int, outputs: int, kernel: int = 3, dilation: int = 1) -> nn.Sequential:
-    """Convolution that keeps the size, batch normalisation, ReLU; kernel² x inputs x outputs + 2 outputs parameters."""
+    """Return a same-size convolution, batch normalisation, ReLU: kernel² x inputs x outputs + 2 outputs parameters."""
     padding = dilation * (kernel // 2)
     return nn.Sequential(
         nn.Conv2d(inputs, outputs, kernel, padding=padding, dilation=dilation, bias=False),
@@ -60,7 +60,7 @@ def conv(inputs: int, outputs: int, kernel: int = 3, dilation: int = 1) -> nn.Se
 
 
 def resize(x: Tensor, size: Sequence[int]) -> Tensor:
-    """Bilinear to [batch, channel, *size]; pixel areas keep their places."""
+    """Resize bilinearly to [batch, channel, *size], with aligned pixel areas (not corners)."""
     if tuple(x.shape[2:]) == tuple(size):
         return x
     return interpolate(x, tuple(size), mode="bilinear", align_corners=False)

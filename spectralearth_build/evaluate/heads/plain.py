@@ -1,4 +1,4 @@
-"""Heads without skips: linear, convolutional, FCN, UpConv."""
+"""Heads without skip connections: linear, convolutional, FCN, UpConv."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from torch import Tensor, nn
 from spectralearth_build.evaluate.heads.layers import Head, Takes, conv, resize
 
 LEAST = 64
-"""Channels below which UpConv does not halve."""
+"""Minimum number of channels; UpConv halves no further."""
 
 
 class Linear(Head):
-    """A linear map of the vector: (dim + 1) x classes parameters.
+    """A linear layer on the feature vector: (dim + 1) x classes parameters.
 
     Args:
         dim: length of the vector.
@@ -27,13 +27,13 @@ class Linear(Head):
         self.classify = nn.Linear(dim, classes)
 
     def forward(self, maps: Sequence[Tensor], size: tuple[int, int]) -> Tensor:
-        """[[batch, dim]] to [batch, class]."""
+        """Map [[batch, dim]] to [batch, class]."""
         out: Tensor = self.classify(maps[0])
         return out
 
 
 class Conv(Head):
-    """A linear map of every place of the last map, then upsampled: (dim + 1) x classes parameters.
+    """A 1x1 convolution on the last map, then upsampling: (dim + 1) x classes parameters.
 
     Args:
         dim: channels of the map.
@@ -45,14 +45,14 @@ class Conv(Head):
         self.classify = nn.Conv2d(dim, classes, 1)
 
     def forward(self, maps: Sequence[Tensor], size: tuple[int, int]) -> Tensor:
-        """[[batch, dim, y, x]] to [batch, class, *size]."""
+        """Map [[batch, dim, y, x]] to [batch, class, *size]."""
         return resize(self.classify(maps[-1]), size)
 
 
 class Fcn(Head):
-    """FCN (Long et al., arXiv 1411.4038) as usual on dilated features: conv3x3 to a quarter, BN, ReLU, dropout, 1x1.
+    """FCN head (Long et al., arXiv 1411.4038): conv3x3 to a quarter of the channels, BN, ReLU, dropout, 1x1.
 
-    9 dim x q + 2 q + (q + 1) x classes parameters, q = dim / 4.
+    It has 9 dim x q + 2 q + (q + 1) x classes parameters, with q = dim / 4.
 
     Args:
         dim: channels of the map.
@@ -69,14 +69,14 @@ class Fcn(Head):
 
 
 class UpConv(Head):
-    """SpectralEarth's head for ViTs: log2(stride) times [upsample by 2, conv3x3, BN, ReLU], then 1x1.
+    """SpectralEarth's head for ViTs: log2(stride) steps of [upsample by 2, conv3x3, BN, ReLU], then 1x1.
 
-    Channels halve at every step, down to 64: the sum of 9 a x b + 2 b over the steps a -> b, and
-    (last + 1) x classes parameters. Without stride it is `Conv`.
+    Channels halve at every step, down to 64. The number of parameters is the sum of 9 a x b + 2 b over the steps a ->
+    b, plus (last + 1) x classes. With stride 1 it equals `Conv`.
 
     Args:
         dim: channels of the map.
-        stride: pixels from one place of the map to the next, a power of two.
+        stride: stride of the map in pixels, a power of two.
         classes: number of classes.
     """
 

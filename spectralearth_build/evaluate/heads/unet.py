@@ -1,4 +1,4 @@
-"""UNet (Ronneberger et al., arXiv 1505.04597): upsample, put the encoder's map of that size beside it, convolve."""
+"""UNet (Ronneberger et al., arXiv 1505.04597): upsample, concatenate the encoder map of the same size, convolve."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from torch import Tensor, nn
 from spectralearth_build.evaluate.heads.layers import Head, Takes, conv, resize
 
 WIDTHS = (256, 128, 64, 32, 16)
-"""Channels of the steps, coarse to fine; further steps keep the last."""
+"""Channels of the steps, coarse to fine. Further steps keep the last number."""
 
 
 class UNet(Head):
-    """A step for every halving of the stride, from the coarsest map to the pixels, and for every level.
+    """A UNet decoder with one step per halving of the stride and per level, from the coarsest map to the pixels.
 
-    A level's map joins where its stride is reached. A ViT has one level, so it is upsampled without skips; levels of
-    equal stride (dense ResNets) join without upsampling. A step from a channels and a skip of s to b has
-    9 (a + s) b + 9 b² + 4 b parameters, the classifier (b + 1) x classes.
+    The map of a level is joined at its stride. A ViT has one level, so it is upsampled without skip connections. Levels
+    of equal stride (dense ResNets) are joined without upsampling. A step from a channels and a skip of s to b has 9 (a
+    + s) b + 9 b² + 4 b parameters, the classifier (b + 1) x classes.
 
     Args:
         levels: channels and stride of the encoder's maps, fine to coarse.
@@ -40,7 +40,7 @@ class UNet(Head):
         self.classify = nn.Conv2d(channels, classes, 1)
 
     def forward(self, maps: Sequence[Tensor], size: tuple[int, int]) -> Tensor:
-        """Maps of `pyramid` to [batch, class, *size]."""
+        """Map the output of `pyramid` to [batch, class, *size]."""
         x = maps[-1]
         for level, step in zip(self.plan, self.steps, strict=True):
             if level is None:
@@ -51,7 +51,7 @@ class UNet(Head):
 
 
 def plan(levels: Sequence[tuple[int, int]]) -> list[int | None]:
-    """The steps, coarse to fine: number of the level whose map joins; None: upsample by 2 only."""
+    """Return the steps, coarse to fine: the index of the level to join; None: only upsample by 2."""
     out: list[int | None] = []
     stride = levels[-1][1]
     for level in reversed(range(len(levels) - 1)):

@@ -1,4 +1,4 @@
-"""Augmentation on the device, in batches: geometry as matrix products, spectra as products and sums."""
+"""Batched augmentation on the device. Geometry uses matrix products; spectra use products and sums."""
 
 from spectralearth_build.pretrain.augment.views import augment
 from spectralearth_build.pretrain.recipes import Augmentation

@@ -1,7 +1,7 @@
 """Crop, resize, flip and blur as matrices: an image is augmented by ``rows @ image @ cols.T``.
 
-All of them are linear along lines and along columns, so one matrix a side holds whatever chain of them an image gets,
-and a batch of different chains is two batched products.
+All of these are separable and linear, so any chain of them is one matrix for lines and one for columns. A batch in
+which every image has its own chain takes two batched products.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from torch import Tensor
 def crops(
     count: int, size: int, scale: tuple[float, float], ratio: tuple[float, float], draw: torch.Generator
 ) -> Tensor:
-    """Random crops of a square image by share of its area and by aspect, as in Inception and every method since.
+    """Draw random crops of a square image by area share and aspect ratio, as in Inception.
 
     Args:
-        count: how many.
+        count: number of crops.
         size: edge of the image, pixels.
-        scale: smallest and largest share of the area.
-        ratio: smallest and largest width / height; its logarithm is uniform.
-        draw: source of randomness, on the CPU.
+        scale: minimum and maximum share of the area.
+        ratio: minimum and maximum of width / height; the logarithm is uniform.
+        draw: random generator, on the CPU.
 
     Returns:
-        int64 [count, 4]: line, column, height, width. What does not fit in ten tries is the whole image.
+        int64 [count, 4]: line, column, height, width. If no crop fits after ten tries, the whole image is used.
     """
     area = size * size * torch.empty(count, 10).uniform_(*scale, generator=draw)
     aspect = torch.empty(count, 10).uniform_(math.log(ratio[0]), math.log(ratio[1]), generator=draw).exp()
@@ -41,17 +41,17 @@ def crops(
 
 
 def resize(start: Tensor, length: Tensor, size: int, out: int) -> Tensor:
-    """Bilinear resampling of a part of a line, with a wider kernel where it shrinks (no aliasing).
+    """Return matrices that resample a part of a line bilinearly, with a wider kernel if it shrinks (antialiasing).
 
     Args:
-        start: [batch] first pixel.
-        length: [batch] pixels taken.
-        size: pixels of the whole line.
-        out: pixels that come out.
+        start: [batch], first pixel of the part.
+        length: [batch], length of the part in pixels.
+        size: length of the whole line in pixels.
+        out: number of output pixels.
 
     Returns:
-        float32 [batch, out, size], rows add up to 1. The same as ``interpolate(mode="bilinear", antialias=True)`` of
-        the part.
+        float32 [batch, out, size]; rows sum to 1. Equal to ``interpolate(mode="bilinear", antialias=True)`` of the
+        part.
     """
     step = (length / out)[:, None, None]
     reach = step.clamp(min=1.0)
@@ -66,17 +66,17 @@ def resize(start: Tensor, length: Tensor, size: int, out: int) -> Tensor:
 
 
 def flip(matrix: Tensor, flipped: Tensor) -> Tensor:
-    """Turn the output of the matrices [batch, out, size] around where ``flipped`` [batch]."""
+    """Reverse the output order of matrices [batch, out, size] where ``flipped`` [batch] is true."""
     return torch.where(flipped[:, None, None], matrix.flip(1), matrix)
 
 
 def blur(sigma: Tensor, size: int, kernel: int) -> Tensor:
-    """Gaussian blur of a line, mirrored at its ends; the identity where ``sigma`` is 0.
+    """Return matrices that blur a line with a Gaussian, reflected at its ends. The identity where ``sigma`` is 0.
 
     Args:
-        sigma: [batch] width in pixels.
-        size: pixels of the line.
-        kernel: taps, odd.
+        sigma: [batch], standard deviation in pixels.
+        size: length of the line in pixels.
+        kernel: number of taps, odd.
 
     Returns:
         float32 [batch, size, size].
@@ -92,10 +92,10 @@ def blur(sigma: Tensor, size: int, kernel: int) -> Tensor:
 
 
 def product(rows: Tensor, images: Tensor, cols: Tensor) -> Tensor:
-    """Apply the matrices: [batch, out, y] and [batch, out, x] to [batch, channel, y, x].
+    """Apply matrices [batch, out, y] and [batch, out, x] to images [batch, channel, y, x].
 
-    Under autocast the products run in float16 on a GPU: the matrices' weights need its ten bits of mantissa, which
-    bfloat16 does not have.
+    Under autocast on a GPU, the products run in float16, not bfloat16: the weights of the matrices need its ten bits of
+    mantissa.
     """
     kind = torch.float16 if images.is_cuda else torch.float32
     with torch.autocast(images.device.type, enabled=False):

@@ -1,4 +1,4 @@
-"""One random view of each image of a batch."""
+"""Random views of a batch of images."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from spectralearth_build.pretrain.recipes import Augmentation
 
 
 def augment(images: Tensor, recipe: Augmentation, draw: torch.Generator) -> Tensor:
-    """A random view of each image.
+    """Return one random view of each image.
 
     Args:
         images: standardised [batch, band, y, x], square.
-        recipe: what may happen.
-        draw: source of randomness, on the CPU: numbers do not depend on the device.
+        recipe: the augmentations and their strengths.
+        draw: random generator on the CPU, so that the random numbers do not depend on the device.
 
     Returns:
         [batch, band, size, size]; float16 on a GPU, float32 elsewhere.

@@ -1,4 +1,4 @@
-"""What objectives need of the other processes of a distributed run; without one, nothing happens."""
+"""Communication of objectives between the processes of a distributed run. Without one, these do nothing."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from torch import Tensor
 
 
 def world() -> tuple[int, int]:
-    """Number of this process and of all."""
+    """Return the rank of this process and the number of processes."""
     return (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
 
 
 @torch.no_grad()
 def gathered(values: Tensor) -> Tensor:
-    """Values [batch, ...] of all processes, in order of their ranks, without gradients."""
+    """Gather values [batch, ...] from all processes, in order of rank, without gradients."""
     _, ranks = world()
     if ranks == 1:
         return values
@@ -25,7 +25,7 @@ def gathered(values: Tensor) -> Tensor:
 
 
 def gathered_with_gradient(values: Tensor) -> Tensor:
-    """`gathered`, through which gradients flow back to the process that a value came from."""
+    """Gather as `gathered`, with gradients that flow back to the process each value came from."""
     _, ranks = world()
     if ranks == 1:
         return values
@@ -35,7 +35,7 @@ def gathered_with_gradient(values: Tensor) -> Tensor:
 
 @torch.no_grad()
 def averaged(value: Tensor) -> Tensor:
-    """The mean of a value over all processes."""
+    """Return the mean of a value over all processes."""
     _, ranks = world()
     if ranks > 1:
         value = value.clone()

@@ -1,4 +1,4 @@
-"""What the trainer asks of an objective."""
+"""The base class of objectives: what the trainer calls."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from spectralearth_build.pretrain.encoders import Encoder
 
 
 class Objective(nn.Module):
-    """A loss on series of images, and the networks that it trains.
+    """A loss on image series, and the networks that it trains.
 
     Args:
-        encoder: the network that is wanted.
+        encoder: the network to pretrain.
     """
 
     encoder: Encoder
     seen: Tensor
-    """Features [batch, dim] of the last call, detached, for the monitors."""
+    """Detached features [batch, dim] of the last call, for the monitors."""
 
     def __init__(self, encoder: Encoder) -> None:
         super().__init__()
@@ -28,22 +28,22 @@ class Objective(nn.Module):
 
     @abstractmethod
     def forward(self, series: Tensor, places: Tensor, draw: torch.Generator) -> Tensor:
-        """The loss of a batch.
+        """Return the loss of a batch.
 
         Args:
-            series: standardised [batch, date, band, y, x], one or two dates of each location.
-            places: int64 [batch], number of each location.
-            draw: source of randomness, on the CPU.
+            series: standardised [batch, date, band, y, x], with one or two dates per location.
+            places: int64 [batch], a number that identifies each location.
+            draw: random generator, on the CPU.
         """
 
     def before_step(self, done: float) -> None:
-        """Called when gradients are ready; ``done`` is the share of all steps before this one."""
+        """Hook called when gradients are ready. ``done`` is the share of all steps finished before this one."""
 
     def after_step(self, done: float) -> None:
-        """Called after each step of the optimiser; ``done`` is the share of all steps, 1 after the last."""
+        """Hook called after each optimiser step. ``done`` is the share of all steps finished; 1 after the last."""
 
     def monitors(self) -> dict[str, Tensor]:
-        """Figures of the last call, on the device: nothing waits for them until they are printed."""
+        """Return figures of the last call. They stay on the device, so nothing waits for them until they are logged."""
         return {}
 
     def __call__(self, *args: Any, **kwargs: Any) -> Tensor:  # noqa: ANN401 - of nn.Module
@@ -53,5 +53,5 @@ class Objective(nn.Module):
 
 
 def two_views(series: Tensor) -> tuple[Tensor, Tensor]:
-    """First and last date [batch, band, y, x]: the same images where there is one date."""
+    """Return the first and last date, each [batch, band, y, x]. With one date, both are the same images."""
     return series[:, 0], series[:, -1]

@@ -18,10 +18,10 @@ from spectralearth_build.pretrain.recipes import DinoConfig
 
 
 class Dino(Objective):
-    """DINO with two dates of a location as the two global views, where there are two.
+    """DINO. If a location has two dates, these are the two global views.
 
     Args:
-        encoder: [batch, band, y, x] to [batch, dim].
+        encoder: maps [batch, band, y, x] to [batch, dim].
         config: the recipe.
     """
 
@@ -38,7 +38,7 @@ class Dino(Objective):
         self.register_buffer("entropy", torch.zeros(()), persistent=False)
 
     def forward(self, series: Tensor, places: Tensor, draw: torch.Generator) -> Tensor:
-        """As of `Objective.forward`."""
+        """See `Objective.forward`."""
         with torch.no_grad():
             dates = two_views(series)
             views = [augment(image, self.config.views, draw) for image in dates]
@@ -46,7 +46,7 @@ class Dino(Objective):
         return self.loss(views, local)
 
     def loss(self, views: list[Tensor], local: list[Tensor]) -> Tensor:
-        """The loss of global and local views, each [batch, band, y, x]; the centre moves."""
+        """Return the loss of global and local views, each [batch, band, y, x], and update the centre."""
         features = [self.encoder(view) for view in (*views, *local)]
         self.seen = features[0].detach()
         targets = self._targets(views)
@@ -62,21 +62,21 @@ class Dino(Objective):
         return targets
 
     def before_step(self, done: float) -> None:
-        """The prototypes are not trained at the start, when features mean nothing yet."""
+        """Freeze the prototypes during the first steps, while features are still random."""
         if done < self.config.freeze_prototypes:
             self.head.prototypes.grad = None
 
     def after_step(self, done: float) -> None:
-        """The teacher follows, ever more slowly."""
+        """Update the teacher, with a momentum that rises over the run."""
         momentum = self.momentum_at(done)
         follow(self.teacher, self.encoder, momentum)
         follow(self.teacher_head, self.head, momentum)
 
     def momentum_at(self, done: float) -> float:
-        """The teacher's momentum after a share of all steps."""
+        """Return the momentum of the teacher after the share ``done`` of all steps."""
         stops = 0.09 if self.config.official else 1.0
         return half_cosine(done / stops, self.config.momentum, 1.0)
 
     def monitors(self) -> dict[str, Tensor]:
-        """The entropy of the teacher's distributions, nats; log(prototypes) or 0 is a collapse."""
+        """Return the entropy of the teacher's distributions in nats. log(prototypes) or 0 means collapse."""
         return {"teacher_entropy": self.entropy}

@@ -10,7 +10,7 @@ from torch.nn.functional import linear, normalize
 
 
 def mlp(*widths: int) -> nn.Sequential:
-    """Linear layers with ReLU in between."""
+    """Return linear layers with ReLU in between."""
     layers: list[nn.Module] = []
     for inputs, outputs in pairwise(widths):
         layers += [nn.Linear(inputs, outputs), nn.ReLU(inplace=True)]
@@ -18,13 +18,13 @@ def mlp(*widths: int) -> nn.Sequential:
 
 
 class DinoHead(nn.Module):
-    """DINO's head: an MLP of three layers to a normalised bottleneck, then cosines to prototypes.
+    """The projection head of DINO: a three-layer MLP to a normalised bottleneck, then cosines to prototypes.
 
     Args:
-        dim: length of a feature.
+        dim: length of a feature vector.
         hidden: width of the two hidden layers.
         bottleneck: length of the normalised vector.
-        prototypes: number of outputs. Their weights have norm 1 (a weight norm whose length is never trained).
+        prototypes: number of outputs. Their weights keep norm 1 (weight normalisation whose magnitude is not trained).
     """
 
     def __init__(self, dim: int, hidden: int = 2048, bottleneck: int = 256, prototypes: int = 128) -> None:
@@ -39,5 +39,5 @@ class DinoHead(nn.Module):
         nn.init.trunc_normal_(self.prototypes, std=0.02)
 
     def forward(self, features: Tensor) -> Tensor:
-        """[batch, dim] to logits [batch, prototypes]."""
+        """Map features [batch, dim] to logits [batch, prototypes]."""
         return linear(normalize(self.layers(features), dim=-1), normalize(self.prototypes, dim=-1))

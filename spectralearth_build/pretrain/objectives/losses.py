@@ -1,4 +1,4 @@
-"""The losses, as pure functions of features."""
+"""Loss functions, as pure functions of features."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ def nt_xent(
 ) -> Tensor:
     """Normalised temperature-scaled cross entropy (SimCLR, arXiv 2002.05709) over all pairs of two views.
 
-    Equal embeddings everywhere give log(2 N - 1).
+    If all embeddings are equal, the loss is log(2 N - 1).
 
     Args:
-        first: [N, dim] of one view, of all processes.
-        second: [N, dim] of the other one.
+        first: [N, dim], features of one view, from all processes.
+        second: [N, dim], features of the other view.
         temperature: divides the cosines.
-        places: int [N] location of each sample; other samples of the same location are no negatives. None: all are.
-        rank: number of this process: only its own samples are asked for their partner.
+        places: int [N], location of each sample. Other samples of the same location are not negatives. None: all are.
+        rank: rank of this process; the loss is over its own samples only.
         ranks: number of processes.
     """
     count = len(first)
@@ -51,7 +51,7 @@ def info_nce(
         key: normalised [batch, dim], the positives.
         queue: normalised [length, dim], the negatives.
         temperature: divides the cosines.
-        same: bool [batch, length], keys of the query's own location, which are no negatives.
+        same: bool [batch, length], true for keys of the query's own location, which are not negatives.
     """
     positive = (query * key).sum(1, keepdim=True)
     negative = query @ queue.T
@@ -62,12 +62,12 @@ def info_nce(
 
 
 def dino(student: list[Tensor], targets: list[Tensor], temperature: float) -> Tensor:
-    """Cross entropy between the teacher's and the student's distributions, over all pairs of different views.
+    """Cross entropy between teacher and student distributions, over all pairs of different views.
 
     Args:
-        student: logits [batch, prototypes] of every view, the global ones first.
-        targets: the teacher's distributions [batch, prototypes] of the global views.
-        temperature: the student's.
+        student: logits [batch, prototypes] of every view, global views first.
+        targets: teacher distributions [batch, prototypes] of the global views.
+        temperature: divides the logits of the student.
     """
     log_p = [log_softmax(logits.float() / temperature, dim=-1) for logits in student]
     terms = [
@@ -84,8 +84,8 @@ def masked_error(predicted: Tensor, target: Tensor, normalised: bool = True) -> 
 
     Args:
         predicted: [batch, masked patch, value].
-        target: the same of the image.
-        normalised: whether each patch of the target is brought to mean 0 and variance 1.
+        target: the values of the image, of the same shape.
+        normalised: whether to normalise each target patch to mean 0 and variance 1.
     """
     target = target.float()
     if normalised:

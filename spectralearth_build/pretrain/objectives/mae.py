@@ -1,4 +1,4 @@
-"""Masked autoencoder (arXiv 2111.06377): from a tenth of the patches, predict the pixels of the others."""
+"""Masked autoencoder (arXiv 2111.06377): predict the pixels of hidden patches from the visible tenth."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from spectralearth_build.pretrain.recipes import MaeConfig
 
 
 class Mae(Objective):
-    """MAE over a spectral ViT; the adapter sees visible pixels only.
+    """MAE on a spectral ViT. The adapter processes visible pixels only.
 
     Args:
         encoder: a `SpectralViT`.
         config: the recipe.
 
     Raises:
-        TypeError: another encoder: only a ViT can leave patches out.
+        TypeError: The encoder is not a ViT. Only a ViT can leave out patches.
     """
 
     encoder: SpectralViT
@@ -31,7 +31,9 @@ class Mae(Objective):
     def __init__(self, encoder: Encoder, config: MaeConfig | None = None) -> None:
         super().__init__(encoder)
         if not isinstance(encoder, SpectralViT):
-            raise TypeError("MAE needs a ViT encoder (vit_s, vit_b, ...): others cannot leave patches out.")
+            raise TypeError(
+                "MAE needs a ViT encoder (vit_s, vit_b, ...): other encoders cannot leave out patches."
+            )
         self.config = config = config or MaeConfig()
         values = encoder.adapter.bands * encoder.patch**2
         self.bridge = nn.Linear(encoder.dim, config.dim)
@@ -44,13 +46,13 @@ class Mae(Objective):
         self.register_buffer("places", sine_cosine(encoder.grid, config.dim), persistent=False)
 
     def forward(self, series: Tensor, places: Tensor, draw: torch.Generator) -> Tensor:
-        """As of `Objective.forward`; of two dates, each sample takes one at random."""
+        """See `Objective.forward`. If there are two dates, each sample uses a random one."""
         with torch.no_grad():
             image = augment(one_of(series, draw), self.config.views, draw)
         return self.loss(image, draw)
 
     def loss(self, image: Tensor, draw: torch.Generator) -> Tensor:
-        """The loss of images [batch, band, y, x]."""
+        """Return the loss of images [batch, band, y, x], with a random mask."""
         visible, hidden = (
             each.to(image.device)
             for each in partition(len(image), len(self.places) - 1, self.config.mask, draw)
@@ -58,7 +60,7 @@ class Mae(Objective):
         return self.loss_of(image, visible, hidden)
 
     def loss_of(self, image: Tensor, visible: Tensor, hidden: Tensor) -> Tensor:
-        """The loss for given patches: int [batch, patch] each, together all patches once."""
+        """Return the loss for a given mask: int [batch, patch] each, which together number each patch once."""
         if self.config.official:
             cut = to_patches(self.encoder.adapter(image), self.encoder.patch)
             tokens = self.encoder.encode(pick(cut, visible), visible)
@@ -72,12 +74,12 @@ class Mae(Objective):
         """Predict hidden patches.
 
         Args:
-            tokens: [batch, 1 + visible, dim] of the encoder.
-            visible: numbers of the visible patches.
-            hidden: numbers of the hidden ones.
+            tokens: output of the encoder, [batch, 1 + visible, dim].
+            visible: indices of the visible patches.
+            hidden: indices of the hidden patches.
 
         Returns:
-            [batch, hidden, band * pixel], bands outermost.
+            [batch, hidden, band * pixel], with bands as the outer dimension.
         """
         narrow = self.bridge(tokens)
         place = self.places[1 + torch.cat([visible, hidden], 1)]
@@ -90,7 +92,7 @@ class Mae(Objective):
 
 
 def one_of(series: Tensor, draw: torch.Generator) -> Tensor:
-    """One random date of each sample: [batch, date, ...] to [batch, ...]."""
+    """Select one random date of each sample: [batch, date, ...] to [batch, ...]."""
     if series.shape[1] == 1:
         return series[:, 0]  # no copy
     date = torch.randint(series.shape[1], (len(series),), generator=draw).to(series.device)
@@ -98,16 +100,17 @@ def one_of(series: Tensor, draw: torch.Generator) -> Tensor:
 
 
 def partition(batch: int, patches: int, mask: float, draw: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Random visible and hidden patches of each image: int64 [batch, visible] and [batch, hidden]."""
+    """Draw visible and hidden patches of each image at random: int64 [batch, visible] and [batch, hidden]."""
     order = torch.rand(batch, patches, generator=draw).argsort(1)
     visible = max(1, int(patches * (1 - mask)))
     return order[:, :visible], order[:, visible:]
 
 
 def sine_cosine(grid: int, dim: int) -> Tensor:
-    """Fixed positions of a square grid of patches (arXiv 2111.06377), [1 + grid * grid, dim]; the first is zero.
+    """Return fixed sine-cosine position embeddings of a square patch grid (arXiv 2111.06377), [1 + grid * grid, dim].
 
-    The first half of a vector is the column's, the second the line's; of each, sines and then cosines.
+    The first embedding, of the class token, is zero. In the others, the first half encodes the column and the second
+    half the line. Each half holds sines, then cosines.
     """
     omega = 10000 ** -(torch.arange(dim // 4, dtype=torch.float64) / (dim / 4))
     angle = torch.arange(grid, dtype=torch.float64)[:, None] * omega

@@ -1,4 +1,4 @@
-"""MoCo-v2 (arXiv 2003.04297): a query must find its key among the keys of a long queue."""
+"""MoCo-v2 (arXiv 2003.04297): contrastive learning against a long queue of negative keys."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from spectralearth_build.pretrain.recipes import MoCoConfig
 
 
 class MoCo(Objective):
-    """MoCo-v2 with two dates of a location as the two views, where there are two.
+    """MoCo-v2. If a location has two dates, these are the two views.
 
     Args:
-        encoder: [batch, band, y, x] to [batch, dim]; its batch normalisations are replaced by split ones.
+        encoder: maps [batch, band, y, x] to [batch, dim]. Its batch-normalisation layers are replaced by split ones.
         config: the recipe.
     """
 
@@ -45,13 +45,13 @@ class MoCo(Objective):
         self.register_buffer("cursor", torch.zeros((), dtype=torch.long))
 
     def forward(self, series: Tensor, places: Tensor, draw: torch.Generator) -> Tensor:
-        """As of `Objective.forward`."""
+        """See `Objective.forward`."""
         with torch.no_grad():
             first, second = (augment(image, self.config.views, draw) for image in two_views(series))
         return self.loss(first, second, places, draw)
 
     def loss(self, first: Tensor, second: Tensor, places: Tensor, draw: torch.Generator) -> Tensor:
-        """The loss of two views [batch, band, y, x]; the keys enter the queue."""
+        """Return the loss of two views, each [batch, band, y, x], and add the keys to the queue."""
         features = self.encoder(first)
         self.seen = features.detach()
         query = normalize(self.head(features), dim=1)
@@ -64,7 +64,7 @@ class MoCo(Objective):
 
     @torch.no_grad()
     def _keys(self, images: Tensor, draw: torch.Generator) -> Tensor:
-        """Normalised keys; shuffled on the way, so that the parts of the batch differ from those of the queries."""
+        """Compute normalised keys, on a shuffled batch so that its parts differ from those of the queries."""
         order = torch.randperm(len(images), generator=draw).to(images.device)
         keys = normalize(self.key_head(self.key_encoder(images[order])), dim=1)
         return torch.empty_like(keys).index_copy_(0, order, keys)
@@ -77,6 +77,6 @@ class MoCo(Objective):
         self.cursor.copy_((self.cursor + len(keys)) % len(self.queue))
 
     def after_step(self, done: float) -> None:
-        """The key networks follow."""
+        """Update the key networks."""
         follow(self.key_encoder, self.encoder, self.config.momentum)
         follow(self.key_head, self.head, self.config.momentum)

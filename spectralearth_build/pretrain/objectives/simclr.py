@@ -1,4 +1,4 @@
-"""SimCLR (arXiv 2002.05709): two views of a location recognise each other in the batch."""
+"""SimCLR (arXiv 2002.05709): contrastive learning between two views of each location in a batch."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from spectralearth_build.pretrain.recipes import SimClrConfig
 
 
 class SimClr(Objective):
-    """SimCLR with two dates of a location as the two views, where there are two.
+    """SimCLR. If a location has two dates, these are the two views.
 
     Args:
-        encoder: [batch, band, y, x] to [batch, dim].
+        encoder: maps [batch, band, y, x] to [batch, dim].
         config: the recipe.
     """
 
@@ -29,13 +29,13 @@ class SimClr(Objective):
         self.head = mlp(dim, config.hidden, config.dim) if config.hidden else nn.Identity()
 
     def forward(self, series: Tensor, places: Tensor, draw: torch.Generator) -> Tensor:
-        """As of `Objective.forward`."""
+        """See `Objective.forward`."""
         with torch.no_grad():
             first, second = (augment(image, self.config.views, draw) for image in two_views(series))
         return self.loss(first, second, places)
 
     def loss(self, first: Tensor, second: Tensor, places: Tensor) -> Tensor:
-        """The loss of two views [batch, band, y, x]."""
+        """Return the loss of two views, each [batch, band, y, x]."""
         features = [self.encoder(view) for view in (first, second)]
         self.seen = features[0].detach()
         projected = [gathered_with_gradient(self.head(each)) for each in features]

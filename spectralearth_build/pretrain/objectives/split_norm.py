@@ -1,7 +1,7 @@
-"""Batch normalisation over parts of a batch, so that a sample cannot recognise its partner by shared statistics.
+"""Batch normalisation over parts of a batch, so that shared statistics do not reveal the positive pair.
 
-MoCo computes positives in another process than the queries and normalises them there with other samples ("shuffling
-BN"). On one device the same is had by splitting the batch (as MoCo's authors do in their single-device version).
+MoCo computes positives and queries in different processes, and so normalises them with different samples ("shuffling
+BN"). On one device, splitting the batch has the same effect, as in the single-device version of MoCo's authors.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from torch.nn.functional import batch_norm
 
 
 class SplitBatchNorm(nn.BatchNorm2d):
-    """Batch normalisation in which every ``splits``-th sample shares statistics.
+    """Batch normalisation in which every ``splits``-th sample shares the same statistics.
 
     Args:
         channels: number of channels.
-        splits: number of parts; the batch must divide by it.
+        splits: number of parts; must divide the batch size.
     """
 
     def __init__(self, channels: int, splits: int) -> None:
@@ -23,7 +23,7 @@ class SplitBatchNorm(nn.BatchNorm2d):
         self.splits = splits
 
     def forward(self, x: Tensor) -> Tensor:
-        """[batch, channel, y, x] to the same; running statistics are the mean over the parts."""
+        """Normalise [batch, channel, y, x]. The running statistics are the mean over the parts."""
         if not self.training:
             return super().forward(x)
         assert self.running_mean is not None
@@ -50,7 +50,7 @@ class SplitBatchNorm(nn.BatchNorm2d):
 
 
 def split_norms(network: nn.Module, splits: int) -> None:
-    """Replace every batch normalisation below ``network``, keeping its state."""
+    """Replace every batch-normalisation layer in ``network``, keeping its state."""
     for name, child in network.named_children():
         if isinstance(child, nn.BatchNorm2d):
             split = SplitBatchNorm(child.num_features, splits)
