@@ -34,7 +34,7 @@ def test_an_unfinished_dataset_does_not_open(tmp_path, gone):
 
 
 def test_a_missing_folder_does_not_open(tmp_path):
-    with pytest.raises(UsageError, match="no such folder"):
+    with pytest.raises(UsageError, match="does not exist"):
         open_dataset(tmp_path / "nothing")
 
 

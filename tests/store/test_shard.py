@@ -139,5 +139,5 @@ def test_an_index_that_points_behind_the_end(tmp_path):
     write_shard(path, 1, [(0, b"abc")])
     tail = path.read_bytes()[3:]
     path.write_bytes(tail)  # the index is sound, the patch is gone
-    with pytest.raises(DamagedError, match="behind its end"):
+    with pytest.raises(DamagedError, match="beyond its end"):
         ShardReader(path, 1)
