@@ -85,12 +85,12 @@ class WrappedExecutor:
 
     @property
     def workers(self) -> int:
-        """How many tasks run at a time."""
+        """Return how many tasks run at a time."""
         return self.inner.workers
 
     @property
     def memory_limit(self) -> int | None:
-        """Bytes that each of them may use; None: not limited."""
+        """Return the memory limit per task in bytes; None: no limit."""
         return self.inner.memory_limit
 
     @property

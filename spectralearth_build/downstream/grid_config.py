@@ -46,18 +46,18 @@ class Evaluate(Training):
 
 
 class TaskEntry(Training):
-    """Something to predict; its own settings go before those of [evaluate]."""
+    """A prediction task. Its own settings override those of [evaluate]."""
 
     name: Annotated[str, Field(min_length=1)]
-    """What tables call it."""
+    """Name in tables."""
     labels: Annotated[str, Field(min_length=1)]
-    """Name of the labels in the dataset, see `pair`."""
+    """Name of the labels in the dataset, as given to `pair`."""
     task: Kind
-    """multilabel, segmentation or single."""
+    """Kind of task: multilabel, segmentation or single."""
     nomenclature: str = ""
-    """Class table, name or CSV file; absent: that of the labels."""
+    """Class table, as a name or CSV file; absent: that of the labels."""
     metric: str = ""
-    """Figure to show, such as iou_micro."""
+    """Figure to show in tables, such as iou_micro."""
 
     @model_validator(mode="after")
     def _check(self) -> TaskEntry:
@@ -73,20 +73,20 @@ class TaskEntry(Training):
 
 
 class EncoderEntry(Section):
-    """A network, and the weights that it may start from."""
+    """An encoder architecture, and its possible initial weights."""
 
     name: Annotated[str, Field(min_length=1)]
-    """What tables call it."""
+    """Name in tables."""
     network: Network
-    """The network, as `pretrain` names it."""
+    """Architecture, named as in `pretrain`, such as vit_s."""
     patch: Count = 4
-    """Edge of a ViT's patches in pixels."""
+    """ViT only: edge of the patches in pixels."""
     image: CountOrNone = 0
-    """Edge of the images that a ViT's positions are made for."""
+    """ViT only: edge of the images that the position embeddings are made for."""
     random: bool = True
-    """Whether random weights are compared too."""
+    """Whether to compare random weights too."""
     pretrained: dict[str, str] = Field(default={})
-    """Files of weights by objective; {seed} in a path stands for the seed of the cell."""
+    """Weights files by objective. {seed} in a path is replaced by the seed of the cell."""
 
     @model_validator(mode="after")
     def _check(self) -> EncoderEntry:
@@ -103,53 +103,53 @@ class EncoderEntry(Section):
 
 
 class PublishedResult(Section):
-    """A number that others have published; shown beside ours and marked as theirs."""
+    """A published number, shown next to ours and marked as published."""
 
     task: str
-    """Name of a task."""
+    """Name of the task."""
     encoder: str
-    """What they call the network."""
+    """Their name of the network."""
     initialisation: str
-    """What they call its pretraining."""
+    """Their name of its pretraining."""
     protocol: Protocol
-    """Which of ours theirs is."""
+    """The protocol of ours that corresponds to theirs."""
     fraction: Annotated[float, Field(gt=0, le=1)] = 1.0
-    """Share of the labels."""
+    """Share of the training labels."""
     value: Share
-    """As a share, not in percent."""
+    """The number as a share, not in percent."""
     source: Annotated[str, Field(min_length=1)]
-    """Where it stands: paper, version, table."""
+    """Source of the number: paper, version, table."""
 
 
 class GridAxes(Section):
-    """What is crossed with what; from random weights, fine-tuning is training from scratch, so there it is that."""
+    """A grid of combinations. From random weights, finetune becomes scratch."""
 
     tasks: tuple[str, ...] = ()
-    """Names of tasks; absent: all."""
+    """Names of the tasks; absent: all."""
     encoders: tuple[str, ...] = ()
-    """Names of encoders; absent: all."""
+    """Names of the encoders; absent: all."""
     protocols: Protocols = PROTOCOLS
-    """What is trained beside the head."""
+    """Protocols, which say what is trained besides the head."""
     fractions: Fractions = (1.0,)
-    """Shares of the labels of train, above 0 to 1."""
+    """Shares of the training labels, above 0 and at most 1."""
     seeds: Seeds = (0, 1, 2)
-    """Of heads, random weights, choice of labels and order."""
+    """Random seeds of heads, random weights, choice of labels and sample order."""
 
 
 class BenchmarkRun(RunConfig):
     """Where cells run: as [run] of every configuration, but with more time per task."""
 
     task_timeout: Count = 172_800
-    """Seconds after which a cell counts as hung."""
+    """Time limit of a cell in seconds, after which it counts as hung."""
 
 
 class GridConfig(Section):
     """All settings of a comparison."""
 
     dataset: Annotated[str, Field(min_length=1)]
-    """Folder or URL of a dataset with splits and labels."""
+    """Folder or URL of a dataset that has splits and labels."""
     title: str = "Downstream benchmark"
-    """Heading of the page."""
+    """Title of the page."""
     tasks: tuple[TaskEntry, ...] = Field(min_length=1)
     encoders: tuple[EncoderEntry, ...] = Field(min_length=1)
     grid: tuple[GridAxes, ...] = Field(default=(GridAxes(),), min_length=1)
@@ -170,7 +170,7 @@ class GridConfig(Section):
         return self
 
     def grids(self, task: TaskEntry, encoder: EncoderEntry) -> Iterator[GridAxes]:
-        """The grids that hold a task and an encoder."""
+        """Yield the grids that contain a task and an encoder."""
         for grid in self.grid:
             if task.name in (grid.tasks or (task.name,)) and encoder.name in (
                 grid.encoders or (encoder.name,)

@@ -69,7 +69,7 @@ def means(results: pd.DataFrame, figure: str) -> pd.DataFrame:
 
 
 def shown(results: pd.DataFrame, metrics: dict[str, str]) -> pd.DataFrame:
-    """Return Return `means` of the figure that each task shows.
+    """Return `means` of the figure that each task shows.
 
     Args:
         results: output of `collect`.

@@ -48,7 +48,7 @@ class CountsEncoder(nn.Module):
         return self.encoder.pyramid(self.standardise(counts))
 
     def forward(self, counts: Tensor) -> Tensor:
-        """Map Map int16 [batch, band, y, x] to vectors [batch, dim]."""
+        """Map int16 [batch, band, y, x] to vectors [batch, dim]."""
         out: Tensor = self.encoder(self.standardise(counts))
         return out
 
