@@ -127,7 +127,7 @@ def test_what_is_missing_is_named_with_a_remedy(copy):
     with pytest.raises(UsageError, match="no split 'val'"):
         labelled(copy, CONFIG)
     (copy / "splits.parquet").unlink()
-    with pytest.raises(UsageError, match=r"no splits.*Run `split`"):
+    with pytest.raises(UsageError, match=r"no splits.*Run `split DATASET`"):
         labelled(copy, CONFIG)
 
 

@@ -168,7 +168,7 @@ def test_no_array(tmp_path):
     with pytest.raises(DamagedError, match="not valid JSON"):
         open_reader(tmp_path)
     (tmp_path / "zarr.json").write_text('{"shape": [3]}')
-    with pytest.raises(DamagedError, match="not the metadata"):
+    with pytest.raises(DamagedError, match="Not the metadata"):
         open_reader(tmp_path)
     zarr.create_array(tmp_path / "b", shape=(2, 3, 4, 5), dtype="float32")
     with pytest.raises(DamagedError, match="int16, got float32"):
