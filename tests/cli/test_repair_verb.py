@@ -18,7 +18,7 @@ def test_repair_cuts_again_what_is_damaged(call, archive, built, tmp_path):
     (dataset / "report.html").write_text("gone")
     done = call("repair", dataset, "--archive", archive, *INLINE)
     assert done.exit_code == 0, done.output
-    assert "Patches hit: " in done.output
+    assert "Affected patches: " in done.output
     assert "repair: rebuilt: store.zarr/reflectance/c.1.0.0.0" in done.output
     assert tree(dataset) == tree(built)
     assert "everything is sound" in call("repair", dataset, "--archive", archive, *INLINE).output
