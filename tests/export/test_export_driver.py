@@ -227,7 +227,7 @@ def test_a_full_disk_is_told_and_the_export_goes_on_later(source, tmp_path, monk
             fsync(descriptor)
 
         context.setattr(os, "fsync", full)
-        with pytest.raises(OutOfSpaceError, match="nothing that was written is lost"):
+        with pytest.raises(OutOfSpaceError, match="Nothing that was written is lost"):
             export(source, tmp_path / "t", "webdataset", options=SMALL)
     assert not (tmp_path / "t").exists()
     assert export(source, tmp_path / "t", "webdataset", options=SMALL)
