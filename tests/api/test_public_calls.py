@@ -229,7 +229,7 @@ def test_errors_say_what_to_do(made, tmp_path, monkeypatch):
         se.build_dataset(tmp_path / "none", tmp_path / "d")
     with pytest.raises(UsageError, match="This is a file"):
         se.build_dataset(__file__, tmp_path / "d")
-    with pytest.raises(UsageError, match="lie inside each other"):
+    with pytest.raises(UsageError, match="is inside the other"):
         se.build_dataset(made.archive, made.archive / "d")
     with pytest.raises(UsageError, match="needs a folder of this machine"):
         se.repair_dataset("s3://bucket/dataset", made.archive)
