@@ -87,7 +87,7 @@ def export(
     per_file, workers = whole("per_file", options.per_file) or file_format.per_file, whole("workers", workers)
     if per_file > file_format.most_per_file:
         raise UsageError(
-            f"A file of {to} holds {file_format.most_per_file} patches at most, not {per_file}.",
+            f"A file of {to} can contain at most {file_format.most_per_file} patches, got {per_file}.",
             remedy="Give a smaller --per-file.",
         )
     settings = {

@@ -68,7 +68,7 @@ def test_the_page_tells_all(bench, read):
 def test_without_published_numbers_it_says_so(tmp_path):
     config, cells = made(tmp_path, grid=[{"seeds": [0], "protocols": ["frozen"]}])
     page.write(config, cells, tmp_path, CLASSES)
-    assert "the configuration names none" in (tmp_path / page.PAGE).read_text()
+    assert "the configuration lists none" in (tmp_path / page.PAGE).read_text()
     assert "No published numbers are listed" in (tmp_path / page.TABLES).read_text()
 
 
