@@ -141,7 +141,7 @@ def test_inputs_change_with_splits_and_labels_and_with_nothing_else(labelled, tm
     (copy / "splits.parquet").write_bytes(b"others")
     assert inputs_of(config_of(copy)).dataset != before.dataset
     (copy / "splits.parquet").unlink()
-    with pytest.raises(UsageError, match="Run `split`"):
+    with pytest.raises(UsageError, match="Run `split DATASET` to make it"):
         inputs_of(config_of(copy))
 
 

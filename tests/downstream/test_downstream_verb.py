@@ -75,7 +75,8 @@ def test_a_demo_cannot_be_listed_before_it_is_there(call, tmp_path, monkeypatch,
 def test_a_grid_without_cells_is_told(call, config, tmp_path, option):
     (tmp_path / "w").touch()
     text = config.read_text().replace('"frozen"', '"scratch"')
-    text = text.replace("[run]", f"random = false\npretrained = {{ mae = '{tmp_path}/w' }}\n[run]")
+    network = 'network = "resnet18"\n'
+    text = text.replace(network, f"{network}random = false\npretrained = {{ mae = '{tmp_path}/w' }}\n")
     config.write_text(text)
     done = call(config, tmp_path / "out", *([option] if option else []))
     assert done.exit_code == 2, done.output

@@ -65,7 +65,7 @@ def test_splits_of_the_dataset_are_kept_apart(source, tmp_path):
     )
     assert {part.split for part in found.parts(64)} == {"train", "test", "none"}
     pd.DataFrame({"location_id": places, "split": "../x"}).to_parquet(folder / "splits.parquet")
-    with pytest.raises(UsageError, match="cannot be the name"):
+    with pytest.raises(UsageError, match="cannot be used as a file name"):
         select_patches(open_dataset(folder), Filters(), ALL)
 
 
