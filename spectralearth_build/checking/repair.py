@@ -8,7 +8,7 @@ dataset stays open meanwhile. Derived files (statistics, index, metadata, manife
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -72,7 +72,7 @@ class Repair:
 def repair(
     archive: Path, dataset: Path, config: Config, executor: Executor, draw: Callable[[Path], None]
 ) -> Repair:
-    """Repair the damage that `verify` finds.
+    """Repair the damage that `verify` finds, then damage that was hidden by it, such as shards whose plan was lost.
 
     Args:
         archive: folder of the products, as when the dataset was built.
@@ -88,6 +88,18 @@ def repair(
     archive, dataset = archive.absolute(), dataset.absolute()
     require_archive(archive)
     refuse_half_grown(dataset)
+    result = _once(archive, dataset, config, executor, draw)
+    while result.repaired and (hidden := [damage for damage in result.left if damage not in result.found]):
+        again = _once(archive, dataset, config, executor, draw)
+        repaired = [*dict.fromkeys([*result.repaired, *again.repaired])]
+        result = Repair([*result.found, *hidden], repaired, again.refused, again.left)
+    return result
+
+
+def _once(
+    archive: Path, dataset: Path, config: Config, executor: Executor, draw: Callable[[Path], None]
+) -> Repair:
+    """Repair what `verify` finds now."""
     manifest = _manifest(dataset)
     result = Repair(_found(dataset, manifest, executor))
     job = _Job(
@@ -157,7 +169,7 @@ class _Job:
 
     def plan(self) -> Planned | None:
         """Return the plan, made again if any of its files is damaged; None if the result differs."""
-        hit = ", ".join(sorted(self.names & {*PLANNED, *FINAL}))
+        hit = ", ".join(sorted(self._changed({*PLANNED, *FINAL})))
         if not hit:
             return load_plan(self.dataset)
         settings = self.manifest.settings if self.manifest else {}
@@ -208,8 +220,8 @@ class _Job:
 
     def tables(self, planned: Planned) -> None:
         """Restore tables and plan, if the new ones are identical."""
-        made = {name: (self.folder / name).read_bytes() for name in PLANNED if name in self.names}
-        if hit := self.names & set(FINAL):
+        made = {name: (self.folder / name).read_bytes() for name in self._changed(PLANNED)}
+        if hit := self._changed(FINAL):
             try:
                 commits = read_all(self.dataset, planned.plan_of)
                 failed = given_up(planned, commits, read_failed(self.dataset, planned.first_id))
@@ -268,6 +280,15 @@ class _Job:
         self.result.repaired += [
             name for name in sorted(derived) if entry_if_there(self.dataset / name) != before[name]
         ]
+
+    def _changed(self, names: Iterable[str]) -> set[str]:
+        """Return the damaged files that are not as published; others only disagree with a damaged file."""
+        hit = self.names.intersection(names)
+        return {
+            name
+            for name in hit
+            if name not in self.expected or self.expected[name] != entry_if_there(self.dataset / name)
+        }
 
     def _labels(self) -> set[str]:
         """Return the labels of the dataset that have damaged files."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import math
 import re
 import sys
 import traceback
@@ -241,11 +242,8 @@ def _run(function: Callable[..., int | None], values: dict[str, Any], debug: boo
     """Call a command and return the exit code."""
     try:
         for name, value in values.items():
-            for path in value if isinstance(value, list | tuple) else [value]:
-                if (
-                    isinstance(path, Path) and name != "archive"
-                ):  # archives are only read, and may have undecodable names
-                    require_utf8(path)
+            for each in value if isinstance(value, list | tuple) else [value]:
+                _require_possible(name, each)
         code = function(**values) or 0
         if speaks:
             require_told()
@@ -255,3 +253,16 @@ def _run(function: Callable[..., int | None], values: dict[str, Any], debug: boo
             traceback.print_exc()
         print(f"Error: {as_text(message_of(error))}", file=sys.stderr)
         return code_of(error)
+
+
+def _require_possible(name: str, value: object) -> None:
+    """Refuse what no command can use.
+
+    Raises:
+        UsageError: a path that is not UTF-8, or a number that is not finite.
+    """
+    if isinstance(value, Path) and name != "archive":  # archives are only read, and may have undecodable names
+        require_utf8(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        option = f"--{name.replace('_', '-')}"
+        raise UsageError(f"{option} must be a finite number; got {value}.", None, "Give a number.")
