@@ -115,13 +115,14 @@ def mount_of(path: Path) -> Path:
     return place
 
 
-def presence_check(archive: Path, products: Iterable[str]) -> PresenceCheck:
+def presence_check(archive: Path, products: Iterable[str], others: Iterable[str] = ()) -> PresenceCheck:
     """Read some files of an archive, for comparison later.
 
     Args:
         archive: folder of the products. An archive on an object store needs no witnesses, since the store itself
             reports when it cannot be reached.
         products: paths of products below it, as in the tables; without any, there are no witnesses.
+        others: paths of more products. They show that the archive is there when the few that are read are gone.
 
     Raises:
         ArchiveError: it cannot be listed, is empty, or no sampled product has a readable file.
@@ -130,9 +131,9 @@ def presence_check(archive: Path, products: Iterable[str]) -> PresenceCheck:
     if not paths or attach.at(archive) is not None:
         return PresenceCheck()
     require_archive(archive)
-    step = max(1, len(paths) // LOOKS)
+    looked_at = [*_some(paths), *_some(sorted(others))]
     file_systems: dict[int, list[FileSample]] = {}
-    for path in paths[::step]:
+    for path in looked_at:
         with suppress(OSError):
             place = below(archive, path.split(INSIDE)[0])
             known = file_systems.setdefault(place.stat().st_dev, [])
@@ -140,8 +141,13 @@ def presence_check(archive: Path, products: Iterable[str]) -> PresenceCheck:
                 known.append(_sample_of(place))
     found = [files for files in file_systems.values() if files]
     if not found:
-        raise away(archive, f"none of {len(paths[::step])} products is there")
+        raise away(archive, f"none of {len(set(looked_at))} products is there")
     return PresenceCheck(tuple(FileSystem(archive, mount_of(files[0].path), tuple(files)) for files in found))
+
+
+def _some(paths: list[str]) -> list[str]:
+    """Paths of which files are read, spread over all of them."""
+    return paths[:: max(1, len(paths) // LOOKS)]
 
 
 @contextmanager

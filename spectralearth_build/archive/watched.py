@@ -27,7 +27,9 @@ MANY, OF = 5, 10
 
 
 @contextmanager
-def watched(executor: Executor, archive: Path, dataset: Path, products: Iterable[str]) -> Iterator[Watched]:
+def watched(
+    executor: Executor, archive: Path, dataset: Path, products: Iterable[str], others: Iterable[str] = ()
+) -> Iterator[Watched]:
     """Yield an executor for tasks that read products of an archive and write below a dataset.
 
     When a task fails, the archive is checked. If it is gone, the run ends and no product is quarantined. On a cluster,
@@ -38,11 +40,12 @@ def watched(executor: Executor, archive: Path, dataset: Path, products: Iterable
         archive: folder of the products.
         dataset: the dataset.
         products: paths of the products that will be read; see `presence.presence_check`.
+        others: paths of other products that were there once.
 
     Raises:
         ArchiveError: archive or dataset cannot be reached, now, from any worker, or when a task fails.
     """
-    seen = presence_check(archive, products)
+    seen = presence_check(archive, products, others)
     if not executor.elsewhere or attach.at(dataset) is not None:
         yield Watched(executor, archive, seen)
         return

@@ -131,6 +131,7 @@ def synthesize(
         generations=generations,
         corrections=modes,
     )
+    options.cases()  # refuses unknown ones before workers start
     with connect(config.run) as executor:
         made = write(archive.resolve(), options, executor)
     say(f"synthesize: {counted(len(made), 'product')} in {archive}")

@@ -85,7 +85,7 @@ def cut(archive: Path, dataset: Path, config: Config, executor: Executor) -> Cut
     _check_tiles(planned, config)
     refuse_no_patches(planned.tiles, len(planned.live), config)
     todo = _outstanding(archive, dataset, planned)
-    with watched(executor, archive, dataset, planned.paths(todo)) as watching:
+    with watched(executor, archive, dataset, planned.paths(todo), planned.eligible["path"]) as watching:
         _close_before_rewriting(dataset, todo)
         threads = _threads(config.run, executor)
         decoded, changed = _cut_all(
