@@ -14,6 +14,7 @@ from spectralearth_build.archive.correction import remarks
 from spectralearth_build.archive.no_products import refuse_empty, refuse_unusable
 from spectralearth_build.archive.scan import scan
 from spectralearth_build.archive.tile_list import read_tile_list
+from spectralearth_build.archive.tile_rows import UNPLANNED
 from spectralearth_build.archive.versions import waiting
 from spectralearth_build.checking.against import not_compared, require_sources
 from spectralearth_build.checking.damage import NOT_CHECKED, Damage
@@ -100,6 +101,8 @@ class Run:
         for label, count in unlabelled(self.dataset).items():
             lack = counted(count, "patch lacks", "patches lack")
             say(f"cut: {lack} labels of {label}: run `pair` again, with the same rasters")
+        if new := unplanned(self.dataset):
+            say(f"cut: {counted(new, 'tile')} found by scan, not in the plan yet: run `plan` and then `cut`")
         if not result.tiles_cut and not result.published:
             say(f"cut: nothing to do, {counted(result.written, 'patch is', 'patches are')} there")
             return 0
@@ -219,6 +222,11 @@ def refuse_early(archive: Path, dataset: Path, config: Config) -> None:
 def report(dataset: Path) -> None:
     """Write the report page."""
     say(f"report: {attach.shown(write_report(dataset))}")
+
+
+def unplanned(dataset: Path) -> int:
+    """How many usable tiles of a dataset scan has found since it was planned."""
+    return int(TILES.read(dataset, ["reason"])["reason"].eq(UNPLANNED["reason"]).sum())
 
 
 def fits(executor: Executor, needed: int) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -111,6 +112,20 @@ def test_cut_and_verify_of_an_archive_that_is_away_change_nothing_and_call_nothi
     (tmp_path / "elsewhere").rename(archive)
     run_stages(archive, dataset)
     assert tree(dataset) == sound
+
+
+def test_the_only_product_that_is_left_to_cut_is_gone_and_the_archive_is_there(archive, tmp_path):
+    dataset = tmp_path / "d"
+    run = Run(dataset, CONFIG, InlineExecutor())
+    run_stages(archive, dataset)
+    (dataset / "commits/shard-00000003.json").unlink()
+    shutil.move(archive / spec_of(3).product_id, tmp_path / "gone")
+    run.cut(archive)
+    found = QUARANTINE.read(dataset)
+    assert found[["tile_id", "error_class"]].to_numpy().tolist() == [[spec_of(3).tile_id, "MissingFileError"]]
+    shutil.move(tmp_path / "gone", archive / spec_of(3).product_id)
+    run.cut(archive)
+    assert QUARANTINE.read(dataset).empty
 
 
 def test_a_verdict_that_an_earlier_version_passed_on_a_failing_disk_is_asked_again(archive, sound, tmp_path):

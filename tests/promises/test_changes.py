@@ -194,3 +194,16 @@ def test_readers_do_not_notice_a_growth_that_stops_nor_that_its_notes_are_delete
     shutil.rmtree(own / "d" / "work")
     run_stages(own / "archive", own / "d")
     assert tree(own / "d") == tree(straight)
+
+
+def test_cut_says_which_tiles_scan_has_found_since_the_plan(own, capsys):
+    archive, dataset = own / "archive", own / "d"
+    write_tile(archive, 9)
+    run = Run(dataset, CONFIG, InlineExecutor())
+    run.scan(archive)
+    capsys.readouterr()
+    run.cut(archive)
+    assert "1 tile found by scan, not in the plan yet: run `plan` and then `cut`" in capsys.readouterr().out
+    run.plan()
+    run.cut(archive)
+    assert "not in the plan yet" not in capsys.readouterr().out

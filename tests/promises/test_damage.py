@@ -22,7 +22,7 @@ from spectralearth_build.store.seal import is_sealed, is_sealed_page, sealed
 from spectralearth_build.store.shard import ShardReader
 from spectralearth_build.tables import LOCATIONS, OVERLAPS, PATCHES, QUARANTINE, TILES, TUPLES
 from tests.support.files import flip_bit, tree
-from tests.support.small_archive import CONFIG, archive_of, run_stages
+from tests.support.small_archive import CONFIG, archive_of, run_stages, write_tile
 
 
 @pytest.fixture(scope="module")
@@ -182,6 +182,26 @@ def test_many_at_once_and_no_work_folder(dataset, archive):
     ):
         (dataset / name).unlink()
     assert repaired(archive, dataset) == []
+    assert tree(dataset) == before
+
+
+def test_one_repair_mends_what_other_damage_hid(dataset, archive):
+    """Without its plan nobody can tell whether a shard that is there is sound."""
+    before = tree(dataset)
+    (dataset / "plan.json").unlink()
+    flip_bit(dataset / shard_name(0), 8000)
+    assert repaired(archive, dataset) == []
+    assert tree(dataset) == before
+
+
+def test_a_lost_record_of_a_grown_dataset_is_made_again_without_planning_again(dataset, archive, tmp_path):
+    more = shutil.copytree(archive, tmp_path / "archive")
+    write_tile(more, 5)
+    run_stages(more, dataset)
+    write_report(dataset)
+    before = tree(dataset)
+    (dataset / "commits/shard-00000000.json").unlink()
+    assert repaired(more, dataset) == []
     assert tree(dataset) == before
 
 

@@ -181,7 +181,7 @@ def encoders(dataset: Path, folder: Path) -> dict[str, object]:
     return found
 
 
-def counts() -> "torch.Tensor":
+def counts():
     """Two images as they are stored, int16 [2, 202, 16, 16]."""
     import torch
 
