@@ -261,7 +261,7 @@ def _require_possible(name: str, value: object) -> None:
     Raises:
         UsageError: a path that is not UTF-8, or a number that is not finite.
     """
-    if isinstance(value, Path) and name != "archive":  # archives are only read, and may have undecodable names
+    if isinstance(value, Path) and name != "archive":  # an archive is only read, whatever its name
         require_utf8(value)
     if isinstance(value, float) and not math.isfinite(value):
         option = f"--{name.replace('_', '-')}"
