@@ -252,7 +252,7 @@ def test_a_setting_that_cannot_be_is_refused_by_every_verb(places, verb, data):
 @pytest.mark.parametrize("text", ["plan.nosuch=1", "nosuch=1", "nosuch.key=1", "nonsense", "=1"])
 def test_an_unknown_setting_is_refused_by_every_verb(places, verb, text):
     key = text.partition("=")[0]
-    refused(places, verb, ["--set", text], f"'{key}'", f"'{key.partition('.')[0]}'")
+    refused(places, verb, ["--set", text], f"'{key}'", f"'{key.partition('.')[0]}'", f"'{text}'")
 
 
 @pytest.mark.parametrize(
