@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from spectralearth_build.pretrain.encoders import make
+from spectralearth_build.pretrain.encoders.encoder import Architecture
 from spectralearth_build.pretrain.encoders.resnet import SpectralResNet
 from spectralearth_build.pretrain.spectra import Spectra
 from spectralearth_build.pretrain.weights import load_encoder, save_encoder
@@ -62,7 +63,7 @@ def test_a_trained_encoder_is_loaded_with_the_full_stem(tmp_path):
     path = tmp_path / "encoder.safetensors"
     spectra = Spectra(tuple(range(BANDS)), (500.0,) * BANDS, (100.0,) * BANDS)
     trained = make("resnet18", BANDS)
-    save_encoder(path, trained, {"name": "resnet18", "bands": BANDS}, spectra, {})
+    save_encoder(path, trained, Architecture("resnet18", BANDS), spectra, {})
     counts = torch.randint(0, 1000, (1, BANDS, 32, 32), dtype=torch.int16)
     loaded = load_encoder(path, stem="full")
     assert (loaded.stride, loaded.levels[1]) == (8, (64, 1))

@@ -176,7 +176,7 @@ def make(folder: Path) -> Handmade:
     write_tables(folder)
     write_store(made)
     manifest = {"plan": "p1", "settings": {"plan.value": "patches"}, "counts": {"patches": {"planned": 10}},
-                "versions": {"zarr": zarr.__version__}}  # fmt: skip
+                "files": {}, "versions": {"zarr": zarr.__version__}}  # fmt: skip
     (folder / "manifest.json").write_text(json.dumps(manifest))
     return made
 
