@@ -16,33 +16,33 @@ class Inputs(TypedDict):
     """What a plan depends on."""
 
     settings: dict[str, Any]
-    """The settings that shape it, by dotted name."""
+    """The settings that affect it, by dotted name."""
     tiles: dict[str, list[str]]
-    """Of each tile that could be used, its product and the product's fingerprint."""
+    """Product and fingerprint of each usable tile."""
 
 
 @dataclass(frozen=True)
 class Generation:
-    """What a dataset gained at a time: all that its first plan gave, or what it grew by."""
+    """One generation of a dataset: its first plan, or one growth."""
 
     id: str
-    """SHA-256 of inputs and rows, of this generation and those before; commit records and the manifest bear it."""
+    """SHA-256 of inputs and rows, of this generation and all before it. Commit records and the manifest contain it."""
     first_shard: int
     """Number of its first shard."""
     shards: int = 0
     """How many shards it added."""
     new_tiles: tuple[str, ...] = ()
-    """Tiles that were new, by name."""
+    """Names of the new tiles."""
     replaced_tiles: tuple[str, ...] = ()
-    """Tiles that had other content or another version before."""
+    """Names of the tiles whose content or version changed."""
     patches: int = 0
-    """Patches that were planned."""
+    """Number of planned patches."""
     retired: int = 0
-    """Patches of earlier generations that were cut again."""
+    """Number of patches of earlier generations that were replaced."""
     locations: int = 0
-    """New locations."""
+    """Number of new locations."""
     series: int = 0
-    """Earlier locations that gained dates."""
+    """Number of earlier locations that gained dates."""
 
     @property
     def stop_shard(self) -> int:
@@ -52,66 +52,66 @@ class Generation:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What cutting costs: sizes in bytes, time in seconds."""
+    """Estimated cost of cutting: sizes in bytes, time in seconds."""
 
     raw_bytes: int
     """All patches, uncompressed."""
     stored_bytes: int
-    """All patches as the codec will leave them, about."""
+    """All patches, encoded."""
     worker_bytes: int
-    """Most memory that one worker will need."""
+    """Peak memory of one worker."""
     core_seconds: float
-    """Time to cut with one worker, about."""
+    """Time to cut with one worker."""
 
 
 @dataclass(frozen=True)
 class PlanDocument:
-    """A plan in numbers; its rows are in the tables."""
+    """The content of plan.json. Locations and patches are in the tables."""
 
     id: str
-    """That of its last generation."""
+    """Id of its last generation."""
     inputs: Inputs
-    """What it depends on. Plans of earlier versions lack settings that did not exist then."""
+    """What it depends on. Plans of earlier versions lack newer settings."""
     generations: tuple[Generation, ...]
-    """How the dataset grew, oldest first; at least one."""
+    """All generations, oldest first; at least one."""
     counts: Mapping[str, Any] = field(default_factory=dict)
     """tiles_used, components, tuples, locations, patches and locations_by_dates."""
     estimate: Estimate | None = None
-    """Of all that was not written when the plan was made."""
+    """Cost of what was not yet written when the plan was made."""
 
     @property
     def ids(self) -> tuple[str, ...]:
-        """Ids of all generations, oldest first; tables bear them."""
+        """Ids of all generations, oldest first. The tables contain them."""
         return tuple(generation.id for generation in self.generations)
 
     def id_of(self, shard: int) -> str:
-        """Id of the generation that a shard came with; its commit record bears it."""
+        """Return the id of the generation that added a shard. Its commit record contains it."""
         place = bisect([generation.first_shard for generation in self.generations], shard) - 1
         return self.generations[max(0, place)].id
 
     @property
     def shards(self) -> int:
-        """How many shards are planned."""
+        """Number of planned shards."""
         return self.generations[-1].stop_shard
 
     def with_inputs(self, inputs: Inputs) -> PlanDocument:
-        """The same with other inputs, as versions that knew more or fewer settings say them."""
+        """Return a copy with other inputs, as written by versions with more or fewer settings."""
         return replace(self, inputs=inputs)
 
     def document(self) -> dict[str, Any]:
-        """What JSON says of it."""
+        """Return the plan as a JSON object."""
         return {**asdict(self), "estimate": asdict(self.estimate) if self.estimate else {}}
 
     def encode(self) -> bytes:
-        """The file's bytes."""
+        """Return the content of the file."""
         return json.dumps(self.document(), indent=1, sort_keys=True).encode()
 
     @classmethod
     def decode(cls, data: bytes) -> PlanDocument:
-        """Read the file's bytes.
+        """Parse the content of the file.
 
         Raises:
-            ValueError: they are no plan; it says what they lack.
+            ValueError: This is not a plan; the message says what is missing.
         """
         try:
             found = json.loads(data)
@@ -130,8 +130,8 @@ class PlanDocument:
         """Read a plan.
 
         Raises:
-            OSError: there is none, or it cannot be read.
-            DamagedError: it is none; says what it lacks.
+            OSError: The file does not exist or cannot be read.
+            DamagedError: The file is not a plan.
         """
         try:
             return cls.decode(path.read_bytes())

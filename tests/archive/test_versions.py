@@ -1,13 +1,12 @@
 """Which copy and version counts."""
 
-import json
-
 from hypothesis import given
 from hypothesis import strategies as st
 
 from spectralearth_build.archive.discover import Found
 from spectralearth_build.archive.names import parse_name
 from spectralearth_build.archive.versions import candidates, pinned, status_of
+from spectralearth_build.plan_document import Generation, Inputs, PlanDocument
 
 
 def item(version="010110", processed="20221122T224132", tile=5, kind="folder", path=None):
@@ -36,9 +35,10 @@ def test_what_the_dataset_has_comes_first():
 
 
 def test_pins_are_the_plans_products_once_something_was_cut(tmp_path):
-    plan = {"inputs": {"tiles": {"DT0000001849_005": ["product", "fingerprint"]}}}
+    inputs = Inputs(settings={}, tiles={"DT0000001849_005": ["product", "fingerprint"]})
+    plan = PlanDocument("id", inputs, (Generation("id", 0),))
     assert pinned(tmp_path) == {}
-    (tmp_path / "plan.json").write_text(json.dumps(plan))
+    (tmp_path / "plan.json").write_bytes(plan.encode())
     assert pinned(tmp_path) == {}
     (tmp_path / "commits").mkdir()
     (tmp_path / "commits" / "shard-00000000.json").write_text("{}")
