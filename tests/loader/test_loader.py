@@ -189,7 +189,7 @@ def test_when_everything_is_damaged_it_says_so(own):
         ({"batch_size": 0}, "batch_size must be a whole number, 1 or more"),
         ({"threads": 0}, "threads must be a whole number, 1 or more"),
         ({"dates": 0}, "dates must be a whole number, 1 or more"),
-        ({"rule": "best"}, "no rule 'best'"),
+        ({"rule": "best"}, "Unknown rule 'best'"),
         ({"bands": [202]}, "from 0 to 201"),
         ({"bands": []}, "from 0 to 201"),
         ({"on_damage": "skip"}, "'raise' or 'replace'"),

@@ -97,7 +97,7 @@ def make(folder: Path, shard_rows: int = 4, codec: str = "fast") -> Known:
     halves = ["train" if place % 2 else "test" for place in range(len(DATES))]
     names = [row["location_id"] for row in locations]
     pd.DataFrame({"location_id": names, "split": halves}).to_parquet(folder / "splits.parquet")
-    (folder / "manifest.json").write_text(json.dumps({"plan": "p", "files": {}}))
+    (folder / "manifest.json").write_text(json.dumps({"plan": "p", "files": {}, "counts": {}}))
     rows = {row["store_row"]: pixels_of(row["store_row"]) for row in patches}
     assert all(patch.shape == PATCH_SHAPE for patch in rows.values())
     write_array(folder / "store.zarr/reflectance", rows, 5, shard_rows, codec)
