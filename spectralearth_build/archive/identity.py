@@ -139,7 +139,7 @@ def _content_of(product: Product) -> Content:
     found = {layer: _whole(product.layer(layer)) for layer in (METADATA, *QUALITY)}
     path = product.layer(IMAGE)
     with open_raster(path) as image:
-        found |= {SIZE: str(path.stat().st_size), IMAGE: _sampled(image, path)}
+        found |= {SIZE: str(path.stat().st_size), IMAGE: sampled(image, path)}
     return found
 
 
@@ -155,7 +155,7 @@ def _whole(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _sampled(image: DatasetReader, path: Path) -> str:
+def sampled(image: DatasetReader, path: Path) -> str:
     """Hash of an image's grid and of samples of its blocks."""
     shape = image.count, image.height, image.width, image.dtypes[0], image.block_shapes[0], image.nodata
     digest = hashlib.blake2b(f"{shape} {tuple(image.transform)[:6]}".encode(), digest_size=16)

@@ -54,6 +54,9 @@ def test_memory_stays_below_what_is_projected(measured):
 def test_ratios_are_of_what_was_measured(measured):
     found = cut_report.rates(measured).iloc[0]
     assert found["of_limit"] == (found["decode"] + found["encode"]) / found["cut"] > 0
+    assert found["checksum_ms"] == 1000 * found["checksum_cpu"] / 5 >= 0
+    assert found["checksum_of_cut"] == found["checksum_cpu"] / found["cut_cpu"]
+    assert found["content_ms"] == 1000 * found["content_cpu"] >= 0
     assert found["over_windows"] == found["windows"] / found["cut"]
     assert found["cut_mb_s"] == pytest.approx(5 * 6.619136 / found["cut"])
 
@@ -62,7 +65,7 @@ def test_it_can_be_shown(measured, tmp_path):
     machine = {"cores": 2, "seed": 0, "rounds": 1, "codec": "fast"}
     text = "\n".join(cut_report.lines(measured, machine))
     for name in CHOSEN:
-        assert text.count(f"  {name} ") == 2
+        assert text.count(f"  {name} ") == 3
     assert imread(cut_report.draw(measured, tmp_path / "cut.png", machine)).shape[1] > 1000
 
 

@@ -20,7 +20,8 @@ import numpy as np
 import pandas as pd
 import rasterio
 
-from spectralearth_build.archive.raster import CACHE
+from spectralearth_build.archive.identity import sampled
+from spectralearth_build.archive.raster import CACHE, open_raster
 from spectralearth_build.bench.cutting.cut_cases import LAYOUTS, CutCase, TileData, cases, image_case
 from spectralearth_build.bench.measure import APART, timed
 from spectralearth_build.cutting.compose import compose
@@ -29,12 +30,16 @@ from spectralearth_build.cutting.sources import SourceCache
 from spectralearth_build.errors import BuildError
 from spectralearth_build.plan.estimates import PATCH_BYTES, projected_memory
 from spectralearth_build.progress import track
-from spectralearth_build.store.codec import Patch, encode_patch
+from spectralearth_build.store.codec import Patch, checksum_of, encode_patch
 from spectralearth_build.store.shard import write_shard
 
-STEPS = ("decode", "decode_cold", "encode", "write", "cut", "cut_cold", "windows")
-"""The timed steps: decoding the tile, encoding its patches, writing them, all of this as in `cut`, and reading window
-by window. Cold: the file is not in the page cache."""
+STEPS = ("decode", "decode_cold", "encode", "write", "cut", "cut_cold", "checksum", "content", "windows")
+"""The timed steps: decoding the tile, encoding its patches, writing them, all of this as in `cut`, two checks of `cut`,
+and reading window by window. Cold: the file is not in the page cache.
+
+The checks are the checksums of the pixels of all patches, on one thread, and the hash that identifies the content of
+the image.
+"""
 COLD = "_cold"
 SAMPLED = 16
 """Number of windows to read one by one. The time of the others is assumed to be the same."""
@@ -77,6 +82,8 @@ def _row(case: CutCase, threads: int, rounds: int) -> dict[str, Any]:
         "encode": lambda: _encode(patches, case.task.codec, threads),
         "write": lambda: _write(case, encoded),
         "cut": lambda: _cut(case),
+        "checksum": lambda: [checksum_of(patch) for patch in patches],
+        "content": lambda: _content(case),
         "windows": lambda: _windows(case),
     }
     seconds, busy = dict.fromkeys(STEPS, np.inf), dict.fromkeys(STEPS, np.inf)
@@ -137,6 +144,12 @@ def _write(case: CutCase, encoded: list[bytes]) -> None:
     rows = case.task.shard_rows
     for shard, first in enumerate(range(0, len(encoded), rows)):
         write_shard(case.dataset / f"written-{shard}", rows, enumerate(encoded[first : first + rows]))
+
+
+def _content(case: CutCase) -> None:
+    """Read what `cut` reads of an image, before and after, to check that it is the image that was scanned."""
+    with open_raster(case.image) as image:
+        sampled(image, case.image)
 
 
 def _cut(case: CutCase) -> None:

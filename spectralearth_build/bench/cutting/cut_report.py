@@ -25,15 +25,18 @@ BARS = {
 def rates(measured: pd.DataFrame) -> pd.DataFrame:
     """Return the measurements with their ratios.
 
-    Adds of_limit (decoding and encoding alone over `cut`), of_limit_cpu (the same in seconds that processors worked,
-    which other work on the machine hardly changes), of_limit_cold (the same with cold files), over_windows
-    (window by window over `cut`), decode_mb_cpu_s and encode_mb_cpu_s (of one core), decode_mb_s, encode_mb_s,
-    write_mb_s (of raw patches) and cut_mb_s.
+    Adds checksum_ms (per patch), checksum_of_cut and content_ms (per tile), all of CPU time; of_limit (decoding and
+    encoding alone over `cut`), of_limit_cpu (the same in CPU seconds, which other work on the machine hardly changes),
+    of_limit_cold (the same with cold files), over_windows (window by window over `cut`), decode_mb_cpu_s and
+    encode_mb_cpu_s (of one core), decode_mb_s, encode_mb_s, write_mb_s (of raw patches) and cut_mb_s.
     """
     steps = measured
     worked = steps["decode_cpu"] + steps["encode_cpu"]
     limit, cold = steps["decode"] + steps["encode"], steps["decode_cold"] + steps["encode"]
     return steps.assign(
+        checksum_ms=1000 * steps["checksum_cpu"] / steps["patches"],
+        checksum_of_cut=steps["checksum_cpu"] / steps["cut_cpu"],
+        content_ms=1000 * steps["content_cpu"],
         of_limit=limit / steps["cut"],
         of_limit_cpu=worked / steps["cut_cpu"],
         of_limit_cold=cold / steps["cut_cold"],
@@ -67,13 +70,16 @@ def lines(measured: pd.DataFrame, machine: dict[str, object]) -> Iterator[str]:
     names = ("layout", "decode MB/s", "encode MB/s", "decode MB/CPU s", "encode MB/CPU s",
              "write MB/s", "cut MB/s", "decoded / tile", "read / file",
             "peak MB", "projected MB")  # fmt: skip
-    lines = [
+    rows = [
         (r.layout, r.decode_mb_s, r.encode_mb_s, r.decode_mb_cpu_s, r.encode_mb_cpu_s,
          r.write_mb_s, r.cut_mb_s, r.decoded, r.file_bytes_read, r.peak_mb,
          r.projected_mb)
         for r in found.itertuples()
     ]  # fmt: skip
-    yield table("Rates, bytes and memory", names, lines)
+    yield table("Rates, bytes and memory", names, rows)
+    columns = ("layout", "checksum ms/patch", "checksum % of cut", "content ms/tile")
+    checks = [(r.layout, r.checksum_ms, 100 * r.checksum_of_cut, r.content_ms) for r in found.itertuples()]
+    yield table("Checks, CPU time", columns, checks)
     yield "/limit: decoding and encoding alone, one after the other, over cutting end to end; CPU: in CPU seconds."
     yield "windows: rasterio reads each window by itself with a cache of 64 MB; nothing is encoded or written."
     yield "decoded / tile: bytes of decoded pixels over those of all bands; read / file: bytes the system gave."
