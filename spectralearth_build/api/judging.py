@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from spectralearth_build.api.entry import new, public
 from spectralearth_build.api.torch import need_torch
+from spectralearth_build.arguments import whole
+from spectralearth_build.evaluate.task_config import EvaluateConfig
+from spectralearth_build.settings import layered
 from spectralearth_build.texts import counted
 
 if TYPE_CHECKING:
@@ -16,7 +19,6 @@ if TYPE_CHECKING:
 
     from spectralearth_build.downstream.grid_config import GridConfig
     from spectralearth_build.evaluate.result import Result
-    from spectralearth_build.evaluate.task_config import EvaluateConfig
 
 REMEDY = "See `spectralearth-build evaluate --help`."
 
@@ -74,18 +76,13 @@ def evaluate_encoder(
         print(result.figures["test_f1_macro"])
         ```
     """
-    from spectralearth_build.arguments import whole
-    from spectralearth_build.evaluate.task_config import EvaluateConfig
-    from spectralearth_build.settings import layered
-
     given = {
         "labels": labels, "task": task, "protocol": protocol, "head": head, "nomenclature": classes,
         "fraction": fraction, "seed": seed, "device": device,
     }  # fmt: skip
     config = layered(EvaluateConfig, given, settings or {}, remedy=REMEDY)
     need_torch("Evaluation")
-    kept = None if cache is None else new(cache)
-    weights = None if encoder is None else Path(encoder)
+    weights, kept = (None if encoder is None else Path(encoder)), (None if cache is None else new(cache))
     return judged(dataset, weights, config, new(output), whole("seeds", seeds, 1), kept)
 
 

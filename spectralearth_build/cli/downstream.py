@@ -15,14 +15,16 @@ from spectralearth_build.texts import counted
 if TYPE_CHECKING:
     from spectralearth_build.downstream.grid_config import GridConfig
 
+ConfigFile = Annotated[
+    Path,
+    typer.Argument(
+        metavar="CONFIG", help="TOML file of the comparison. With --demo, give the folder OUT here."
+    ),
+]
+
 
 def downstream(
-    first: Annotated[
-        Path,
-        typer.Argument(
-            metavar="CONFIG", help="TOML file of the comparison. With --demo, give the folder OUT here."
-        ),
-    ],
+    first: ConfigFile,
     out: Annotated[
         Path | None,
         typer.Argument(

@@ -59,6 +59,8 @@ Seed = Annotated[
 
 Whole = Annotated[bool, typer.Option("--whole", help="Never divide a component; fail if one is too large.")]
 
+Anew = Annotated[bool, typer.Option("--anew", help="Discard earlier assignments and split from scratch.")]
+
 
 def split(
     settings: Settings,
@@ -68,9 +70,7 @@ def split(
     seed: Seed = None,
     stratify: Stratify = None,
     whole: Whole = False,
-    anew: Annotated[
-        bool, typer.Option("--anew", help="Discard earlier assignments and split from scratch.")
-    ] = False,
+    anew: Anew = False,
     check: Annotated[
         bool, typer.Option("--check", help="Only look for leaks. Exits with 1 if there are any.")
     ] = False,
@@ -96,16 +96,9 @@ def split(
 
     Next: open_dataset(...).query(split="train"), or the loader's split="train".
     """
-    from spectralearth_build.errors import UsageError
-
     lists = {"train": train, "val": val, "test": test}
     given = {part: file for part, file in lists.items() if file is not None}
-    if sum((check, export is not None, import_ is not None)) > 1 or (given and not check):
-        raise UsageError(
-            "Give only one of --check, --export and --import. --train, --val and --test need --check."
-        )
-    if (dataset is None) == (not given):
-        raise UsageError("Give either a dataset or lists.", remedy="See `split --help` for examples.")
+    _refuse_mixed(dataset, given, check, export, import_)
     if given:
         return _check_lists(given, buffer_km)
     from spectralearth_build.api import splitting
@@ -129,6 +122,23 @@ def split(
         return DAMAGED if splitting.taken(dataset, import_, config, **recipe).leaks else DONE
     splitting.split_dataset(dataset, whole=whole, config=config, **recipe)
     return DONE
+
+
+def _refuse_mixed(
+    dataset: Any,  # noqa: ANN401
+    lists: Mapping[str, Path],
+    check: bool,
+    export: Path | None,
+    import_: Path | None,
+) -> None:
+    from spectralearth_build.errors import UsageError
+
+    if sum((check, export is not None, import_ is not None)) > 1 or (lists and not check):
+        raise UsageError(
+            "Give only one of --check, --export and --import. --train, --val and --test need --check."
+        )
+    if (dataset is None) == (not lists):
+        raise UsageError("Give either a dataset or lists.", remedy="See `split --help` for examples.")
 
 
 def _check_lists(files: Mapping[str, Path], buffer_km: float | None) -> int:

@@ -67,7 +67,7 @@ class CellJob:
 
 
 @dataclass(frozen=True)
-class Inputs:
+class CellInputs:
     """Digests of the input data of cells."""
 
     dataset: str
@@ -80,7 +80,7 @@ class Inputs:
     """Digest of each class table, by the name or file that tasks give as nomenclature."""
 
 
-def jobs(config: GridConfig, inputs: Inputs) -> Iterator[CellJob]:
+def jobs(config: GridConfig, inputs: CellInputs) -> Iterator[CellJob]:
     """Yield all cells, grouped by encoder and initialisation.
 
     Args:

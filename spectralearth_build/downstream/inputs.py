@@ -7,7 +7,7 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-from spectralearth_build.downstream.grid import Inputs, weight_files
+from spectralearth_build.downstream.grid import CellInputs, weight_files
 from spectralearth_build.downstream.grid_config import GridConfig
 from spectralearth_build.errors import UsageError
 from spectralearth_build.labels.classes import nomenclature
@@ -19,7 +19,7 @@ from spectralearth_build.tables import SPLITS
 _PIXELS = f"{STORE}/{REFLECTANCE}/"
 
 
-def inputs_of(config: GridConfig) -> Inputs:
+def inputs_of(config: GridConfig) -> CellInputs:
     """Return digests of everything that cells read: pixels and labels (from the manifest), splits, weights, classes.
 
     Raises:
@@ -35,7 +35,7 @@ def inputs_of(config: GridConfig) -> Inputs:
     weights = {name: _of_file(Path(name)) for name in weight_files(config)}
     classes = {name: _of_classes(name) for task in config.tasks if (name := task.nomenclature)}
     splits = hashlib.sha256(_whole(source, SPLITS.file, "Run `split DATASET` to make it.")).hexdigest()
-    return Inputs(_digest({"splits": splits, "pixels": pixels}), labels, weights, classes)
+    return CellInputs(_digest({"splits": splits, "pixels": pixels}), labels, weights, classes)
 
 
 def _of_file(path: Path) -> str:

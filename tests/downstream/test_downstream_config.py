@@ -20,13 +20,13 @@ def test_metrics_are_the_figures_of_evaluate(kind):
 
 
 def test_the_workflow_is_complete_and_as_large_as_it_says():
-    from spectralearth_build.downstream.grid import Inputs, jobs, weight_files
+    from spectralearth_build.downstream.grid import CellInputs, jobs, weight_files
 
     text = WORKFLOW.read_text(encoding="utf-8")
     config = GridConfig.model_validate(tomllib.loads(text))
     labels = {task.labels: "l" for task in config.tasks}
     classes = {task.nomenclature: "c" for task in config.tasks}
-    cells = list(jobs(config, Inputs("d", labels, dict.fromkeys(weight_files(config), "w"), classes)))
+    cells = list(jobs(config, CellInputs("d", labels, dict.fromkeys(weight_files(config), "w"), classes)))
     assert f"is {len(cells)} evaluations" in " ".join(text.replace("#", " ").split())
     assert {task.nomenclature for task in config.tasks} >= {"corine19", "cdl14"}
 

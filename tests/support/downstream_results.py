@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from spectralearth_build.downstream.grid import Inputs, jobs
+from spectralearth_build.downstream.grid import CellInputs, jobs
 from spectralearth_build.downstream.grid_config import GridConfig
 from spectralearth_build.downstream.run import CELLS
 from spectralearth_build.evaluate.result import PREDICTIONS, Result
@@ -25,7 +25,7 @@ CLASSES = {
     "NLCD": (LabelClass(0, "Water", "#466b9f", (11,)), LabelClass(1, "Forest", "#1c5f2c", (42,)),
              LabelClass(2, "Crops", "#ab6c28", (82,)), LabelClass(3, "Snow", "#d1def8", (12,))),
 }  # fmt: skip
-INPUTS = Inputs(
+INPUTS = CellInputs(
     "d", {"corine": "c", "nlcd": "n"}, {"m": "1", "a-0": "2", "a-1": "3", "a-2": "4"}, {"corine19": "k"}
 )
 GAIN = {"moco": 0.20, "mae": 0.12, "random": 0.0}
