@@ -20,9 +20,9 @@ class Built:
     """How a stage that reads an archive ended."""
 
     quarantined: bool
-    """Whether products were quarantined that ``run.accept_quarantined`` does not accept; see ``quarantine.parquet``."""
+    """Whether more products were quarantined than ``run.accept_quarantined`` accepts; see ``quarantine.parquet``."""
     damages: tuple[Damage, ...] = ()
-    """What the final check found damaged; empty if the dataset is sound."""
+    """The damage that the final verification found; empty if the dataset is sound."""
 
 
 @public
@@ -40,17 +40,17 @@ def build_dataset(
 
     Args:
         archive: folder of EnMAP products, or its URL (``s3://``, ``gs://``, ``az://``).
-        dataset: folder of the dataset, made if need be, or its URL.
-        config: settings: a `Config`, a dict such as ``{"plan.value": "pairs", "run.workers": 4}``, or the path of a
-            TOML file.
-        compare: also compare every patch with its source pixels at the end.
-        retry_quarantined: try products that were quarantined once more.
+        dataset: folder or URL of the dataset, created if missing.
+        config: the settings, as a `Config`, a dict such as ``{"plan.value": "pairs", "run.workers": 4}``, or the
+            path of a TOML file.
+        compare: whether to compare every patch with its source pixels at the end.
+        retry_quarantined: whether to retry quarantined products.
 
     Returns:
         Whether products were quarantined, and what is damaged.
 
     Raises:
-        BuildError: of any stage; its message says what to do.
+        BuildError: A stage failed. The message says what to do.
 
     Examples:
         ```python
@@ -80,19 +80,19 @@ def scan_archive(
     The same as ``spectralearth-build scan``.
 
     Args:
-        archive: folder of EnMAP products, or its URL.
-        dataset: folder of the dataset, made if need be, or its URL.
+        archive: folder or URL of the archive of EnMAP products.
+        dataset: folder or URL of the dataset, created if missing.
         config: settings, as for `build_dataset`.
 
     Returns:
         Whether products were quarantined.
 
     Raises:
-        BuildError: its message says what to do.
+        BuildError: The archive cannot be scanned. The message says what to do.
 
     Examples:
         ```python
-        scan_archive("enmap", "dataset", {"quality.max_cloud": 0.02})
+        scan_archive("enmap", "dataset", {"scan.validity": "classes"})
         ```
     """
     from spectralearth_build import pipeline
@@ -111,15 +111,14 @@ def scan_archive(
 def plan_patches(dataset: str | Path, config: Config | Settings | str | Path | None = None) -> None:
     """Choose the locations of patches and their rows in the store, and print the estimated cost of cutting.
 
-    The same as ``spectralearth-build plan``. Until the first patch is cut, you can plan again with
-    other settings.
+    The same as ``spectralearth-build plan``. Until the first patch is cut, you can plan again with other settings.
 
     Args:
-        dataset: folder of the dataset that was scanned, or its URL.
+        dataset: folder or URL of a scanned dataset.
         config: settings, as for `build_dataset`.
 
     Raises:
-        BuildError: its message says what to do.
+        BuildError: The plan cannot be made. The message says what to do.
 
     Examples:
         ```python
@@ -144,15 +143,15 @@ def cut_patches(
     The same as ``spectralearth-build cut``.
 
     Args:
-        archive: folder of EnMAP products, or its URL.
-        dataset: folder of the dataset that was planned, or its URL.
+        archive: folder or URL of the archive of EnMAP products.
+        dataset: folder or URL of a planned dataset.
         config: settings, as for `build_dataset`; the same as for `plan_patches`.
 
     Returns:
         Whether products were quarantined.
 
     Raises:
-        BuildError: its message says what to do.
+        BuildError: The patches cannot be cut. The message says what to do.
 
     Examples:
         ```python

@@ -1,4 +1,4 @@
-"""Check a finished dataset, repair it, and draw its report."""
+"""Verify a finished dataset, repair it, and write its report."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ def verify_dataset(
     Checks the hash of every file, the checksum of every patch, the index, and whether tables and store agree.
 
     Args:
-        dataset: folder of the dataset, or its URL.
-        archive: also compare every patch with its source pixels in this archive.
-        config: settings, as for `build_dataset`; only those of ``run`` matter.
+        dataset: folder or URL of the dataset.
+        archive: if given, every patch is also compared with its source pixels in this archive.
+        config: settings, as for `build_dataset`; only the section ``run`` is used.
 
     Returns:
-        What is damaged; empty if everything is sound.
+        All damage; empty if the dataset is sound.
 
     Raises:
-        BuildError: the dataset is not finished, or products of it are not in the archive.
+        BuildError: The dataset is not finished, or the archive lacks some of its products.
 
     Examples:
         ```python
@@ -68,13 +68,14 @@ def repair_dataset(
     Args:
         dataset: folder of the dataset.
         archive: folder of the archive that the dataset was built from.
-        config: settings, as for `build_dataset`; only those of ``run`` matter.
+        config: settings, as for `build_dataset`. If the dataset was built with settings of ``scan`` or with a region
+            file, give the same ones. All others are taken from the dataset.
 
     Returns:
-        What is still damaged; empty if everything is sound again.
+        The remaining damage; empty if everything was repaired.
 
     Raises:
-        BuildError: its message says what to do.
+        BuildError: The dataset cannot be repaired. The message says what to do.
 
     Examples:
         ```python
@@ -97,11 +98,11 @@ def write_report(dataset: str | Path, config: Config | Settings | str | Path | N
     The same as ``spectralearth-build report``.
 
     Args:
-        dataset: folder of the dataset, or its URL.
-        config: settings, as for `build_dataset`; only ``run.staging`` matters.
+        dataset: folder or URL of the dataset.
+        config: settings, as for `build_dataset`; only ``run.staging`` is used.
 
     Raises:
-        BuildError: its message says what to do.
+        BuildError: The dataset is not finished, or cannot be read or written.
 
     Examples:
         ```python

@@ -1,4 +1,4 @@
-"""What all public functions have in common: their arguments are read, and their errors told, in one way."""
+"""What all public functions share: how they read their arguments and report errors."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ Settings = Mapping[str, Any]
 def public(function: Callable[P, R]) -> Callable[P, R]:
     """Make a function of the package public.
 
-    Signals stop it at a safe point. An error of the system, such as a full disk, becomes a `BuildError` that says what
-    to do; an error that nobody foresaw stays as it is.
+    Signals stop it at a safe point. A system error, such as a full disk, becomes a `BuildError` that says what to do.
+    Unexpected errors are raised unchanged.
     """
 
     @functools.wraps(function)
@@ -48,26 +48,26 @@ def public(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def _refuse_in_worker() -> None:
-    """Refuse a call that comes only because a worker that starts imports the user's script.
+    """Refuse a call that a worker process makes because it imports the user's script when it starts.
 
     Raises:
-        UsageError: the script is being imported by a worker.
+        UsageError: A worker is importing the script.
     """
     if getattr(multiprocessing.current_process(), "_inheriting", False):
         raise UsageError(
-            "The script calls this again in each worker process that it starts.",
-            remedy="Put what the script does under `if __name__ == '__main__':`.",
+            "Each worker process imports the script, so it calls this function again.",
+            remedy="Put the code of the script under `if __name__ == '__main__':`.",
         )
 
 
 def config_of(config: Config | Settings | str | Path | None) -> Config:
-    """The settings of a build, however they are given.
+    """Return the settings of a build, in whatever form they are given.
 
     Args:
-        config: checked settings, settings by name, the path of a TOML file, or None for the defaults.
+        config: a `Config`, settings by name, the path of a TOML file, or None for the defaults.
 
     Raises:
-        ConfigError: naming each unknown key or bad value, and what is allowed.
+        ConfigError: A key is unknown or a value is invalid. The message names each, and what is allowed.
     """
     from spectralearth_build.config import Config, load
 
@@ -79,14 +79,14 @@ def config_of(config: Config | Settings | str | Path | None) -> Config:
 
 
 def load_config(path: str | Path | None = None, overrides: Settings | None = None) -> Config:
-    """Read the settings of a build from a TOML file, lay overrides over them, and check the result.
+    """Read the settings of a build from a TOML file, apply overrides, and check the result.
 
     Args:
-        path: TOML file, such as ``spectralearth-build config template`` prints; None: the defaults.
-        overrides: settings by dotted key.
+        path: TOML file, as printed by ``spectralearth-build config template``; None: the defaults.
+        overrides: settings by dotted key, which override those of the file.
 
     Raises:
-        ConfigError: naming each unknown key or bad value, and what is allowed.
+        ConfigError: A key is unknown or a value is invalid. The message names each, and what is allowed.
 
     Examples:
         ```python
@@ -100,14 +100,14 @@ def load_config(path: str | Path | None = None, overrides: Settings | None = Non
 
 
 def place(given: str | Path | Remote, needed: bool = True) -> Path | Remote:
-    """Where an archive or a dataset lies: a folder, or a place on an object store.
+    """Return the location of an archive or a dataset: a folder, or a prefix on an object store.
 
     Args:
         given: path or URL.
-        needed: whether a folder must be there already.
+        needed: whether a folder must exist.
 
     Raises:
-        UsageError: it is a file, a URL of another kind, or not there.
+        UsageError: It is a file, an unsupported URL, or a folder that must exist but does not.
     """
     found = given if isinstance(given, Remote) else parse(str(given))
     if isinstance(found, Path):
@@ -115,16 +115,16 @@ def place(given: str | Path | Remote, needed: bool = True) -> Path | Remote:
             raise UsageError("This is a file, not a folder.", found, "Give the path of a folder.")
         if needed and not found.exists():
             raise UsageError(
-                "There is no such folder.", found, "Check the path, and that its disk is mounted."
+                "There is no such folder.", found, "Check the path, and whether its disk is mounted."
             )
     return found
 
 
 def local(given: str | Path) -> Path:
-    """A folder of this machine that is there, to be read only.
+    """Return an existing local folder, which will only be read.
 
     Raises:
-        UsageError: it is a file, on an object store, or not there.
+        UsageError: It is a file, is on an object store, or does not exist.
     """
     found = place(given)
     if isinstance(found, Remote):
@@ -133,10 +133,10 @@ def local(given: str | Path) -> Path:
 
 
 def folder(given: str | Path) -> Path:
-    """The folder of a dataset on this machine.
+    """Return the existing local folder of a dataset.
 
     Raises:
-        UsageError: it is a file, on an object store, not there, or its path is not UTF-8.
+        UsageError: It is a file, is on an object store, does not exist, or its path is not valid UTF-8.
     """
     found = local(given)
     require_utf8(found)
@@ -144,10 +144,10 @@ def folder(given: str | Path) -> Path:
 
 
 def new(given: str | Path) -> Path:
-    """A file or folder of this machine that will be written.
+    """Return a local file or folder that will be written.
 
     Raises:
-        UsageError: its path is not UTF-8.
+        UsageError: Its path is not valid UTF-8.
     """
     found = Path(given)
     require_utf8(found)

@@ -1,4 +1,4 @@
-"""Hand a dataset on: in the format of another tool, or stored by another codec."""
+"""Export a dataset to the format of another tool, or rewrite it with another codec."""
 
 from __future__ import annotations
 
@@ -36,29 +36,29 @@ def export_dataset(
 ) -> bool:
     """Write patches in the format of another tool. The same as ``spectralearth-build export --to``.
 
-    The target appears when it is complete. What was stopped goes on when called again with the same arguments; the
-    bytes depend on neither interruptions nor the number of threads.
+    The target appears only once it is complete. To continue after a stop, call the function again with the same
+    arguments. The bytes do not depend on interruptions or on the number of threads.
 
     Args:
         dataset: folder of a finished dataset.
-        target: folder to be made; an empty one may be there.
+        target: folder to create; it may exist if it is empty.
         to: webdataset, litdata, geotiff, numpy or hf.
-        bbox: only windows that touch this box: west, south, east, north in degrees.
-        start: only from this moment on, such as ``"2024-06-01"``.
-        end: only before this moment.
-        min_dates: only locations with so many such dates.
-        max_cloud: largest share of a patch under cloud, 0 to 1.
-        split: only this part of the split.
-        bands: only these wavelengths, nm, such as ``[490, 560, 665]``, or ranges too: ``"490,560,650-680"``.
-        per_file: patches a file; 0: what suits the format.
-        compress: of GeoTIFFs: deflate (the default), zstd, lzw or none.
-        workers: threads; 0: one a core.
+        bbox: only windows that intersect this box: west, south, east, north in degrees.
+        start: only patches acquired at or after this time, such as ``"2024-06-01"``.
+        end: only patches acquired before this time.
+        min_dates: only locations with at least this many selected dates.
+        max_cloud: only patches with at most this cloud fraction, 0 to 1.
+        split: only patches of this split, such as train.
+        bands: only these wavelengths in nm, such as ``[490, 560, 665]``, or with ranges: ``"490,560,650-680"``.
+        per_file: patches per file; 0: the default of the format.
+        compress: compression of GeoTIFFs: deflate (the default), zstd, lzw or none.
+        workers: number of threads; 0: one per core.
 
     Returns:
-        Whether anything was written; False if all was there.
+        Whether anything was written; False if the export was already complete.
 
     Raises:
-        BuildError: no such dataset, no patch, or the target holds something else.
+        BuildError: The dataset does not exist, no patch is selected, or the target contains something else.
 
     Examples:
         ```python
@@ -89,16 +89,16 @@ def recode_dataset(
     """Write the same dataset with another codec. The same as ``spectralearth-build export --codec``.
 
     Args:
-        dataset: folder of a finished dataset; it is only read.
-        target: folder to be made, or that of an interrupted call with the same arguments.
+        dataset: folder of a finished dataset, which is only read.
+        target: folder to create, or the one of an interrupted call with the same arguments.
         codec: spectral, fast, portable or dense.
-        config: settings, as for `build_dataset`; only those of ``run`` matter.
+        config: settings, as for `build_dataset`; only the section ``run`` is used.
 
     Returns:
-        Shards that this call wrote, and bytes before and after.
+        The number of shards that this call wrote, and the sizes in bytes before and after.
 
     Raises:
-        BuildError: no such codec, the dataset is not finished, or the target holds something else.
+        BuildError: The codec is unknown, the dataset is not finished, or the target contains something else.
 
     Examples:
         ```python

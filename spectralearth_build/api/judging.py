@@ -1,4 +1,4 @@
-"""Score encoders on labels: one, or many compared. torch is imported only when a function is called."""
+"""Evaluate one encoder on labels, or compare many. torch is imported only when a function is called."""
 
 from __future__ import annotations
 
@@ -46,27 +46,28 @@ def evaluate_encoder(
     The same as ``spectralearth-build evaluate``. Finished evaluations are not run again.
 
     Args:
-        dataset: folder of a dataset with labels and splits, or its URL.
-        labels: name of the labels, as `pair_labels` made them.
+        dataset: folder or URL of a dataset with labels and splits.
+        labels: name of the labels, as given to `pair_labels`.
         task: multilabel, segmentation or single.
         encoder: ``encoder.safetensors`` of a run; None: random weights.
-        output: folder for the results; with several seeds, one folder in it for each.
-        protocol: frozen trains the head alone, adapter also the spectral adapter, finetune everything, scratch
-            everything from random weights.
-        head: linear, knn, ridge; conv, fcn, unet, deeplab, upconv, ridge; empty: what suits the task.
-        classes: table of classes, if not that of the labels.
-        fraction: share of the labels of train, 0 to 1.
-        seed: of weights, choice of labels, order.
-        seeds: do it so often, with seeds one after the other.
-        device: cuda, cpu, ...; empty: cuda where there is a GPU, else cpu.
-        cache: folder where features of frozen encoders are kept.
-        settings: further settings by name: epochs, batch, rate, size, ...; all are on the evaluation page.
+        output: folder for the results; with several seeds, it contains one folder for each.
+        protocol: what is trained. frozen: the head only; adapter: the head and the spectral adapter; finetune:
+            everything; scratch: everything, from random weights.
+        head: for patches: linear, knn or ridge; for segmentation: conv, fcn, unet, deeplab, upconv or ridge; empty:
+            the default of the task.
+        classes: class table, such as corine19; empty: that of the labels.
+        fraction: share of the training locations whose labels are used, 0 to 1.
+        seed: random seed of the weights, the choice of labels and the order of samples.
+        seeds: number of runs, with consecutive seeds.
+        device: device, such as cuda or cpu; empty: cuda if available.
+        cache: folder in which to cache the features of frozen encoders.
+        settings: further settings by name, such as epochs, batch, rate or size; the evaluation page lists all.
 
     Returns:
         The result of each seed.
 
     Raises:
-        BuildError: torch is missing, or dataset, labels, split and encoder do not go together.
+        BuildError: torch is missing, or dataset, labels, split and encoder do not match.
 
     Examples:
         ```python
@@ -94,7 +95,7 @@ def judged(
     seeds: int,
     cache: Path | None,
 ) -> list[Result]:
-    """Evaluate an encoder with seeds one after the other, and print the figures; see `evaluate_encoder`."""
+    """Evaluate an encoder with consecutive seeds, and print the metrics; see `evaluate_encoder`."""
     from spectralearth_build.evaluate.run import evaluate
     from spectralearth_build.files import require_writable
     from spectralearth_build.progress import say
@@ -125,7 +126,7 @@ def told(results: list[Result]) -> list[str]:
 
 
 def summary(results: list[Result]) -> str:
-    """Return a table of the figures on val and test, with the standard deviation over seeds."""
+    """Return a table of the metrics on val and test, with the standard deviation over seeds."""
     from statistics import fmean, stdev
 
     from spectralearth_build.bench.show import table
@@ -157,20 +158,20 @@ def compare_encoders(
 ) -> pd.DataFrame:
     """Compare encoders: run all encoders, initialisations, protocols, tasks, label fractions and seeds of a TOML file.
 
-    The same as ``spectralearth-build downstream``. Each combination is one evaluation. One that fails is reported and
-    does not stop the others. After a stop, call it again: it continues.
+    The same as ``spectralearth-build downstream``. Each combination is one evaluation. An evaluation that fails is
+    reported and does not stop the others. To continue after a stop, call the function again.
 
     Args:
         config: TOML file of the comparison; see the page on the downstream benchmark.
-        output: folder for results, tables, pictures and page.
+        output: folder for results, tables, plots and the page.
         scheduler: address of a Dask scheduler, or ``"inline"`` for this process; empty: a local cluster.
-        workers: local worker processes; None: one per core.
+        workers: number of local worker processes; None: one per core.
 
     Returns:
-        One row for each combination: what it was, its ``status``, and its figures.
+        One row for each combination, with its settings, ``status`` and metrics.
 
     Raises:
-        BuildError: torch is missing, or naming each mistake in the file.
+        BuildError: torch is missing, or the file has mistakes. The message names each.
 
     Examples:
         ```python
@@ -188,12 +189,12 @@ def compare_encoders(
 
 
 def compared(config: GridConfig, out: Path, page_only: bool = False) -> pd.DataFrame:
-    """Run what is not done yet, then write tables, pictures and page; see `compare_encoders`.
+    """Run the evaluations that are not done yet, then write tables, plots and the page; see `compare_encoders`.
 
     Args:
         config: what to compare.
-        out: the folder.
-        page_only: run nothing.
+        out: folder for the results.
+        page_only: whether to run nothing, and write the page from the finished evaluations.
     """
     from spectralearth_build.bench.show import table
     from spectralearth_build.downstream.page import classes_of, write

@@ -35,28 +35,28 @@ def pair_labels(
 ) -> Paired:
     """Label each patch with a map of classes or quantities on its own pixel grid.
 
-    The same as ``spectralearth-build pair``. It makes only what is missing, so call it again after a stop, or when the
-    dataset has grown.
+    The same as ``spectralearth-build pair``. The function makes only what is missing. Call it again after a stop, or
+    when the dataset has grown.
 
     Args:
-        dataset: folder of the dataset, or its URL.
-        labels: for each label its raster, or several: tiles, or years as in ``"cdl_2022.tif:2022"``. ``*`` stands for
-            anything.
-        classes: what the codes mean, for all labels or by label: corine44, corine19, cdl, cdl14, nlcd, or a CSV file
-            with the columns codes, name and colour.
-        rule: how values come onto the patches' grid, for all labels or by label: nearest, majority, mean (of
-            quantities), or auto: majority of pixels below 20 m, else nearest.
-        year: which raster a patch gets: that of the nearest year, of the year before, or of the same.
-        threshold: share of the labelled area that makes a class one of the patch, 0 to 1.
-        least_labelled: patches of which less is labelled are left out, 0 to 1.
-        anew: replace existing labels of these names.
-        config: settings, as for `build_dataset`; only those of ``run`` matter.
+        dataset: folder or URL of the dataset.
+        labels: raster of each label, or several rasters: the tiles of a mosaic, or one per year, such as
+            ``"cdl_2022.tif:2022"``. A name may contain ``*`` as a wildcard.
+        classes: class table of the codes, for all labels or by label: corine44, corine19, cdl, cdl14, nlcd, or a CSV
+            file with the columns codes, name and colour.
+        rule: resampling, for all labels or by label: nearest, majority, mean (for quantities), or auto: mean for
+            floating-point rasters; for codes, majority if pixels are below 20 m, else nearest.
+        year: the year that a patch gets: nearest (nearest year), before (latest year up to its own), or same.
+        threshold: a class belongs to a patch if it covers at least this share of its labelled area, 0 to 1.
+        least_labelled: patches of which less than this share is labelled are left out, 0 to 1.
+        anew: whether to replace existing labels of these names.
+        config: settings, as for `build_dataset`; only the section ``run`` is used.
 
     Returns:
-        Shards made for each label, and the table of all labels.
+        The number of shards made for each label, and the table of all labels.
 
     Raises:
-        BuildError: its message says what to do.
+        BuildError: The rasters or options cannot be used. The message says what to do.
 
     Examples:
         ```python
@@ -65,7 +65,7 @@ def pair_labels(
         ```
     """
     if not labels:
-        raise UsageError("There are no labels to pair.", remedy="Name a label and its raster.")
+        raise UsageError("There are no labels to pair.", remedy="Give a label and its raster.")
     rasters = [
         f"{name}={raster}"
         for name, given in labels.items()
@@ -82,12 +82,12 @@ def drop_labels(
     """Remove a label from a dataset. The same as ``spectralearth-build pair --drop``.
 
     Args:
-        dataset: folder of the dataset, or its URL.
-        label: its name.
-        config: settings, as for `build_dataset`; only ``run.staging`` matters.
+        dataset: folder or URL of the dataset.
+        label: name of the label.
+        config: settings, as for `build_dataset`; only ``run.staging`` is used.
 
     Raises:
-        BuildError: there is no label of that name, or the dataset is not finished.
+        BuildError: There is no label of that name, or the dataset is not finished.
 
     Examples:
         ```python
@@ -115,18 +115,18 @@ def requests(
     threshold: float = 0.02,
     least_labelled: float = 0.5,
 ) -> list[Request]:
-    """Return one request per label, from texts as the command line has them.
+    """Return one request per label, from arguments in the form of the command line.
 
     Args:
         labels: NAME=RASTER or NAME=RASTER:YEAR.
         classes: CLASSES for all labels, or NAME=CLASSES.
         rules: RULE for all labels, or NAME=RULE.
-        year: as of `pair_labels`.
-        threshold: likewise.
-        least_labelled: likewise.
+        year: as for `pair_labels`.
+        threshold: as for `pair_labels`.
+        least_labelled: as for `pair_labels`.
 
     Raises:
-        UsageError: something in it makes no sense.
+        UsageError: An argument is invalid.
     """
     from spectralearth_build.labels.define import AUTO, Request, parse_rasters
 
@@ -149,7 +149,7 @@ def requests(
 
 @public
 def paired(dataset: str | Path, asked: Sequence[Request], anew: bool, config: Config) -> Paired:
-    """Make labels that are asked for; see `pair_labels`."""
+    """Make the requested labels; see `pair_labels`."""
     from spectralearth_build.cluster import connect
     from spectralearth_build.places import at_work
 

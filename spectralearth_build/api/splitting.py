@@ -1,4 +1,4 @@
-"""Split a dataset into parts without leaks, check a split, share it, and take one over."""
+"""Split a dataset into parts without leaks; check, export and import splits."""
 
 from __future__ import annotations
 
@@ -31,24 +31,24 @@ def split_dataset(
 ) -> Outcome:
     """Split patches into parts that share no ground, tile, datatake or component.
 
-    The same as ``spectralearth-build split``. Writes ``splits.parquet``. Earlier assignments are kept, so
-    call it again after a dataset has grown. Arguments that are not given keep their value of the existing split.
+    The same as ``spectralearth-build split``. Writes ``splits.parquet``. Earlier assignments are kept, so call the
+    function again after a dataset has grown. Arguments that you leave out keep the values of the existing split.
 
     Args:
-        dataset: folder of the dataset, or its URL.
+        dataset: folder or URL of the dataset.
         fractions: parts and their shares, which add up to 1. Default: train 0.8, val 0.1, test 0.1.
         buffer_km: minimum distance between two parts in km. Default: 5.
         seed: seed of the random choices. Default: 0.
         stratify: criteria whose shares should be equal in all parts: ``season``, ``region``, ``NAME=FILE``.
-        whole: never divide a component; raise an error instead.
-        anew: forget earlier assignments.
-        config: settings, as for `build_dataset`; only ``run.staging`` matters.
+        whole: whether to raise an error instead of dividing a component.
+        anew: whether to discard earlier assignments and split from scratch.
+        config: settings, as for `build_dataset`; only ``run.staging`` is used.
 
     Returns:
         The parts, as written.
 
     Raises:
-        BuildError: its message says what to do.
+        BuildError: The dataset cannot be split. The message says what to do.
 
     Examples:
         ```python
@@ -83,16 +83,16 @@ def check_split(
     """Look for leaks between the parts of a dataset. The same as ``spectralearth-build split --check``.
 
     Args:
-        dataset: folder of the dataset, or its URL.
-        buffer_km: ground closer than this is a leak, km; None: what the split was made with.
-        whole: components are those of the tables, whatever stands in parts.
-        config: settings, as for `build_dataset`; only ``run.staging`` matters.
+        dataset: folder or URL of the dataset.
+        buffer_km: minimum distance between two parts in km; None: that of the split.
+        whole: whether a component of the tables that is divided between parts counts as a leak.
+        config: settings, as for `build_dataset`; only ``run.staging`` is used.
 
     Returns:
-        What leaks; false if nothing does.
+        The leaks; false if there are none.
 
     Raises:
-        BuildError: the dataset has no split.
+        BuildError: The dataset has no split.
 
     Examples:
         ```python
@@ -121,15 +121,15 @@ def export_split(
     """Write the split of a dataset as lists to share. The same as ``spectralearth-build split --export``.
 
     Args:
-        dataset: folder of the dataset, or its URL.
-        target: folder for the lists, made if need be.
-        config: settings, as for `build_dataset`; only ``run.staging`` matters.
+        dataset: folder or URL of the dataset.
+        target: folder for the lists, created if missing.
+        config: settings, as for `build_dataset`; only ``run.staging`` is used.
 
     Returns:
-        The files.
+        The files that were written.
 
     Raises:
-        BuildError: the dataset has no split.
+        BuildError: The dataset has no split.
 
     Examples:
         ```python
@@ -155,19 +155,19 @@ def import_split(
     buffer_km: float | None = None,
     config: Config | Settings | str | Path | None = None,
 ) -> Outcome:
-    """Take over parts from a table, unless they leak. The same as ``spectralearth-build split --import``.
+    """Read the split of a dataset from a CSV file, unless it leaks. The same as ``spectralearth-build split --import``.
 
     Args:
-        dataset: folder of the dataset, or its URL.
+        dataset: folder or URL of the dataset.
         file: CSV file with the columns patch_id and split.
-        buffer_km: least distance between two parts, km; None: as it was, at first 5.
-        config: settings, as for `build_dataset`; only ``run.staging`` matters.
+        buffer_km: minimum distance between two parts in km; None: that of the existing split, or 5.
+        config: settings, as for `build_dataset`; only ``run.staging`` is used.
 
     Returns:
-        The parts. If they leak, ``leaks`` says so, ``path`` is None, and nothing was written.
+        The parts. If they leak, ``leaks`` lists the leaks, ``path`` is None, and nothing was written.
 
     Raises:
-        BuildError: its message says what to do.
+        BuildError: The file cannot be read or does not match the dataset. The message says what to do.
 
     Examples:
         ```python
@@ -188,7 +188,7 @@ def taken(
     stratify: Sequence[str] | None = None,
     anew: bool = False,
 ) -> Outcome:
-    """Import a split, and note of it what else is known; see `import_split` and `split_dataset`."""
+    """Import a split, and record the other arguments with it; see `import_split` and `split_dataset`."""
     from spectralearth_build.places import at_work
     from spectralearth_build.progress import say
     from spectralearth_build.split import overview
@@ -230,7 +230,7 @@ def _recipe(
     stratify: Sequence[str] | None,
     anew: bool,
 ) -> Recipe:
-    """Return the recipe for the arguments. What was not given keeps its value of the existing split."""
+    """Return the recipe for the arguments. Those that are None keep the values of the existing split."""
     from spectralearth_build.split.recipe import FRACTIONS, Recipe, read_recipe
 
     before = (None if anew else read_recipe(folder)) or Recipe(FRACTIONS)

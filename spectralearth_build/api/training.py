@@ -1,4 +1,4 @@
-"""Pretrain encoders, and use them. torch is imported only when a function is called."""
+"""Pretrain, load, apply and export encoders. torch is imported only when a function is called."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ def pretrain_encoder(
 ) -> Path:
     """Pretrain a spectral encoder on a dataset: MoCo-v2, DINO, MAE or SimCLR.
 
-    The same as ``spectralearth-build pretrain``. It continues from the newest checkpoint when called again.
+    The same as ``spectralearth-build pretrain``. When called again, the function continues from the newest checkpoint.
 
     Args:
-        dataset: folder of a finished dataset, or its URL.
-        run: folder of the run: checkpoints, log, encoder.
-        config: settings: a `PretrainConfig`, a dict such as ``{"objective": "mae", "encoder.name": "vit_b"}``, or the
-            path of a TOML file.
+        dataset: folder or URL of a finished dataset.
+        run: folder of the run, for checkpoints, log and encoder.
+        config: the settings, as a `PretrainConfig`, a dict such as ``{"objective": "mae", "encoder.name": "vit_b"}``,
+            or the path of a TOML file.
 
     Returns:
-        The encoder's file, ``encoder.safetensors``.
+        Path of the encoder, ``encoder.safetensors``.
 
     Raises:
-        BuildError: torch is missing, or settings differ from those of the run.
-        StoppedError: a signal came; a checkpoint was saved.
+        BuildError: torch is missing, or the settings differ from those of the run.
+        StoppedError: A signal arrived. A checkpoint was saved.
 
     Examples:
         ```python
@@ -90,17 +90,19 @@ def line(figures: dict[str, float]) -> str:
 
 @public
 def load_encoder(path: str | Path, device: str = "cpu", dense: bool = False, stem: str = "") -> CountsEncoder:
-    """Read an encoder, in evaluation mode: a torch module that takes counts as they are stored.
+    """Load an encoder in evaluation mode, as a torch module that takes counts as they are stored.
 
     Args:
         path: ``encoder.safetensors`` of a run.
-        device: where it is to be.
-        dense: give ResNets a stride of 8 instead of 32; the weights are the same.
-        stem: another stem of a ResNet than that of the file, where it goes with the weights.
+        device: device to load it to.
+        dense: for ResNets, whether to replace all strides by dilation, so that maps have the size of the image. The
+            weights are the same.
+        stem: for ResNets, "full" removes the stride of the first stage, so the total stride is 8 instead of 16. The
+            weights are the same.
 
     Returns:
-        int16 [batch, band, y, x] to float32 [batch, dim]. Its ``features`` gives maps, its ``pyramid`` maps of all
-        levels.
+        A module that maps int16 [batch, band, y, x] to float32 [batch, dim]. Its method ``features`` returns the last
+        map, and ``pyramid`` the maps of all levels.
 
     Raises:
         BuildError: torch is missing, or the file is not an encoder of this package.
@@ -133,15 +135,15 @@ def embed_patches(
     Its columns are patch_id, location_id, acquired and vector.
 
     Args:
-        dataset: folder of a finished dataset, or its URL.
+        dataset: folder or URL of a finished dataset.
         encoder: ``encoder.safetensors`` of a run.
         output: the file to write.
         batch: batch size.
-        device: cuda, cpu, ...; empty: cuda where there is a GPU, else cpu.
-        split: only this part of the split.
+        device: device, such as cuda or cpu; empty: cuda if available.
+        split: only patches of this split, such as train.
 
     Returns:
-        How many vectors were written.
+        The number of vectors written.
 
     Raises:
         BuildError: torch is missing, or encoder and dataset have different bands.
@@ -173,11 +175,11 @@ def export_encoder(encoder: str | Path, target: str | Path, edge: int = 128) -> 
 
     Args:
         encoder: ``encoder.safetensors`` of a run.
-        target: the file to write; its name decides the format.
-        edge: edge of its images, pixels.
+        target: the file to write. Its suffix, .pt2 or .onnx, decides the format.
+        edge: edge of the input images in pixels.
 
     Raises:
-        BuildError: torch is missing, or the name of the target has another ending.
+        BuildError: torch is missing, or the target has another suffix.
 
     Examples:
         ```python

@@ -27,7 +27,7 @@ TINY = {
 }
 
 
-GUARD = "Put what the script does under `if __name__ == '__main__':`."
+GUARD = "Put the code of the script under `if __name__ == '__main__':`."
 COMPARISON = """\
 dataset = "{dataset}"
 [[grid]]
