@@ -126,7 +126,7 @@ class RunConfig(Section):
     """Before cutting, check that the disk has room for the planned dataset."""
     accept_quarantined: Share = 0.0
     """Fraction of the products, 0 to 1, that may be quarantined without exit code 4, so that a job chained to this
-    one starts. Unreadable files and errors with other causes are never accepted."""
+    one starts. Files that cannot be opened or read, and unexpected errors, are never accepted."""
     tls: str = ""
     """Folder with ca.pem, cert.pem and key.pem: traffic between scheduler, workers and this process is encrypted,
     and only holders of a certificate of that authority may connect. Empty: no encryption."""

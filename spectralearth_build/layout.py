@@ -163,7 +163,7 @@ def committed_shards(dataset: Path) -> list[int]:
 
 
 def shard_of(name: str) -> int | None:
-    """Number of the shard of which a path is the file or the record; None for other paths."""
+    """Number of the shard whose file or record has this path; None for other paths."""
     found = _COMMIT.fullmatch(name) or _SHARD.fullmatch(name)
     return int(found[1]) if found else None
 

@@ -123,7 +123,7 @@ class PlanDocument:
                 raise TypeError("it has no generations")
             return cls(str(found["id"]), inputs, grown, dict(found.get("counts", {})), estimate)
         except (LookupError, TypeError, AttributeError, RecursionError) as error:
-            raise ValueError(f"it is no plan ({error!r})") from error
+            raise ValueError(f"it is not a plan ({error!r})") from error
 
     @classmethod
     def read(cls, path: Path) -> PlanDocument:

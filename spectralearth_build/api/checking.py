@@ -60,7 +60,7 @@ def verify_dataset(
 def repair_dataset(
     dataset: str | Path, archive: str | Path, config: Config | Settings | str | Path | None = None
 ) -> list[Damage]:
-    """Make damaged files again, and only those. The same as ``spectralearth-build repair``.
+    """Recreate damaged files, and only those. The same as ``spectralearth-build repair``.
 
     A file that was cut, planned or computed again replaces the damaged one only if it is identical, bit for bit, to the
     published one.

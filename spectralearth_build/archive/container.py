@@ -99,7 +99,7 @@ def unpack(path: Path, wanted: Mapping[str, Path]) -> None:
 def unpack_each(
     path: Path, wanted: Mapping[str, Path], takes: Callable[[str, int], bool]
 ) -> Iterator[tuple[str, Path]]:
-    """Unpack members of a tar in one pass, each to a partial file beside its target.
+    """Unpack members of a tar in one pass, each to a partial file next to its target.
 
     Args:
         path: the tar.

@@ -18,7 +18,7 @@ UNFINISHED = (
 )  # fmt: skip
 """Suffixes that browsers, download managers, SFTP and sync clients give to incomplete files."""
 _SIDECARS = (".aux.xml", ".ovr", ".msk", "~")
-"""Suffixes of files that GDAL, QGIS and editors write beside a file."""
+"""Suffixes of files that GDAL, QGIS and editors write next to a file."""
 _NAMES = {
     "thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "__macosx", "lost+found", "@eadir", "@recycle",
     "@recently-snapshot", "#recycle", "#snapshot", "~snapshot", "$recycle.bin", "recycler", "system volume information",

@@ -1,6 +1,6 @@
 """Read GeoTIFFs of products in one pass, whatever their layout. The files are not trusted.
 
-Only the GTiff driver may open a file, and files beside it are ignored: a VRT named .TIF would read other files
+Only the GTiff driver may open a file, and files next to it are ignored: a VRT named .TIF would read other files
 and the network, and a stale .aux.xml would override coordinate system, transform and nodata.
 """
 

@@ -60,8 +60,8 @@ def scan(
 ) -> gpd.GeoDataFrame:
     """Find the products of an archive, read the best of each tile, and write the tile table.
 
-    The newest sound product of each tile is read, once; copies and older versions are not. A version of which the
-    dataset has patches is kept, unless `plan.replace_versions` is set. Unchanged products are not read again, and if
+    The newest sound product of each tile is read, once; copies and older versions are not. If the dataset has patches
+    of a version, that version is kept, unless `plan.replace_versions` is set. Unchanged products are not read again. If
     nothing changed at all, nothing is written.
 
     Args:

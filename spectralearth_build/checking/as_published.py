@@ -1,4 +1,4 @@
-"""What a file that was made again must look like to replace the published one, whichever version wrote that one."""
+"""The bytes that a recreated file must have to replace the published one, whichever version wrote that one."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ TABLES = (TILES, LOCATIONS, PATCHES, OVERLAPS, TUPLES)
 
 
 def forms_of(name: str, data: bytes) -> list[bytes]:
-    """A table or plan as this version writes it, and as earlier ones did."""
+    """Return a table or plan as this version writes it, and as earlier versions did."""
     forms = [data, *(table.of_before(data) for table in TABLES if table.file == name)]
     return [*forms, of_before(data)] if name == PLAN else forms
 
 
 def record_as_published(name: str, made: Path, dataset: Path, expected: Mapping[str, Entry]) -> bytes:
-    """A commit record made again, as it was published: those of earlier versions knew no checksums of pixels.
+    """Return a recreated commit record as it was published. Records of earlier versions have no checksums of pixels.
 
     Args:
-        name: its path below a dataset.
-        made: the dataset in which it was made again.
-        dataset: the damaged one. Its own record counts where there is no manifest.
-        expected: what the manifest says of all files; empty if there is none.
+        name: path of the record below a dataset.
+        made: the dataset in which it was recreated.
+        dataset: the damaged dataset. Without a manifest, its own record decides.
+        expected: the files of the manifest; empty without one.
     """
     data, there = (made / name).read_bytes(), dataset / name
     plain = replace(decode(data), pixels=()).encode()
@@ -38,7 +38,7 @@ def record_as_published(name: str, made: Path, dataset: Path, expected: Mapping[
 
 
 def committed_hash(record: Path) -> str | None:
-    """Hash of the shard by its commit record, if that can be read."""
+    """Return the hash of a shard from its commit record; None if the record cannot be read."""
     try:
         return decode(record.read_bytes()).sha256
     except (OSError, ValueError):
@@ -46,5 +46,5 @@ def committed_hash(record: Path) -> str | None:
 
 
 def entry_if_there(path: Path) -> Entry | None:
-    """Size and hash of a file; None if there is none."""
+    """Return size and hash of a file; None if it does not exist."""
     return entry_of_file(path) if path.is_file() else None

@@ -72,7 +72,9 @@ def _locations(locations: gpd.GeoDataFrame) -> Iterator[Damage]:
     moved = ~shapely.equals_exact(
         shapely.normalize(locations.geometry.to_numpy()), shapely.normalize(_outlines(locations)), _SAME_PLACE
     )
-    yield from _where(LOCATIONS.file, locations, moved, "location_id", "has another outline than its window")
+    yield from _where(
+        LOCATIONS.file, locations, moved, "location_id", "has an outline that differs from its window"
+    )
 
 
 def _patches(patches: pd.DataFrame, shard_rows: int) -> Iterator[Damage]:
@@ -110,7 +112,7 @@ def _references(tiles: pd.DataFrame, locations: pd.DataFrame, patches: pd.DataFr
         (
             (times.reindex(patches["tile_id"]).array != patches["acquired"].array)
             & (patches["status"] != PatchStatus.RETIRED),
-            "has another time than its tile",
+            "has a different time than its tile",
         ),
     ):
         yield from _where(file, patches, wrong, "patch_id", text)
@@ -123,7 +125,7 @@ def _references(tiles: pd.DataFrame, locations: pd.DataFrame, patches: pd.DataFr
     dates = patches["location_id"][patches["status"] == PatchStatus.WRITTEN].value_counts()
     counted = locations["location_id"].map(dates).fillna(0)
     yield from _where(
-        LOCATIONS.file, locations, counted != locations["n"], "location_id", "has another number of dates"
+        LOCATIONS.file, locations, counted != locations["n"], "location_id", "has a wrong number of dates"
     )
 
 

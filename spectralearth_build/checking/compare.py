@@ -55,7 +55,7 @@ def _compare_shard(dataset: Path, task: TileTask, shard: int, sources: Sources) 
             what = f"{patch.patch_id}: {count} values differ from the source."
             yield Damage("SourceDiffers", name, what, hit)
         elif stored is not None and checksum_of(pixels) != checksums.get(patch.row, checksum_of(pixels)):
-            what = f"{patch.patch_id}: source and store both have other pixels than when it was cut."
+            what = f"{patch.patch_id}: store and source agree, but both differ from the pixels that were cut."
             yield Damage("SourceDiffers", name, what, hit)
 
 

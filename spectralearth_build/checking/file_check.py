@@ -1,4 +1,4 @@
-"""The files of a dataset against its manifest: missing, changed or unknown. Without one, commit records count."""
+"""Check the files of a dataset against its manifest. Without a manifest, check shards against commit records."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ from spectralearth_build.store.seal import is_sealed, is_sealed_page
 from spectralearth_build.tables import SPLITS
 
 UNHASHED = (MANIFEST, REPORT, SPLITS.file)
-"""Files that a dataset may have beside those of its manifest."""
+"""Files that a dataset may have although its manifest does not list them."""
 
 Files = Mapping[str, Entry]
 
 
 def check_files(dataset: Path, files: Files) -> Iterator[Damage]:
-    """Files missing, changed or unknown. Shards are only measured here: `check_shard` hashes them."""
+    """Yield missing, changed and unknown files. For shards, only the size is compared: `check_shard` hashes them."""
     if not is_sealed((dataset / MANIFEST).read_bytes()):
-        yield Damage("FileChanged", MANIFEST, "It is not as it was written.")
+        yield Damage("FileChanged", MANIFEST, "It has changed since it was written.")
     for name, expected in files.items():
         yield from examined("FileChanged", name, partial(_file, dataset, name, expected))
     allowed = {*files, *UNHASHED, *_unpublished(dataset)}
@@ -59,21 +59,21 @@ def check_files(dataset: Path, files: Files) -> Iterator[Damage]:
 def _file(dataset: Path, name: str, expected: Entry) -> Iterator[Damage]:
     path = dataset / name
     if not path.is_file():
-        yield Damage("FileMissing", name, "The manifest lists it, but it is not there.")
+        yield Damage("FileMissing", name, "The manifest lists it, but it is missing.")
     elif path.stat().st_size != expected["bytes"]:
         size = path.stat().st_size
-        yield Damage("FileChanged", name, f"It has {size} bytes, the manifest says {expected['bytes']}.")
+        yield Damage("FileChanged", name, f"It has {size} bytes; the manifest says {expected['bytes']}.")
     elif not is_shard(name) and not is_label_shard(name) and entry_of_file(path) != expected:
-        yield Damage("FileChanged", name, "Its SHA-256 is not that of the manifest.")
+        yield Damage("FileChanged", name, "Its SHA-256 differs from that of the manifest.")
 
 
 def _report(dataset: Path) -> Iterator[Damage]:
     if (dataset / REPORT).is_file() and not is_sealed_page((dataset / REPORT).read_bytes()):
-        yield Damage("FileChanged", REPORT, "It is not as it was written.")
+        yield Damage("FileChanged", REPORT, "It has changed since it was written.")
 
 
 def _unpublished(dataset: Path) -> Iterator[str]:
-    """What cut may have written and not published yet: no reader looks at it, and the next cut goes on from it."""
+    """Yield files that cut may have written but not published. Readers ignore them; the next cut uses them."""
     plan = PlanDocument.readable(newest(dataset, PLAN))
     yield from (
         name
@@ -83,7 +83,7 @@ def _unpublished(dataset: Path) -> Iterator[str]:
 
 
 def without_manifest(dataset: Path) -> Iterator[Damage]:
-    """What commit records tell by themselves."""
+    """Yield the damage that commit records show without a manifest."""
     for path in commit_files(dataset):
         name = path.relative_to(dataset).as_posix()
         yield from examined("FileChanged", name, partial(_by_itself, dataset, path))
@@ -93,11 +93,15 @@ def _by_itself(dataset: Path, record: Path) -> Iterator[Damage]:
     commit = decode(record.read_bytes())
     shard = shard_path(dataset, commit.shard)
     if not shard.is_file() or entry_of_file(shard)["sha256"] != commit.sha256:
-        yield Damage("FileChanged", shard_name(commit.shard), "It is not as committed.")
+        yield Damage(
+            "FileChanged",
+            shard_name(commit.shard),
+            "It is missing or differs from its commit record.",
+        )
 
 
 def with_patches(damage: Damage, planned: Planned) -> Damage:
-    """Damage of a shard as a whole (missing, of another length) with the patches in it."""
+    """Add the affected patches to the damage of a whole shard, which is missing or has another size."""
     label = label_of(damage.path) if is_label_shard(damage.path) else ""
     if not (is_shard(damage.path) or label) or damage.kind == "FileUnknown":
         return damage

@@ -1,8 +1,8 @@
 """Repair of a damaged dataset from its archive.
 
-Shards are cut again, and tables planned again, beside the dataset. They replace damaged ones only if they are
-identical, bit for bit, to what the manifest (or the commit record) says. So a repair changes no intact file, and the
-dataset stays open meanwhile. Derived files (statistics, index, metadata, manifest) are computed again.
+Shards are cut again, and tables planned again, in a folder of their own. They replace damaged ones only if they have
+the size and hash that the manifest (or the commit record) gives. So a repair changes no intact file, and readers can
+use the dataset meanwhile. Derived files (statistics, index, metadata, manifest) are computed again.
 """
 
 from __future__ import annotations

@@ -127,7 +127,7 @@ class RepairJob:
         for shard in (shard for tile, shards in todo.items() if tile not in failed for shard in shards):
             self._put(shard)
         self.result.refused += [
-            f"{shard_name(shard)}: all its patches are retired, so it has no source."
+            f"{shard_name(shard)}: all its patches are retired, so it cannot be cut again."
             for shard in sorted(hit - {shard for shards in todo.values() for shard in shards})
         ]
 

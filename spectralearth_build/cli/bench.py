@@ -1,4 +1,4 @@
-"""Benchmark commands: `bench plan`, `bench optimum`, `bench load`, and those of the modules beside this one."""
+"""Benchmark commands: `bench plan`, `bench optimum`, `bench load`, and the commands of the other `bench_` modules."""
 
 from __future__ import annotations
 

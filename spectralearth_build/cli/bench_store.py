@@ -27,9 +27,9 @@ def store(
 ) -> None:
     """Compare the compression, encoding speed and decoding speed of codecs, on the same patches, in one process.
 
-    Measures every preset of store.codec, alone and beside its blosc part; plain blosc, zstd and gzip; and pcodec, JPEG
-    XL and JPEG-LS if installed (in a checkout: pip install '.[bench]'). Each codec must first prove lossless. The
-    pixels are synthetic land, with the default noise and with half of it, and the images that --image names.
+    Measures every preset of store.codec, and its blosc part alone; plain blosc, zstd and gzip; and pcodec, JPEG XL and
+    JPEG-LS if installed (in a checkout: pip install '.[bench]'). Each codec is first checked to be lossless. The pixels
+    are synthetic land, with the default noise and with half of it, and the images given with --image.
 
     Example: [bold]spectralearth-build bench store --image tile/...-SPECTRAL_IMAGE.TIF[/bold]
 

@@ -36,10 +36,10 @@ def repair(
         Path, typer.Option(help="Archive that the dataset was built from.", exists=True, file_okay=False)
     ],
 ) -> int:
-    """Make damaged files again, and only those. Exits with 1 if something cannot be repaired.
+    """Recreate damaged files, and only those. Exits with 1 if something cannot be repaired.
 
     Finds damage as [bold]verify[/bold] does. A file that was cut, planned or computed again replaces the damaged one
-    only if it is identical, bit for bit, to the published one. Everything else is listed with the reason.
+    only if it is identical, bit for bit, to the published one. Damage that remains is listed with the reason.
 
     Example: [bold]spectralearth-build repair dataset/ --archive enmap/[/bold]
 

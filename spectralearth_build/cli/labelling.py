@@ -29,8 +29,8 @@ Rules = Annotated[
     list[str] | None,
     typer.Option(
         metavar="[NAME=]RULE",
-        help="Resampling: nearest, majority, mean (for quantities), or auto: majority for pixels below 20 "
-        "m, else nearest.",
+        help="Resampling: nearest, majority, mean (for quantities), or auto. auto is mean for floating-point "
+        "rasters; for codes, it is majority if pixels are below 20 m, else nearest.",
     ),
 ]
 
@@ -58,7 +58,8 @@ def pair(
         ),
     ] = 0.02,
     least_labelled: Annotated[
-        float, typer.Option(min=0, max=1, help="Leave out patches of which less than this share is labelled.")
+        float,
+        typer.Option(min=0, max=1, help="Leave out patches if a smaller share of their pixels is labelled."),
     ] = 0.5,
     anew: Annotated[bool, typer.Option("--anew", help="Make these labels again from scratch.")] = False,
     drop: Annotated[str, typer.Option(metavar="NAME", help="Remove this label, and do nothing else.")] = "",

@@ -152,14 +152,14 @@ def _check_lists(files: Mapping[str, Path], buffer_km: float | None) -> int:
     asked = BUFFER_KM if buffer_km is None else buffer_km
     named = read_lists(files, asked)
     why = {
-        COMPONENT: "names hold no footprints",
-        DATATAKE: "no name holds a datatake",
+        COMPONENT: "file names do not contain footprints",
+        DATATAKE: "no file name contains a datatake",
         BUFFER: "only locations named epsg_col_row give their position",
     }
     if named.unread:
         say(
-            f"{counted(named.unread, 'name holds', 'names hold')} no datatake; each whole name counts as a "
-            "tile"
+            f"{counted(named.unread, 'file name contains', 'file names contain')} no datatake; each of them counts as "
+            "a tile of its own"
         )
     found = told(
         leaks(named.ties, named.part, named.parts),

@@ -19,10 +19,10 @@ DEMO_FAULTS = ("night", "truncated_image")
 
 
 def demo(settings: Settings, dataset: Dataset = Path("demo-dataset")) -> int:
-    """Make a small synthetic archive beside DATASET and build a dataset from it, in about a minute.
+    """Make a small synthetic archive next to DATASET and build a dataset from it, in about a minute.
 
-    The archive has the exact EnMAP L2A format. It contains places seen once and several times, and a tile across a zone
-    edge. It also contains one night scene and one truncated file, which the dataset leaves out, as it should.
+    The archive has the exact EnMAP L2A format. It has locations with one date and with several dates, and a tile that
+    crosses a zone border. It also has a night scene and a truncated file, which the build leaves out.
 
     Example: [bold]spectralearth-build demo[/bold]
 
@@ -61,7 +61,7 @@ Generations = Annotated[
     typer.Option(
         "--generations",
         help="Imitate the pixels of different processor versions: sea clipped at 0 from V0103 on, snow "
-        "beyond 1, saturated and interpolated pixels. The first site lies on a coast.",
+        "above 1, saturated and interpolated pixels. The first site is on a coast.",
     ),
 ]
 FootprintsOnly = Annotated[
@@ -151,8 +151,9 @@ def land_cover(
     """Write land-cover rasters that match the ground of a synthetic archive, as input for [bold]pair[/bold].
 
     Codes and projections are those of CORINE (EPSG:3035, 100 m), and of the Cropland Data Layer for several years and
-    the National Land Cover Database (EPSG:5070, 30 m). tree_cover.tif is continuous (degrees, about 10 m). The rasters
-    hold data around the tiles of DATASET, which must have been scanned. The same command writes the same bytes.
+    the National Land Cover Database (EPSG:5070, 30 m). tree_cover.tif has continuous values, in geographic coordinates
+    (about 10 m). The rasters cover the surroundings of the tiles of DATASET, which must have been scanned. The same
+    command writes the same bytes.
 
     Example: [bold]spectralearth-build land-cover demo-dataset cover/[/bold]
 

@@ -8,8 +8,9 @@ from spectralearth_build.cli.options import BegunPlace
 def unlock(dataset: BegunPlace) -> None:
     """Remove the lock that a dead run left on a dataset on an object store.
 
-    This is rarely needed: locks expire five minutes after the last sign of life, and a run recognises its own lock.
-    Make sure that the run is dead. A live run would stop at the next shard that it tries to commit.
+    This is rarely needed: a lock expires five minutes after its run last renewed it. On Linux, the next run on the same
+    machine takes it over at once. Make sure that the run is dead. A live run that loses its lock stops before it
+    commits another shard.
 
     Example: [bold]spectralearth-build unlock s3://bucket/dataset[/bold]
 
@@ -23,8 +24,8 @@ def unlock(dataset: BegunPlace) -> None:
 
     if not isinstance(dataset, Remote):
         raise UsageError(
-            "Local folders need no unlocking: their locks end with the run.",
+            "A local folder does not need to be unlocked: its lock ends with the run.",
             dataset,
-            "Nothing needs to be done.",
+            "You do not need to do anything.",
         )
     say(f"{dataset} is unlocked" if break_lock(Client(dataset)) else f"{dataset} was not locked")

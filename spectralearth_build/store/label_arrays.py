@@ -67,7 +67,7 @@ class LabelShardWriter:
 
     @property
     def written(self) -> Written:
-        """What the file is so far."""
+        """Size and hash of the file so far."""
         return self._writer.written
 
 

@@ -194,7 +194,7 @@ def decode_definition(data: bytes) -> Definition:
         sources = tuple(LabelSource(**source) for source in document["sources"])
         return Definition(**{**document, "sources": sources, "classes": tuple(document["classes"])})
     except (KeyError, TypeError) as error:
-        raise ValueError(f"no definition of labels ({error!r})") from error
+        raise ValueError(f"not a definition of labels ({error!r})") from error
 
 
 def decode_record(data: bytes) -> LabelRecord:

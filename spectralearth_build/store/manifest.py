@@ -62,14 +62,14 @@ def versions() -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a finished dataset consists of."""
+    """The content of a finished dataset."""
 
     plan: str
     """Id of the plan that was published."""
     settings: Mapping[str, Any]
-    """The settings that shaped it, by dotted name."""
+    """The settings that determined it, by dotted name."""
     versions: Mapping[str, str]
-    """Versions of what decides about bytes and pixels."""
+    """Versions of this package and of libraries that affect bytes and pixels."""
     counts: Mapping[str, Any]
     """What `counts` returns."""
     files: Mapping[str, Entry]
@@ -78,15 +78,15 @@ class Manifest:
     """Version of the dataset layout."""
 
     def encode(self) -> bytes:
-        """The file's bytes, which vouch for themselves."""
+        """Return the content of the file, with its own hash."""
         return json_bytes(sealed({**vars(self), "files": dict(sorted(self.files.items()))}))
 
     @classmethod
     def decode(cls, data: bytes) -> Manifest:
-        """Read the file's bytes, whether sealed or not.
+        """Parse the content of the file. The seal may be missing or wrong.
 
         Raises:
-            ValueError: they are no manifest; it says what they lack.
+            ValueError: This is not a manifest. The message says what is missing.
         """
         try:
             found = json.loads(data)
@@ -108,8 +108,8 @@ class Manifest:
         """Read the manifest of a dataset.
 
         Raises:
-            OSError: there is none, or it cannot be read.
-            DamagedError: it is none; says what it lacks.
+            OSError: The file does not exist or cannot be read.
+            DamagedError: The file is not a manifest. The message says what is missing.
         """
         try:
             return cls.decode((dataset / MANIFEST).read_bytes())

@@ -72,7 +72,7 @@ class Planned:
 
     @property
     def settings(self) -> Mapping[str, Any]:
-        """The settings that shaped the plan, by dotted name."""
+        """The settings that determined the plan, by dotted name."""
         return self.document.inputs["settings"]
 
     @property

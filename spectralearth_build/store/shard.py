@@ -71,7 +71,7 @@ class ShardWriter:
 
     @property
     def written(self) -> Written:
-        """What the file is so far."""
+        """Size and hash of the file so far."""
         return Written(self._offset, self._digest.hexdigest())
 
     def _append(self, data: bytes) -> None:
