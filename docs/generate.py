@@ -50,7 +50,7 @@ def main() -> None:
 
 
 def filled(text: str) -> str:
-    """A page with the content of its marked blocks made anew."""
+    """Return a page with its marked blocks written again."""
     return BLOCK.sub(lambda found: f"{found[1]}\n{PARTS[found[2]]()}\n\n{found[3]}", text)
 
 

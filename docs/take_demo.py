@@ -24,7 +24,7 @@ def main(out: Path) -> None:
 
 
 def filled(text: str, out: Path) -> str:
-    """A page with its block made anew: all tables that are no details of a task, then the pictures."""
+    """Return a page with its block written again: all tables except details of a task, then the pictures."""
     _, *parts = TABLE.split((out / "tables.md").read_text(encoding="utf-8"))
     sheets = dict(zip(parts[::2], parts[1::2], strict=True))
     kept = [f"### {title}\n\n{body.strip()}" for title, body in sheets.items() if not _is_details(body)]

@@ -1,4 +1,4 @@
-"""What a finished dataset holds and lacks, in words."""
+"""Summaries of finished datasets, in words."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def unlabelled(dataset: Path) -> dict[str, int]:
 
 
 def quarantined(dataset: Path, share: float = 0.0) -> bool:
-    """Whether damaged products stand in the way of success; says so where they are accepted.
+    """Return whether quarantined products prevent success. Prints a note if some are accepted or too many.
 
     Args:
         dataset: the dataset.

@@ -39,7 +39,7 @@ def refuse_empty(archive: Path, dataset: Path) -> None:
             raise NothingFoundError(
                 "The archive is empty.",
                 archive,
-                "Check that it is the right folder, and that its disk is mounted.",
+                "Check that it is the right folder, and whether its disk is mounted.",
             )
 
 

@@ -49,7 +49,7 @@ class ConsistencyCheck:
         """
         if checksum is not None and not np.isnan(checksum):
             if checksum_of(values) != int(checksum):
-                what = f"Row {row} does not hold what the table of this dataset says."
+                what = f"Row {row} does not contain the data that the table of this dataset describes."
                 raise DamagedError(what, self._where(shard), AGAIN)
         elif shard not in self._measured:
             expected, found = self._promised(shard), self._size(shard)
@@ -74,7 +74,7 @@ class ConsistencyCheck:
         plans, path = table.plans_of(self.folder), self.folder / table.file
         if plans:
             if plan not in plans:
-                raise DamagedError("The table does not belong to the store beside it.", path, AGAIN)
+                raise DamagedError("The table does not belong to the store of this dataset.", path, AGAIN)
         elif path.is_file() and self._planned() == plan:
             expected, found = self._promised(table.file), path.stat().st_size
             if expected not in (None, found):

@@ -33,11 +33,11 @@ def open_labels(dataset: str | Path | Dataset, name: str, nomenclature: str | No
     Args:
         dataset: the dataset, or its folder or URL.
         name: name of the label.
-        nomenclature: name or CSV file of classes other than those of the label. The codes are stored, so any
-            nomenclature of the same codes can be used.
+        nomenclature: another class table, as a name or CSV file; None: that of the label. Labels store the codes of
+            the raster, so any class table for the same codes can be used.
 
     Raises:
-        UsageError: there is no such label or nomenclature, or the label has no classes.
+        UsageError: The label or class table does not exist, or the label has no classes.
 
     Examples:
         >>> corine = open_labels(folder, "corine")
@@ -58,7 +58,7 @@ def open_labels(dataset: str | Path | Dataset, name: str, nomenclature: str | No
     definition = decode_definition(f"{array.attrs['definition']}\n".encode())
     other = None if nomenclature is None else named(nomenclature)
     if other is not None and definition.kind == "continuous":
-        raise UsageError(f"{name} has no classes.", opened.path, "Leave the nomenclature out.")
+        raise UsageError(f"{name} has no classes.", opened.path, "Leave out the class table.")
     return LabelSet(opened, definition, array, other)
 
 

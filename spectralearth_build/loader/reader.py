@@ -78,7 +78,7 @@ def open_reader(array: str | Path) -> Reader:
     except FileNotFoundError:
         store = source.folder.parent if isinstance(source, FileSource) else None
         if store is not None and not store.is_dir():
-            remedy = "Check the path, and that its disk is mounted."
+            remedy = "Check the path, and whether its disk is mounted."
             raise UsageError("The folder does not exist.", store, remedy) from None
         raise DamagedError("The array does not exist.", where) from None
     except (ValueError, RecursionError) as error:

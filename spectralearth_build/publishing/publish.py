@@ -191,7 +191,7 @@ def _same(before: pd.DataFrame, after: pd.DataFrame) -> bool:
 
 
 def _read_back(dataset: Path, files: Mapping[str, bytes]) -> None:
-    """Read tables and plan as readers will, before the manifest certifies them.
+    """Read tables and plan as readers will, before the manifest lists them.
 
     Raises:
         DamagedError: A file cannot be read.

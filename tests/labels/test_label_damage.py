@@ -167,5 +167,5 @@ def test_readers_refuse_shards_of_labels_that_were_swapped(dataset):
     one, other = ((dataset / name).read_bytes() for name in names[:2])
     (dataset / names[0]).write_bytes(other)
     (dataset / names[1]).write_bytes(one)
-    with pytest.raises(DamagedError, match=r"label_corine/c\..*does not hold what the table"):
+    with pytest.raises(DamagedError, match=r"label_corine/c\..*does not contain the data that the table"):
         open_labels(dataset, "corine").maps(rows[:1])

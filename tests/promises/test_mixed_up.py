@@ -116,14 +116,14 @@ def test_two_shards_swapped(own, way):
     one, other = first.read_bytes(), second.read_bytes()
     first.write_bytes(other)
     second.write_bytes(one)
-    refused(own, "does not hold what the table", way)
+    refused(own, "does not contain the data that the table", way)
 
 
 @pytest.mark.parametrize("way", [by_patch, by_loader])
 def test_a_shard_of_another_dataset(made, own, way):
     (mine,), (its,) = shards_of(own, 2), shards_of(made / "b", 3)
     shutil.copy(shard_path(made / "b", its), shard_path(own, mine))
-    refused(own, "does not hold what the table", way)
+    refused(own, "does not contain the data that the table", way)
 
 
 def test_a_damaged_shard_is_replaced_in_training_as_ever(own):
