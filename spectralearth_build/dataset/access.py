@@ -299,7 +299,7 @@ class Dataset:
             return np.asarray(array.oindex[rows])
 
     def _read(self, store_rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int16]:
-        """Read patches [row, band, y, x]. A missing shard reads as nodata, but no written patch consists of nodata only."""
+        """Read patches [row, band, y, x]. A missing shard reads as nodata, but a written patch never is all nodata."""
         values = np.asarray(self._values(REFLECTANCE, store_rows), dtype=np.int16)
         lost = (values[:, 0] == NODATA).all(axis=(1, 2))
         if lost.any():
