@@ -29,7 +29,7 @@ def package(tmp_path_factory):
     folder = top / "spectralearth_build"
     folder.mkdir()
     source = Path(spectralearth_build.__file__).parent
-    for name in ("__init__.py", "caches.py", "kernels.py"):
+    for name in ("__init__.py", "version.py", "caches.py", "kernels.py"):
         shutil.copy(source / name, folder)
     (folder / "probe.py").write_text(PROBE)
     for place in (*folder.iterdir(), folder):

@@ -5,9 +5,9 @@ import pytest
 from typer.testing import CliRunner
 
 import spectralearth_build
-from spectralearth_build.archive import manifest
+from spectralearth_build.archive import tile_list
 from spectralearth_build.cli.app import app
-from spectralearth_build.downstream import read
+from spectralearth_build.downstream import config_file
 from spectralearth_build.errors import UsageError
 from spectralearth_build.shipped import FOLDER, shipped
 from spectralearth_build.storage.url import parse
@@ -25,7 +25,7 @@ def test_every_file_that_texts_name_is_there():
 def test_messages_name_files_by_their_place_on_this_machine():
     with pytest.raises(UsageError) as caught:
         parse("s3://user:word@bucket/x")
-    for text in (str(caught.value), read.REMEDY, manifest._REMEDY):
+    for text in (str(caught.value), config_file.REMEDY, tile_list._REMEDY):
         paths = re.findall(r"/\S+\.(?:md|toml)", text)
         assert paths
         assert all(Path(path).is_file() for path in paths)

@@ -235,7 +235,7 @@ def test_errors_say_what_to_do(made, tmp_path, monkeypatch):
         se.repair_dataset("s3://bucket/dataset", made.archive)
     with pytest.raises(UsageError, match="no label"):
         se.pair_labels(made.dataset, {})
-    with pytest.raises(UsageError, match="There is no such folder"):
+    with pytest.raises(UsageError, match="The folder does not exist"):
         se.open_dataset(tmp_path / "none")
 
 

@@ -229,7 +229,7 @@ def test_counts_that_do_not_balance(finished):
 def test_damage_reads_as_a_line(finished):
     (finished.dataset / "statistics.json").unlink()
     line = str(next(d for d in verify(finished.dataset) if d.kind == "FileMissing"))
-    assert line == "FileMissing: statistics.json: The file is missing, although the manifest lists it."
+    assert line == "FileMissing: statistics.json: The manifest lists it, but it is missing."
 
 
 def test_pixels_that_are_not_those_that_were_cut(finished):

@@ -47,7 +47,7 @@ def test_of_earlier_versions_without_a_seal():
 )  # fmt: skip
 def test_anything_else_is_one_error(change, tmp_path):
     data = json.dumps(WRITTEN | change).encode()
-    with pytest.raises(ValueError, match="no manifest"):
+    with pytest.raises(ValueError, match="not a manifest"):
         Manifest.decode(data)
     (tmp_path / "manifest.json").write_bytes(data)
     with pytest.raises(DamagedError, match=r"manifest\.json"):
