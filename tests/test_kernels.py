@@ -65,6 +65,7 @@ def probe(package, *words, **variables):
     return done.stdout.strip()
 
 
+@pytest.mark.slow
 def test_nothing_is_writable_but_the_folder_for_temporary_files(package, tmp_path):
     said = probe(package, TMPDIR=str(tmp_path))
     (folder,) = tmp_path.iterdir()
@@ -74,6 +75,7 @@ def test_nothing_is_writable_but_the_folder_for_temporary_files(package, tmp_pat
     assert f"kept in {folder}, so the first plan compiles; to keep it, type `export NUMBA_CACHE_DIR" in said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("poison", ["open to all", "a link"])
 def test_a_folder_that_others_may_have_filled_is_not_trusted(package, tmp_path, poison):
     folder = tmp_path / f"spectralearth-build-{os.geteuid()}"
@@ -88,6 +90,7 @@ def test_a_folder_that_others_may_have_filled_is_not_trusted(package, tmp_path, 
     assert not list(tmp_path.rglob("*.nbi"))
 
 
+@pytest.mark.slow
 def test_a_cache_that_the_user_names_is_taken(package, tmp_path):
     for name in ("NUMBA_CACHE_DIR", "XDG_CACHE_HOME"):
         folder = tmp_path / name

@@ -40,6 +40,7 @@ def spelled(tree):
                     yield side.value
 
 
+@pytest.mark.slow
 def test_nobody_else_spells_them():
     found = {
         f"{path.relative_to(PACKAGE)}: {text}"
@@ -87,6 +88,7 @@ def test_which_shards_have_a_record(tmp_path):
     assert layout.committed_shards(tmp_path) == [3, 12]
 
 
+@pytest.mark.slow
 def test_statuses_are_not_spelled_either():
     words = {*layout.TileStatus, *layout.PatchStatus}
     for path in sorted(PACKAGE.rglob("*.py")):

@@ -51,6 +51,7 @@ def test_variables_that_do_no_harm_are_left_alone():
     assert run("-c", CHECK, GDAL_DATA="/nonexistent", GDAL_DRIVER_PATH="/nonexistent").returncode == 0
 
 
+@pytest.mark.slow
 def test_a_build_ends_before_it_judges_any_product(old_proj, tmp_path):
     """Exit code 2, and nothing that a later build would have to forget."""
     (tmp_path / "archive/product").mkdir(parents=True)
@@ -70,6 +71,7 @@ def test_a_build_ends_before_it_judges_any_product(old_proj, tmp_path):
     assert not list((tmp_path / "d").rglob("*"))
 
 
+@pytest.mark.slow
 def test_few_open_files_become_more_or_are_refused():
     ask = "import resource as r; r.setrlimit(r.RLIMIT_NOFILE, {}); " + CHECK
     more = run("-c", ask.format("(64, 512)") + "; print(r.getrlimit(r.RLIMIT_NOFILE))")
@@ -126,6 +128,7 @@ READS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", READS)
 def test_gdal_is_not_told_to_overlook_torn_blocks(tmp_path, what):
     """A variable that some set for other work would make zeros of what an interrupted download lacks.

@@ -14,6 +14,7 @@ import spectralearth_build as se
 from spectralearth_build.api.entry import public
 from spectralearth_build.errors import ConfigError, OutOfSpaceError, UsageError
 
+pytestmark = pytest.mark.slow
 INLINE = {"run.scheduler": "inline"}
 TINY = {
     "objective": "simclr",

@@ -40,6 +40,7 @@ def test_importing_the_package_imports_no_library():
     assert "spectralearth_build.api.building" not in own
 
 
+@pytest.mark.slow
 def test_all_names_are_imported_without_torch():
     seen = seen_after("from spectralearth_build import *\nassert build_dataset and Loader and load_encoder")
     assert "torch" not in seen

@@ -73,6 +73,7 @@ def test_a_water_mode_product_does_not_take_the_place_of_the_land_mode_product(m
     assert found.loc[found["eligible"], "correction"].tolist() == ["land"]
 
 
+@pytest.mark.slow
 def test_water_by_choice(make, scanned):
     land, water = make(**NEWER), make(seed=1, **WATER)
     found = scanned(correction="water")
@@ -88,6 +89,7 @@ def test_the_image_of_another_quantity_is_not_decoded(make, scanned, monkeypatch
     assert statuses(scanned()) == {water.name: OTHER}
 
 
+@pytest.mark.slow
 def test_silent_products_are_taken_for_land_and_say_so(make, scanned):
     make(tile=1)
     make(tile=2, correction="", cirrus_haze_removal=True)
@@ -141,6 +143,7 @@ def test_a_combined_product_without_the_quantity_is_no_damage(make, scanned):
     assert "without land" in found["reason"].item()
 
 
+@pytest.mark.slow
 def test_fingerprints_of_land_are_those_of_before(make, scanned):
     """Written down from the version before, of products that it accepted (-999 included)."""
     make(tile=1)
@@ -154,6 +157,7 @@ def test_fingerprints_of_land_are_those_of_before(make, scanned):
 BEFORE = ["b30e97f67fa1", "7cd33c0b5ce8", "5d23cbf0e9b6", "bf0796bfe20a"]
 
 
+@pytest.mark.slow
 def test_fingerprints_say_what_values_are(make, scanned):
     make(correction="Combined")
     land, water = (scanned(correction=wanted)["fingerprint"][0] for wanted in ("land", "water"))

@@ -74,6 +74,7 @@ BIG = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", BIG)
 def test_a_coast_of_full_size_is_sound_with_all_its_land(tmp_path, layout):
     """Its lowest 300 lines are clipped sea, and one line of a block, and one line between two pieces of land."""
@@ -105,6 +106,7 @@ def test_open_sea_is_sound(tmp_path, layout, clipped):
     assert not facts.hole.any()
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(
     layout=st.sampled_from(sorted(LAYOUTS)),

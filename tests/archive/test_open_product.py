@@ -33,6 +33,7 @@ def contents(root: Path, path: str, scratch: Path | None = None) -> dict[str, by
         return {layer: product.layer(layer).read_bytes() for layer in WANTED}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_folder_zip_and_order_hold_the_same_files(tmp_path, make, layout):
     folder = make(layout=LAYOUTS[layout])

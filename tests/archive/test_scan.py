@@ -102,6 +102,7 @@ def test_the_table_says_what_the_products_are(place, make):
     pd.testing.assert_frame_equal(TILES.read(place.dataset), frame)
 
 
+@pytest.mark.slow
 def test_again_nothing_is_read_and_nothing_written(place, make, reads):
     make(tile=1)
     pack_order([pack(make(tile=2))], place.archive / "order.tar.gz")
@@ -117,6 +118,7 @@ def test_again_nothing_is_read_and_nothing_written(place, make, reads):
     pd.testing.assert_frame_equal(first, second)
 
 
+@pytest.mark.slow
 def test_only_what_changed_is_read_again(place, make, reads):
     one, two = make(tile=1), make(tile=2)
     place.scan()
@@ -262,6 +264,7 @@ def test_names_that_only_the_metadata_say(place, make):
     assert frame.loc["lost", "product_id"] == "lost"
 
 
+@pytest.mark.slow
 def test_what_planning_said_stays_as_long_as_the_tile_does(place, make):
     make(tile=1)
     make(tile=2)
@@ -365,6 +368,7 @@ def test_verdicts_of_earlier_versions_are_passed_again(place, make, reads):
     assert reads == [folder.name]
 
 
+@pytest.mark.slow
 def test_what_is_accepted_of_one_tile_touches_no_other(place, make, reads, capsys):
     one, two = make(tile=1), make(tile=2)
     for folder in (one, two):

@@ -113,6 +113,7 @@ def _started(*arguments: object) -> multiprocessing.Process:
     return process
 
 
+@pytest.mark.slow
 def test_several_processes_make_a_file_once(tmp_path):
     log = tmp_path / "log"
     processes = [_started(tmp_path / "cache", log, False) for _ in range(3)]
@@ -122,6 +123,7 @@ def test_several_processes_make_a_file_once(tmp_path):
     assert log.read_text() == "made\n"
 
 
+@pytest.mark.slow
 def test_who_waits_for_a_killed_process_makes_the_file_itself(tmp_path):
     log = tmp_path / "log"
     stuck = _started(tmp_path / "cache", log, True)

@@ -22,6 +22,7 @@ def share(mask):
     return ((mask & masks.CLOUD) > 0).sum() / max(1, (mask > 0).sum())
 
 
+@pytest.mark.slow
 def test_masks_are_valid_in_the_footprint_and_the_same_each_time(cloudy):
     tile, mask = cloudy
     assert mask.shape == (tile.box.height, tile.box.width)

@@ -96,6 +96,7 @@ def test_ours_is_what_the_plan_stage_does(tiles, result, across_zones, tmp_path,
         assert ours.loc[component, list(expected)].to_dict() == expected
 
 
+@pytest.mark.slow
 def test_the_lattice_is_what_counting_pixels_finds(result, groups):
     lattice = runs_of(result, "fixed lattice")
     for component, group in enumerate(groups):

@@ -26,6 +26,7 @@ def test_sound_splits_are_no_damage(split):
     assert verify(finished.dataset) == []
 
 
+@pytest.mark.slow
 def test_a_recoded_dataset_has_them_too(split, tmp_path):
     finished, _, _ = split
     recode(finished.dataset, tmp_path / "dense", "dense")

@@ -44,6 +44,7 @@ def kinds(study: Study, **options) -> set[tuple[str, str]]:
     return {(damage.kind, damage.path) for damage in verify(study.dataset, **options)}
 
 
+@pytest.mark.slow
 def test_a_sound_dataset(finished_study):
     before = tree(finished_study.dataset)
     assert verify(finished_study.dataset) == []
@@ -51,6 +52,7 @@ def test_a_sound_dataset(finished_study):
     assert tree(finished_study.dataset) == before
 
 
+@pytest.mark.slow
 def test_a_dataset_with_a_quarantined_tile_is_sound(finished_study, tmp_path):
     study = finished_study.copy(tmp_path, archive=True)
     replace_file(study.image(B1), b"")
@@ -137,6 +139,7 @@ def total_bytes(study: Study) -> int:
     return sum(path.stat().st_size for path in (study.dataset / "store.zarr/reflectance").glob("c.*"))
 
 
+@pytest.mark.slow
 def test_other_pixels_under_sound_checksums(finished):
     """What no hash can tell: the statistics still can, and the archive knows which patch."""
     rewrite_shard(finished, lambda patch: patch + np.int16(1))
@@ -144,6 +147,7 @@ def test_other_pixels_under_sound_checksums(finished):
     assert ("SourceDiffers", SHARD) in kinds(finished, archive=finished.archive)
 
 
+@pytest.mark.slow
 def test_swapped_pixels_that_keep_the_statistics(finished):
     rewrite_shard(finished, lambda patch: np.ascontiguousarray(patch[:, ::-1]))
     assert verify(finished.dataset) == []

@@ -47,6 +47,7 @@ def test_tasks_carry_such_paths_to_workers(tmp_path):
     assert pickle.loads(pickle.dumps(task)) == task
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["ascii", "utf-8"])
 def test_a_dataset_of_such_a_path_is_refused_before_anything_is_written(tmp_path, encoding):
     write_noise_tile(tmp_path / "archive", 1)

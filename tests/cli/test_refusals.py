@@ -44,6 +44,7 @@ def unchanged(published):
     assert len(open_dataset(dataset).patches) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("given", "options", "code", "words"),
     [
@@ -170,6 +171,7 @@ def test_nothing_found_is_2_with_what_was_found_and_why(call, archive, tmp_path)
     assert not (tmp_path / "p" / "manifest.json").exists()
 
 
+@pytest.mark.slow
 def test_when_every_tile_fails_in_cut_nothing_is_published(call, archive, tmp_path):
     own, dataset = shutil.copytree(archive, tmp_path / "a"), tmp_path / "d"
     for verb in (["scan", own, dataset], ["plan", dataset]):

@@ -32,6 +32,7 @@ def test_footprints_are_exactly_as_many_and_can_be_planned(planned):
     ]
 
 
+@pytest.mark.slow
 def test_tuples_are_printed(call, planned, tmp_path):
     done = call("tuples", planned, "--map", tmp_path / "depth.png", "--top", 3)
     assert done.exit_code == 0, done.output

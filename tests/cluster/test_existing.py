@@ -63,6 +63,7 @@ def test_a_cluster_that_goes_away_stops_the_run(cluster, tmp_path):
             list(steps)
 
 
+@pytest.mark.slow
 def test_no_scheduler_and_no_workers_are_said():
     nowhere = RunConfig(scheduler="tcp://127.0.0.1:1")
     with (

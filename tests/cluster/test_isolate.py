@@ -26,22 +26,26 @@ def test_a_crash_convicts_and_names_the_signal():
     assert failure.message.count("killed by SIGSEGV") == 1  # no second try
 
 
+@pytest.mark.slow
 def test_being_killed_from_outside_does_not_convict(tmp_path):
     assert run_alone("k", tasks.killed_the_first_times, (str(tmp_path), 1), 60) == 1
 
 
+@pytest.mark.slow
 def test_a_machine_that_kills_every_time_stops_the_run_and_convicts_nobody(tmp_path):
     with pytest.raises(StoppedError, match="SIGKILL; then was killed by SIGKILL"):
         run_alone("k", tasks.killed_the_first_times, (str(tmp_path), 99), 60)
     assert len(list(tmp_path.iterdir())) == 3
 
 
+@pytest.mark.slow
 def test_a_machine_too_busy_to_start_a_process_convicts_nobody(monkeypatch):
     monkeypatch.setattr(isolate, "_START_LIMIT", 0)
     with pytest.raises(StoppedError, match="did not come back in 0 seconds; then"):
         run_alone("k", tasks.square, (3,), 60)
 
 
+@pytest.mark.slow
 def test_ending_by_itself_twice_convicts(tmp_path):
     failure = run_alone("k", tasks.leave, (str(tmp_path), 7), 60)
     assert failure.error_class == "WorkerLostError"
@@ -72,6 +76,7 @@ def test_a_hang_ends_at_the_time_limit(tmp_path):
         os.kill(process, 0)
 
 
+@pytest.mark.slow
 def test_failures_and_errors_come_through():
     failure = run_alone("k", tasks.broken_product, ("x",), 60)
     assert isinstance(failure, Failure)
@@ -80,6 +85,7 @@ def test_failures_and_errors_come_through():
         run_alone("k", tasks.full, ("x",), 60)
 
 
+@pytest.mark.slow
 def test_a_signal_stops_the_wait(tmp_path):
     with stop_on_signals():
         threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGTERM)).start()

@@ -127,6 +127,7 @@ def test_few_tasks_are_under_way_at_a_time(executor):
     assert dict(executor.run("scan", tasks.square, {"k1": (5,)})) == {"k1": 25}
 
 
+@pytest.mark.slow
 def test_no_space_stops_the_stage(executor):
     work = {f"k{n}": ("square", n) for n in range(50)} | {"full": ("full", "x")}
     ordered = dict(itertools.chain([("full", work.pop("full"))], work.items()))

@@ -40,6 +40,7 @@ def truth(tiles: list[TilePixels]) -> np.ndarray:
     return out
 
 
+@pytest.mark.slow
 @settings(max_examples=8, deadline=None)
 @given(st.lists(st.tuples(OFFSETS, OFFSETS, st.integers(0, 3)), min_size=1, max_size=3))
 def test_each_pixel_is_of_the_first_tile_that_is_valid_there(places):

@@ -46,6 +46,7 @@ def half_done(finished):
     return finished
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", range(POINTS))
 def test_crash_and_resume(finished_study, half_done, tmp_path, part):
     with pytest.MonkeyPatch.context() as patch:

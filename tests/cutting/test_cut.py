@@ -126,6 +126,7 @@ def test_again_does_nothing(finished):
     assert times() == before
 
 
+@pytest.mark.slow
 def test_order_of_tasks_and_place_do_not_matter(finished_study, planned, tmp_path):
     class Backwards(InlineExecutor):
         def run(self, stage, function, tasks):
@@ -145,6 +146,7 @@ class StopAfter(InlineExecutor):
             yield item
 
 
+@pytest.mark.slow
 def test_stopped_and_resumed_gives_the_same_dataset(finished_study, planned):
     with pytest.raises(StoppedError):
         cut_module.cut(planned.archive, planned.dataset, planned.config, StopAfter())
@@ -154,6 +156,7 @@ def test_stopped_and_resumed_gives_the_same_dataset(finished_study, planned):
     assert tree(planned.dataset) == tree(finished_study.dataset)
 
 
+@pytest.mark.slow
 def test_crash_between_shard_and_commit(finished_study, planned, monkeypatch):
     def crash(self, dataset):
         raise KeyboardInterrupt
@@ -202,6 +205,7 @@ def test_leftovers_are_cleared(finished_study, finished):
     assert not (finished.dataset / "work/scratch").exists()
 
 
+@pytest.mark.slow
 def test_a_bad_tile_costs_only_its_own_patches(finished_study, planned_study, tmp_path):
     study = planned_study.copy(tmp_path, archive=True)
     replace_file(study.image(B1), study.image(B1).read_bytes()[:5000])
@@ -222,6 +226,7 @@ def test_a_bad_tile_costs_only_its_own_patches(finished_study, planned_study, tm
     assert (stored(study, 6) == -32768).all()
 
 
+@pytest.mark.slow
 def test_a_failed_tile_is_tried_again_only_when_its_files_change(finished_study, tmp_path):
     study = finished_study.copy(tmp_path, archive=True)
     study.forget(3, 4)
@@ -346,18 +351,21 @@ def test_only_what_is_needed_of_a_neighbour_is_decoded(planned):
     assert done.decoded == Decoded(own=own, neighbours=others, tiles=2 * 224 * 150 * 290)
 
 
+@pytest.mark.slow
 def test_a_run_says_what_it_decoded(planned):
     decoded = planned.run().decoded
     assert decoded.tiles == sum(2 * tile.cube.size for tile in planned.tiles.values())
     assert 0 < decoded.neighbours < decoded.own <= decoded.tiles
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("threads", [1, 2, 5])
 def test_threads_do_not_matter(finished_study, planned, threads):
     planned.run(config=load(overrides={"store.shard_rows": 2, "run.threads": threads}))
     assert tree(planned.dataset) == tree(finished_study.dataset)
 
 
+@pytest.mark.slow
 def test_a_broken_tile_fails_alike_on_any_number_of_threads(planned_study, tmp_path):
     found = []
     for threads in (1, 4):
@@ -383,6 +391,7 @@ def packed(planned_study: Study, folder: Path, outer: bool) -> Study:
     return study
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("outer", [False, True])
 def test_an_archive_is_unpacked_once(finished_study, planned_study, tmp_path, monkeypatch, outer):
     study = packed(planned_study, tmp_path, outer)

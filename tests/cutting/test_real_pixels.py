@@ -47,6 +47,7 @@ def source(dataset: Path, path: Path, number: int) -> SourceTile:
     return SourceTile(name, path.parent.name, f"{name}.mask", epsg, box, tuple(KEPT.tolist()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("codec", ["spectral", "fast", "portable"])
 def test_patches_are_the_real_pixels(tmp_path, halves, mosaic, codec):
     tiles = [source(tmp_path, path, number) for number, path in enumerate(halves, start=1)]

@@ -174,6 +174,7 @@ def test_patch_lies_where_rasterio_puts_it(dataset):
     assert patch.attrs["acquired"] == "2022-07-03T10:20:30Z"
 
 
+@pytest.mark.slow
 def test_wavelengths_are_those_of_the_tile(dataset):
     np.testing.assert_allclose(dataset.patch(DEEP, "2023-01-15").wavelength_nm, NOMINAL + 0.2)
     tile = dataset.tiles.set_index("tile_id").loc[dataset.patch(EDGE, "DT0000000004").attrs["tile_id"]]
@@ -181,6 +182,7 @@ def test_wavelengths_are_those_of_the_tile(dataset):
     np.testing.assert_array_equal(dataset.patch(EDGE, "DT0000000004").fwhm_nm, tile["fwhm_nm"])
 
 
+@pytest.mark.slow
 def test_dates_may_be_datatakes_days_or_moments(dataset):
     for date in ("DT0000000002", "2023-01-15", "2023-01-15T10:21:31", np.datetime64("2023-01-15"),
                  pd.Timestamp("2023-01-15T11:21:31+01:00")):  # fmt: skip
@@ -213,6 +215,7 @@ def test_series_of_nowhere_is_refused(dataset):
         dataset.series("x")
 
 
+@pytest.mark.slow
 def test_a_lost_shard_is_noticed(handmade, tmp_path):
     for path in handmade.folder.iterdir():
         if path.name != "store.zarr":

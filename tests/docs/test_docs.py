@@ -96,6 +96,7 @@ def package_of(path):
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
+@pytest.mark.slow
 def test_imports_follow_the_layers():
     rank = layers()
     assert {package_of(path) for path in modules()} == set(rank)
@@ -108,6 +109,7 @@ def test_imports_follow_the_layers():
     assert not wrong
 
 
+@pytest.mark.slow
 def test_no_packages_import_each_other():
     graph = nx.DiGraph((package_of(path), name) for path in modules() for name in imports(path))
     graph.remove_edges_from(nx.selfloop_edges(graph))

@@ -13,6 +13,7 @@ ROOT = Path(__file__).parents[2]
 FORMS = sorted(path for path in (ROOT / ".github/ISSUE_TEMPLATE").glob("*.yml") if path.stem != "config")
 
 
+@pytest.mark.slow
 def test_the_recipe_for_a_sensor_gives_a_dataset(tmp_path, monkeypatch):
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     (recipe,) = re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)

@@ -111,6 +111,7 @@ def test_markdown_has_a_cell_for_each_column_and_escapes(bench):
     assert lines[2].count("**") == 12
 
 
+@pytest.mark.slow
 def test_published_numbers_are_marked_as_theirs(tmp_path):
     one = {
         "task": "NLCD",

@@ -3,11 +3,14 @@
 import re
 from pathlib import Path
 
+import pytest
+
 from spectralearth_build.evaluate.result import read_result
 
 PAGE = Path(__file__).parents[2] / "docs" / "evaluation.md"
 
 
+@pytest.mark.slow
 def test_the_example_runs(known, weights, tmp_path, monkeypatch, capsys):
     (block,) = re.findall(
         r"^```python\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL

@@ -1,6 +1,7 @@
 import itertools
 import math
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,6 +14,7 @@ locations = st.dictionaries(
 )
 
 
+@pytest.mark.slow
 @given(locations, st.integers(0, 99))
 def test_shares_are_nested_and_as_large_as_they_should_be(classes, seed):
     parts = [chosen(classes, share, seed) for share in SHARES]

@@ -42,6 +42,7 @@ def parameters(module):
     return sum(each.numel() for each in module.parameters())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ENCODERS)
 def test_scores_have_the_size_of_the_image(name):
     encoder = on_paper(name)
@@ -120,6 +121,7 @@ def small():
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("head", HEADS)
 @pytest.mark.parametrize("name", ["resnet18", "resnet18 dense", "vit", "swin_t"])
 def test_gradients_reach_every_parameter(small, name, head):
@@ -147,6 +149,7 @@ def test_a_batch_of_one_image_trains(small, head):
     assert torch.isfinite(loss)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("head", HEADS[1:])
 def test_a_head_learns_a_map(small, head):
     """Halves of the image with different spectra: a few steps tell them apart."""

@@ -38,6 +38,7 @@ def trained(protocol, name="resnet18"):
     return made, before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("protocol", "name"),
     [
@@ -61,6 +62,7 @@ def test_only_what_the_protocol_trains_changes(protocol, name):
         assert not same - {key for key in before if not before[key].is_floating_point()}
 
 
+@pytest.mark.slow
 def test_frozen_is_bit_equal_and_finetuned_is_not():
     """Whatever mode the module around it is put into; statistics of batch normalisation included."""
     made = model("frozen")
@@ -93,6 +95,7 @@ def test_counts_of_trained_parameters(name):
         assert made.trainable() == (count + (encoder.dim + 1) * 19, count)
 
 
+@pytest.mark.slow
 def test_scratch_takes_the_network_of_a_file_and_new_weights(tmp_path):
     architecture = Architecture("resnet18", BANDS, patch=4, image=32)
     torch.manual_seed(1)

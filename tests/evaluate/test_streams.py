@@ -121,6 +121,7 @@ def test_kept_features_are_those_of_reading(part, reading, seer):
             torch.testing.assert_close(seen[0], seer.see(counts)[0].detach(), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_file_of_features_grows_and_is_used(part, reading, seer, tmp_path, monkeypatch):
     file = tmp_path / "features.safetensors"
     few, all_of_it = part.patches.iloc[[2, 0]], part.patches

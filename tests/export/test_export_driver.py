@@ -50,6 +50,7 @@ def parts_of(source):
     return select_patches(open_dataset(source), Filters(), np.arange(202)).parts(SMALL.per_file)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("to", FORMATS)
 def test_what_crashed_goes_on_and_gives_the_same_bytes(source, tmp_path, monkeypatch, to):
     assert export(source, tmp_path / "whole", to, options=SMALL, workers=2)
@@ -196,6 +197,7 @@ def test_a_crash_before_the_move_is_mended(source, tmp_path, monkeypatch):
     assert tree(tmp_path / "t", ()) == tree(tmp_path / "whole", ())
 
 
+@pytest.mark.slow
 def test_a_lost_file_of_a_durable_part_is_written_again(source, tmp_path, monkeypatch):
     export(source, tmp_path / "whole", "geotiff", options=SMALL)
     with monkeypatch.context() as context:

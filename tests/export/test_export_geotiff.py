@@ -28,6 +28,7 @@ class FolderReader:
         return [(path, rasterio.open(path).read()) for path in chosen]
 
 
+@pytest.mark.slow
 def test_a_reader_of_spectralearths_folders_finds_pairs_of_every_location(exported, truth):
     folder = exported("geotiff")
     table = pd.read_parquet(folder / "patches.parquet").set_index("file")

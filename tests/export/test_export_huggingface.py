@@ -21,6 +21,7 @@ def datasets():
     return datasets
 
 
+@pytest.mark.slow
 def test_load_dataset_opens_the_folder_and_reads_every_patch_bit_by_bit(datasets, exported, truth, tmp_path):
     found = datasets.load_dataset(str(exported("hf")), cache_dir=str(tmp_path / "cache"))
     assert list(found) == ["train"]
@@ -42,6 +43,7 @@ def test_streaming_gives_the_same(datasets, exported, truth):
     assert np.array_equal(first["image"], truth[first["patch_id"]])
 
 
+@pytest.mark.slow
 def test_torch_gets_every_column(datasets, exported, truth, source):
     """Its formatter cannot convert timestamps; everything else must come as a tensor or as text."""
     acquired = PATCHES.read(source).set_index("patch_id")["acquired"]

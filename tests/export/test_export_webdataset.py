@@ -5,9 +5,11 @@ import tarfile
 import warnings
 
 import numpy as np
+import pytest
 import webdataset
 
 
+@pytest.mark.slow
 def test_webdataset_reads_every_patch_bit_by_bit(exported, truth):
     folder = exported("webdataset")
     tars = sorted(map(str, folder.glob("*.tar")))

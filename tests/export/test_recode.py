@@ -20,6 +20,7 @@ from tests.support.files import tree
 OTHERS = [codec for codec in PRESETS if codec != "spectral"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("codec", OTHERS)
 def test_it_is_a_sound_dataset_with_the_same_pixels(finished_study, tmp_path, codec):
     before, target = tree(finished_study.dataset), tmp_path / "new"
@@ -36,6 +37,7 @@ def test_it_is_a_sound_dataset_with_the_same_pixels(finished_study, tmp_path, co
     assert new.attrs["codec"] == codec
 
 
+@pytest.mark.slow
 def test_shards_are_those_of_a_build_with_that_codec(planned_study, finished_study, tmp_path):
     study = planned_study.copy(tmp_path)
     plan = json.loads((study.dataset / "plan.json").read_text())
@@ -55,6 +57,7 @@ def test_shards_are_those_of_a_build_with_that_codec(planned_study, finished_stu
     assert built.keys() - {"report.html"} == recoded.keys()
 
 
+@pytest.mark.slow
 def test_there_and_back_gives_the_same_shards(finished_study, tmp_path):
     recode(finished_study.dataset, tmp_path / "away", "dense")
     recode(tmp_path / "away", tmp_path / "back", "spectral")
@@ -65,6 +68,7 @@ def test_there_and_back_gives_the_same_shards(finished_study, tmp_path):
     assert all(old[name] == new[name] for name in shards)
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_goes_on_where_it_stopped(finished_study, tmp_path, monkeypatch):
     whole, target, seen = tmp_path / "whole", tmp_path / "new", []
     recode(finished_study.dataset, whole, "fast")
@@ -128,6 +132,7 @@ def test_misuse_is_refused(finished_study, planned_study, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["full"]
 
 
+@pytest.mark.slow
 def test_cutting_goes_on_only_with_the_new_codec(finished_study, tmp_path):
     recode(finished_study.dataset, tmp_path / "new", "fast")
     recoded = finished_study.__class__(

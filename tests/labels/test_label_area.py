@@ -35,6 +35,7 @@ def quads(draw):
 TINY = np.nextafter(0, 1) * 2**50
 
 
+@pytest.mark.slow
 @example((np.array([[TINY, 0.0], [2.0, 2.0]]), np.array([[0.0, 1.0], [TINY, 1.0]])))
 @given(quads())
 def test_mean_weighs_by_area(quad):
@@ -49,6 +50,7 @@ def test_mean_weighs_by_area(quad):
         assert np.isnan(found)
 
 
+@pytest.mark.slow
 @given(quads())
 def test_majority_has_the_largest_area(quad):
     codes = np.random.default_rng(1).integers(0, 4, (10, 11))

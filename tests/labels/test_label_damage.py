@@ -56,6 +56,7 @@ def test_every_flipped_bit_is_seen(dataset):
     assert verify(dataset) == []
 
 
+@pytest.mark.slow
 def test_pair_mends_every_file(dataset, corine):
     """Each of them gone, cut in half or with a flipped bit; some at a time."""
     before = tree(dataset)
@@ -74,6 +75,7 @@ def test_pair_mends_every_file(dataset, corine):
         assert tree(dataset) == before
 
 
+@pytest.mark.slow
 def test_damage_names_the_patches_and_only_their_shard_is_made_again(dataset, corine):
     kept = {path: path.stat().st_ino for path in dataset.rglob("c.*.0.0")}
     path = dataset / label_shard("corine", 1)
@@ -91,6 +93,7 @@ def test_damage_names_the_patches_and_only_their_shard_is_made_again(dataset, co
         label.maps(label.table["store_row"])
 
 
+@pytest.mark.slow
 def test_files_of_other_labels_or_too_many(dataset, site, corine, tmp_path):
     before = tree(dataset)
     other = shutil.copytree(site / "d", tmp_path / "other")
@@ -117,6 +120,7 @@ def test_a_shard_that_got_more_patches_since_is_made_again(dataset, corine):
     assert tree(dataset) == before
 
 
+@pytest.mark.slow
 def test_repair_says_what_labels_need_and_mends_what_follows_from_them(dataset, site):
     before = tree(dataset)
     run = Run(dataset, CONFIG, InlineExecutor())
@@ -148,6 +152,7 @@ def test_a_damaged_definition_lets_nobody_publish_nor_mix(dataset, site, corine)
     assert tree(dataset) == before
 
 
+@pytest.mark.slow
 def test_what_is_lost_when_a_dataset_is_published_again_is_said_and_comes_back(dataset, site, corine, capsys):
     before = tree(dataset)
     (dataset / label_shard("corine", 0)).unlink()

@@ -18,6 +18,7 @@ from tests.support.files import tree
 from tests.support.pairing_site import request
 
 
+@pytest.mark.slow
 def test_labels_stay_as_they_are_with_another_codec(bare, corine, tmp_path):
     pair(bare, [request("corine", corine)], InlineExecutor())
     recode(bare, tmp_path / "portable", "portable")

@@ -33,6 +33,7 @@ def maps_of(dataset, label):
     return zarr.open_group(dataset / "store.zarr", mode="r")[f"label_{label}"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("epsg", "pixel", "dtype"),
     [(3035, 100, "uint8"), (5070, 30, "int16"), (4326, 60, "int32"), (32632, 25, "uint16")],
@@ -68,6 +69,7 @@ def test_the_table_says_what_the_maps_hold(bare, corine):
         assert patches.loc[row.store_row, "patch_id"] == row.patch_id
 
 
+@pytest.mark.slow
 def test_xarray_and_zarr_read_them_with_standard_codecs(bare, corine):
     pair(bare, [request("corine", corine)], InlineExecutor())
     store = xr.open_zarr(bare / "store.zarr", chunks=None)
@@ -138,6 +140,7 @@ def test_where_no_raster_reaches(bare, tmp_path):
     assert verify(bare) == []
 
 
+@pytest.mark.slow
 def test_quantities(bare, tmp_path):
     """On 15 m pixels along the patches' own grid each pixel is the mean of four."""
     values = np.random.default_rng(0).random((1200, 1200), np.float32)
@@ -229,6 +232,7 @@ def test_one_worker_or_two_give_the_same_bytes(site, bare, corine, tmp_path):
     assert tree(other) == tree(bare)
 
 
+@pytest.mark.slow
 def test_several_labels_and_one_taken_out(bare, corine, tmp_path):
     nlcd = write_raster(tmp_path / "nlcd.tif", 5070, 30, np.array([11, 41, 82], np.uint8), seed=7)
     pair(bare, [request("corine", corine)], InlineExecutor())
@@ -253,6 +257,7 @@ def test_a_dropped_label_is_a_label_and_no_path(bare, corine):
     assert tree(bare) == before
 
 
+@pytest.mark.slow
 def test_dropping_goes_on_after_a_stop(bare, corine):
     before = tree(bare)
     pair(bare, [request("corine", corine)], InlineExecutor())
@@ -342,6 +347,7 @@ class Failing:
             yield key, outcome
 
 
+@pytest.mark.slow
 def test_what_fails_is_said_and_the_rest_is_published(bare, corine):
     expected = verify(bare)
     with pytest.raises(

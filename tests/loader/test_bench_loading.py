@@ -30,6 +30,7 @@ def test_the_plain_store_holds_the_same_patches(formats):
     assert np.array_equal(rivals.OurPatches(formats.dataset)[2].numpy(), pixels_of(formats.rows[2]))
 
 
+@pytest.mark.slow
 def test_limits_and_readers_get_every_patch(formats, monkeypatch):
     monkeypatch.setattr(loading, "BATCH", 4)
     everyone = [*loading._limits(formats, 2, 0), *loading._readers(formats, 0)]

@@ -55,6 +55,7 @@ def upload(own, bucket, prefix):
             to.put(str(path.relative_to(own.folder)), path.read_bytes())
 
 
+@pytest.mark.slow
 def test_same_as_from_files(own, remote):
     reader = open_reader(f"{remote}/store.zarr/reflectance")
     assert isinstance(reader, ShardedReader)

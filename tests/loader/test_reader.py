@@ -30,6 +30,7 @@ def read(reader, row):
     return reader.read_into(row, out), out
 
 
+@pytest.mark.slow
 @settings(max_examples=12)
 @given(stores)
 def test_same_as_zarr_on_every_store(tmp_path_factory, store):

@@ -3,6 +3,7 @@
 from collections import Counter
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -28,6 +29,7 @@ def test_depth_is_the_number_of_masks_at_every_pixel(masks):
     assert np.array_equal(depth, np.sum(masks, axis=0))
 
 
+@pytest.mark.slow
 @given(MASKS)
 def test_faces_are_the_distinct_sets_with_their_areas(masks):
     stack = np.stack(masks)

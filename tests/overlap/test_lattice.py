@@ -64,6 +64,7 @@ def test_tables_and_lines():
     assert lattice.box_of(tile) == box_of_raster(467085.0, 6321105.0, (30.0, 30.0), (1222, 1268))
 
 
+@pytest.mark.slow
 def test_its_numbers_are_said_once():
     """No other module knows the origin, or says for itself what no data is."""
     for path in PACKAGE.rglob("*.py"):

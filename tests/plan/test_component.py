@@ -140,6 +140,7 @@ def test_tiles_of_a_tuple_are_those_that_give_pixels(archive):
     assert {tuple(row["datatakes"]): set(row["tiles"]) for row in planned(*archive).tuples} == expected
 
 
+@pytest.mark.slow
 @given(archives())
 def test_overlaps_are_the_windows_wholly_in_both_tiles(archive):
     tiles, masks = archive
@@ -165,6 +166,7 @@ def test_overlaps_are_the_windows_wholly_in_both_tiles(archive):
     } == expected
 
 
+@pytest.mark.slow
 @given(archives())
 def test_patches_name_their_sources_owner_and_fractions(archive):
     tiles, masks = archive
@@ -182,6 +184,7 @@ def test_patches_name_their_sources_owner_and_fractions(archive):
         assert not patch["resampled"]
 
 
+@pytest.mark.slow
 @given(archives(), st.integers(2, 3))
 def test_min_dates_leaves_out_shorter_series(archive, least):
     plan = planned(*archive, min_dates=least)
@@ -190,6 +193,7 @@ def test_min_dates_leaves_out_shorter_series(archive, least):
         assert plan.locations
 
 
+@pytest.mark.slow
 @given(archives())
 def test_the_order_of_the_tiles_changes_nothing(archive):
     tiles, masks = archive
@@ -197,6 +201,7 @@ def test_the_order_of_the_tiles_changes_nothing(archive):
     assert (one.locations, one.patches, one.overlaps) == (other.locations, other.patches, other.overlaps)
 
 
+@pytest.mark.slow
 @given(archives(), st.lists(st.integers(0, 200), min_size=3, max_size=3), st.integers(1, 150))
 def test_dates_that_lie_too_near_do_not_count(archive, days, least):
     tiles, masks = archive
@@ -217,6 +222,7 @@ def test_dates_that_lie_too_near_do_not_count(archive, days, least):
         assert location["n"] == len(counted)
 
 
+@pytest.mark.slow
 @given(archives(), st.integers(0, EXTENT), st.integers(0, EXTENT))
 def test_only_windows_of_the_region(archive, lines, cols):
     tiles, masks = archive

@@ -75,6 +75,7 @@ def test_shelves_are_the_best_rows_of_windows(case):
     assert problem.value(fixed_lattice(problem)) <= expected
 
 
+@pytest.mark.slow
 @given(problems())
 def test_shelves_are_worth_at_least_as_much_as_greedy_and_the_lattice(case):
     problem, _ = case
@@ -125,12 +126,14 @@ def test_algorithm1_grows_every_tuple_when_it_keeps_all(case):
     assert found == expected
 
 
+@pytest.mark.slow
 def test_algorithm1_never_pairs_tiles_of_one_datatake():
     box = Region.from_box(Box(0, 0, 4, 4))
     problem = Problem(cover([box], ["A"]), worth_of("patches", 1, 2), 2, (box, box), ("A", "A"))
     assert [len(level) for level in grow(problem, 20)] == [2]
 
 
+@pytest.mark.slow
 @given(problems())
 def test_greedy_goes_down_the_depths_line_by_line(case):
     problem, depth = case

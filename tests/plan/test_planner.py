@@ -38,6 +38,7 @@ def dataset(tmp_path):
     return written(tmp_path, rows)
 
 
+@pytest.mark.slow
 def test_tables_of_a_small_archive(dataset):
     result = plan(dataset, settings.load(), InlineExecutor())
     locations, patches = LOCATIONS.read(dataset), PATCHES.read(dataset)
@@ -135,6 +136,7 @@ def test_a_changed_tile_is_named(dataset):
         plan(dataset, settings.load(), InlineExecutor())
 
 
+@pytest.mark.slow
 def test_masks_are_read_and_obeyed(tmp_path):
     clear = np.full((300, 300), masks.VALID, np.uint8)
     clear[:, 140:] |= masks.CLOUD

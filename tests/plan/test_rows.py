@@ -1,6 +1,7 @@
 """Rows of the store: whole shards of one tile, nothing twice."""
 
 import pandas as pd
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,6 +18,7 @@ def table(keys):
     )
 
 
+@pytest.mark.slow
 @given(
     st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 9)), unique=True, max_size=25),
     st.integers(1, 4),

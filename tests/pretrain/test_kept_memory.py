@@ -38,6 +38,7 @@ def glibc_with_statistics():
     return name == "glibc" and tuple(map(int, version.split("."))) >= (2, 33)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not glibc_with_statistics(), reason="only glibc 2.33 tells of its heap")
 @pytest.mark.parametrize("kept", [False, True])
 def test_kept_memory_is_not_asked_for_again(kept):

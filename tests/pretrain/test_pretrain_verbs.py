@@ -31,6 +31,7 @@ def run(*arguments, **kwargs):
     )
 
 
+@pytest.mark.slow
 def test_sigterm_saves_and_the_next_call_goes_on(dataset, tmp_path):
     folder = tmp_path / "run"
     arguments = [*COMMAND, "pretrain", dataset.folder, folder, *TINY, "--set", "train.steps=100000"]
@@ -50,6 +51,7 @@ def test_sigterm_saves_and_the_next_call_goes_on(dataset, tmp_path):
     assert step == int(read(folder / "log.csv")[-1]["step"])
 
 
+@pytest.mark.slow
 def test_two_processes_train_and_end_in_peace(dataset, tmp_path):
     folder = tmp_path / "run"
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
@@ -65,6 +67,7 @@ def test_two_processes_train_and_end_in_peace(dataset, tmp_path):
     assert len(checkpoint.found(folder / "checkpoints")) == 1
 
 
+@pytest.mark.slow
 def test_a_run_ends_with_encoder_picture_and_embeddings(dataset, tmp_path):
     folder = tmp_path / "run"
     labels = tmp_path / "labels.parquet"
@@ -95,6 +98,7 @@ def test_a_run_ends_with_encoder_picture_and_embeddings(dataset, tmp_path):
     assert ".pt2 or .onnx" in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

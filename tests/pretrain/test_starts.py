@@ -42,6 +42,7 @@ def test_a_run_does_not_begin_where_other_work_lies(dataset, settings, tmp_path,
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
+@pytest.mark.slow
 def test_vectors_of_another_split_or_encoder_are_not_overwritten(dataset, settings, tmp_path):
     encoders = [load_encoder(finish(prepare(dataset.folder, tmp_path / k, settings("simclr", seed=int(k)))))
                 for k in "12"]  # fmt: skip

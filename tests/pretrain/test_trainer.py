@@ -22,6 +22,7 @@ def state(run) -> dict:
     return {k: v.clone() for k, v in run.objective.state_dict().items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_a_resumed_run_is_bit_equal(dataset, settings, tmp_path, objective):
     """Queue, centre, optimiser, random numbers and the place in the epoch included; an epoch has two batches."""
@@ -57,6 +58,7 @@ def test_every_part_that_should_learn_does(dataset, settings, tmp_path, objectiv
         assert (after["queue_places"][:4] >= 0).all()
 
 
+@pytest.mark.slow
 def test_nothing_waits_for_the_device_between_two_lines_of_the_log(dataset, settings, tmp_path, monkeypatch):
     # AdamW reads its own counter of steps, which lies on the CPU wherever the rest is.
     config = settings("dino", steps=6, log_steps=3, checkpoint_steps=100, optimiser="sgd")
@@ -131,6 +133,7 @@ def cut(path):
     path.write_bytes(path.read_bytes()[:-10])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("torn", [checkpoint.NETWORKS, checkpoint.STATE])
 def test_a_torn_checkpoint_costs_only_itself(dataset, settings, tmp_path, torn, capsys):
     config = settings("mae", steps=3, checkpoint_steps=1)
@@ -177,6 +180,7 @@ def small_files():
     limit(0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("share", [0.3, 0.98])
 def test_no_room_for_a_checkpoint(dataset, settings, tmp_path, small_files, share):
     """Safetensors and torch have errors of their own for this, and torch's does not say why."""
@@ -199,6 +203,7 @@ def test_no_room_for_a_checkpoint(dataset, settings, tmp_path, small_files, shar
     assert [name for name in expected if not torch.equal(expected[name], found[name])] == []
 
 
+@pytest.mark.slow
 def test_checkpoints_appear_whole_and_the_newest_two_stay(dataset, settings, tmp_path):
     run = prepare(dataset.folder, tmp_path, settings("mae", steps=6, checkpoint_steps=2))
     run.train(nothing)
@@ -219,6 +224,7 @@ def test_state_holds_no_code(dataset, settings, tmp_path):
     assert set(kept) == {"step", "loader", "optimiser", "random"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("objective", ["moco", "mae"])
 def test_the_encoder_of_a_run_can_be_used_alone(dataset, settings, tmp_path, objective):
     run = prepare(dataset.folder, tmp_path, settings(objective, steps=2))

@@ -36,6 +36,7 @@ def test_other_files_are_refused(tmp_path):
         load_encoder(tmp_path / "absent")
 
 
+@pytest.mark.slow
 def test_embeddings_of_a_dataset(dataset, saved, tmp_path):
     encoder = load_encoder(saved)
     count = write_embeddings(dataset.folder, encoder, tmp_path / "out.parquet", batch=4)
@@ -49,6 +50,7 @@ def test_embeddings_of_a_dataset(dataset, saved, tmp_path):
         np.testing.assert_allclose(row.vector, expected, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_data_with_other_bands_are_refused(dataset, saved, tmp_path):
     document = json.loads((dataset.folder / "statistics.json").read_text())
     document["wavelength_nm"][7] += 11
@@ -63,6 +65,7 @@ def test_data_with_other_bands_are_refused(dataset, saved, tmp_path):
     assert not (tmp_path / "out.parquet").exists()
 
 
+@pytest.mark.slow
 def test_a_torch_program_agrees(dataset, saved, tmp_path):
     encoder = load_encoder(saved)
     export_program(encoder, tmp_path / "encoder.pt2")
@@ -74,6 +77,7 @@ def test_a_torch_program_agrees(dataset, saved, tmp_path):
     assert json.loads(extra["spectra.json"])["wavelength_nm"] == list(encoder.spectra.wavelength_nm)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # of onnxscript and torch.onnx about themselves
 def test_onnx_agrees_in_onnxruntime(dataset, saved, tmp_path):
     import onnxruntime

@@ -103,6 +103,7 @@ def test_manifest_says_nothing_of_this_machine(finished_study):
     assert str(finished_study.dataset) not in text
 
 
+@pytest.mark.slow
 def test_statistics_against_numpy(finished_study):
     document = json.loads((finished_study.dataset / "statistics.json").read_bytes())
     pixels = zarr.open_group(finished_study.dataset / "store.zarr", mode="r")["reflectance"][:][WRITTEN]

@@ -23,6 +23,7 @@ def spread(count):
     return tiles, LOCATIONS.frame([{"n": 1 + k, "geometry": s.buffer(-0.1)} for k, s in enumerate(squares)])
 
 
+@pytest.mark.slow
 def test_the_map_is_a_picture_and_the_same_each_time(frames, tmp_path):
     first, second = maps.plan_map(*frames, tmp_path / "a.png"), maps.plan_map(*frames, tmp_path / "b.png")
     assert first.read_bytes() == second.read_bytes()
@@ -32,6 +33,7 @@ def test_the_map_is_a_picture_and_the_same_each_time(frames, tmp_path):
     assert b"tEXt" not in first.read_bytes()
 
 
+@pytest.mark.slow
 def test_the_title_counts_windows_not_their_halves(frames, tmp_path, monkeypatch):
     titles = []
     monkeypatch.setattr(Figure, "suptitle", lambda _, text, **__: titles.append(text))
@@ -80,6 +82,7 @@ def test_regions_with_most_windows_come_first(frames):
     assert maps._held(list(ground.regions), ground.windows).tolist() == held
 
 
+@pytest.mark.slow
 def test_tiles_without_a_shape_do_no_harm(frames, tmp_path):
     tiles, locations = frames
     assert tiles.geometry.isna().any()

@@ -80,6 +80,7 @@ def test_the_antimeridian_does_not_tear_a_component(tuples, tmp_path):
     assert np.ptp(cols) / np.ptp(lines) == pytest.approx(np.cos(np.radians(10.5)), rel=0.03)
 
 
+@pytest.mark.slow
 def test_four_components_or_none_can_be_drawn(tuples, tmp_path):
     one, two = (depth_map(tuples, tmp_path / name).read_bytes() for name in ("1.png", "2.png"))
     assert one == two

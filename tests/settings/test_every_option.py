@@ -172,6 +172,7 @@ def wrong_numbers(kind, info):
     return st.one_of(wrong)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", NUMBERS)
 @settings(max_examples=4)
 @given(data=st.data())
@@ -201,6 +202,7 @@ def test_numbers_whose_bounds_the_settings_know(places, key, value):
     refused(places, verb, [option, value], option.strip("-"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("key", "value"), [(key, value) for key, values in TEXTS.items() for value in values]
 )

@@ -44,6 +44,7 @@ def wrong_values(schema):
     return st.nothing()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "key", "schema"), ALL, ids=IDS)
 @settings(max_examples=12)
 @given(data=st.data())
@@ -61,6 +62,7 @@ def test_an_impossible_value_is_refused_by_its_name(kind, key, schema, data):
     assert key in caught.value.what
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", NEEDED, ids=lambda kind: kind.__name__)
 @settings(max_examples=20)
 @given(name=st.from_regex(r"[a-z_]{1,12}", fullmatch=True))
@@ -83,6 +85,7 @@ def test_every_number_has_a_lower_bound():
     assert loose == UNBOUNDED
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "key", "schema"), ALL, ids=IDS)
 def test_setting_one_key_leaves_every_other_as_it_was(kind, key, schema):
     plain = layered(kind, dict(NEEDED[kind]))

@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
@@ -18,6 +19,7 @@ def counted(found, part):
     return np.array([[sum(part[name] == p for name in names) for names in found.values()] for p in PARTS])
 
 
+@pytest.mark.slow
 @PROPERTY
 @given(archives(), st.data(), st.sampled_from([0.0, 2.0, 5.0, 20.0]))
 def test_every_leak_is_found_and_counted(archive, data, buffer_km):
@@ -33,6 +35,7 @@ def test_every_leak_is_found_and_counted(archive, data, buffer_km):
     assert bool(found) == found.counts[:, -1].any()
 
 
+@pytest.mark.slow
 @PROPERTY
 @given(archives(), st.data(), st.sampled_from(KINDS))
 def test_a_planted_leak_of_each_kind_is_found(archive, data, kind):

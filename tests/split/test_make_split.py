@@ -35,6 +35,7 @@ def parts(splits):
     return dict(zip(splits["patch_id"], splits["split"], strict=True))
 
 
+@pytest.mark.slow
 @PROPERTY
 @given(archives(), BUFFERS, st.sampled_from([FRACTIONS, THIRDS]), st.integers(0, 3))
 def test_no_two_patches_of_different_parts_have_anything_in_common(archive, buffer_km, fractions, seed):
@@ -45,6 +46,7 @@ def test_no_two_patches_of_different_parts_have_anything_in_common(archive, buff
     assert set(found["split"]) <= {*fractions, ""}
 
 
+@pytest.mark.slow
 @FEWER
 @given(archives(), st.randoms(use_true_random=False))
 def test_the_order_of_rows_does_not_matter(archive, random):
@@ -57,6 +59,7 @@ def test_the_order_of_rows_does_not_matter(archive, random):
     pd.testing.assert_frame_equal(made(archive, recipe), first)
 
 
+@pytest.mark.slow
 @FEWER
 @given(archives(), st.data(), BUFFERS)
 def test_what_was_assigned_stays_when_a_dataset_grows(archive, data, buffer_km):

@@ -51,6 +51,7 @@ def test_parts_up_and_down(place, tmp_path, monkeypatch, size):
     assert (tmp_path / "copy").read_bytes() == data
 
 
+@pytest.mark.slow
 def test_objects_in_parts_prove_themselves(place, tmp_path):
     data = bytes(range(256)) * 4 * 17000
     assert len(data) > client.LARGE

@@ -10,6 +10,7 @@ from spectralearth_build.storage.retry import Patience
 from tests.support.fault_proxy import FAULTS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", FAULTS)
 def test_every_operation_survives_every_fault(through, bucket, tmp_path, fault):
     proxy = through(rate=0.4, faults=(fault,), seed=3)
@@ -70,6 +71,7 @@ def test_a_store_without_conditions_is_refused(through, bucket, forgotten, what)
     assert Client(bucket).listing() == []
 
 
+@pytest.mark.slow
 def test_the_proof_survives_faults(through, bucket):
     proxy = through(rate=0.4, seed=5)
     for number in range(10):

@@ -22,6 +22,7 @@ def cache(s3_environment, tmp_path):
     return tmp_path / "cache"
 
 
+@pytest.mark.slow
 def test_queries_and_pixels_are_the_same(both_built, cache):
     here, there = (open_dataset(str(place)) for place in both_built)
     assert there.query(bbox=(-180, -90, 180, 90), min_dates=2).equals(
@@ -59,6 +60,7 @@ def test_what_is_unfinished_or_damaged_is_not_opened(finished, bucket, cache):
         open_dataset(str(place.remote))
 
 
+@pytest.mark.slow
 def test_verify_sees_what_is_there_not_what_is_here(finished, cache):
     place = Client(finished)
     verify = ["verify", str(place.remote), "--scheduler", "inline"]

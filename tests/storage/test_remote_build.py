@@ -34,6 +34,7 @@ def test_the_tree_is_the_same(local_tree, cloud_set, s3_environment):
     assert {name.split("/")[1] for name in left} == {"masks", "scan", "listings"}
 
 
+@pytest.mark.slow
 def test_local_to_remote_and_remote_to_local(local_tree, local_archive, cloud_archive, bucket, tmp_path):
     build(local_archive, bucket / "set", tmp_path / "one")
     assert tree(bucket / "set") == local_tree
@@ -41,6 +42,7 @@ def test_local_to_remote_and_remote_to_local(local_tree, local_archive, cloud_ar
     assert tree(tmp_path / "set") == local_tree
 
 
+@pytest.mark.slow
 def test_a_second_run_changes_nothing(local_tree, cloud_archive, finished, bucket, tmp_path, through):
     proxy = through()
     build(cloud_archive, finished, tmp_path / "one")
@@ -55,6 +57,7 @@ def test_a_second_run_changes_nothing(local_tree, cloud_archive, finished, bucke
     assert tree(finished) == local_tree
 
 
+@pytest.mark.slow
 def test_a_dataset_grows_as_a_local_one_does(local_archive, bucket, tmp_path):
     archive = tmp_path / "archive"
     shutil.copytree(local_archive, archive)
@@ -108,6 +111,7 @@ class ForeignWhenAttached:
         return AttachedExecutor(Foreign(), current()).run(stage, function, tasks)
 
 
+@pytest.mark.slow
 def test_workers_need_no_shared_disk(local_tree, cloud_archive, bucket, tmp_path):
     build(cloud_archive, bucket / "set", tmp_path, ForeignWhenAttached())
     assert tree(bucket / "set") == local_tree
@@ -126,6 +130,7 @@ def test_a_folder_of_another_run_is_not_trusted(bucket, tmp_path):
             assert not (folder / "work").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(2))
 def test_faults_change_nothing(local_tree, cloud_archive, bucket, tmp_path, through, seed, capsys):
     proxy = through(rate=0.12, seed=seed)
@@ -136,6 +141,7 @@ def test_faults_change_nothing(local_tree, cloud_archive, bucket, tmp_path, thro
     assert min(proxy.counts[fault] for fault in ("unavailable", "reset", "lost", "cut")) > 0
 
 
+@pytest.mark.slow
 def test_a_store_that_is_gone_stops_the_run_and_convicts_no_product(
     local_tree, cloud_archive, bucket, tmp_path, through
 ):
@@ -184,6 +190,7 @@ def test_inside_each_other(bucket, tmp_path):
             raise AssertionError
 
 
+@pytest.mark.slow
 def test_half_done_records_are_put_right(local_tree, cloud_archive, finished, tmp_path):
     place = Client(finished)
     place.put("commits/shard-00000001.json", b"{}")
@@ -248,6 +255,7 @@ def pytest_generate_tests(metafunc):
         metafunc.parametrize("part", crash_points(metafunc.config))
 
 
+@pytest.mark.slow
 def test_crash_and_resume(
     part, requests_of_a_build, local_tree, cloud_archive, bucket, tmp_path, request, monkeypatch
 ):

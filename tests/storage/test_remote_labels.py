@@ -49,6 +49,7 @@ def run(remote, staging, made, function=pair):
         return function(folder, [made], executor)
 
 
+@pytest.mark.slow
 def test_the_tree_is_the_same_and_is_mended_there(finished, made, expected, tmp_path):
     staging = str(tmp_path / "staging")
     run(finished, staging, made)
@@ -66,6 +67,7 @@ def test_the_tree_is_the_same_and_is_mended_there(finished, made, expected, tmp_
     assert tree(finished) == tree(expected)
 
 
+@pytest.mark.slow
 def test_they_are_read_where_they_are(finished, made, expected, tmp_path):
     run(finished, str(tmp_path / "staging"), made)
     here, there = open_labels(expected, "corine"), open_labels(str(finished), "corine")

@@ -22,6 +22,7 @@ KILLS = (60,)
 """Each run is killed at so many requests to the dataset."""
 
 
+@pytest.mark.slow
 def test_killed_and_resumed(local_tree, cloud_archive, bucket, tmp_path, through):
     proxy = through()
     dataset = bucket / "set"

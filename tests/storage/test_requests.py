@@ -2,6 +2,8 @@
 
 from collections import Counter
 
+import pytest
+
 from tests.support.cloud_archive import build, upload, write_tile
 
 
@@ -21,6 +23,7 @@ def requests_of(tiles, bucket, proxy, folder):
     return counts
 
 
+@pytest.mark.slow
 def test_requests_of_a_further_tile_and_shard(bucket, through, tmp_path):
     proxy = through()
     few, many = (requests_of(tiles, bucket, proxy, tmp_path) for tiles in (2, 4))

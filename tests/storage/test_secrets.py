@@ -65,6 +65,7 @@ def operations(place):
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("status", "code"),
     [

@@ -113,6 +113,7 @@ def test_patch_round_trip_is_exact_for_every_value(codec):
     assert np.array_equal(decoded, cube)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("codec", PRESETS)
 @settings(max_examples=10, deadline=None)
 @given(

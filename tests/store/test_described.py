@@ -68,6 +68,7 @@ def test_each_preset_is_described_by_its_own_codec():
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_the_decoder_of_the_page_decodes():
     page = (Path(__file__).parents[2] / "docs/dataset-format.md").read_text()
     code = next(part for part in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "def decoded" in part)

@@ -25,6 +25,7 @@ def write(path, rows, present, codec="spectral"):
     return write_shard(path, rows, ((row, encode_patch(patch(row % 3), codec)) for row in present))
 
 
+@pytest.mark.slow
 @settings(max_examples=12, deadline=None)
 @given(st.data())
 def test_zarr_reads_what_was_written(tmp_path_factory, data):

@@ -53,6 +53,7 @@ def test_cases_say_what_must_come_of_them(case):
         assert case.status == "used"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name, case in CASES.items() if case.site is None])
 def test_cases_change_the_product(name, spoilt, product):
     now = spoilt(name)
@@ -162,6 +163,7 @@ def test_places_off_the_lattice(name, epsg, pixel, spoilt, spec):
     assert centre == pytest.approx(np.mean(spec.footprint(), axis=0), abs=0.005)
 
 
+@pytest.mark.slow
 def test_xml_that_disagrees(spoilt, spec, tmp_path):
     assert xml(spoilt("xml_size")).findtext("specific/widthOfOrthoScene") == "74"
     shutil.rmtree(tmp_path / spec.product_id)
@@ -209,6 +211,7 @@ def corners(product):
     return [(float(point.findtext("longitude")), float(point.findtext("latitude"))) for point in points]
 
 
+@pytest.mark.slow
 def test_footprints(spoilt, spec, tmp_path):
     assert np.isnan(corners(spoilt("nan_footprint"))).all()
     shutil.rmtree(tmp_path / spec.product_id)
@@ -239,6 +242,7 @@ def test_wavelengths_are_off(spoilt):
     assert root.findtext("specific/bandCharacterisation/bandID/wavelengthCenterOfBand") == "423.24"
 
 
+@pytest.mark.slow
 def test_night_and_low_sun(spoilt, spec, tmp_path):
     root = xml(spoilt("night"))
     assert root.findtext("specific/sunElevationAngle/center") == "0.000000"
@@ -321,6 +325,7 @@ def test_zip_that_claims_less_than_it_holds(spoilt):
         assert "SPECTRAL_IMAGE" in liar.filename
 
 
+@pytest.mark.slow
 def test_zip_bomb(spoilt):
     path = spoilt("zip_bomb")
     with zipfile.ZipFile(path) as archive:

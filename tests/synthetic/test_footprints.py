@@ -74,6 +74,7 @@ def test_strips_overlap_by_the_right_area(frame):
     assert area == pytest.approx(17.2, rel=0.35)  # 17.15 at nadir, more in a wider swath
 
 
+@pytest.mark.slow
 def test_ground_is_revisited_as_in_the_archive(frame):
     tree = shapely.STRtree(frame.geometry.values)
     random = np.random.default_rng(0)

@@ -60,6 +60,7 @@ def test_a_raster_is_whole_or_not_there(tmp_path, layout):
     assert ended == {0, 1}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kilobytes", [40, 1000, 4000])
 def test_an_archive_is_whole_or_not_there(tmp_path, kilobytes):
     options = ArchiveOptions(tiles=1, size=64)
@@ -73,6 +74,7 @@ def test_an_archive_is_whole_or_not_there(tmp_path, kilobytes):
         assert tree(disk / "archive") == tree(tmp_path / "archive")
 
 
+@pytest.mark.slow
 def test_land_cover_is_whole_or_as_it_was(tmp_path):
     areas = [(32632, Box(-171200, 19400, 80, 80))]
     paths = land_cover(tmp_path / "expected", areas)

@@ -83,6 +83,7 @@ def test_a_patch_has_the_codes_of_the_ground_at_the_centres_of_the_rasters_pixel
     assert len(np.unique(found)) > 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", PLACES)
 def test_tree_cover_is_that_of_the_ground(written, place):
     epsg, west, north = anchor(place)
@@ -109,6 +110,7 @@ def test_years_differ_in_the_files(written):
     np.testing.assert_array_equal(window[0], window[2])
 
 
+@pytest.mark.slow
 def test_a_pixel_has_one_value_whatever_the_archive_and_the_bytes_are_the_same(written, tmp_path):
     alone = {"europe": PLACES["europe"]}
     first, second = tmp_path / "first", tmp_path / "second"

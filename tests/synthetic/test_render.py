@@ -95,6 +95,7 @@ def test_clouds_are_bright_and_shadows_dark(clear):
     assert nir[layers.shadow == 1].mean() < 0.85
 
 
+@pytest.mark.slow
 def test_water_has_negative_values():
     lon, lat = lonlat(Box(-175000, 15569, 600, 600), 32633)
     water = Scene(7).abundances(lon, lat, SPEC.started)[3]

@@ -22,6 +22,7 @@ def test_a_clear_sky_is_wholly_clear():
     assert veil.opacity.max() == veil.shade.max() == veil.haze.max() == veil.cirrus.max() == 0
 
 
+@pytest.mark.slow
 def test_shadows_are_clouds_moved_away_from_the_sun():
     sky = Sky((2, 3), 0.2, sun_elevation=45.0, sun_azimuth=180.0)
     veil = sky.veil(LON, LAT)
@@ -43,6 +44,7 @@ def test_cirrus_has_three_levels():
     assert set(np.unique(Sky((2, 3), 0.4).veil(LON, LAT).cirrus)) == {0, 1, 2, 3}
 
 
+@pytest.mark.slow
 def test_weather_differs_between_datatakes():
     first, second = (Sky((2, key), 0.3).veil(LON, LAT).flags[0] for key in (1, 2))
     assert (first != second).mean() > 0.1

@@ -47,6 +47,7 @@ class Failing(Backwards):
             yield key, Failure(key, "OSError", "no luck")
 
 
+@pytest.mark.slow
 def test_same_options_same_bytes_in_any_order(archive, tmp_path):
     folder, made = archive
     assert synthesize(tmp_path, SMALL, Backwards()) == made
@@ -98,6 +99,7 @@ def test_demo_plan():
     )
 
 
+@pytest.mark.slow
 def test_demo_order_holds_the_strip(tmp_path):
     made = synthesize(tmp_path, ArchiveOptions("demo", size=70))
     (order,) = tmp_path.glob("*.tar.gz")

@@ -31,6 +31,7 @@ def test_values_of_water_mode(correction):
     assert found.dtype == np.int16
 
 
+@pytest.mark.slow
 def test_a_mixed_archive_ends_as_its_makers_say(tmp_path):
     options = ArchiveOptions(tiles=8, size=70, seed=4, clouds=False, corrections=CORRECTIONS)
     made = synthesize(tmp_path / "archive", options)
