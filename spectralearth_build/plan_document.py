@@ -122,7 +122,7 @@ class PlanDocument:
             if not grown:
                 raise TypeError("it has no generations")
             return cls(str(found["id"]), inputs, grown, dict(found.get("counts", {})), estimate)
-        except (LookupError, TypeError, AttributeError, RecursionError) as error:
+        except (LookupError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             raise ValueError(f"it is not a plan ({error!r})") from error
 
     @classmethod

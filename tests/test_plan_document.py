@@ -58,7 +58,8 @@ def test_what_is_not_said_is_none():
 
 @pytest.mark.parametrize(
     "data",
-    [b"", b"{", b"[]", b"null", b"{}", b'{"id": "a"}', DATA.replace(b"first_shard", b"first"), b"[" * 100_000]
+    [b"", b"{", b"[]", b"null", b"{}", b'{"id": "a"}', DATA.replace(b"first_shard", b"first"),
+     DATA.replace(b'"first_shard": 2', b'"first_shard": Infinity'), b"[" * 100_000]
     + [json.dumps(WRITTEN | change).encode() for change in (
         {"generations": []}, {"generations": 3}, {"inputs": {}}, {"estimate": {"raw_bytes": 1}},
         {"inputs": {"settings": {}, "tiles": {"a": ["product"]}}},

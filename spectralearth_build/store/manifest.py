@@ -100,7 +100,7 @@ class Manifest:
                     raise TypeError(f"{name[:60]!a} has no bytes and sha256")
             settings, versions = dict(found.get("settings", {})), dict(found.get("versions", {}))
             return cls(str(found.get("plan", "")), settings, versions, numbers, files, found.get("format", 0))
-        except (KeyError, TypeError, AttributeError, RecursionError) as error:
+        except (KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             raise ValueError(f"it is not a manifest ({error!r})") from error
 
     @classmethod

@@ -113,7 +113,7 @@ def test_causes_are_grouped_and_what_scan_refused_is_tried_again(archive, sound,
 
 def test_a_patch_skipped_for_its_neighbour_is_cut_once_that_is_back(tmp_path):
     """A window that straddles two tiles of one datatake, of which the one is away for a while."""
-    from straddling import straddling_archive
+    from tests.support.straddling_archive import straddling_archive
 
     archive, dataset = straddling_archive(tmp_path / "archive"), tmp_path / "d"
     run_stages(archive, tmp_path / "sound")

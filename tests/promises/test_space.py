@@ -116,7 +116,7 @@ def test_read_only(archive, expected, tmp_path):
 def test_what_will_not_fit_is_not_begun(archive, tmp_path):
     asked = CONFIG.model_copy(update={"run": CONFIG.run.model_copy(update={"check_space": True})})
     with tmpfs(tmp_path / "m", "size=2m"):
-        with pytest.raises(OutOfSpaceError, match=r"Cutting will write about 8.* MiB, and .* are free"):
+        with pytest.raises(OutOfSpaceError, match=r"Cutting will write about 8.* MiB, but only .* are free"):
             run_stages(archive, tmp_path / "m" / "d", config=asked)
         assert not (tmp_path / "m" / "d" / "commits").exists()
         run_stages(archive, tmp_path / "m" / "d")

@@ -117,7 +117,7 @@ def attack(inputs: SearchStrategy[Any], read: Callable[[Any], None], trials: int
 
 
 def _serve(line: Connection, target: Target, folder: Path) -> None:
-    import fuzz_targets  # noqa: F401, all that is needed is imported before the door is shut
+    from tests.support import fuzz_targets  # noqa: F401, all that is needed is imported before the door is shut
 
     os.chdir(
         folder

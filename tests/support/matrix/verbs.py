@@ -163,7 +163,7 @@ def commands() -> Iterator[str]:
         for name, command in group.commands.items():
             if hasattr(command, "commands"):
                 yield from walk(command, (*words, name))
-            else:
+            elif not command.hidden:  # names of before run what has a row under its new name
                 yield " ".join((*words, name))
 
     return walk(typer.main.get_command(app), ())
