@@ -158,8 +158,9 @@ def commit_files(dataset: Path) -> list[Path]:
 
 
 def committed_shards(dataset: Path) -> list[int]:
-    """Numbers of the shards of pixels that have a record, from the names of the files, ascending."""
-    return sorted(int(path.stem.rpartition("-")[2]) for path in commit_files(dataset))
+    """Numbers of the shards of pixels that have a record, ascending; files with other names are not records."""
+    found = (shard_of(f"{COMMITS}/{path.name}") for path in commit_files(dataset))
+    return sorted(shard for shard in found if shard is not None)
 
 
 def shard_of(name: str) -> int | None:

@@ -88,6 +88,13 @@ def test_which_shards_have_a_record(tmp_path):
     assert layout.committed_shards(tmp_path) == [3, 12]
 
 
+def test_a_file_with_another_name_is_no_record(tmp_path):
+    (tmp_path / "commits").mkdir()
+    for name in ("shard-00000003.json", "shard-x.json", "shard-00000001.json", "shard-1 (copy).json"):
+        (tmp_path / "commits" / name).touch()
+    assert layout.committed_shards(tmp_path) == [1, 3]
+
+
 @pytest.mark.slow
 def test_statuses_are_not_spelled_either():
     words = {*layout.TileStatus, *layout.PatchStatus}

@@ -71,9 +71,7 @@ def evaluate_encoder(
 
     Examples:
         ```python
-        [result] = evaluate_encoder(
-            "dataset", "corine", "multilabel", "run/encoder.safetensors", settings={"epochs": 20}
-        )
+        [result] = evaluate_encoder("dataset", "corine", "multilabel", "run/encoder.safetensors")
         print(result.figures["test_f1_macro"])
         ```
     """
