@@ -63,6 +63,7 @@ class Server:
         environment = os.environ | threads | {"COLUMNS": "9999", "TERM": "dumb", "NO_COLOR": "1"}
         self.process = subprocess.Popen(command, pass_fds=[far.fileno()], env=environment)
         far.close()
+        self.line.settimeout(PATIENCE)
         assert self.line.recv(100) == b"ready"
 
     def warm(self, *calls: list[str]) -> None:
@@ -106,9 +107,21 @@ class Server:
             try:
                 moments = self._attend(mine, pid, how.act)
             finally:
-                code = json.loads(self.line.recv(100))
+                code = self._end_of(pid)
             said.seek(0)
-            return Ended(code, said.read().decode(errors="replace"), moments)
+            text = said.read().decode(errors="replace")
+            assert code is not None, f"did not end within {PATIENCE} s after its work was done:\n{text}"
+            return Ended(code, text, moments)
+
+    def _end_of(self, pid: int) -> int | None:
+        """Wait for a process; None: it hung and was killed."""
+        try:
+            code: int = json.loads(self.line.recv(100))
+        except TimeoutError:
+            os.kill(pid, signal.SIGKILL)
+            self.line.recv(100)
+            return None
+        return code
 
     def _attend(self, control: socket.socket, pid: int, act: Callable[[int], None]) -> int:
         """Answer a process until it ends; how many moments it had."""

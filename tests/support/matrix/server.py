@@ -12,6 +12,7 @@ from __future__ import annotations
 import array
 import atexit
 import ctypes
+import faulthandler
 import gc
 import importlib
 import json
@@ -30,6 +31,8 @@ from pathlib import Path
 
 EVENTS = ("open", "os.rename", "os.mkdir", "os.remove", "os.rmdir")
 """Audit events of Python that count as moments."""
+HUNG = 150
+"""Seconds after which a call says where it is: less than what the tests wait."""
 COUNT, PAUSE = b"n", b"p"
 
 
@@ -104,6 +107,7 @@ def _child(request: dict, fds: dict[str, int]) -> None:
     os.environ.update(request["environment"])
     tempfile.tempdir = None
     _streams(fds)
+    faulthandler.dump_traceback_later(HUNG, file=2)
     moments = Moments(request["watched"], request["moment"], control)
     sys.argv = ["spectralearth-build", *request["arguments"]]
     code = 1
