@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import geopandas as gpd
 
@@ -22,11 +22,13 @@ from spectralearth_build.archive.no_products import (
     refuse_unlisted,
     refuse_unusable,
 )
+from spectralearth_build.archive.on_object_store import INSIDE
 from spectralearth_build.archive.presence import require_archive
 from spectralearth_build.archive.product import open_product
 from spectralearth_build.archive.record import Record, load_record, mask_path, save_record, stamp_of
 from spectralearth_build.archive.tile_list import Listed, missing, read_tile_list
 from spectralearth_build.archive.tile_rows import merge, row_of_problem, rows_of_tile
+from spectralearth_build.archive.unpack_cache import UNPACKED, UnpackCache
 from spectralearth_build.archive.versions import candidates, pinned
 from spectralearth_build.archive.watched import watched
 from spectralearth_build.cluster.task import Executor, Failure
@@ -38,6 +40,8 @@ from spectralearth_build.layout import LISTINGS, SCRATCH, WORK
 from spectralearth_build.progress import say, track
 from spectralearth_build.tables import TILES
 from spectralearth_build.waive import tiles_of
+
+T = TypeVar("T")
 
 LEVEL = "L2A"
 Bad = dict[Found, Record]
@@ -115,27 +119,60 @@ def scan(
     return merge(dataset, tiles)
 
 
-def scan_product(archive: Path, dataset: Path, item: Found, settings: ScanConfig) -> None:
+def scan_product(
+    archive: Path, dataset: Path, item: Found, settings: ScanConfig, unpack_cache: UnpackCache | None = None
+) -> None:
     """Task: read one product; write its mask, then its record.
+
+    Args:
+        archive: folder of the products.
+        dataset: folder of the dataset.
+        item: the product.
+        settings: the section `scan`.
+        unpack_cache: cache of unpacked archives that the tasks share.
 
     Raises:
         ProductError: it cannot be used. The caller writes the record of that, after checking the archive.
     """
     assert item.name is not None
-    with open_product(archive, item.path, dataset / SCRATCH) as product:
+    with open_product(archive, item.path, dataset / SCRATCH, unpack_cache=unpack_cache) as product:
         row, coded = inspect_product(product, item.name, settings)
     mask.save(mask_path(dataset, item.name.product_id), coded)
     save_record(dataset, item, stamp_of(item, settings), Record(row=row))
 
 
-def identify_product(archive: Path, dataset: Path, item: Found) -> ProductName:
-    """Task: find the name of a product whose file names do not have it.
+def identify_product(
+    archive: Path, dataset: Path, item: Found, unpack_cache: UnpackCache | None = None
+) -> ProductName:
+    """Task: find the name of a product whose file names do not have it. For the arguments see `scan_product`.
 
     Raises:
         ProductError: the name cannot be found.
     """
-    with open_product(archive, item.path, dataset / SCRATCH, layers=(METADATA,)) as product:
+    with open_product(archive, item.path, dataset / SCRATCH, (METADATA,), unpack_cache) as product:
         return identify(product)
+
+
+def _run_tasks(
+    run: _ScanRun,
+    stage: str,
+    function: Callable[..., T],
+    items: Mapping[str, Found],
+    more: tuple[Any, ...] = (),
+) -> Iterator[tuple[str, T | Failure]]:
+    """Run a task for each product, by key. One pass over a tar of products unpacks those of all tasks.
+
+    The tasks of a tar share its unpacked products as far as the disk has room. Each is deleted when its task has ended.
+    """
+    nested = {item.path: 1 for item in items.values() if item.kind == "tar" and INSIDE in item.path}
+    unpack_cache = UnpackCache(run.dataset / SCRATCH / UNPACKED, nested)
+    tasks = {
+        key: (run.archive, run.dataset, item, *more, unpack_cache.only([item.path]))
+        for key, item in items.items()
+    }
+    for key, outcome in run.executor.run(stage, function, tasks):
+        unpack_cache.release(items[key].path)
+        yield key, outcome
 
 
 def _paths(found: list[Found]) -> list[str]:
@@ -147,8 +184,7 @@ def _named(run: _ScanRun, found: list[Found]) -> tuple[list[Found], Bad]:
     nameless = {item.path: item for item in found if item.name is None and item.problem is None}
     good = [item for item in found if item.name is not None and item.problem is None]
     bad = {item: Record.of_error(item.problem, run.archive) for item in found if item.problem is not None}
-    tasks = {path: (run.archive, run.dataset, item) for path, item in nameless.items()}
-    for path, outcome in run.executor.run("identify", identify_product, tasks):
+    for path, outcome in _run_tasks(run, "identify", identify_product, nameless):
         if isinstance(outcome, Failure):
             bad[nameless[path]] = Record.of_failure(outcome, run.archive)
         else:
@@ -227,8 +263,9 @@ def _read_all(run: _ScanRun, waiting: Mapping[str, Found], turn: int) -> dict[st
     again = f" again {turn}" if turn else ""  # keys of tasks must be unique in all turns
     known = {tile: load_record(run.dataset, item, stamps[tile]) for tile, item in waiting.items()}
     unread = {f"{tile}{again}": tile for tile, record in known.items() if record is None or not record.final}
-    tasks = {key: (run.archive, run.dataset, waiting[tile], run.settings) for key, tile in unread.items()}
-    for key, outcome in track(run.executor.run("scan", scan_product, tasks), "scan", len(tasks)):
+    items = {key: waiting[tile] for key, tile in unread.items()}
+    outcomes = _run_tasks(run, "scan", scan_product, items, (run.settings,))
+    for key, outcome in track(outcomes, "scan", len(items)):
         if isinstance(outcome, Failure):
             tile = unread[key]
             save_record(run.dataset, waiting[tile], stamps[tile], Record.of_failure(outcome, run.archive))

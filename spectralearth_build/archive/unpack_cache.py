@@ -14,12 +14,15 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from spectralearth_build.archive.container import partial_of, unpack_each
 from spectralearth_build.archive.on_object_store import INSIDE
 from spectralearth_build.errors import BrokenArchiveError, OutOfSpaceError, ProductError
 
+UNPACKED = "unpacked"
+"""Name of the cache's folder among temporary files."""
 POLL = 0.05
 """Seconds between two checks whether a file is complete."""
 FREE = 0.1
@@ -41,10 +44,18 @@ class UnpackCache:
 
     def only(self, paths: Collection[str]) -> UnpackCache:
         """The same cache, restricted to some products and those in the same archives."""
-        archives = {path.split(INSIDE)[0] for path in paths}
+        archives = sorted({path.split(INSIDE)[0] for path in paths})
         return UnpackCache(
-            self.folder, {p: n for p, n in self.wanted.items() if p.split(INSIDE)[0] in archives}
+            self.folder, {path: n for name in archives for path, n in self._archives.get(name, {}).items()}
         )
+
+    @cached_property
+    def _archives(self) -> Mapping[str, Mapping[str, int]]:
+        """The products that are needed, by archive: a run makes a cache for each of its tasks."""
+        found: dict[str, dict[str, int]] = {}
+        for path, count in self.wanted.items():
+            found.setdefault(path.split(INSIDE)[0], {})[path] = count
+        return found
 
     def layer(self, path: str, name: str, make: Callable[[Path], None]) -> Path:
         """The path of a product's layer, which is unpacked if it is not there.

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from spectralearth_build.archive.product import is_packed
 from spectralearth_build.archive.record import FORMAT, forget_record
-from spectralearth_build.archive.unpack_cache import UnpackCache
+from spectralearth_build.archive.unpack_cache import UNPACKED, UnpackCache
 from spectralearth_build.archive.watched import Watched, watched
 from spectralearth_build.cluster import Executor, Failure
 from spectralearth_build.config import Config, RunConfig
@@ -130,7 +130,7 @@ def _cut_all(
     """
     products = {tile_id: planned.products(tile_id, shards) for tile_id, shards in todo.items()}
     waiting = Counter(path for paths in products.values() for path in paths if is_packed(archive, path))
-    unpack_cache = UnpackCache(dataset / SCRATCH / "unpacked", dict(waiting))
+    unpack_cache = UnpackCache(dataset / SCRATCH / UNPACKED, dict(waiting))
     tasks = Tasks(
         archive, dataset, planned, todo, threads=threads, unpack_cache=unpack_cache, presence=executor.look
     )

@@ -1,5 +1,6 @@
 """The scan stage: one row per product, resuming, versions and copies, tile lists."""
 
+import gzip
 import json
 import os
 import re
@@ -14,11 +15,13 @@ import pytest
 
 from spectralearth_build import mask
 from spectralearth_build.archive import scan as stage
+from spectralearth_build.archive import unpack_cache
 from spectralearth_build.archive.scan import scan
 from spectralearth_build.cluster.inline import InlineExecutor
 from spectralearth_build.cluster.task import Failure
 from spectralearth_build.config import Config
 from spectralearth_build.errors import UnreadableFileError, UsageError
+from spectralearth_build.layout import SCRATCH
 from spectralearth_build.overlap.lattice import Box
 from spectralearth_build.synthetic.pack import pack, pack_order
 from spectralearth_build.synthetic.product import Layout
@@ -389,3 +392,44 @@ def test_what_is_accepted_of_one_tile_touches_no_other(place, make, reads, capsy
     assert place.statuses(accept=accept) == statuses
     assert reads == []
     assert place.statuses()[one.name] == ("quarantined", "MetadataMismatchError")
+
+
+class _Counting(gzip.GzipFile):
+    """Counts the bytes that are decompressed."""
+
+    unpacked = 0
+
+    def read(self, size=-1):
+        data = super().read(size)
+        _Counting.unpacked += len(data)
+        return data
+
+
+@pytest.mark.slow
+def test_a_tar_of_many_products_is_unpacked_once(place, make, monkeypatch):
+    zips = [pack(make(tile=tile, seed=tile)) for tile in range(1, 6)]
+    order = pack_order(zips, place.archive / "order.tar.gz")
+    whole = len(gzip.decompress(order.read_bytes()))
+    monkeypatch.setattr(unpack_cache, "FREE", 0.0)
+    monkeypatch.setattr("spectralearth_build.archive.container.gzip.GzipFile", _Counting)
+    monkeypatch.setattr(_Counting, "unpacked", 0)
+    assert set(place.statuses().values()) == {SOUND}
+    assert whole < _Counting.unpacked <= 2 * whole  # once to list it, once to unpack it
+    assert not (place.dataset / SCRATCH).exists()
+
+
+@pytest.mark.slow
+def test_a_full_disk_holds_one_product_of_a_tar_at_a_time(place, make, monkeypatch):
+    zips = [pack(make(tile=tile, seed=tile)) for tile in range(1, 4)]
+    pack_order(zips, place.archive / "order.tar.gz")
+    monkeypatch.setattr(unpack_cache, "FREE", 1.0)
+    held = []
+    real = stage.inspect_product
+
+    def counting(*arguments):
+        held.append(len([*(place.dataset / SCRATCH / unpack_cache.UNPACKED).glob("*.zip")]))
+        return real(*arguments)
+
+    monkeypatch.setattr(stage, "inspect_product", counting)
+    assert set(place.statuses().values()) == {SOUND}
+    assert held == [1, 1, 1]
