@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -149,13 +150,41 @@ class Table:
             UsageError: the file is missing or lacks columns.
             DamagedError: the file cannot be read.
         """
+        with self._told(folder) as path:
+            return self._read(path, columns)
+
+    @contextmanager
+    def opened(self, folder: Path) -> Iterator[pq.ParquetFile]:
+        """Open the file in ``folder`` to read some of it. Errors of reading are those of `read`."""
+        with self._told(folder) as path, pq.ParquetFile(path) as file:
+            yield file
+
+    def names_in(self, file: pq.ParquetFile) -> list[str]:
+        """Names of the columns that `read` returns of a file if it is not asked for some."""
+        there = list(file.schema_arrow.names)
+        own = [column.name for column in self.columns]
+        return there if set(own) <= set(there) else own
+
+    def require_columns(self, file: pq.ParquetFile, names: Sequence[str]) -> None:
+        """Check that a file has columns; those that are newer than the file may be absent.
+
+        Raises:
+            UsageError: it lacks some.
+        """
+        later, there = {c.name for c in self.columns if c.later}, set(file.schema_arrow.names)
+        if missing := [name for name in names if name not in there and name not in later]:
+            raise UsageError(f"Columns are missing: {', '.join(missing)}.", self.file)
+
+    @contextmanager
+    def _told(self, folder: Path) -> Iterator[Path]:
+        """Yield the path of the file; errors of reading it within this context become ours."""
         path = folder / self.file
         if not path.is_file():
             raise UsageError(
                 f"There is no {self.file}.", folder, "Run `build`, or the stage that writes it, first."
             )
         try:
-            return self._read(path, columns)
+            yield path
         except (BuildError, PermissionError):
             raise
         except Exception as error:  # libraries raise various errors on a damaged file

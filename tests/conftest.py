@@ -11,6 +11,7 @@ pytest.register_assert_rewrite("tests.support")
 pytest_plugins = [
     "tests.support.handmade_dataset",
     "tests.support.labelled_dataset",
+    "tests.support.loader_data",
     "tests.support.pairing_site",
     "tests.support.store_study",
 ]

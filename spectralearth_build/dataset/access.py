@@ -1,13 +1,14 @@
 """Reading of a finished dataset: its tables, and its patches as labelled arrays.
 
-Queries use only the tables and the R-tree. Only `Dataset.patch` and `Dataset.series` read pixels, one chunk per patch.
+Opening reads no table. Queries read the columns and row groups of the tables that they need. Only `Dataset.patch` and
+`Dataset.series` read pixels, one chunk per patch.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -15,25 +16,40 @@ import geopandas as gpd
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 import xarray as xr
 import zarr
 
-from spectralearth_build.arguments import names, number, whole
+from spectralearth_build.arguments import names, whole
 from spectralearth_build.columns import Table
 from spectralearth_build.dataset import select
 from spectralearth_build.dataset import tables_copy as remote
 from spectralearth_build.dataset.consistency import ConsistencyCheck
-from spectralearth_build.dataset.read_errors import told
+from spectralearth_build.dataset.outlines import Flags, Outlines, surely_all
+from spectralearth_build.dataset.pixels import StoredPixels
 from spectralearth_build.dataset.select import Date, TimeRange
-from spectralearth_build.errors import DamagedError, UsageError, require_utf8
-from spectralearth_build.layout import MANIFEST, REFLECTANCE, ROOT, STORE, PatchStatus, shard_name
+from spectralearth_build.dataset.table_rows import ROW, TableRows
+from spectralearth_build.errors import UsageError, require_utf8
+from spectralearth_build.layout import MANIFEST, REFLECTANCE, ROOT, PatchStatus, shard_name
 from spectralearth_build.overlap.lattice import window_of
 from spectralearth_build.storage import attach
 from spectralearth_build.storage.url import Remote, parse
-from spectralearth_build.store.codec import NODATA  # this import registers the band-delta codec with zarr
+from spectralearth_build.store.codec import NODATA
 from spectralearth_build.store.index import Bounds
 from spectralearth_build.store.schema import SCALE
 from spectralearth_build.tables import LOCATIONS, PATCHES, TILES
+
+ALONG = {
+    "patch_id": object,
+    "tile_id": object,
+    "datatake": object,
+    "cloud_fraction": np.float64,
+    "resampled": None,
+}
+"""What an array of patches says of each of them, with the type along ``date``; None: numpy decides."""
+OF_PATCH = (*ALONG, "acquired", "status", "store_row", "shard", "checksum")
+"""Columns that reading a patch needs."""
 
 
 def open_dataset(path: str | Path) -> Dataset:
@@ -85,6 +101,9 @@ class Dataset:
     remote: Remote | None = None
     """Location of the pixels, if they are not in the folder."""
 
+    def __reduce__(self) -> tuple[Any, ...]:  # what was read stays behind
+        return Dataset, (self.path, self.remote)
+
     @cached_property
     def tiles(self) -> gpd.GeoDataFrame:
         """Every product found, with its status (columns: `spectralearth_build.tables.TILES`)."""
@@ -100,22 +119,15 @@ class Dataset:
         """Every planned patch, including skipped and retired ones (`tables.PATCHES`)."""
         return self.read(PATCHES)
 
-    @cached_property
+    @property
     def store(self) -> zarr.Group:
         """The Zarr group, in which `reflectance` is int16 [row, band, y, x]."""
-        place = self._place
-        with told(self.path, place):
-            group = zarr.open_group(
-                remote.zarr_store(place / STORE) if place else self.path / STORE, mode="r"
-            )
-        if place:
-            self.consistency.require_table(PATCHES, str(group.attrs.get("plan", "")))
-        return group
+        return self._pixels.group
 
     @property
     def nominal_nm(self) -> npt.NDArray[np.float64]:
         """Nominal centre wavelengths [band], nm."""
-        return self._values("wavelength_nm", slice(None))
+        return self._pixels.values("wavelength_nm")
 
     def query(
         self,
@@ -135,7 +147,7 @@ class Dataset:
             min_dates: select only locations with at least this many patches that meet the other conditions.
             max_cloud: maximum cloud fraction of a patch, 0-1.
             split: name of a split, such as "train".
-            columns: columns to read and return. Several times faster on a large dataset than reading all.
+            columns: columns to read and return; None: all. Fewer are faster.
 
         Raises:
             UsageError: A condition is invalid, or the dataset has no splits.
@@ -148,21 +160,23 @@ class Dataset:
         if columns is not None:
             columns = names("columns", columns, [column.name for column in PATCHES.columns])
         min_dates = whole("min_dates", min_dates)
-        patches = self._patches_with(columns, [] if split is None else ["patch_id"])
-        found = patches[patches["status"] == PatchStatus.WRITTEN]
+        touched = None if bbox is None else self._touched(select.halves(bbox))
+        condition, conditioned = select.written(time, max_cloud)
+        keys = ["patch_id"] if split is not None else []
+        keys += ["location_id"] if split is not None or min_dates > 1 or touched is not None else []
+        found = self._patch_rows.where([*keys, *conditioned], condition)
         if split is not None:
-            found = found[select.part(found, self.path, split)]
-        if bbox is not None:
-            near = select.within(self.locations, self.path, bbox)
-            found = found[found["location_id"].isin(near)]
-        if time is not None:
-            found = found[select.during(found["acquired"], time)]
-        if max_cloud is not None:
-            found = found[found["cloud_fraction"] <= number("max_cloud", max_cloud, 0, 1)]
+            every = partial(self._patch_rows.where, [*keys, "status"], select.written(None, None)[0])
+            found = found.filter(select.in_split(found, every, self.path, split))
+        if touched is not None:
+            found = found.filter(self._at(touched, found["location_id"]))
         if min_dates > 1:
-            code, _ = pd.factorize(found["location_id"])
-            found = found[np.bincount(code, minlength=1)[code] >= min_dates]
-        return found if columns is None else found[columns]
+            code = found["location_id"].combine_chunks().dictionary_encode().indices.to_numpy()
+            found = found.filter(np.bincount(code, minlength=1)[code] >= min_dates)
+        rows = found[ROW].to_numpy()
+        if "patches" in self.__dict__:
+            return self.patches.iloc[rows] if columns is None else self.patches[columns].iloc[rows]
+        return self._patch_rows.frame(rows, columns)
 
     def patch(self, location: str, date: Date) -> xr.DataArray:
         """Read one patch: int16 [band, y, x], stored values (reflectance = ``scale`` x value).
@@ -185,12 +199,16 @@ class Dataset:
             ((202, 128, 128), 'EPSG:32632')
         """
         rows = self._written(location)
-        chosen = rows[select.on(rows, date)]
+        chosen = select.on(rows, date)
         if len(chosen) != 1:
-            what = "no patch" if chosen.empty else f"{len(chosen)} patches (name the datatake)"
-            known = ", ".join(f"{r.datatake} {r.acquired:%Y-%m-%d}" for r in rows.itertuples())
+            what = f"{len(chosen)} patches (name the datatake)" if chosen else "no patch"
+            known = ", ".join(f"{row['datatake']} {row['acquired']:%Y-%m-%d}" for row in rows)
             raise UsageError(f"{location} has {what} on {date}.", self.path, f"It has: {known}.")
-        return self._series(chosen).isel(date=0).pipe(_as_patch)
+        (row,) = chosen
+        (wavelength,), (fwhm,) = self._pixels.bands([row["store_row"]])
+        bands = {"wavelength_nm": ("band", wavelength), "fwhm_nm": ("band", fwhm)}
+        about = {name: row[name] for name in ALONG} | {"acquired": f"{row['acquired']:%Y-%m-%dT%H:%M:%S}Z"}
+        return self._labelled(self._pixels.patches(chosen)[0], location, bands, about)
 
     def series(self, location: str) -> xr.DataArray:
         """Read all patches of a location in chronological order: int16 [date, band, y, x].
@@ -207,54 +225,61 @@ class Dataset:
             >>> (cube.isel(band=45) * cube.attrs["scale"]).dims
             ('date', 'y', 'x')
         """
-        return self._series(self._written(location))
+        rows = self._written(location)
+        wavelength, fwhm = self._pixels.bands([row["store_row"] for row in rows])
+        coords = {
+            "date": np.array([row["acquired"].replace(tzinfo=None) for row in rows], "datetime64[us]"),
+            "wavelength_nm": (("date", "band"), wavelength),
+            "fwhm_nm": (("date", "band"), fwhm),
+            **{name: ("date", np.array([row[name] for row in rows], kind)) for name, kind in ALONG.items()},
+        }
+        return self._labelled(self._pixels.patches(rows), location, coords, {})
 
-    def _patches_with(self, columns: Sequence[str] | None, more: list[str]) -> pd.DataFrame:
-        """Return the patches with at least these columns and those that conditions need; None: all."""
-        if columns is None or "patches" in self.__dict__:
-            return self.patches
-        return self.read(PATCHES, list(dict.fromkeys([*columns, *more, *select.NEEDED])))
+    def _touched(self, boxes: list[Bounds]) -> Flags | None:
+        """Return which locations intersect any of some boxes, bool [location]; None: all."""
+        if surely_all(self.path, boxes):
+            return None
+        touched = self._outlines.touched_by(boxes)
+        return None if touched.all() else touched
 
-    def _written(self, location: str) -> pd.DataFrame:
+    def _at(self, touched: Flags, location: pa.ChunkedArray) -> pa.Array:
+        """Return which location_ids are those of touched locations; all are of the table, so the fewer decide."""
+        few = touched.sum() <= len(touched) / 2
+        named = self._location_ids.filter(pa.array(touched if few else ~touched)).combine_chunks()
+        inside = pc.is_in(location, named)
+        return inside if few else pc.invert(inside)
+
+    def _written(self, location: str) -> list[dict[str, Any]]:
+        """Return the written patches of a location in chronological order, with the columns `OF_PATCH`."""
         if not isinstance(location, str):
             raise UsageError(
                 f"location must be a string; got {location!r}.",
                 self.path,
                 "Use a location_id of `dataset.locations`.",
             )
-        rows = self.patches[
-            (self.patches["location_id"] == location) & (self.patches["status"] == PatchStatus.WRITTEN)
-        ]
-        if rows.empty:
+        rows = [row for row in self._patch_rows.find(location) if row["status"] == PatchStatus.WRITTEN]
+        if not rows:
             raise UsageError(
                 f"No written patch at location '{location}'.",
                 self.path,
                 "Use a location_id of `dataset.locations`.",
             )
-        return rows.sort_values(["acquired", "datatake"])
+        return sorted(rows, key=lambda row: (row["acquired"], row["datatake"]))
 
-    def _series(self, rows: pd.DataFrame) -> xr.DataArray:
-        """Return pixels and metadata of patches of one location."""
-        place = self.locations.set_index("location_id").loc[rows["location_id"].iloc[0]]
-        values = self._read(rows["store_row"].to_numpy())
-        tile = self._values("tile_index", rows["store_row"].to_numpy())
+    def _labelled(
+        self, values: npt.NDArray[np.int16], location: str, coords: dict[str, Any], about: dict[str, Any]
+    ) -> xr.DataArray:
+        """Return pixels [band, y, x] or [date, band, y, x] of a location as an array with coordinates."""
+        (place,) = self._location_rows.find(location)
         x, y = window_of(place["lattice_row"], place["lattice_col"]).centres
-        along = ("patch_id", "tile_id", "datatake", "cloud_fraction", "resampled")
-        coords = {
-            "date": rows["acquired"].dt.tz_localize(None).to_numpy(),
-            "wavelength_nm": (("date", "band"), self._values("tile_wavelength_nm", tile)),
-            "fwhm_nm": (("date", "band"), self._values("tile_fwhm_nm", tile)),
-            "y": y,
-            "x": x,
-            **{name: ("date", rows[name].to_numpy()) for name in along},
-        }
         attributes = {
             "crs": f"EPSG:{place['epsg']}",
-            "location_id": str(place.name),
+            "location_id": location,
             "scale": SCALE,
             "nodata": NODATA,
         }
-        return xr.DataArray(values, coords, ("date", "band", "y", "x"), REFLECTANCE, attributes)
+        dims = ("date", "band", "y", "x")[-values.ndim :]
+        return xr.DataArray(values, coords | {"y": y, "x": x}, dims, REFLECTANCE, attributes | about)
 
     def read(self, table: Table, columns: list[str] | None = None) -> pd.DataFrame:
         """Read a table of this dataset.
@@ -267,8 +292,7 @@ class Dataset:
             UsageError: The table is missing or lacks columns.
             DamagedError: The table cannot be read, or belongs to another dataset.
         """
-        if self._place is None:  # for an object store, the copies were compared with the manifest already
-            self.consistency.require_table(table, str(self.store.attrs.get("plan", "")))
+        self._require_table(table)
         return table.read(self.path, columns)
 
     def require_row(self, row: int, pixels: npt.NDArray[np.int16]) -> None:
@@ -277,8 +301,9 @@ class Dataset:
         Raises:
             DamagedError: They are not, because files of several datasets were mixed up.
         """
-        shard, checksum = self._checksums.loc[row]
-        self.consistency.require(shard_name(int(shard)), row, checksum, pixels)
+        rows, shards, checksums = self._checksums
+        at = int(np.searchsorted(rows, row))
+        self.consistency.require(shard_name(int(shards[at])), row, checksums[at], pixels)
 
     @cached_property
     def consistency(self) -> ConsistencyCheck:
@@ -291,33 +316,40 @@ class Dataset:
         mirrored = attach.at(self.path.absolute())
         return self.remote or (mirrored.remote if mirrored else None)
 
-    def _values(self, name: str, rows: npt.NDArray[np.int64] | slice) -> npt.NDArray[Any]:
-        """Read rows of an array of the store."""
-        with told(self.path, self._place):
-            array = self.store[name]
-            assert isinstance(array, zarr.Array)
-            return np.asarray(array.oindex[rows])
-
-    def _read(self, store_rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int16]:
-        """Read patches [row, band, y, x]. A missing shard reads as nodata, but a written patch never is all nodata."""
-        values = np.asarray(self._values(REFLECTANCE, store_rows), dtype=np.int16)
-        lost = (values[:, 0] == NODATA).all(axis=(1, 2))
-        if lost.any():
-            raise DamagedError(
-                f"Rows of the store are missing: {', '.join(map(str, store_rows[lost]))}.", self.path
-            )
-        for row, pixels in zip(store_rows.tolist(), values, strict=True):
-            self.require_row(row, pixels)
-        return values
+    def _require_table(self, table: Table) -> None:
+        """Check that a table belongs to the store. Copies from an object store were compared with the manifest."""
+        if self._place is None:
+            self.consistency.require_table(table, str(self.store.attrs.get("plan", "")))
 
     @cached_property
-    def _checksums(self) -> pd.DataFrame:
-        return self.patches.set_index("store_row")[["shard", "checksum"]]
+    def _pixels(self) -> StoredPixels:
+        pixels = StoredPixels(self.path, self._place, self.consistency)
+        if self._place:
+            self.consistency.require_table(PATCHES, str(pixels.group.attrs.get("plan", "")))
+        return pixels
 
+    @cached_property
+    def _patch_rows(self) -> TableRows:
+        self._require_table(PATCHES)
+        return TableRows(PATCHES, self.path, "location_id", OF_PATCH)
 
-def _as_patch(single: xr.DataArray) -> xr.DataArray:
-    """Convert a series of one date to a patch. Coordinates along the date become attributes."""
-    names = ("patch_id", "tile_id", "datatake", "cloud_fraction", "resampled")
-    acquired = np.datetime_as_string(single["date"].to_numpy(), unit="s")
-    attributes = {name: single[name].item() for name in names} | {"acquired": f"{acquired}Z"}
-    return single.drop_vars(["date", *names]).assign_attrs(attributes)
+    @cached_property
+    def _location_rows(self) -> TableRows:
+        self._require_table(LOCATIONS)
+        return TableRows(LOCATIONS, self.path, "location_id", ("epsg", "lattice_row", "lattice_col"))
+
+    @cached_property
+    def _location_ids(self) -> pa.ChunkedArray:
+        return self._location_rows.where(["location_id"])["location_id"]
+
+    @cached_property
+    def _outlines(self) -> Outlines:
+        self._require_table(LOCATIONS)
+        return Outlines(self.path)
+
+    @cached_property
+    def _checksums(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+        """Store row, shard and checksum of all patches, in order of rows."""
+        found = self._patch_rows.where(["store_row", "shard", "checksum"]).sort_by("store_row")
+        rows, shards, checksums = (found[name].to_numpy() for name in ("store_row", "shard", "checksum"))
+        return rows, shards, checksums.astype(np.float64)

@@ -2,56 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
-import geopandas as gpd
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
 import pyarrow.parquet as pq
-import shapely
 
-from spectralearth_build.arguments import pair
+from spectralearth_build.arguments import number, pair
 from spectralearth_build.errors import UsageError
-from spectralearth_build.store.index import Bounds, query_index
+from spectralearth_build.layout import PatchStatus
+from spectralearth_build.store.index import Bounds
 from spectralearth_build.tables import LOCATIONS, SPLITS
 
 Date = str | datetime | np.datetime64
 TimeRange = tuple[Date | None, Date | None]
 _BBOX = "bbox must be four numbers in degrees: west, south, east, north; got {}."
 _BOX_REMEDY = "Write, for example, bbox=(5, 45, 16, 48), south before north."
-NEEDED = ("location_id", "acquired", "cloud_fraction", "status")
-"""Columns of the patches that conditions use."""
-
-
-def within(locations: gpd.GeoDataFrame, folder: Path, bbox: Bounds) -> pd.Series:
-    """Return the location_id of windows that intersect ``bbox``. The R-tree finds candidates, exact shapes decide.
-
-    Args:
-        locations: the table, whose row numbers the R-tree contains.
-        folder: folder of the dataset, with the R-tree.
-        bbox: west, south, east, north in degrees; west > east crosses the antimeridian.
-
-    Raises:
-        UsageError: The box is not four numbers in degrees, in this order.
-        DamagedError: The R-tree is damaged.
-    """
-    boxes = [_shape(part) for part in halves(bbox)]
-    try:
-        proposed = locations.iloc[query_index(folder, bbox)]
-    except OSError:  # the R-tree cannot be copied (no space or no permission); it only saves time
-        proposed = locations
-    touched = [proposed.intersects(box) for box in boxes]
-    return proposed.loc[np.logical_or.reduce(touched), "location_id"]
-
-
-def _shape(box: Bounds) -> shapely.Geometry:
-    """Return a box as polygon, line or point, because shapely predicates ignore polygons without area."""
-    west, south, east, north = box
-    if west < east and south < north:
-        return shapely.box(*box)
-    return shapely.Point(west, south) if box[:2] == box[2:] else shapely.LineString([box[:2], box[2:]])
 
 
 def halves(bbox: Bounds) -> list[Bounds]:
@@ -78,30 +50,55 @@ def _degrees(bbox: Bounds) -> Bounds:
     raise UsageError(_BBOX.format(repr(bbox)), remedy=_BOX_REMEDY)
 
 
-def during(acquired: pd.Series, time: TimeRange) -> pd.Series:
-    """Return which times are in [start, end). None means open."""
+def written(time: TimeRange | None, max_cloud: float | None) -> tuple[ds.Expression, list[str]]:
+    """Return the condition on written patches acquired in [start, end) and at most so cloudy, and its columns.
+
+    Args:
+        time: start and end; None: open.
+        max_cloud: maximum cloud fraction; None: any.
+
+    Raises:
+        UsageError: A value is invalid.
+    """
+    condition, columns = ds.field("status") == str(PatchStatus.WRITTEN), ["status"]
+    for edge, is_start in zip(_edges(time), (True, False), strict=True):
+        if edge is not None:
+            acquired = ds.field("acquired")
+            condition &= acquired >= edge if is_start else acquired < edge
+            columns.append("acquired")
+    if max_cloud is not None:
+        condition &= ds.field("cloud_fraction") <= number("max_cloud", max_cloud, 0, 1)
+        columns.append("cloud_fraction")
+    return condition, list(dict.fromkeys(columns))
+
+
+def _edges(time: TimeRange | None) -> list[pa.Scalar | None]:
+    """Return start and end in whole microseconds, rounded up, which changes no comparison with such times."""
+    if time is None:
+        return [None, None]
     edges = pair("time", time, '("2024-06-01", "2024-09-01")')
     start, end = (None if edge is None else moment(edge) for edge in edges)
     if start is not None and end is not None and start >= end:
         raise UsageError(
             f"The time range ends before it starts: {time}.", remedy="Give (start, end), start before end."
         )
-    inside = pd.Series(True, index=acquired.index)
-    if start is not None:
-        inside &= acquired >= start
-    if end is not None:
-        inside &= acquired < end
-    return inside
+    return [None if edge is None else _microseconds(edge) for edge in (start, end)]
 
 
-def on(rows: pd.DataFrame, date: Date) -> pd.Series:
-    """Return which patches a date selects: a datatake, a whole day (``YYYY-MM-DD``), or an exact time."""
+def _microseconds(edge: pd.Timestamp) -> pa.Scalar:
+    whole = edge.asm8.astype("datetime64[us]")
+    count = int(whole.astype(np.int64)) + int(whole < edge.asm8)
+    return pa.scalar(count, pa.int64()).cast(pa.timestamp("us", tz="UTC"))
+
+
+def on(rows: list[dict[str, Any]], date: Date) -> list[dict[str, Any]]:
+    """Return the patches that a date selects: a datatake, a whole day (``YYYY-MM-DD``), or an exact time."""
     if isinstance(date, str) and date.startswith("DT"):
-        return rows["datatake"] == date
+        return [row for row in rows if row["datatake"] == date]
     asked = moment(date)
     if asked == asked.normalize():
-        return rows["acquired"].dt.normalize() == asked
-    return rows["acquired"] == asked
+        return [row for row in rows if row["acquired"].date() == asked.date()]
+    return [row for row in rows if pd.Timestamp(row["acquired"]) == asked]
 
 
 def moment(date: object) -> pd.Timestamp:
@@ -135,29 +132,54 @@ def parts(patches: pd.DataFrame, folder: Path) -> pd.Series | None:
     Returns:
         Names in the order of ``patches``, empty for patches in no split; None if the dataset has no splits.
     """
-    if (folder / SPLITS.file).is_file():
-        table = pd.read_parquet(folder / SPLITS.file)
-    elif "split" in pq.read_schema(folder / LOCATIONS.file).names:
-        table = pd.read_parquet(folder / LOCATIONS.file, columns=["location_id", "split"])
-    else:
+    table = _split_table(folder)
+    if table is None:
         return None
-    key = "patch_id" if "patch_id" in table else "location_id"
-    return patches[key].map(table.set_index(key)["split"]).fillna("")
+    keys = pa.table({table.column_names[0]: pa.array(patches[table.column_names[0]], pa.string())})
+    return pd.Series(
+        _splits_of(keys, table).to_pandas().fillna("").to_numpy(), patches.index, name=table.column_names[0]
+    )
 
 
-def part(patches: pd.DataFrame, folder: Path, split: str) -> npt.NDArray[np.bool_]:
-    """Return which patches are in one split.
+def in_split(found: pa.Table, every: Callable[[], pa.Table], folder: Path, split: str) -> pa.Array:
+    """Return which patches are in one split, bool [patch].
+
+    Args:
+        found: patches, with columns patch_id and location_id.
+        every: returns the same columns of all written patches.
+        folder: the dataset.
+        split: the name.
 
     Raises:
         UsageError: There are no splits, or none of that name.
     """
-    found = parts(patches, folder)
-    if found is None:
+    table = _split_table(folder)
+    if table is None:
         raise UsageError(
             "The dataset has no splits.", folder, "Run `split DATASET`, or query without `split`."
         )
-    chosen, names = (found == split).to_numpy(), set(found) - {""}
+    chosen = pc.equal(_splits_of(found, table), split).fill_null(False)
+    if split and pc.any(chosen).as_py():
+        return chosen
+    names = set(pc.unique(_splits_of(every(), table)).to_pylist()) - {"", None}
     if split not in names:
         known = ", ".join(sorted(names))
         raise UsageError(f"There is no split '{split}'.", folder, f"There are: {known}.")
-    return np.asarray(chosen)
+    return chosen
+
+
+def _split_table(folder: Path) -> pa.Table | None:
+    """Return the splits by patch_id or location_id; None if the dataset has none."""
+    if (folder / SPLITS.file).is_file():
+        names = pq.read_schema(folder / SPLITS.file).names
+        key = "patch_id" if "patch_id" in names else "location_id"
+        return pq.read_table(folder / SPLITS.file, columns=[key, "split"])
+    if "split" in pq.read_schema(folder / LOCATIONS.file).names:
+        return pq.read_table(folder / LOCATIONS.file, columns=["location_id", "split"])
+    return None
+
+
+def _splits_of(patches: pa.Table, table: pa.Table) -> pa.ChunkedArray:
+    """Return the split of each patch, null for patches in no split."""
+    key = table.column_names[0]
+    return table["split"].take(pc.index_in(patches[key], table[key].combine_chunks()))

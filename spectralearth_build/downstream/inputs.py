@@ -12,7 +12,7 @@ from spectralearth_build.downstream.grid_config import GridConfig
 from spectralearth_build.errors import UsageError
 from spectralearth_build.labels.classes import nomenclature
 from spectralearth_build.layout import MANIFEST, REFLECTANCE, STATISTICS, STORE, label_of
-from spectralearth_build.loader.byte_source import ByteSource, source_of
+from spectralearth_build.reading.byte_source import ByteSource, source_of
 from spectralearth_build.store.manifest import Manifest
 from spectralearth_build.tables import SPLITS
 

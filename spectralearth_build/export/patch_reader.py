@@ -8,8 +8,7 @@ import numpy.typing as npt
 from spectralearth_build.dataset.access import Dataset
 from spectralearth_build.errors import DamagedError
 from spectralearth_build.export.format import Cube
-from spectralearth_build.loader.reader import open_reader
-from spectralearth_build.loader.samples import array_of
+from spectralearth_build.reading.reader import array_of, open_reader
 from spectralearth_build.signals import raise_if_stopped
 from spectralearth_build.store.codec import PATCH_SHAPE
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from spectralearth_build.loader.loader import Loader
-from spectralearth_build.loader.reader import Reader, open_reader
 from spectralearth_build.loader.samples import Samples
 from spectralearth_build.loader.series import Rule
+from spectralearth_build.reading.reader import Reader, open_reader
 
 if TYPE_CHECKING:
     from spectralearth_build.loader.geo import GeoPatches

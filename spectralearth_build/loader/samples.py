@@ -16,10 +16,10 @@ from spectralearth_build.arguments import whole
 from spectralearth_build.dataset.access import Dataset, open_dataset
 from spectralearth_build.dataset.select import TimeRange
 from spectralearth_build.errors import DamagedError, UsageError
-from spectralearth_build.layout import REFLECTANCE, STORE, shard_name
+from spectralearth_build.layout import shard_name
 from spectralearth_build.loader.order import keys
-from spectralearth_build.loader.reader import Reader, open_reader
 from spectralearth_build.loader.series import RULES, Rule, choose
+from spectralearth_build.reading.reader import Reader, array_of, open_reader
 from spectralearth_build.store.codec import Patch
 from spectralearth_build.store.index import Bounds
 from spectralearth_build.tables import PATCHES
@@ -186,11 +186,6 @@ class Samples:
         if held is None:
             held = self._scratch.patch = np.empty(self.reader.layout.shape, np.int16)
         return held
-
-
-def array_of(place: str | Path) -> str:
-    """Return the folder or URL of the patch array of a dataset."""
-    return f"{str(place).rstrip('/')}/{STORE}/{REFLECTANCE}"
 
 
 def _by_location(location: pd.Series, acquired: Numbers) -> tuple[Numbers, Numbers]:

@@ -12,7 +12,6 @@ import torch
 from spectralearth_build.errors import UsageError
 from spectralearth_build.layout import STATISTICS
 from spectralearth_build.loader import Loader
-from spectralearth_build.loader.byte_source import source_of
 from spectralearth_build.overlap.lattice import WINDOW
 from spectralearth_build.pretrain import checkpoint
 from spectralearth_build.pretrain.encoders import Architecture, Encoder, build
@@ -29,6 +28,7 @@ from spectralearth_build.pretrain.spectra import Spectra
 from spectralearth_build.pretrain.trainer import TrainingRun
 from spectralearth_build.pretrain.training_config import ObjectiveName, PretrainConfig
 from spectralearth_build.pretrain.weights import save_encoder
+from spectralearth_build.reading.byte_source import source_of
 
 OBJECTIVES: dict[ObjectiveName, Callable[[Encoder, Any], Objective]] = {
     "moco": MoCo,

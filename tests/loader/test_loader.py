@@ -8,8 +8,8 @@ import pytest
 from spectralearth_build import open_dataset
 from spectralearth_build.errors import DamagedError, UsageError
 from spectralearth_build.loader import Loader, loader
-from spectralearth_build.loader.reader import ShardedReader
 from spectralearth_build.loader.series import RULES
+from spectralearth_build.reading.reader import ShardedReader
 from spectralearth_build.store.shard import ShardReader
 from tests.support.files import flip_bit
 from tests.support.loader_data import DATES, flat, made, pixels_of, rows_of, truth

@@ -7,7 +7,7 @@ import pytest
 
 from spectralearth_build.errors import DamagedError, StorageError, UsageError
 from spectralearth_build.loader import Loader, PatchDataset, open_reader
-from spectralearth_build.loader.reader import ShardedReader
+from spectralearth_build.reading.reader import ShardedReader
 from spectralearth_build.store.codec import NODATA
 from spectralearth_build.store.shard import ShardReader
 from tests.support.files import flip_bit

@@ -2,11 +2,13 @@
 
 import itertools
 import json
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pytest
 import shapely
 import zarr
 
@@ -129,3 +131,16 @@ def truth(known: Known, batch: dict) -> None:
         assert batch["location"][k[0]] == expected["location_id"]
         assert known.patches.loc[batch["index"][k], "store_row"] == row
         assert pd.Timestamp(int(batch["acquired"][k]), unit="us", tz="UTC") == expected["acquired"]
+
+
+@pytest.fixture(scope="session")
+def known(tmp_path_factory):
+    """A dataset whose every pixel is known; not to be changed."""
+    return make(tmp_path_factory.mktemp("loader") / "dataset")
+
+
+@pytest.fixture
+def own(known, tmp_path):
+    """A copy of one's own."""
+    shutil.copytree(known.folder, tmp_path / "own")
+    return Known(tmp_path / "own", known.patches)

@@ -15,10 +15,9 @@ from spectralearth_build.dataset.access import open_dataset
 from spectralearth_build.export.driver import export
 from spectralearth_build.files import replacing, write_bytes
 from spectralearth_build.layout import MANIFEST, PATCHES, ROOT, STORE, ZARR, PatchStatus, shard_name
-from spectralearth_build.loader.reader import open_reader
-from spectralearth_build.loader.samples import array_of
 from spectralearth_build.pipeline import build
 from spectralearth_build.progress import say, track
+from spectralearth_build.reading.reader import array_of, open_reader
 from spectralearth_build.store import schema
 from spectralearth_build.store.codec import encode_patch
 from spectralearth_build.store.shard import write_shard

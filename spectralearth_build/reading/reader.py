@@ -12,9 +12,10 @@ import numpy.typing as npt
 
 from spectralearth_build.errors import BuildError, DamagedError, UsageError
 from spectralearth_build.faults import fault_of
-from spectralearth_build.layout import ZARR
-from spectralearth_build.loader.array_layout import ArrayLayout, layout_of
-from spectralearth_build.loader.byte_source import ByteSource, FileSource, ObjectSource, source_of
+from spectralearth_build.layout import REFLECTANCE, STORE, ZARR
+from spectralearth_build.reading.array_layout import ArrayLayout, layout_of
+from spectralearth_build.reading.byte_source import ByteSource, FileSource, ObjectSource, source_of
+from spectralearth_build.storage.url import Remote
 from spectralearth_build.store.codec import (
     CHECKSUM_BYTES,
     NODATA,
@@ -30,6 +31,11 @@ if TYPE_CHECKING:
 
 INDEX_BYTES = 64 << 20
 """Memory for shard indices. It holds the indices of four million rows."""
+
+
+def array_of(place: str | Path | Remote) -> str:
+    """Return the folder or URL of the patch array of a dataset."""
+    return f"{str(place).rstrip('/')}/{STORE}/{REFLECTANCE}"
 
 
 class Reader(Protocol):

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from spectralearth_build.errors import DamagedError, UsageError
-from spectralearth_build.loader import byte_source
-from spectralearth_build.loader.byte_source import FileSource, ObjectSource, source_of
+from spectralearth_build.reading import byte_source
+from spectralearth_build.reading.byte_source import FileSource, ObjectSource, source_of
 
 
 def open_files(folder):

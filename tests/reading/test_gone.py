@@ -3,7 +3,7 @@
 import pytest
 
 from spectralearth_build.errors import DamagedError, UsageError
-from spectralearth_build.loader.reader import open_reader
+from spectralearth_build.reading.reader import open_reader
 
 
 def test_without_a_store_nothing_is_called_damaged(tmp_path):

@@ -1,0 +1,90 @@
+"""The store of a dataset: pixels, read by the package's own reader, and coordinates, each read once."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import zarr
+
+from spectralearth_build.dataset import tables_copy as remote
+from spectralearth_build.dataset.consistency import ConsistencyCheck
+from spectralearth_build.dataset.read_errors import told
+from spectralearth_build.errors import DamagedError
+from spectralearth_build.layout import STORE, shard_name
+from spectralearth_build.reading.reader import Reader, array_of, open_reader
+from spectralearth_build.storage.url import Remote
+from spectralearth_build.store.codec import PATCH_SHAPE  # this import registers our codecs with zarr
+
+
+class StoredPixels:
+    """The store of a dataset.
+
+    Args:
+        folder: folder of the dataset's tables.
+        place: location of the store, if it is on an object store.
+        consistency: the checks that its files belong together.
+    """
+
+    def __init__(self, folder: Path, place: Remote | None, consistency: ConsistencyCheck) -> None:
+        self._folder, self._place, self._consistency = folder, place, consistency
+
+    @cached_property
+    def group(self) -> zarr.Group:
+        """The Zarr group."""
+        with told(self._folder, self._place):
+            if self._place is None:
+                return zarr.open_group(self._folder / STORE, mode="r")
+            return zarr.open_group(remote.zarr_store(self._place / STORE), mode="r")
+
+    def patches(self, rows: list[dict[str, Any]]) -> npt.NDArray[np.int16]:
+        """Return the pixels of patches, int16 [patch, band, y, x].
+
+        Args:
+            rows: rows of the table of patches, with store_row, shard and checksum.
+
+        Raises:
+            DamagedError: A patch is missing or damaged, or belongs to another dataset.
+        """
+        values = np.empty((len(rows), *PATCH_SHAPE), np.int16)
+        with told(self._folder, self._place):
+            there = [
+                self._reader.read_into(row["store_row"], out) for row, out in zip(rows, values, strict=True)
+            ]
+        if not all(there):
+            lost = [str(row["store_row"]) for row, found in zip(rows, there, strict=True) if not found]
+            raise DamagedError(f"Rows of the store are missing: {', '.join(lost)}.", self._folder)
+        for row, pixels in zip(rows, values, strict=True):
+            self._consistency.require(shard_name(row["shard"]), row["store_row"], row["checksum"], pixels)
+        return values
+
+    def bands(self, store_rows: list[int]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Return actual centre wavelengths and widths of rows of the store, float64 [row, band], nm."""
+        tile = self._tile_of_row[store_rows]
+        return self._wavelength_nm[tile], self._fwhm_nm[tile]
+
+    def values(self, name: str) -> npt.NDArray[Any]:
+        """Return all values of an array of the store."""
+        with told(self._folder, self._place):
+            array = self.group[name]
+            assert isinstance(array, zarr.Array)
+            return np.asarray(array[...])
+
+    @cached_property
+    def _reader(self) -> Reader:
+        return open_reader(array_of(self._place or self._folder))
+
+    @cached_property
+    def _tile_of_row(self) -> npt.NDArray[np.int32]:
+        return self.values("tile_index")
+
+    @cached_property
+    def _wavelength_nm(self) -> npt.NDArray[np.float64]:
+        return self.values("tile_wavelength_nm")
+
+    @cached_property
+    def _fwhm_nm(self) -> npt.NDArray[np.float64]:
+        return self.values("tile_fwhm_nm")

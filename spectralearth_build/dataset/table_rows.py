@@ -1,0 +1,185 @@
+"""Rows of a table, read from its file without the rest: only the columns asked for, and only where they can match."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property, lru_cache
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+
+from spectralearth_build.columns import Table
+
+Rows = npt.NDArray[np.int64]
+"""Numbers of rows in the table, from 0."""
+ROW = "row"
+"""Name of an added column with the number of each row."""
+KEPT_GROUPS = 32
+"""Row groups that `TableRows.find` keeps in memory: four million patches, about 0.4 GB."""
+
+
+class TableRows:
+    """A reader of some rows of one table.
+
+    Args:
+        table: the table.
+        folder: folder of its file.
+        found: the column whose values `find` looks up.
+        known: the columns that `find` returns.
+    """
+
+    def __init__(self, table: Table, folder: Path, found: str, known: Sequence[str]) -> None:
+        self.table, self.folder = table, folder
+        self._found, self._known = found, list(dict.fromkeys([found, *known]))
+        self._group = lru_cache(maxsize=KEPT_GROUPS)(self._read_group)
+
+    def where(self, names: Sequence[str], condition: ds.Expression | None = None) -> pa.Table:
+        """Return columns of all rows that meet a condition, in order, and a column `ROW`.
+
+        Row groups whose statistics exclude the condition are not read.
+
+        Args:
+            names: columns to return; the condition may use only these.
+            condition: a condition on columns; None: all rows.
+
+        Raises:
+            UsageError: The file or a column is missing.
+            DamagedError: The file cannot be read.
+        """
+        with self.table.opened(self.folder) as file:
+            self.table.require_columns(file, names)
+            groups: Sequence[int] = range(file.num_row_groups)
+            if condition is not None:
+                (fragment,) = ds.dataset(self.folder / self.table.file, format="parquet").get_fragments()
+                groups = [group.id for group in fragment.subset(condition).row_groups]
+            parts = [self._part(file, group, names).filter(condition) if condition is not None else
+                     self._part(file, group, names) for group in groups]  # fmt: skip
+            return pa.concat_tables(parts) if parts else self._part(file, None, names)
+
+    def frame(self, rows: Rows, names: Sequence[str] | None) -> pd.DataFrame:
+        """Return rows as a data frame with the types of `Table.read`, labelled by their numbers.
+
+        Args:
+            rows: ascending numbers of rows.
+            names: columns to return; None: all.
+        """
+        with self.table.opened(self.folder) as file:
+            names = self.table.names_in(file) if names is None else names
+            self.table.require_columns(file, names)
+            starts = _starts(file.metadata)
+            edges = np.searchsorted(rows, starts)
+            parts = [
+                _taken(self._part(file, group, names), rows[first:last] - starts[group])
+                for group, (first, last) in enumerate(pairwise(edges))
+                if last > first
+            ]
+            found = pa.concat_tables(parts) if parts else self._part(file, None, names)
+            frame = found.drop_columns([ROW]).to_pandas()
+            frame.index = pd.Index(found[ROW].to_numpy())
+            for name in names:
+                kind = found.schema.field(name).type
+                if (pa.types.is_integer(kind) or pa.types.is_boolean(kind)) and _has_nulls(
+                    file.metadata, name
+                ):
+                    # As in the whole table, whose column pandas cannot hold as numbers because of its nulls.
+                    frame[name] = frame[name].astype("float64" if pa.types.is_integer(kind) else object)
+            return frame
+
+    def find(self, text: str) -> list[dict[str, Any]]:
+        """Return the rows with a text in the looked-up column, in order, by column."""
+        rows = self._index.candidates(text)
+        group = np.searchsorted(self._starts, rows, side="right") - 1
+        found: list[dict[str, Any]] = []
+        for number in np.unique(group).tolist():
+            part = self._group(number).take(rows[group == number] - self._starts[number])
+            found += [row for row in part.to_pylist() if row[self._found] == text]
+        return found
+
+    @cached_property
+    def _starts(self) -> Rows:
+        with self.table.opened(self.folder) as file:
+            return _starts(file.metadata)
+
+    @cached_property
+    def _index(self) -> TextIndex:
+        with self.table.opened(self.folder) as file:
+            self.table.require_columns(file, self._known)
+            groups = range(file.num_row_groups)
+            return TextIndex(file.read_row_group(group, [self._found])[self._found] for group in groups)
+
+    def _read_group(self, group: int) -> pa.Table:
+        with self.table.opened(self.folder) as file:
+            return self._part(file, group, self._known)
+
+    def _part(self, file: pq.ParquetFile, group: int | None, names: Sequence[str]) -> pa.Table:
+        """Return columns of a row group with the numbers of its rows; None: no rows. Later columns may be absent."""
+        there = [name for name in names if name in file.schema_arrow.names]
+        if group is None:
+            part, first = file.schema_arrow.empty_table().select(there), 0
+        else:
+            part, first = file.read_row_group(group, there), int(_starts(file.metadata)[group])
+        kinds = self.table.schema
+        columns = {
+            name: part[name] if name in there else pa.nulls(len(part), kinds.field(name).type)
+            for name in names
+        }
+        return pa.table(columns | {ROW: np.arange(first, first + len(part))})
+
+
+class TextIndex:
+    """Finds rows by text: a sorted array of 32-bit hashes, 8 bytes a row.
+
+    Args:
+        chunks: the texts of the column, in order.
+    """
+
+    def __init__(self, chunks: Any) -> None:  # noqa: ANN401
+        hashes = np.concatenate([np.empty(0, np.uint32), *map(_hashes, chunks)])
+        order = np.argsort(hashes, kind="stable")
+        self._sorted, self._order = (
+            hashes[order],
+            order.astype(np.int32 if len(order) < 1 << 31 else np.int64),
+        )
+
+    def candidates(self, text: str) -> Rows:
+        """Return the rows that may have a text, ascending; few others have the same hash."""
+        asked = _hashes(pa.array([text]))
+        first, last = (
+            np.searchsorted(self._sorted, asked[0], "left"),
+            np.searchsorted(self._sorted, asked[0], "right"),
+        )
+        return np.sort(self._order[first:last]).astype(np.int64)
+
+
+def _taken(part: pa.Table, rows: Rows) -> pa.Table:
+    """Return rows of a table, ascending and without duplicates."""
+    return part if len(rows) == len(part) else part.take(rows)
+
+
+def _hashes(texts: pa.Array | pa.ChunkedArray) -> npt.NDArray[np.uint32]:
+    plain = texts.to_numpy(zero_copy_only=False) if isinstance(texts, pa.Array) else texts.to_numpy()
+    hashes: npt.NDArray[np.uint64] = pd.util.hash_array(plain.astype(object), categorize=False)
+    return hashes.astype(np.uint32)
+
+
+def _starts(metadata: pq.FileMetaData) -> Rows:
+    """Return the first row of each row group, and the number of rows."""
+    counts = [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
+    return np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
+
+
+def _has_nulls(metadata: pq.FileMetaData, name: str) -> bool:
+    """Return whether any row of a column is null; without statistics, whether it may be."""
+    names = [metadata.schema.column(k).path for k in range(metadata.num_columns)]
+    if name not in names:
+        return True
+    column = names.index(name)
+    each = (metadata.row_group(group).column(column).statistics for group in range(metadata.num_row_groups))
+    return any(told is None or told.null_count is None or told.null_count > 0 for told in each)
