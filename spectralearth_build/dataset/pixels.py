@@ -51,8 +51,11 @@ class StoredPixels:
         """
         values = np.empty((len(rows), *PATCH_SHAPE), np.int16)
         with told(self._folder, self._place):
+            stored = [(row["store_row"], out) for row, out in zip(rows, values, strict=True)]
+            requests = [self._reader.request(row) for row, _ in stored]
             there = [
-                self._reader.read_into(row["store_row"], out) for row, out in zip(rows, values, strict=True)
+                self._reader.read_into(row, out, request)
+                for (row, out), request in zip(stored, requests, strict=True)
             ]
         if not all(there):
             lost = [str(row["store_row"]) for row, found in zip(rows, there, strict=True) if not found]

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Unpack
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from spectralearth_build.arguments import whole
@@ -17,16 +18,23 @@ from spectralearth_build.dataset.access import Dataset
 from spectralearth_build.errors import DamagedError, UsageError
 from spectralearth_build.loader import order
 from spectralearth_build.loader.buffers import Ring
+from spectralearth_build.loader.lookahead import Lookahead, Requests
 from spectralearth_build.loader.pipeline import Pipeline
 from spectralearth_build.loader.samples import Chosen, Query, Samples
 from spectralearth_build.loader.series import Rule
+from spectralearth_build.reading.reader import Reader
+from spectralearth_build.reading.requested import RequestingReader
+from spectralearth_build.threads import cores
 
 Batch = dict[str, Any]
 OnDamage = Literal["raise", "replace"]
 TRIES = 16
 """Number of replacement samples to try for a damaged one before its error is raised."""
 REMOTE_THREADS = 16
-"""Minimum number of threads for an object store, where they mostly wait."""
+"""Minimum number of threads for an object store from which zarr-python reads, where they mostly wait."""
+REQUESTS = 192
+"""Patches of an object store that are on their way or wait to be decoded, about 0.6 GB. At a delay of 0.3 s these are
+640 patches a second, which takes two cores to decode."""
 
 
 class Item(NamedTuple):
@@ -63,7 +71,7 @@ class Loader:
             smaller, and some samples (fewer than ``world_size``) are repeated so that all processes get equally many.
         rank: rank of this process; None: from torch.distributed if initialised, else 0.
         world_size: number of processes; None: from torch.distributed if initialised, else 1.
-        threads: number of threads; None: one per core, more for a URL.
+        threads: number of threads; None: one per core, two for a URL.
         ahead: number of batches to prefetch.
         keep: number of batches that stay valid, including the latest.
         on_damage: "raise" an error that names the patch, or "replace" the sample by the next readable one and record
@@ -117,7 +125,7 @@ class Loader:
         self.samples = Samples(dataset, dates, rule=rule, bands=bands, seed=seed, patches=patches, **query)
         self.rank, self.world_size = _process(rank, world_size)
         self.batch_size, self.shuffle, self.seed, self.drop_last = batch_size, shuffle, seed, drop_last
-        self.threads = threads or _threads(self.samples.reader.remote)
+        self.threads = threads or _threads(self.samples.reader)
         self.on_damage, self.copy, self.as_numpy = on_damage, copy, as_numpy
         self.damaged: dict[str, int] = {}
         """Messages on replaced samples, which name patch and shard, and how often each occurred."""
@@ -194,8 +202,9 @@ class Batches(Iterator[Batch]):
     def __init__(self, loader: Loader, ring: Ring) -> None:
         self._loader, self._ring = loader, ring
         epoch = Epoch(loader, ring)
-        self._pipeline = Pipeline(epoch.batches(), epoch.fill, ring.free(), loader.threads)
-        self._finish = weakref.finalize(self, self._pipeline.close)
+        self._ahead = epoch.ahead
+        self._pipeline = Pipeline(iter(epoch.ahead), epoch.fill, ring.free(), loader.threads)
+        self._finish = weakref.finalize(self, _close, epoch, self._pipeline)
 
     def __next__(self) -> Batch:
         try:
@@ -225,6 +234,13 @@ class Batches(Iterator[Batch]):
         return {"pixels": pixels, **(labels if loader.as_numpy else as_tensors(labels))}
 
 
+def _close(epoch: Epoch, pipeline: Pipeline[Item]) -> None:
+    """End an epoch: nobody waits for requests any more."""
+    pipeline.stop()
+    epoch.ahead.close()
+    pipeline.close()
+
+
 class Epoch:
     """State shared by the threads of one epoch: the order, and how to read a sample into a buffer."""
 
@@ -232,6 +248,8 @@ class Epoch:
         self._loader, self._samples, self._arrays = loader, loader.samples, ring.arrays
         self._number, self._seen, n = loader.epoch, loader._seen, len(loader.samples)
         self._order = order.permutation(n, loader.seed, self._number) if loader.shuffle else np.arange(n)
+        most = REQUESTS if isinstance(loader.samples.reader, RequestingReader) else 0
+        self.ahead = Lookahead(self.batches(), self._request, attrgetter("position"), most)
 
     def batches(self) -> Iterator[list[Item]]:
         """Yield the samples of each remaining batch."""
@@ -252,18 +270,24 @@ class Epoch:
         Raises:
             DamagedError: The sample is damaged and must not be replaced, or all replacements are damaged too.
         """
-        out = self._arrays[slot][place]
+        with self.ahead.requests(item) as requests:
+            return self._filled(item, self._arrays[slot][place], requests)
+
+    def _filled(self, item: Item, out: npt.NDArray[np.int16], requests: Requests) -> Item:
         for _ in range(TRIES):
             try:
-                self._samples.read(item.chosen, out)
+                self._samples.read(item.chosen, out, requests)
                 return item
             except DamagedError as error:
                 if self._loader.on_damage == "raise":
                     raise
                 last = error
                 self._loader.damaged[str(error)] = self._loader.damaged.get(str(error), 0) + 1
-                item = self._item((item.position + 1) % len(self._order))
+                item, requests = self._item((item.position + 1) % len(self._order)), {}
         raise last
+
+    def _request(self, item: Item) -> Requests:
+        return self._samples.request(item.chosen)
 
     def _item(self, position: int) -> Item:
         return Item(position, self._samples.chosen(int(self._order[position]), self._number))
@@ -292,6 +316,7 @@ def _process(rank: int | None, world_size: int | None) -> tuple[int, int]:
     return rank, world_size
 
 
-def _threads(remote: bool) -> int:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(REMOTE_THREADS, 2 * cores) if remote else cores
+def _threads(reader: Reader) -> int:
+    if isinstance(reader, RequestingReader):
+        return 2 * cores()  # some wait for what is late
+    return max(REMOTE_THREADS, 2 * cores()) if reader.remote else cores()

@@ -86,11 +86,15 @@ class Pipeline(Generic[T]):
             self._free.append(slot)
             self._changed.notify_all()
 
-    def close(self) -> None:
-        """Stop. Waits only for the samples that are being read."""
+    def stop(self) -> None:
+        """Begin no further sample."""
         with self._changed:
             self._stopped = True
             self._changed.notify_all()
+
+    def close(self) -> None:
+        """Stop. Waits only for the samples that are being read."""
+        self.stop()
         for thread in self._threads:
             if thread is not threading.current_thread():
                 thread.join()

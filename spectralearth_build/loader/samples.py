@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
@@ -112,12 +112,25 @@ class Samples:
         picked = choose(self.rule, self._acquired[members], self._keys(epoch)[members], self.dates)
         return tuple(members[picked].tolist())
 
-    def read(self, chosen: Chosen, out: npt.NDArray[np.int16]) -> None:
+    def request(self, chosen: Chosen) -> dict[int, Any]:
+        """Begin to read the patches of a sample, without waiting.
+
+        Returns:
+            What `read` needs, by patch; empty if the dataset's reader cannot begin before `read`.
+        """
+        rows = {patch: int(self._row[patch]) for patch in chosen}
+        begun = {p: self.reader.request(row) for p, row in rows.items() if row < self.reader.layout.rows}
+        return {patch: request for patch, request in begun.items() if request is not None}
+
+    def read(
+        self, chosen: Chosen, out: npt.NDArray[np.int16], requests: Mapping[int, Any] | None = None
+    ) -> None:
         """Read the pixels of a sample. A repeated patch is read only once.
 
         Args:
             chosen: the patches of the sample.
             out: output array, int16 [date, band, y, x].
+            requests: output of `request` for these patches; None: begin now.
 
         Raises:
             DamagedError: A patch is missing or damaged. The message names it and its shard.
@@ -127,7 +140,7 @@ class Samples:
             if first < k:
                 out[k] = out[first]
             else:
-                self._read_patch(patch, out[k])
+                self._read_patch(patch, out[k], (requests or {}).get(patch))
 
     def labels(self, several: Sequence[Chosen]) -> dict[str, Any]:
         """Return the metadata of samples.
@@ -151,11 +164,11 @@ class Samples:
         """Return the patch_id of a position in `patches`."""
         return str(self.patches["patch_id"].array[patch])
 
-    def _read_patch(self, patch: int, out: Patch) -> None:
+    def _read_patch(self, patch: int, out: Patch, request: Any) -> None:  # noqa: ANN401
         row = int(self._row[patch])
         into = out if self.bands is None else self._whole_patch()
         try:
-            there = self.reader.read_into(row, into)
+            there = self.reader.read_into(row, into, request)
         except DamagedError as error:
             raise DamagedError(
                 f"Patch {self.patch_id(patch)}: {error.what}", error.path, error.remedy

@@ -9,14 +9,18 @@ import errno
 import os
 import threading
 from collections import OrderedDict
+from collections.abc import Coroutine
+from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
 from spectralearth_build.errors import DamagedError, UsageError
 from spectralearth_build.storage.url import Remote, parse
+
+T = TypeVar("T")
 
 OPEN_FILES = 256
 """Maximum number of open files per source. The least recently read is closed first."""
@@ -140,7 +144,7 @@ class FileSource:
 
 
 class ObjectSource:
-    """Objects below a prefix, read by range requests with a limited number of retries.
+    """Objects below a prefix, read by asynchronous range requests with a limited number of retries.
 
     Credentials, region and endpoint come from the environment.
 
@@ -158,25 +162,11 @@ class ObjectSource:
 
     def fetch(self, name: str, start: int, length: int) -> memoryview:
         """See `ByteSource.fetch`; the bytes are obstore's own, not copied."""
-        import obstore
-
-        from spectralearth_build.storage.retry import insist
-
-        _refuse_fork(self.place)
-        action = partial(obstore.get_range, self.client.store, name, start=start, length=length)
-        found = memoryview(insist(self.where(name), action))
-        if len(found) < length:
-            raise DamagedError(f"Received {len(found)} bytes instead of {length}.", self.where(name))
-        return found
+        return self.begin(self.fetched(name, start, length)).result()
 
     def tail(self, name: str, length: int) -> tuple[memoryview, int]:
         """See `ByteSource.tail`."""
-        _refuse_fork(self.place)
-        meta = self.client.head(name)
-        if meta is None:
-            raise FileNotFoundError(name)
-        count = min(meta.size, length)
-        return self.fetch(name, meta.size - count, count), meta.size
+        return self.begin(self.ended(name, length)).result()
 
     def whole(self, name: str) -> bytes:
         """See `ByteSource.whole`."""
@@ -186,6 +176,37 @@ class ObjectSource:
     def where(self, name: str) -> str:
         """See `ByteSource.where`."""
         return str(self.place / name)
+
+    def begin(self, request: Coroutine[Any, Any, T]) -> Future[T]:
+        """Run a request, and return its result as a future for threads."""
+        from spectralearth_build.storage.loop import submit
+
+        try:
+            _refuse_fork(self.place)
+        except UsageError:
+            request.close()
+            raise
+        return submit(request)
+
+    async def fetched(self, name: str, start: int, length: int) -> memoryview:
+        """Do what `fetch` does."""
+        import obstore
+
+        from spectralearth_build.storage.retry import insist_async
+
+        where = self.where(name)
+        action = partial(obstore.get_range_async, self.client.store, name, start=start, length=length)
+        found = memoryview(await insist_async(where, action))
+        if len(found) < length:
+            raise DamagedError(f"Received {len(found)} bytes instead of {length}.", where)
+        return found
+
+    async def ended(self, name: str, length: int) -> tuple[memoryview, int]:
+        """Do what `tail` does, with one request, whose response also tells the size."""
+        from spectralearth_build.storage.retry import insist_async
+        from spectralearth_build.storage.suffix import read_suffix
+
+        return await insist_async(self.where(name), partial(read_suffix, self.client.store, name, length))
 
 
 _process: int | None = None

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import TypeVar
 
 import obstore.exceptions as refused
 
@@ -61,47 +62,83 @@ def insist(
         FileNotFoundError: The object does not exist.
         obstore.exceptions.AlreadyExistsError, PreconditionError: A condition was not met.
     """
-    patience = patience or PATIENCE
-    end = time.monotonic() + patience.deadline
-    pause, turn = patience.pause, 0
+    tries = _Tries(what, patience or PATIENCE, answers)
     while True:
-        turn += 1
-        outcome = _tried(what, action, answers)
-        if isinstance(outcome, _Done):
-            return outcome.value
+        try:
+            result = action()
+        except _EXPECTED as error:
+            outcome = tries.judge(error)
+        else:
+            tries.met()
+            return result
+        time.sleep(tries.pause_after(outcome))
+
+
+async def insist_async(what: str, action: Callable[[], Awaitable[T]], patience: Patience | None = None) -> T:
+    """Await ``action()`` until it succeeds, gives a valid response, or the limits are reached; see `insist`."""
+    tries = _Tries(what, patience or PATIENCE, ANSWERS)
+    while True:
+        try:
+            result = await action()
+        except _EXPECTED as error:
+            outcome = tries.judge(error)
+        else:
+            tries.met()
+            return result
+        await asyncio.sleep(tries.pause_after(outcome))
+
+
+_EXPECTED = (refused.BaseError, SpoiltError, OSError, ValueError)
+"""Errors of requests."""
+
+
+class _Tries:
+    """The tries of one operation."""
+
+    def __init__(self, what: str, patience: Patience, answers: tuple[type[Exception], ...]) -> None:
+        self._what, self._patience, self._answers = what, patience, answers
+        self._bucket = "/".join(what.split("/")[:3])
+        self._end = time.monotonic() + patience.deadline
+        self._pause, self._turn = patience.pause, 0
+
+    def met(self) -> None:
+        """Note that the bucket has responded."""
+        _met.add(self._bucket)
+
+    def judge(self, error: Exception) -> Exception | Trouble:
+        """Return what a failed try means: a valid response without the store's text, or trouble.
+
+        Raises:
+            Exception: The error itself, if it is on this machine.
+        """
+        if isinstance(error, self._answers):
+            self.met()
+            return _without_words(error, self._what)
+        if getattr(error, "errno", None) is not None:
+            raise error
+        return trouble_of(error, self._what, self._bucket in _met)
+
+    def pause_after(self, outcome: Exception | Trouble) -> float:
+        """Return the seconds to wait before the next try.
+
+        Raises:
+            Exception: There is none: ``outcome`` itself, or a `StorageError`.
+        """
         if isinstance(outcome, Exception):
             raise outcome
         if outcome.tries == 1:
-            raise outcome.error(what)
-        if turn >= min(patience.tries, outcome.tries or patience.tries) or time.monotonic() + pause > end:
+            raise outcome.error(self._what)
+        self._turn += 1
+        most = min(self._patience.tries, outcome.tries or self._patience.tries)
+        if self._turn >= most or time.monotonic() + self._pause > self._end:
             raise StorageError(
-                f"The operation failed {turn} times (last: {outcome.words}).", what, outcome.remedy
+                f"The operation failed {self._turn} times (last: {outcome.words}).",
+                self._what,
+                outcome.remedy,
             )
-        time.sleep(pause * random.uniform(0.5, 1))
-        pause = min(2 * pause, patience.longest_pause)
-
-
-@dataclass(frozen=True)
-class _Done(Generic[T]):
-    value: T
-
-
-def _tried(
-    what: str, action: Callable[[], T], answers: tuple[type[Exception], ...]
-) -> _Done[T] | Exception | Trouble:
-    """Try once. Returns the result, a valid response without the store's text, or the error."""
-    bucket = "/".join(what.split("/")[:3])
-    try:
-        result = action()
-    except answers as error:
-        _met.add(bucket)
-        return _without_words(error, what)
-    except (refused.BaseError, SpoiltError, OSError, ValueError) as error:
-        if getattr(error, "errno", None) is not None:
-            raise  # the error is on this machine
-        return trouble_of(error, what, bucket in _met)
-    _met.add(bucket)
-    return _Done(result)
+        pause = self._pause * random.uniform(0.5, 1)
+        self._pause = min(2 * self._pause, self._patience.longest_pause)
+        return pause
 
 
 def _without_words(error: Exception, what: str) -> Exception:

@@ -103,7 +103,7 @@ def trouble_of(error: BaseException, where: str = "", met: bool = False) -> Trou
         return Trouble(str(error))
     text, scheme = str(error), where.partition("://")[0]
     status, code, kind = (_first(pattern, text) for pattern in (_STATUS, _CODE, _KIND))
-    number = int(status) if status else 0
+    number = status_of(error)
     words = " ".join(filter(None, (f"HTTP {status}" if status else "", code, kind))) or type(error).__name__
     if "BareRedirect" in text or "kind: Redirect" in text or 300 <= number < 400 or code in _CODES:
         return Trouble(words if status else "it redirects", 1, REGION.get(scheme))
@@ -128,6 +128,12 @@ def trouble_of(error: BaseException, where: str = "", met: bool = False) -> Trou
         isinstance(error, ValueError) and not isinstance(error, refused.BaseError)
     )
     return Trouble(words, 1 if final else None, None if final else ENDPOINT.get(scheme))
+
+
+def status_of(error: BaseException) -> int:
+    """Return the HTTP status that an exception of obstore tells; 0 if it tells none."""
+    status = _first(_STATUS, str(error))
+    return int(status) if status else 0
 
 
 def refused_by(error: BaseException, where: str) -> StorageError | None:

@@ -9,7 +9,7 @@ from spectralearth_build import open_dataset
 from spectralearth_build.errors import DamagedError, UsageError
 from spectralearth_build.loader import Loader, loader
 from spectralearth_build.loader.series import RULES
-from spectralearth_build.reading.reader import ShardedReader
+from spectralearth_build.reading.sharded import ShardedReader
 from spectralearth_build.store.shard import ShardReader
 from tests.support.files import flip_bit
 from tests.support.loader_data import DATES, flat, made, pixels_of, rows_of, truth
@@ -42,9 +42,9 @@ def test_each_patch_is_read_once(known, monkeypatch):
     reads = Counter()
     read_into = ShardedReader.read_into
 
-    def counted(self, row, out):
+    def counted(self, row, out, request):
         reads[row] += 1
-        return read_into(self, row, out)
+        return read_into(self, row, out, request)
 
     monkeypatch.setattr(ShardedReader, "read_into", counted)
     assert len(list(made(known))) == 4

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from spectralearth_build.errors import DamagedError
 from spectralearth_build.loader import open_reader
-from spectralearth_build.reading.reader import ShardedReader, ZarrReader
+from spectralearth_build.reading.foreign import ZarrReader
+from spectralearth_build.reading.sharded import ShardedReader
 from spectralearth_build.store.codec import NODATA, PATCH_SHAPE, PRESETS
 from spectralearth_build.store.shard import ShardReader
 from tests.support.files import flip_bit

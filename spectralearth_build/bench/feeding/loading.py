@@ -30,7 +30,8 @@ from spectralearth_build.errors import UsageError
 from spectralearth_build.layout import CHUNK_PREFIX
 from spectralearth_build.loader.loader import Loader
 from spectralearth_build.progress import track
-from spectralearth_build.reading.reader import ShardedReader, open_reader
+from spectralearth_build.reading.reader import open_reader
+from spectralearth_build.reading.sharded import ShardedReader
 from spectralearth_build.store.codec import (
     CHECKSUM_BYTES,
     PATCH_BYTES,
