@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from spectralearth_build.cli.bench_access import objects, query
 from spectralearth_build.cli.bench_cut import cut
 from spectralearth_build.cli.bench_learn import learn
 from spectralearth_build.cli.bench_pretrain import pretrain
@@ -226,5 +227,7 @@ app.command()(verb(optimum, speaks=True))
 app.command()(verb(cut))
 app.command()(verb(store))
 app.command()(verb(load))
+app.command()(verb(query))
+app.command()(verb(objects))
 app.command()(verb(pretrain))
 app.command()(verb(learn))

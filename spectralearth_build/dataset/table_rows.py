@@ -94,12 +94,12 @@ class TableRows:
 
     def find(self, text: str) -> list[dict[str, Any]]:
         """Return the rows with a text in the looked-up column, in order, by column."""
-        rows = self._index.candidates(text)
-        group = np.searchsorted(self._starts, rows, side="right") - 1
         found: list[dict[str, Any]] = []
-        for number in np.unique(group).tolist():
-            part = self._group(number).take(rows[group == number] - self._starts[number])
-            found += [row for row in part.to_pylist() if row[self._found] == text]
+        for row in self._index.candidates(text).tolist():
+            group = int(np.searchsorted(self._starts, row, side="right")) - 1
+            columns, inside = self._group(group), row - int(self._starts[group])
+            if columns[self._found][inside].as_py() == text:
+                found.append({name: column[inside].as_py() for name, column in columns.items()} | {ROW: row})
         return found
 
     @cached_property
@@ -114,9 +114,10 @@ class TableRows:
             groups = range(file.num_row_groups)
             return TextIndex(file.read_row_group(group, [self._found])[self._found] for group in groups)
 
-    def _read_group(self, group: int) -> pa.Table:
+    def _read_group(self, group: int) -> dict[str, pa.Array]:
         with self.table.opened(self.folder) as file:
-            return self._part(file, group, self._known)
+            part = self._part(file, group, self._known)
+        return {name: part[name].combine_chunks() for name in self._known}
 
     def _part(self, file: pq.ParquetFile, group: int | None, names: Sequence[str]) -> pa.Table:
         """Return columns of a row group with the numbers of its rows; None: no rows. Later columns may be absent."""
@@ -150,11 +151,8 @@ class TextIndex:
 
     def candidates(self, text: str) -> Rows:
         """Return the rows that may have a text, ascending; few others have the same hash."""
-        asked = _hashes(pa.array([text]))
-        first, last = (
-            np.searchsorted(self._sorted, asked[0], "left"),
-            np.searchsorted(self._sorted, asked[0], "right"),
-        )
+        asked = _hashed(np.array([text], object))[0]
+        first, last = (int(np.searchsorted(self._sorted, asked, side)) for side in ("left", "right"))
         return np.sort(self._order[first:last]).astype(np.int64)
 
 
@@ -163,9 +161,12 @@ def _taken(part: pa.Table, rows: Rows) -> pa.Table:
     return part if len(rows) == len(part) else part.take(rows)
 
 
-def _hashes(texts: pa.Array | pa.ChunkedArray) -> npt.NDArray[np.uint32]:
-    plain = texts.to_numpy(zero_copy_only=False) if isinstance(texts, pa.Array) else texts.to_numpy()
-    hashes: npt.NDArray[np.uint64] = pd.util.hash_array(plain.astype(object), categorize=False)
+def _hashes(texts: pa.ChunkedArray) -> npt.NDArray[np.uint32]:
+    return _hashed(texts.to_numpy().astype(object))
+
+
+def _hashed(texts: npt.NDArray[np.object_]) -> npt.NDArray[np.uint32]:
+    hashes: npt.NDArray[np.uint64] = pd.util.hash_array(texts, categorize=False)
     return hashes.astype(np.uint32)
 
 

@@ -249,7 +249,8 @@ class Epoch:
         self._number, self._seen, n = loader.epoch, loader._seen, len(loader.samples)
         self._order = order.permutation(n, loader.seed, self._number) if loader.shuffle else np.arange(n)
         most = REQUESTS if isinstance(loader.samples.reader, RequestingReader) else 0
-        self.ahead = Lookahead(self.batches(), self._request, attrgetter("position"), most)
+        batch = loader.batch_size * loader.samples.shape[0]
+        self.ahead = Lookahead(self.batches(), self._request, attrgetter("position"), batch, most)
 
     def batches(self) -> Iterator[list[Item]]:
         """Yield the samples of each remaining batch."""

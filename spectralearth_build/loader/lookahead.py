@@ -26,14 +26,22 @@ class Lookahead(Generic[T]):
         batches: the samples of each batch.
         begin: requests the patches of a sample, without waiting.
         key: returns what tells samples apart; if two are the same, their requests are too.
+        first: number of patches to request at first, so that the first batch need not share the line with many later
+            ones. Each patch that has arrived allows one more, which doubles the number in each round trip.
         most: largest number of patches that are on their way or wait to be decoded (exceeded by less than a sample);
             0: none is requested ahead.
     """
 
     def __init__(
-        self, batches: Iterator[list[T]], begin: Callable[[T], Requests], key: Callable[[T], int], most: int
+        self,
+        batches: Iterator[list[T]],
+        begin: Callable[[T], Requests],
+        key: Callable[[T], int],
+        first: int,
+        most: int,
     ) -> None:
-        self._source, self._begin, self._key, self._most = batches, begin, key, most
+        self._source, self._begin, self._key = batches, begin, key
+        self._allowed, self._most = min(first, most), most
         self._guard = threading.Lock()
         self._drawn, self._coming = deque[list[T]](), deque[T]()
         self._requests: defaultdict[int, deque[Requests]] = defaultdict(deque)
@@ -64,6 +72,7 @@ class Lookahead(Generic[T]):
         finally:
             with self._guard:
                 self.open -= len(found)
+                self._allowed = min(self._most, self._allowed + len(found))
                 self._top_up()
 
     def close(self) -> None:
@@ -94,7 +103,7 @@ class Lookahead(Generic[T]):
 
     def _top_up(self) -> None:
         """Request samples until enough patches are on their way."""
-        while self.open < self._most and (self._coming or self._draw()):
+        while self.open < self._allowed and (self._coming or self._draw()):
             sample = self._coming.popleft()
             requests = self._begin(sample)
             self._requests[self._key(sample)].append(requests)

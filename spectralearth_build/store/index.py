@@ -12,8 +12,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import numpy as np
-import numpy.typing as npt
 import rtree.index
 from rtree.exceptions import RTreeError
 from shapely.geometry.base import BaseGeometry
@@ -107,27 +105,3 @@ def opened_index(folder: Path, scratch: Path | None = None) -> Iterator[rtree.in
             yield index
         finally:
             index.close()
-
-
-def search(index: rtree.index.Index, bounds: Bounds) -> npt.NDArray[np.int64]:
-    """Return the rows whose boxes intersect ``bounds``, ascending, without duplicates."""
-    west, south, east, north = bounds
-    halves = [bounds] if west <= east else [(west, south, 180.0, north), (-180.0, south, east, north)]
-    found = [row for half in halves for row in index.intersection(half)]
-    return np.unique(np.array(found, dtype=np.int64))
-
-
-def query_index(folder: Path, bounds: Bounds) -> npt.NDArray[np.int64]:
-    """Return the rows of locations.parquet whose bounding boxes intersect ``bounds``, ascending.
-
-    Args:
-        folder: folder of the dataset.
-        bounds: west, south, east, north in degrees. With west > east, the box crosses the antimeridian.
-
-    Raises:
-        UsageError: The dataset has no index.
-        DamagedError: The index is damaged.
-        OSError: There is no space for a copy of the index.
-    """
-    with opened_index(folder) as index:
-        return search(index, bounds)

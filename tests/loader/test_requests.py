@@ -4,12 +4,13 @@ import logging
 import shutil
 import threading
 from collections import Counter
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, Future
 
 import numpy as np
 import pytest
 
 from spectralearth_build.loader import Loader, loader
+from spectralearth_build.loader.lookahead import Lookahead
 from spectralearth_build.loader.samples import Samples
 from spectralearth_build.store.codec import checksum_of
 from spectralearth_build.tables import PATCHES
@@ -126,16 +127,37 @@ def test_a_second_epoch_asks_for_no_index(known, through):
 
 
 def test_the_first_batch_waits_twice(known, through):
-    """Once for indices, once for patches; those of later batches are on their way too."""
+    """Once for indices, once for patches."""
     gate = Gate()
     through(before=gate)
-    batches = iter(Loader(URL, 4, as_numpy=True, threads=2))
+    batches = iter(Loader(URL, 15, as_numpy=True, threads=2))
     gate.let(len(shards_of(known)))
     gate.let(len(known.written))
     for batch in batches:
         for row, pixels in zip(batch["row"], batch["pixels"], strict=True):
             assert np.array_equal(pixels, pixels_of(row))
     assert gate.rounds == 2
+
+
+def test_requests_grow_with_what_arrives():
+    """Six at first, one more for each that arrives, at most ten."""
+    begun = []
+
+    def begin(sample):
+        begun.append(sample)
+        return {sample: Future()}
+
+    ahead = Lookahead(iter([[k, k + 1, k + 2] for k in range(0, 60, 3)]), begin, int, first=6, most=10)
+    batches = iter(ahead)
+    assert next(batches) == [0, 1, 2]
+    counts = []
+    for sample in range(40):
+        with ahead.requests(sample) as requests:
+            assert list(requests) == [sample]
+        counts.append(len(begun) - sample - 1)
+    assert counts == [7, 8, 9, *[10] * 37]
+    assert begun == list(range(50))
+    assert next(batches) == [3, 4, 5]
 
 
 @pytest.mark.parametrize("dates", [None, 2])
@@ -164,7 +186,7 @@ def test_no_more_patches_are_on_their_way_than_allowed(known, through, monkeypat
 def test_a_loop_that_ends_early_cancels_what_is_on_its_way(known, through):
     gate = Gate()
     through(before=gate)
-    batches = iter(Loader(URL, 4, as_numpy=True, threads=2))
+    batches = iter(Loader(URL, 15, as_numpy=True, threads=2))
     gate.let(len(shards_of(known)))
     with gate.changed:
         assert gate.changed.wait_for(lambda: gate.waiting == len(known.written), 60)

@@ -14,9 +14,9 @@ from spectralearth_build.errors import UsageError
 from spectralearth_build.layout import ROOT
 from spectralearth_build.publishing import publish as module
 from spectralearth_build.publishing.publish import publish
-from spectralearth_build.store.index import query_index
 from spectralearth_build.tables import LOCATIONS, PATCHES
 from tests.support.files import tree
+from tests.support.rtree_query import query_index
 from tests.support.store_study import A1, A2, A3, B1, PLAN_ID, ROWS, ZONE, location_id, window_of
 
 WRITTEN = [row for row, *_ in ROWS]

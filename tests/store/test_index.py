@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from shapely import MultiPolygon, Polygon, box
 
 from spectralearth_build.errors import UsageError
-from spectralearth_build.store.index import boxes, encode_index, opened_index, query_index, search
+from spectralearth_build.store.index import boxes, encode_index, opened_index
+from tests.support.rtree_query import query_index, search
 
 DEGREES = st.integers(-180, 180)
 

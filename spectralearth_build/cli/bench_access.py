@@ -1,0 +1,93 @@
+"""The commands `bench query` and `bench objects`, which measure access to large datasets and to object stores."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Out = Annotated[Path, typer.Option(help="Folder for the table (Parquet).", file_okay=False)]
+Work = Annotated[
+    Path, typer.Option(help="Folder for the input data. Existing data are reused.", file_okay=False)
+]
+
+
+def query(
+    locations: Annotated[int, typer.Option(min=1, help="Number of locations.")] = 428_000,
+    patches: Annotated[
+        int, typer.Option(min=1, help="Number of patches, at least one per location.")
+    ] = 642_000,
+    dataset: Annotated[
+        Path | None,
+        typer.Option(help="Finished dataset with pixels, which the tables then point to.", file_okay=False),
+    ] = None,
+    work: Work = Path("bench-data"),
+    out: Out = Path("bench-results"),
+) -> None:
+    """Measure time and memory of opening, querying and loading a dataset with tables of a given size.
+
+    The tables are synthetic: windows on all UTM zones, and patches at random dates. With --dataset, single patches and
+    the start of a loader are measured too, and a patch is compared with the reader alone.
+
+    Example: [bold]spectralearth-build bench query --locations 10000000 --patches 15000000[/bold]
+    """
+    from spectralearth_build.bench.feeding import large_tables, querying
+    from spectralearth_build.bench.show import save
+    from spectralearth_build.errors import UsageError
+    from spectralearth_build.files import require_writable
+    from spectralearth_build.progress import say
+    from spectralearth_build.threads import cores
+
+    if not locations <= min(patches, large_tables.MOST):
+        most = f"{large_tables.MOST:,}, and at most as many as patches"
+        raise UsageError(f"--locations must be at most {most}; got {locations:,}.")
+    for folder in (work, out):
+        require_writable(folder)
+    folder = querying.prepare(work.resolve(), dataset, locations, patches)
+    measured = querying.measure(folder, dataset is not None)
+    patch = {} if dataset is None else querying.patch_cost(folder)
+    table = save(
+        measured.assign(locations=locations, patches=patches), out / f"bench-query-{patches}.parquet"
+    )
+    for line in querying.lines(
+        measured, patch, f"{locations:,} locations, {patches:,} patches, {cores()} cores"
+    ):
+        say(line)
+    say(f"bench: wrote {table}")
+
+
+def objects(
+    dataset: Annotated[Path, typer.Option(help="Finished dataset to read.", file_okay=False, exists=True)],
+    delays: Annotated[str, typer.Option(help="Delays of each answer, in milliseconds.")] = "0,20,50,300",
+    batches: Annotated[int, typer.Option(min=1, help="Number of batches of 32 patches to time.")] = 12,
+    rounds: Annotated[int, typer.Option(min=1, help="Number of rounds; the best counts.")] = 3,
+    work: Work = Path("bench-data"),
+    out: Out = Path("bench-results"),
+) -> None:
+    """Measure the loader from an object store on this machine that answers after a delay.
+
+    The same patches are read again and again, by tables that name them many times.
+
+    Example: [bold]spectralearth-build bench objects --dataset my-dataset[/bold]
+    """
+    from spectralearth_build.bench.feeding import objects as bench
+    from spectralearth_build.bench.feeding.querying import prepare
+    from spectralearth_build.bench.show import save
+    from spectralearth_build.errors import UsageError
+    from spectralearth_build.files import require_writable
+    from spectralearth_build.progress import say
+    from spectralearth_build.threads import cores
+
+    try:
+        numbers = sorted({int(delay) for delay in delays.split(",")})
+    except ValueError:
+        raise UsageError(f"--delays must be milliseconds, such as 0,20,50,300; got '{delays}'.") from None
+    for folder in (work, out):
+        require_writable(folder)
+    folder = prepare(work.resolve(), dataset.resolve(), 20_000, 40_000)
+    measured = bench.measure(folder, numbers, batches, rounds)
+    table = save(measured.assign(cores=cores()), out / "bench-objects.parquet")
+    for line in bench.lines(measured, f"batches of {bench.BATCH}, {cores()} cores"):
+        say(line)
+    say(f"bench: wrote {table}")
