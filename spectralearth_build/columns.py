@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -149,13 +150,48 @@ class Table:
             UsageError: the file is missing or lacks columns.
             DamagedError: the file cannot be read.
         """
+        with self._opened(folder) as path:
+            return self._read(path, columns)
+
+    def batches(self, folder: Path, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
+        """Read the table from ``folder`` one row group at a time; newer columns than the file's become nulls.
+
+        Args:
+            folder: the folder of the file.
+            columns: names of columns; None for all.
+
+        Yields:
+            Rows with the columns in the order asked for, a geometry as WKB.
+
+        Raises:
+            UsageError: the file is missing or lacks columns.
+            DamagedError: the file cannot be read.
+        """
+        asked = [c for c in self.columns if columns is None or c.name in columns]
+        schema = pa.schema([self.schema.field(name) for name in columns or [c.name for c in asked]])
+        with self._opened(folder) as path, pq.ParquetFile(path) as file:
+            there = set(file.schema_arrow.names)
+            if missing := [c.name for c in asked if c.name not in there and not c.later]:
+                raise UsageError(f"Columns are missing: {', '.join(missing)}.", path)
+            for batch in file.iter_batches(ROW_GROUP, columns=[c.name for c in asked if c.name in there]):
+                arrays = [
+                    batch[field.name].cast(field.type)
+                    if field.name in there
+                    else pa.nulls(len(batch), field.type)
+                    for field in schema
+                ]
+                yield pa.record_batch(arrays, schema=schema)
+
+    @contextmanager
+    def _opened(self, folder: Path) -> Iterator[Path]:
+        """Yield the path of the file; errors in reading it become those of `read`."""
         path = folder / self.file
         if not path.is_file():
             raise UsageError(
                 f"There is no {self.file}.", folder, "Run `build`, or the stage that writes it, first."
             )
         try:
-            return self._read(path, columns)
+            yield path
         except (BuildError, PermissionError):
             raise
         except Exception as error:  # libraries raise various errors on a damaged file

@@ -10,6 +10,8 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
+
 from spectralearth_build.archive.product import is_packed
 from spectralearth_build.archive.record import FORMAT, forget_record
 from spectralearth_build.archive.unpack_cache import UNPACKED, UnpackCache
@@ -33,11 +35,14 @@ from spectralearth_build.store.commit import read_all
 from spectralearth_build.store.failed_tiles import FailedTile, failed_path, read_failed, stamp
 from spectralearth_build.store.manifest import published_files
 from spectralearth_build.store.planned import Planned, load_plan
+from spectralearth_build.tables import TILES
 from spectralearth_build.texts import changes, listed
 from spectralearth_build.threads import cores
 
 STAGE = "cut"
 CHANGED = ContentChangedError.__name__
+_JUDGED = ["product_id", "tile_id", "status", "reason", "error_class", "eligible", "fingerprint"]
+"""Columns of tiles.parquet that decide whether there is something to cut."""
 
 
 @dataclass(frozen=True)
@@ -82,10 +87,11 @@ def cut(archive: Path, dataset: Path, config: Config, executor: Executor) -> Cut
     shutil.rmtree(dataset / SCRATCH, ignore_errors=True)
     planned = load_plan(dataset, waiting=True)
     _check_settings(planned, config)
-    _check_tiles(planned, config)
-    refuse_no_patches(planned.tiles, len(planned.live), config)
+    tiles = TILES.read(planned.folders[TILES.file], _JUDGED)
+    _check_tiles(planned, tiles, config)
+    refuse_no_patches(tiles, len(planned.live), config)
     todo = _outstanding(archive, dataset, planned)
-    with watched(executor, archive, dataset, planned.paths(todo), planned.eligible["path"]) as watching:
+    with watched(executor, archive, dataset, planned.paths(todo), planned.able.paths) as watching:
         _close_before_rewriting(dataset, todo)
         threads = _threads(config.run, executor)
         decoded, changed = _cut_all(
@@ -143,7 +149,7 @@ def _cut_all(
                     tile_id=tile_id,
                     error_class=outcome.error_class,
                     message=outcome.message,
-                    stamp=stamp(archive, str(planned.eligible.loc[tile_id, "path"])),
+                    stamp=stamp(archive, planned.able.path(tile_id)),
                     judged=FORMAT,
                 ).write(dataset)
                 if outcome.error_class == CHANGED:
@@ -210,9 +216,9 @@ def _check_settings(planned: Planned, config: Config) -> None:
         raise PlanChangedError(f"Settings differ from those of the plan:{listed(changed)}")
 
 
-def _check_tiles(planned: Planned, config: Config) -> None:
+def _check_tiles(planned: Planned, tiles: pd.DataFrame, config: Config) -> None:
     """Refuse changes that scan has found since, except for tiles that the plan does not know yet."""
-    change = tile_changes(planned.document.inputs, inputs_of(config, planned.tiles))
+    change = tile_changes(planned.document.inputs, inputs_of(config, tiles))
     if other := [*change.gone, *change.changed, *change.replaced]:
         more = f" and {len(other) - 3} more" if len(other) > 3 else ""
         what = f"Tiles differ from those of the plan: {', '.join(other[:3])}{more}."

@@ -87,9 +87,7 @@ def _reasons(
 def _final_tiles(planned: Planned, written: pd.DataFrame, failed: Mapping[str, FailedTile]) -> pd.DataFrame:
     """Return the tile table: failed tiles become quarantined, tiles without remaining patches become unused."""
     tiles = planned.tiles.copy()
-    of_plan = tiles["eligible"].eq(True) & tiles["tile_id"].isin(
-        set(planned.live["sources"].explode()) | set(planned.live["tile_id"])
-    )
+    of_plan = tiles["eligible"].eq(True) & tiles["tile_id"].isin(planned.live.tiles_used)
     giving = tiles["tile_id"].isin(set(written["sources"].explode()))
     for chosen, status, reason in (
         (of_plan & giving, TileStatus.USED, ""),
