@@ -31,7 +31,8 @@ from spectralearth_build.layout import ROOT, SCRATCH, commit_name, failed_note, 
 from spectralearth_build.plan.fingerprint import inputs_of, tile_changes
 from spectralearth_build.progress import track
 from spectralearth_build.publishing import publish
-from spectralearth_build.store.commit import read_all
+from spectralearth_build.publishing.unchanged import unchanged
+from spectralearth_build.store.commit import Commit, decode, records
 from spectralearth_build.store.failed_tiles import FailedTile, failed_path, read_failed, stamp
 from spectralearth_build.store.manifest import published_files
 from spectralearth_build.store.planned import Planned, load_plan
@@ -176,19 +177,35 @@ def _outstanding(archive: Path, dataset: Path, planned: Planned) -> dict[str, li
     count, but stay until there are new results.
     """
     readable, appealed = Readable(archive, dataset, planned), appeals(dataset)
-    commits = read_all(dataset, planned.plan_of)
+    commits, incomplete = _committed(dataset, planned)
+    lacking = {c.shard for c in incomplete if c.name in appealed or readable.now(c)}
     failed = read_failed(dataset, planned.first_id)
     todo = {}
     for tile_id, shards in planned.shards_by_tile.items():
-        missing = [
-            s for s in shards if s not in commits or commits[s].name in appealed or readable.now(commits[s])
-        ]
+        missing = [s for s in shards if s not in commits or s in lacking]
         note = failed_note(tile_id)
         if missing and tile_id in failed and note not in appealed and not readable.again(failed[tile_id]):
             missing = [s for s in missing if s in commits]
         if missing:
             todo[tile_id] = missing
     return todo
+
+
+def _committed(dataset: Path, planned: Planned) -> tuple[set[int], list[Commit]]:
+    """Return the shards that have a valid record, and the records of those that lack patches.
+
+    If nothing has changed since publication, only the latter are read.
+    """
+    live = {shard for shards in planned.shards_by_tile.values() for shard in shards}
+    if known := unchanged(dataset):
+        some = (decode((dataset / commit_name(shard)).read_bytes()) for shard in known.incomplete)
+        return live - set(known.missing), [commit for commit in some if commit.shard in live]
+    there, incomplete = set(), []
+    for commit, _ in records(dataset, planned.plan_of):
+        there.add(commit.shard)
+        if commit.skipped and commit.shard in live:
+            incomplete.append(commit)
+    return there, incomplete
 
 
 def _close_before_rewriting(dataset: Path, todo: dict[str, list[int]]) -> None:

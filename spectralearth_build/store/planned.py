@@ -29,8 +29,6 @@ class Planned:
     """Content of plan.json."""
     folders: Mapping[str, Path]
     """Folder of each table, by file name."""
-    able: PlannedTiles
-    """Tiles that planning could use."""
     live: PlannedPatches
     """Patches that are not retired."""
 
@@ -86,6 +84,11 @@ class Planned:
         return self.live.shards
 
     @cached_property
+    def able(self) -> PlannedTiles:
+        """Tiles that planning could use."""
+        return read_tiles(self.folders[TILES.file])
+
+    @cached_property
     def tiles(self) -> gpd.GeoDataFrame:
         """Every product found; the whole table, as are the next three."""
         return TILES.read(self.folders[TILES.file])
@@ -104,11 +107,6 @@ class Planned:
     def tables(self) -> dict[str, pd.DataFrame]:
         """The tables by file name."""
         return {TILES.file: self.tiles, LOCATIONS.file: self.locations, PATCHES.file: self.patches}
-
-    @cached_property
-    def eligible(self) -> pd.DataFrame:
-        """Tiles that planning could use, by tile_id, with one product each."""
-        return self.tiles[self.tiles["eligible"].eq(True)].set_index("tile_id", drop=False)
 
     @cached_property
     def retired_rows(self) -> frozenset[int]:
@@ -153,6 +151,5 @@ def load_plan(dataset: Path, waiting: bool = False) -> Planned:
     return Planned(
         document,
         folders,
-        able=read_tiles(folders[TILES.file]),
         live=read_patches(folders[PATCHES.file], shard_rows),
     )

@@ -57,7 +57,7 @@ class PlannedPatches:
     sources: Integers
     """Numbers in ``names`` of the tiles that provide pixels, patch by patch, int32 [source]."""
     first_source: Integers
-    """Place in ``sources`` of the first tile of each patch, then the number of sources, int64 [patch + 1]."""
+    """Place in ``sources`` of the first tile of each patch, then the number of sources, int32 [patch + 1]."""
     names: tuple[str, ...]
     """Ids of tiles and datatakes."""
     retired: Integers
@@ -84,6 +84,11 @@ class PlannedPatches:
         for shard, tile in pairs.tolist():
             found.setdefault(self.names[tile], []).append(shard)
         return dict(sorted(found.items()))
+
+    def tiles_of(self, chosen: npt.NDArray[np.bool_]) -> set[str]:
+        """Return the tiles that provide pixels of some patches, bool [patch]."""
+        numbers = self.sources[np.repeat(chosen, np.diff(self.first_source))]
+        return {self.names[number] for number in np.unique(numbers)}
 
     @property
     def tiles_used(self) -> set[str]:
@@ -138,7 +143,7 @@ def read_patches(folder: Path, shard_rows: int) -> PlannedPatches:
     parts = [_part(batch, numbers) for batch in PATCHES.batches(folder, COLUMNS)]
     retired = np.sort(np.concatenate([np.empty(0, np.int64), *(part["retired"] for part in parts)]))
     joined = {name: _joined(parts, name) for name in _EMPTY}
-    first_source = np.zeros(len(joined["rows"]) + 1, np.int64)
+    first_source = np.zeros(len(joined["rows"]) + 1, np.int32)
     np.cumsum(joined.pop("count"), out=first_source[1:])
     made = PlannedPatches(
         **joined, first_source=first_source, names=tuple(numbers), retired=retired, shard_rows=shard_rows
@@ -177,9 +182,19 @@ def _part(batch: pa.RecordBatch, numbers: dict[str, int]) -> dict[str, Integers]
     }
 
 
-def _windows(location_ids: pa.Array) -> Integers:
+def location_ids(windows: Integers) -> pa.StringArray:
+    """Return the ids of locations.
+
+    Args:
+        windows: epsg, lattice_col and lattice_row, int [location, 3].
+    """
+    parts = (pa.array(np.ascontiguousarray(column)).cast(pa.string()) for column in windows.T)
+    return pc.binary_join_element_wise(*parts, "_")
+
+
+def _windows(names: pa.Array) -> Integers:
     """Return epsg, column and row from ids, int32 [patch, 3]."""
-    parts = pc.split_pattern(location_ids, "_")
+    parts = pc.split_pattern(names, "_")
     if not pc.all(pc.equal(pc.list_value_length(parts), 3), min_count=0).as_py():
         raise DamagedError("A location is not named after its window.")
     numbers: Integers = parts.flatten().cast(pa.int32()).to_numpy()
@@ -199,7 +214,7 @@ def _sorted(patches: PlannedPatches) -> PlannedPatches:
     """Return the patches ascending by row."""
     order = np.argsort(patches.rows, kind="stable")
     count = np.diff(patches.first_source)[order]
-    first_source = np.concatenate([[0], np.cumsum(count)])
+    first_source = np.concatenate([[0], np.cumsum(count)]).astype(np.int32)
     shift = np.repeat(patches.first_source[:-1][order] - first_source[:-1], count)
     return PlannedPatches(
         rows=patches.rows[order],
