@@ -7,7 +7,7 @@ in EPSG:4326 (longitude, latitude), with geometries split at the antimeridian.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -108,6 +108,24 @@ class Table:
             self._write(rows, temporary, plans)
         return path
 
+    def stream(
+        self,
+        batches: Iterable[pa.RecordBatch],
+        path: Path,
+        plans: Sequence[str] = (),
+        geometry: Iterable[pa.Array] = (),
+    ) -> None:
+        """Write what `write` would write, one row group at a time.
+
+        Args:
+            batches: the rows, in order, with all columns.
+            path: path of the new file.
+            plans: ids of the plan generations that the table belongs to, oldest first.
+            geometry: all geometries as WKB, once more: what the file says of them comes first.
+        """
+        with replacing(path) as temporary:
+            self._write_parts(_groups(batches, self.schema), temporary, plans, geometry)
+
     def encode(self, rows: pd.DataFrame | pa.Table, plans: Sequence[str] = ()) -> bytes:
         """The bytes that `write` writes."""
         buffer = pa.BufferOutputStream()
@@ -131,12 +149,24 @@ class Table:
         self, rows: pd.DataFrame | pa.Table, target: Path | pa.NativeFile, plans: Sequence[str]
     ) -> None:
         table = rows if isinstance(rows, pa.Table) else self.arrow(rows)
-        about = _geo(table["geometry"]) if self.spatial else {}
+        pieces = range(0, len(table) if self.spatial else 0, ROW_GROUP)
+        geometry = (table["geometry"].slice(at, ROW_GROUP) for at in pieces)
+        self._write_parts(_parts(table), target, plans, geometry)
+
+    def _write_parts(
+        self,
+        parts: Iterable[pa.Table],
+        target: Path | pa.NativeFile,
+        plans: Sequence[str],
+        geometry: Iterable[pa.Array | pa.ChunkedArray],
+    ) -> None:
+        """Write row groups; the metadata, which comes first, needs all geometries."""
+        about = _geo(geometry) if self.spatial else {}
         if plans:
             about[_PLANS] = " ".join(plans)
         schema = self.schema.with_metadata(about or None)
         with pq.ParquetWriter(target, schema, compression="zstd") as writer:
-            for part in _parts(table):
+            for part in parts:
                 writer.write_table(part.cast(schema), row_group_size=ROW_GROUP)
 
     def read(self, folder: Path, columns: list[str] | None = None) -> gpd.GeoDataFrame | pd.DataFrame:
@@ -150,13 +180,41 @@ class Table:
             UsageError: the file is missing or lacks columns.
             DamagedError: the file cannot be read.
         """
-        with self._told(folder) as path:
+        with self._opened(folder) as path:
             return self._read(path, columns)
+
+    def batches(self, folder: Path, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
+        """Read the table from ``folder`` one row group at a time; newer columns than the file's become nulls.
+
+        Args:
+            folder: the folder of the file.
+            columns: names of columns; None for all.
+
+        Yields:
+            Rows with the columns in the order asked for, a geometry as WKB.
+
+        Raises:
+            UsageError: the file is missing or lacks columns.
+            DamagedError: the file cannot be read.
+        """
+        asked = [c for c in self.columns if columns is None or c.name in columns]
+        schema = pa.schema([self.schema.field(name) for name in columns or [c.name for c in asked]])
+        with self._opened(folder) as path, pq.ParquetFile(path) as file:
+            self.require_columns(file, [c.name for c in asked])
+            there = set(file.schema_arrow.names)
+            for batch in file.iter_batches(ROW_GROUP, columns=[c.name for c in asked if c.name in there]):
+                arrays = [
+                    batch[field.name].cast(field.type)
+                    if field.name in there
+                    else pa.nulls(len(batch), field.type)
+                    for field in schema
+                ]
+                yield pa.record_batch(arrays, schema=schema)
 
     @contextmanager
     def opened(self, folder: Path) -> Iterator[pq.ParquetFile]:
         """Open the file in ``folder`` to read some of it. Errors of reading are those of `read`."""
-        with self._told(folder) as path, pq.ParquetFile(path) as file:
+        with self._opened(folder) as path, pq.ParquetFile(path) as file:
             yield file
 
     def names_in(self, file: pq.ParquetFile) -> list[str]:
@@ -176,8 +234,8 @@ class Table:
             raise UsageError(f"Columns are missing: {', '.join(missing)}.", self.file)
 
     @contextmanager
-    def _told(self, folder: Path) -> Iterator[Path]:
-        """Yield the path of the file; errors of reading it within this context become ours."""
+    def _opened(self, folder: Path) -> Iterator[Path]:
+        """Yield the path of the file; errors in reading it become those of `read`."""
         path = folder / self.file
         if not path.is_file():
             raise UsageError(
@@ -242,11 +300,23 @@ def _parts(table: pa.Table) -> Iterator[pa.Table]:
         yield table.slice(start, ROW_GROUP).combine_chunks()
 
 
-def _geo(geometry: pa.ChunkedArray) -> dict[str, str]:
-    """GeoParquet 1.0 metadata of a WKB column."""
+def _groups(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.Table]:
+    """Rows in tables of one row group each, at least one table."""
+    waiting, some = schema.empty_table(), False
+    for batch in batches:
+        waiting = pa.concat_tables([waiting, pa.Table.from_batches([batch], schema)])
+        while len(waiting) >= ROW_GROUP:
+            yield waiting.slice(0, ROW_GROUP).combine_chunks()
+            waiting, some = waiting.slice(ROW_GROUP), True
+    if len(waiting) or not some:
+        yield waiting.combine_chunks()
+
+
+def _geo(geometry: Iterable[pa.Array | pa.ChunkedArray]) -> dict[str, str]:
+    """GeoParquet 1.0 metadata of a WKB column, given in pieces."""
     kinds, boxes = set[str](), list[Any]()
-    for start in range(0, len(geometry), ROW_GROUP):
-        shapes = shapely.from_wkb(geometry.slice(start, ROW_GROUP).drop_null().to_numpy())
+    for piece in geometry:
+        shapes = shapely.from_wkb(piece.drop_null().to_numpy(zero_copy_only=False))
         kinds.update(KINDS[kind] for kind in np.unique(shapely.get_type_id(shapes)))
         if shapes.size:  # some versions of shapely fail on no geometries
             boxes.append(shapely.box(*shapely.total_bounds(shapes)))

@@ -118,7 +118,8 @@ def remove(path: Path) -> None:
 
 def delete_partials(folder: Path) -> int:
     """Delete unfinished files of an interrupted run below ``folder``; returns how many."""
-    found = list(folder.rglob(f"*{PARTIAL}")) if folder.is_dir() else []
+    inside = os.walk(folder)
+    found = [Path(place, name) for place, _, names in inside for name in names if name.endswith(PARTIAL)]
     for path in found:
         path.unlink(missing_ok=True)
     return len(found)

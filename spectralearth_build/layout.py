@@ -81,6 +81,8 @@ APPEALS = f"{WORK}/appeals.json"
 """Failures of cut to try again."""
 CHECKED = f"{WORK}/checked.json"
 """Hash of the manifest that the last `build` verified and reported."""
+PUBLISHED = f"{WORK}/published.json"
+"""What the last publication found, and the state of all files after it."""
 LOCK = f"{WORK}/lock.json"
 """On an object store: the run that holds the dataset."""
 PROBE = f"{WORK}/probe-"
@@ -90,6 +92,7 @@ SIGHT = f"{WORK}/sight-"
 
 _COMMIT = re.compile(rf"{COMMITS}/shard-(\d+)\.json")
 _SHARD = re.compile(rf"{STORE}/{REFLECTANCE}/{re.escape(CHUNK_PREFIX)}(\d+)\.0\.0\.0")
+_LABEL_SHARD = re.compile(rf"{STORE}/{LABEL_PREFIX}{LABEL_NAME.pattern}/{re.escape(CHUNK_PREFIX)}(\d+)\.0\.0")
 _OF_LABEL = re.compile(
     rf"{LABELS}/({LABEL_NAME.pattern})\.json"
     rf"|{COMMITS}/{LABEL_PREFIX}({LABEL_NAME.pattern})-\d{{8}}\.json"
@@ -204,6 +207,12 @@ def label_of(name: str) -> str:
 def is_label_shard(name: str) -> bool:
     """Return whether a path is that of a label shard."""
     return bool(label_of(name)) and name.startswith(f"{STORE}/")
+
+
+def label_shard_of(name: str) -> int | None:
+    """Number of the label shard with this path; None for other paths."""
+    found = _LABEL_SHARD.fullmatch(name)
+    return int(found[1]) if found else None
 
 
 def is_commit(name: str) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -15,14 +14,12 @@ from spectralearth_build.layout import (
     MANIFEST,
     PLAN,
     REPORT,
-    PatchStatus,
     commit_files,
     commit_name,
     in_work,
     is_label_shard,
     is_shard,
     label_of,
-    label_shard,
     shard_name,
     shard_path,
 )
@@ -30,7 +27,6 @@ from spectralearth_build.plan_document import PlanDocument
 from spectralearth_build.store.commit import decode
 from spectralearth_build.store.labels import MEND
 from spectralearth_build.store.manifest import Entry, entry_of_file
-from spectralearth_build.store.planned import Planned
 from spectralearth_build.store.seal import is_sealed, is_sealed_page
 from spectralearth_build.tables import SPLITS
 
@@ -98,17 +94,3 @@ def _by_itself(dataset: Path, record: Path) -> Iterator[Damage]:
             shard_name(commit.shard),
             "It is missing or differs from its commit record.",
         )
-
-
-def with_patches(damage: Damage, planned: Planned) -> Damage:
-    """Add the affected patches to the damage of a whole shard, which is missing or has another size."""
-    label = label_of(damage.path) if is_label_shard(damage.path) else ""
-    if not (is_shard(damage.path) or label) or damage.kind == "FileUnknown":
-        return damage
-    of_shard = (
-        planned.patches["shard"].map(partial(label_shard, label) if label else shard_name) == damage.path
-    )
-    hit = planned.patches[
-        of_shard & planned.patches["status"].isin([PatchStatus.WRITTEN, PatchStatus.RETIRED])
-    ]
-    return replace(damage, patches=tuple(hit["patch_id"]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
+from spectralearth_build.checking.affected import Affected
 from spectralearth_build.checking.damage import Damage
 from spectralearth_build.checking.findings import finding, of_failure
 from spectralearth_build.cluster import Executor, Failure
@@ -24,6 +25,7 @@ from spectralearth_build.tables import LABELS
 def check_labels(
     dataset: Path,
     planned: Planned,
+    affected: Affected,
     labels: Collection[StoredLabel],
     files: Mapping[str, Entry],
     changed: Collection[str],
@@ -34,15 +36,21 @@ def check_labels(
     Args:
         dataset: the dataset.
         planned: the plan.
+        affected: names of patches by shard.
         labels: all readable commit records of labels.
         files: the files of the manifest.
         changed: files known to be damaged.
         runner: executor of the shard checks.
     """
-    names = dict(zip(planned.patches["store_row"].tolist(), planned.patches["patch_id"], strict=True))
     records = {record.shard_name: (each, record) for each in labels for record in each.records.values()}
     tasks = {
-        name: (dataset, record, each.definition.dtype, planned.shard_rows, _named(record, names))
+        name: (
+            dataset,
+            record,
+            each.definition.dtype,
+            planned.shard_rows,
+            _named(record, affected.names(record.shard)),
+        )
         for name, (each, record) in records.items()
         if (dataset / name).is_file()
     }

@@ -80,7 +80,7 @@ def cut_again(
     if lost:
         _mask_again(archive, folder, planned=planned, tiles=lost, config=config, executor=executor)
     # a few products may all be missing although the archive is available
-    everything = planned.eligible["path"]
+    everything = planned.able.paths
     with watched(executor, archive, folder, everything) as watching:
         tasks = replace(tasks, presence=watching.look)
         steps = track(watching.run("repair", cut_tile, tasks), "repair", len(tasks))
@@ -101,9 +101,8 @@ def _mask_again(
     archive: Path, folder: Path, planned: Planned, tiles: Iterable[str], config: Config, executor: Executor
 ) -> None:
     """Scan products whose masks are missing."""
-    known = planned.eligible["version"]
     listed = folder / "tiles.csv"
-    write_tile_list(listed, [Listed(tile, str(known[tile])) for tile in sorted(tiles)])
+    write_tile_list(listed, [Listed(tile, planned.able.version(tile)) for tile in sorted(tiles)])
     asked = config.scan.model_copy(update={"manifest": str(listed)})
     with suppress(NothingFoundError):  # then reported tile by tile
         scan(archive, folder, config.model_copy(update={"scan": asked}), executor)

@@ -30,9 +30,10 @@ from spectralearth_build.layout import (
     shard_name,
     shard_of,
 )
-from spectralearth_build.publishing.final_status import final_tables, given_up
-from spectralearth_build.publishing.publish import encoded_tables, publish
-from spectralearth_build.store.commit import read_all
+from spectralearth_build.publishing import final_status
+from spectralearth_build.publishing.committed import read_committed
+from spectralearth_build.publishing.final_status import FinalStatus, given_up
+from spectralearth_build.publishing.publish import publish
 from spectralearth_build.store.failed_tiles import read_failed
 from spectralearth_build.store.labels import MEND
 from spectralearth_build.store.manifest import Entry, Manifest, entry, entry_of_file
@@ -136,13 +137,17 @@ class RepairJob:
         made = {name: (self.folder / name).read_bytes() for name in self._changed(PLANNED)}
         if hit := self._changed(FINAL):
             try:
-                commits = read_all(self.dataset, planned.plan_of)
-                failed = given_up(planned, commits, read_failed(self.dataset, planned.first_id))
+                committed = read_committed(self.dataset, planned)
+                failed = given_up(planned, committed.plans, read_failed(self.dataset, planned.first_id))
             except UsageError as error:
                 self.result.refused.append(f"{', '.join(sorted(hit))}: {error}")
                 return
-            encoded = encoded_tables(final_tables(planned, commits, failed), planned.plans)
-            made |= {name: encoded[name] for name in hit}
+            status = FinalStatus(planned, committed, failed)
+            made |= {
+                table.file: status.write(table, self.folder / "final").read_bytes()
+                for table in final_status.FINAL
+                if table.file in hit
+            }
         for name, data in made.items():
             self._accept(name, data)
 
@@ -189,7 +194,7 @@ class RepairJob:
         if not derived or self.result.refused:
             return
         before = {name: entry_if_there(self.dataset / name) for name in derived}
-        publish(self.dataset)
+        publish(self.dataset, anew=True)
         self.result.repaired += [
             name for name in sorted(derived) if entry_if_there(self.dataset / name) != before[name]
         ]

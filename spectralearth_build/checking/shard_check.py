@@ -9,10 +9,10 @@ from pathlib import Path
 from spectralearth_build.checking.damage import Damage
 from spectralearth_build.checking.findings import finding
 from spectralearth_build.errors import DamagedError
-from spectralearth_build.layout import shard_name
+from spectralearth_build.layout import commit_name, shard_name
 from spectralearth_build.store import statistics
 from spectralearth_build.store.codec import checksum_of
-from spectralearth_build.store.commit import Commit
+from spectralearth_build.store.commit import Commit, decode
 from spectralearth_build.store.manifest import entry_of_file
 from spectralearth_build.store.shard import ShardReader
 
@@ -24,6 +24,24 @@ class ShardReport:
     damages: tuple[Damage, ...]
     statistics: statistics.BandStatistics
     """Statistics of the patches that could be read and are not retired."""
+
+
+def check_recorded(
+    dataset: Path, shard: int, codec: str, rows: int, retired: frozenset[int], patches: Mapping[int, str]
+) -> ShardReport:
+    """Check a shard against its commit record; see `check_shard`.
+
+    Args:
+        dataset: the dataset.
+        shard: number of the shard.
+        codec: name of the codec preset.
+        rows: number of rows per shard.
+        retired: rows to exclude from statistics.
+        patches: names of all patches of the shard, by store row.
+    """
+    commit = decode((dataset / commit_name(shard)).read_bytes())
+    written = {row: patches[row] for row in commit.rows if row in patches}
+    return check_shard(dataset, commit, codec, rows, retired, written)
 
 
 def check_shard(

@@ -9,21 +9,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import zarr
 
 from spectralearth_build.archive.watched import sharing, watched
+from spectralearth_build.checking.affected import Affected
 from spectralearth_build.checking.audit import audit
 from spectralearth_build.checking.compare import compare_tile
 from spectralearth_build.checking.damage import Damage
-from spectralearth_build.checking.file_check import check_files, with_patches, without_manifest
+from spectralearth_build.checking.file_check import check_files, without_manifest
 from spectralearth_build.checking.findings import examined, finding, of_failure
 from spectralearth_build.checking.label_check import check_labels
-from spectralearth_build.checking.shard_check import check_shard
+from spectralearth_build.checking.shard_check import check_recorded
 from spectralearth_build.checking.split_check import check_splits
 from spectralearth_build.cluster import Executor, Failure
 from spectralearth_build.cluster.inline import InlineExecutor
@@ -40,21 +43,22 @@ from spectralearth_build.layout import (
     STORE,
     PatchStatus,
     array_metadata,
+    commit_name,
     is_commit,
     is_shard,
     shard_name,
 )
 from spectralearth_build.plan_document import PlanDocument
 from spectralearth_build.progress import track
+from spectralearth_build.publishing.committed import UNKNOWN, Committed, joined
 from spectralearth_build.publishing.coordinates import coordinates_of
 from spectralearth_build.publishing.publish import statistics_document
 from spectralearth_build.store import statistics
 from spectralearth_build.store.commit import Commit, decode
-from spectralearth_build.store.index import boxes, contents, opened_index
+from spectralearth_build.store.index import boxes, holds
 from spectralearth_build.store.labels import StoredLabel, read_labels
-from spectralearth_build.store.manifest import Entry, Manifest, counts, entry_of_file
+from spectralearth_build.store.manifest import Entry, Manifest, Tally, counts, entry_of_file
 from spectralearth_build.store.planned import Planned, load_plan
-from spectralearth_build.store.scratch import scratch_of
 from spectralearth_build.tables import LABELS, LOCATIONS, PATCHES, SPLITS, TILES
 
 _OF_PLAN = {PLAN, TILES.file, LOCATIONS.file, PATCHES.file}
@@ -109,10 +113,11 @@ def _verified(dataset: Path, archive: Path | None, executor: Executor | None) ->
     try:
         planned = load_plan(dataset)
         wrong = audit(planned.tiles, planned.locations, planned.patches, planned.shard_rows)
-        commits = _commits(dataset, files)
+        affected = Affected(planned.patches)
+        commits = joined(_records(dataset, files), lambda _: statistics.BandStatistics())
         labels = read_labels(dataset, planned.plan_of, lenient=True)
-        balance = list(_balance(manifest, planned, commits, labels))
-        found = [with_patches(damage, planned) for damage in found]
+        balance = list(_balance(dataset, manifest, planned, commits, labels))
+        found = [affected.named(damage) for damage in found]
     except Exception as error:  # damaged tables can raise any error, and each one is a finding
         return sorted([*found, finding("TableWrong", PATCHES.file, error, bool(changed & _OF_PLAN))])
     found += [*wrong, *balance]
@@ -122,9 +127,16 @@ def _verified(dataset: Path, archive: Path | None, executor: Executor | None) ->
 
     found += check("SplitsWrong", SPLITS.file, partial(check_splits, dataset, planned.patches))
     with sharing(runner, dataset) as sharers:
-        found += _shards(dataset, planned, commits, files, sharers)
+        found += _shards(dataset, planned, commits, affected, files, sharers)
         checking_labels = partial(
-            check_labels, dataset, planned, labels=labels, files=files, changed=changed, runner=sharers
+            check_labels,
+            dataset,
+            planned,
+            affected,
+            labels=labels,
+            files=files,
+            changed=changed,
+            runner=sharers,
         )
         found += check("LabelsWrong", LABELS.file, checking_labels)
     if not changed & set(INDEX):
@@ -157,92 +169,107 @@ def _check_published(dataset: Path, manifest: Manifest) -> None:
         )
 
 
-def _commits(dataset: Path, files: Files) -> list[Commit]:
-    """Return the readable records that the manifest lists. Damage of their files is reported elsewhere."""
-    commits = []
-    for name in files:
-        if is_commit(name):
-            try:
-                commits.append(decode((dataset / name).read_bytes()))
-            except (OSError, ValueError):
-                continue
-    return commits
+def _records(dataset: Path, files: Files) -> Iterator[tuple[Commit, bytes]]:
+    """Yield the readable records that the manifest lists. Damage of their files is reported elsewhere."""
+    for name in filter(is_commit, files):
+        try:
+            data = (dataset / name).read_bytes()
+            yield decode(data), data
+        except (OSError, ValueError):
+            continue
 
 
 def _balance(
-    manifest: Manifest, planned: Planned, commits: list[Commit], labels: list[StoredLabel]
+    dataset: Path, manifest: Manifest, planned: Planned, commits: Committed, labels: list[StoredLabel]
 ) -> Iterator[Damage]:
     """Check that plan, manifest, tables and commit records agree."""
-    if manifest.plan != planned.id or any(c.plan != planned.plan_of(c.shard) for c in commits):
+    if manifest.plan != planned.id or any(
+        plan != planned.plan_of(shard) for shard, plan in commits.plans.items()
+    ):
         yield Damage("PlanWrong", MANIFEST, "Manifest, plan and commit records belong to different plans.")
-    if manifest.counts != counts(planned, planned.tables, commits, labels):
+    if manifest.counts != counts(planned, Tally(planned.folders), len(commits.plans), commits.bytes, labels):
         yield Damage("CountsWrong", MANIFEST, "The counts differ from those of tables and commit records.")
     written = planned.patches.loc[planned.patches["status"] == PatchStatus.WRITTEN, "store_row"]
-    rows = [row for commit in commits for row in commit.rows if row not in planned.retired_rows]
-    if sorted(rows) != sorted(written.tolist()):
+    rows = commits.rows[~np.isin(commits.rows, planned.live.retired)]
+    if not np.array_equal(rows, np.sort(written.to_numpy())):
         yield Damage(
             "CountsWrong", PATCHES.file, "The rows marked as written differ from those that were committed."
         )
-    checksums = {row: checksum for commit in commits for row, checksum in commit.checksums.items()}
-    told = planned.patches.set_index("store_row")["checksum"].reindex(list(checksums))
-    if told.tolist() != list(checksums.values()):
+    known = commits.checksums != UNKNOWN
+    told = planned.patches.set_index("store_row")["checksum"].reindex(commits.rows[known])
+    if not np.array_equal(told.to_numpy(float), commits.checksums[known]):
         yield Damage("CountsWrong", PATCHES.file, "The checksums differ from those of the commit records.")
 
 
 def _shards(
-    dataset: Path, planned: Planned, commits: list[Commit], files: Files, runner: Executor
+    dataset: Path, planned: Planned, commits: Committed, affected: Affected, files: Files, runner: Executor
 ) -> Iterator[Damage]:
     """Check every shard, and compare the published statistics with the pixels read."""
-    whole = statistics.BandStatistics()
+    whole = statistics.Sum()
     complete = True
-    names = dict(zip(planned.patches["store_row"].tolist(), planned.patches["patch_id"], strict=True))
-    tasks = {
-        f"shard-{c.shard}": (
-            dataset,
-            c,
-            planned.codec,
-            planned.shard_rows,
-            planned.retired_rows.intersection(c.rows),
-            {row: names[row] for row in c.rows if row in names},
-        )
-        for c in commits
-    }
-    for key, outcome in track(runner.run("verify", check_shard, tasks), "verify", len(tasks)):
+    tasks = _ShardTasks(dataset, planned, affected, {f"shard-{shard}": shard for shard in commits.plans})
+    for key, outcome in track(runner.run("verify", check_recorded, tasks), "verify", len(tasks)):
         if isinstance(outcome, Failure):
             yield of_failure(key, outcome)
             complete = False
         else:
             yield from outcome.damages
             complete = complete and not outcome.damages
-            whole += outcome.statistics
-    for commit in commits:
-        name = shard_name(commit.shard)
-        if files.get(name) != {"bytes": commit.size, "sha256": commit.sha256}:
-            yield Damage("CountsWrong", commit.name, f"The commit record and the manifest differ on {name}.")
-    known = {shard_name(commit.shard) for commit in commits}
-    for name in (name for name in files if is_shard(name) and name not in known):
+            whole.add(outcome.statistics)
+    for shard in commits.plans:
+        name = shard_name(shard)
+        if files.get(name) != commits.files[name]:
+            what = f"The commit record and the manifest differ on {name}."
+            yield Damage("CountsWrong", commit_name(shard), what)
+    for name in (name for name in files if is_shard(name) and name not in commits.files):
         if (dataset / name).is_file() and entry_of_file(dataset / name) != files[name]:
-            yield with_patches(Damage("FileChanged", name, "There is no commit record either."), planned)
-    if complete and _json(dataset / STATISTICS) != statistics_document(whole):
+            yield affected.named(Damage("FileChanged", name, "There is no commit record either."))
+    if complete and _json(dataset / STATISTICS) != statistics_document(whole.total):
         yield Damage("StatisticsWrong", STATISTICS, "The statistics differ from those of the patches.")
+
+
+@dataclass(frozen=True)
+class _ShardTasks(Mapping[str, tuple[Any, ...]]):
+    """Arguments of `check_recorded`, each made on request."""
+
+    dataset: Path
+    planned: Planned
+    affected: Affected
+    shards: Mapping[str, int]
+    """The shards, by key of their task."""
+
+    def __getitem__(self, key: str) -> tuple[Any, ...]:
+        shard, rows, retired = self.shards[key], self.planned.shard_rows, self.planned.live.retired
+        first, stop = np.searchsorted(retired, [shard * rows, (shard + 1) * rows])
+        away = frozenset(retired[first:stop].tolist())
+        return self.dataset, shard, self.planned.codec, rows, away, self.affected.names(shard)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.shards)
+
+    def __len__(self) -> int:
+        return len(self.shards)
 
 
 def _index(dataset: Path, planned: Planned) -> Iterator[Damage]:
     """Check the index against the locations."""
-    with scratch_of(dataset) as scratch, opened_index(dataset, scratch) as index:
-        held = contents(index)
-    if held != sorted(boxes(list(planned.locations.geometry))):
+    geometries = (
+        each["geometry"] for each in LOCATIONS.batches(planned.folders[LOCATIONS.file], ["geometry"])
+    )
+    if not holds(dataset, boxes(geometries)):
         yield Damage("IndexWrong", INDEX[0], f"The index does not contain the boxes of {LOCATIONS.file}.")
 
 
 def _store(dataset: Path, planned: Planned) -> Iterator[Damage]:
     """Check metadata and coordinates of the store, as zarr reads them, against plan and tables."""
-    coordinates = coordinates_of(planned, planned.patches)
     reflectance = planned.reflectance
     root = zarr.open_group(dataset / STORE, mode="r", use_consolidated=True)
-    for name, expected in coordinates.items():
+    for name, coordinate in coordinates_of(planned, planned.folders[PATCHES.file]):
         values = np.asarray(root[name][...])  # type: ignore[index]
-        if not np.array_equal(values, expected.values, equal_nan=values.dtype.kind == "f"):
+        expected = coordinate.values
+        if isinstance(expected, pa.Array):
+            expected = expected.to_numpy(zero_copy_only=False)
+        if not np.array_equal(values, expected, equal_nan=values.dtype.kind == "f"):
             yield Damage("StoreWrong", f"{STORE}/{name}", "The values differ from those of the tables.")
     if _json(dataset / array_metadata(REFLECTANCE)) != reflectance:
         yield Damage("StoreWrong", REFLECTANCE, "The metadata differs from that of the plan.")
@@ -265,8 +292,9 @@ def _json(path: Path) -> Any:  # noqa: ANN401
         return None
 
 
-def _shards_by_tile(planned: Planned, commits: list[Commit]) -> dict[str, list[int]]:
+def _shards_by_tile(planned: Planned, commits: Committed) -> dict[str, list[int]]:
     """Return the committed shards of each tile. Shards whose patches are all retired no longer have a source."""
-    there = {commit.shard for commit in commits}
-    held = {tile: [s for s in shards if s in there] for tile, shards in planned.shards_by_tile.items()}
+    held = {
+        tile: [s for s in shards if s in commits.plans] for tile, shards in planned.shards_by_tile.items()
+    }
     return {tile: shards for tile, shards in held.items() if shards}

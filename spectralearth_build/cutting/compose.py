@@ -12,7 +12,7 @@ from spectralearth_build.errors import ContentChangedError, ProductError
 from spectralearth_build.overlap.lattice import Box
 from spectralearth_build.overlap.resample import bilinear, bilinear_valid, source_grid, support
 from spectralearth_build.store.codec import NODATA, PATCH_SHAPE, Patch
-from spectralearth_build.store.planned import PlannedPatch
+from spectralearth_build.store.planned_patches import PlannedPatch
 from spectralearth_build.texts import counted
 
 Flags = npt.NDArray[np.bool_]

@@ -10,6 +10,8 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
+
 from spectralearth_build.archive.product import is_packed
 from spectralearth_build.archive.record import FORMAT, forget_record
 from spectralearth_build.archive.unpack_cache import UNPACKED, UnpackCache
@@ -29,15 +31,19 @@ from spectralearth_build.layout import ROOT, SCRATCH, commit_name, failed_note, 
 from spectralearth_build.plan.fingerprint import inputs_of, tile_changes
 from spectralearth_build.progress import track
 from spectralearth_build.publishing import publish
-from spectralearth_build.store.commit import read_all
+from spectralearth_build.publishing.unchanged import unchanged
+from spectralearth_build.store.commit import Commit, decode, records
 from spectralearth_build.store.failed_tiles import FailedTile, failed_path, read_failed, stamp
 from spectralearth_build.store.manifest import published_files
 from spectralearth_build.store.planned import Planned, load_plan
+from spectralearth_build.tables import TILES
 from spectralearth_build.texts import changes, listed
 from spectralearth_build.threads import cores
 
 STAGE = "cut"
 CHANGED = ContentChangedError.__name__
+_JUDGED = ["product_id", "tile_id", "status", "reason", "error_class", "eligible", "fingerprint"]
+"""Columns of tiles.parquet that decide whether there is something to cut."""
 
 
 @dataclass(frozen=True)
@@ -82,10 +88,11 @@ def cut(archive: Path, dataset: Path, config: Config, executor: Executor) -> Cut
     shutil.rmtree(dataset / SCRATCH, ignore_errors=True)
     planned = load_plan(dataset, waiting=True)
     _check_settings(planned, config)
-    _check_tiles(planned, config)
-    refuse_no_patches(planned.tiles, len(planned.live), config)
+    tiles = TILES.read(planned.folders[TILES.file], _JUDGED)
+    _check_tiles(planned, tiles, config)
+    refuse_no_patches(tiles, len(planned.live), config)
     todo = _outstanding(archive, dataset, planned)
-    with watched(executor, archive, dataset, planned.paths(todo), planned.eligible["path"]) as watching:
+    with watched(executor, archive, dataset, planned.paths(todo), planned.able.paths) as watching:
         _close_before_rewriting(dataset, todo)
         threads = _threads(config.run, executor)
         decoded, changed = _cut_all(
@@ -143,7 +150,7 @@ def _cut_all(
                     tile_id=tile_id,
                     error_class=outcome.error_class,
                     message=outcome.message,
-                    stamp=stamp(archive, str(planned.eligible.loc[tile_id, "path"])),
+                    stamp=stamp(archive, planned.able.path(tile_id)),
                     judged=FORMAT,
                 ).write(dataset)
                 if outcome.error_class == CHANGED:
@@ -170,19 +177,35 @@ def _outstanding(archive: Path, dataset: Path, planned: Planned) -> dict[str, li
     count, but stay until there are new results.
     """
     readable, appealed = Readable(archive, dataset, planned), appeals(dataset)
-    commits = read_all(dataset, planned.plan_of)
+    commits, incomplete = _committed(dataset, planned)
+    lacking = {c.shard for c in incomplete if c.name in appealed or readable.now(c)}
     failed = read_failed(dataset, planned.first_id)
     todo = {}
     for tile_id, shards in planned.shards_by_tile.items():
-        missing = [
-            s for s in shards if s not in commits or commits[s].name in appealed or readable.now(commits[s])
-        ]
+        missing = [s for s in shards if s not in commits or s in lacking]
         note = failed_note(tile_id)
         if missing and tile_id in failed and note not in appealed and not readable.again(failed[tile_id]):
             missing = [s for s in missing if s in commits]
         if missing:
             todo[tile_id] = missing
     return todo
+
+
+def _committed(dataset: Path, planned: Planned) -> tuple[set[int], list[Commit]]:
+    """Return the shards that have a valid record, and the records of those that lack patches.
+
+    If nothing has changed since publication, only the latter are read.
+    """
+    live = {shard for shards in planned.shards_by_tile.values() for shard in shards}
+    if known := unchanged(dataset):
+        some = (decode((dataset / commit_name(shard)).read_bytes()) for shard in known.incomplete)
+        return live - set(known.missing), [commit for commit in some if commit.shard in live]
+    there, incomplete = set(), []
+    for commit, _ in records(dataset, planned.plan_of):
+        there.add(commit.shard)
+        if commit.skipped and commit.shard in live:
+            incomplete.append(commit)
+    return there, incomplete
 
 
 def _close_before_rewriting(dataset: Path, todo: dict[str, list[int]]) -> None:
@@ -210,9 +233,9 @@ def _check_settings(planned: Planned, config: Config) -> None:
         raise PlanChangedError(f"Settings differ from those of the plan:{listed(changed)}")
 
 
-def _check_tiles(planned: Planned, config: Config) -> None:
+def _check_tiles(planned: Planned, tiles: pd.DataFrame, config: Config) -> None:
     """Refuse changes that scan has found since, except for tiles that the plan does not know yet."""
-    change = tile_changes(planned.document.inputs, inputs_of(config, planned.tiles))
+    change = tile_changes(planned.document.inputs, inputs_of(config, tiles))
     if other := [*change.gone, *change.changed, *change.replaced]:
         more = f" and {len(other) - 3} more" if len(other) > 3 else ""
         what = f"Tiles differ from those of the plan: {', '.join(other[:3])}{more}."

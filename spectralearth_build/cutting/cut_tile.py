@@ -20,7 +20,7 @@ from spectralearth_build.layout import shard_path
 from spectralearth_build.store import statistics
 from spectralearth_build.store.codec import PATCH_SHAPE, Patch, checksum_of, encode_patch
 from spectralearth_build.store.commit import Commit, Skipped
-from spectralearth_build.store.planned import PlannedPatch
+from spectralearth_build.store.planned_patches import PlannedPatch
 from spectralearth_build.store.shard import Written, shard_writer
 from spectralearth_build.store.statistics import BandStatistics
 from spectralearth_build.threads import in_order, workers

@@ -8,7 +8,7 @@ import pandas as pd
 
 from spectralearth_build.config import Config
 from spectralearth_build.errors import NothingFoundError
-from spectralearth_build.store.commit import read_all
+from spectralearth_build.store.commit import records
 from spectralearth_build.store.failed_tiles import read_failed
 from spectralearth_build.store.planned import Planned
 from spectralearth_build.texts import counted
@@ -46,7 +46,7 @@ def refuse_no_patches(tiles: pd.DataFrame, patches: int, config: Config) -> None
 
 def any_written(planned: Planned, dataset: Path) -> bool:
     """Return whether any shard has a patch."""
-    return any(commit.rows for commit in read_all(dataset, planned.plan_of).values())
+    return any(commit.rows for commit, _ in records(dataset, planned.plan_of))
 
 
 def refuse_nothing_cut(planned: Planned, dataset: Path) -> None:
@@ -55,7 +55,7 @@ def refuse_nothing_cut(planned: Planned, dataset: Path) -> None:
     Raises:
         NothingFoundError: Always. The message gives counts and the first reasons.
     """
-    commits = read_all(dataset, planned.plan_of).values()
+    commits = [commit for commit, _ in records(dataset, planned.plan_of)]
     notes = read_failed(dataset, planned.first_id).values()
     kinds = pd.Series([note.error_class for note in notes], dtype=object).value_counts()
     counts = ", ".join(f"{count} {kind}" for kind, count in kinds.items())

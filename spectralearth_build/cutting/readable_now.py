@@ -33,18 +33,18 @@ class Readable:
 
     def again(self, note: FailedTile) -> bool:
         """Return whether to retry a failed tile, because its files have changed or may be readable now."""
-        path = str(self.planned.eligible.loc[note.tile_id, "path"])
+        path = self.planned.able.path(note.tile_id)
         return note.stamp != stamp(self.archive, path) or (not note.lasting and self._reads(note.tile_id))
 
     def now(self, commit: Commit) -> bool:
         """Return whether a shard lacks patches because of a neighbour that may be readable now."""
         found = (NEIGHBOUR.fullmatch(skip.reason) for skip in commit.skipped)
         names = {match[1] for match in found if match and not is_lasting(match[2])}
-        return any(self._reads(name) for name in sorted(names & set(self.planned.eligible.index)))
+        return any(self._reads(name) for name in sorted(names & self.planned.able.keys()))
 
     def _reads(self, tile_id: str) -> bool:
         if tile_id not in self._known:
-            path = str(self.planned.eligible.loc[tile_id, "path"])
+            path = self.planned.able.path(tile_id)
             try:
                 with open_product(self.archive, path, self.dataset / SCRATCH, (IMAGE,)) as product:
                     require_whole(product.image_path)

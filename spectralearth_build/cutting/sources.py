@@ -26,13 +26,14 @@ from spectralearth_build.archive.product import WANTED, open_product
 from spectralearth_build.archive.raster import RasterPart, chunks, decoded, open_raster, read_part
 from spectralearth_build.archive.unpack_cache import UnpackCache
 from spectralearth_build.cutting.compose import TilePixels
-from spectralearth_build.cutting.task import SourceTile, TileTask
+from spectralearth_build.cutting.task import TileTask
 from spectralearth_build.errors import ContentChangedError, MissingFileError, ProductError
 from spectralearth_build.layout import SCRATCH
 from spectralearth_build.overlap.lattice import Box
 from spectralearth_build.overlap.resample import source_grid, support
 from spectralearth_build.store.codec import Patch
-from spectralearth_build.store.planned import PlannedPatch
+from spectralearth_build.store.planned_patches import PlannedPatch
+from spectralearth_build.store.planned_tiles import SourceTile
 
 
 @dataclass(frozen=True)

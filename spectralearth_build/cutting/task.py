@@ -8,28 +8,9 @@ from pathlib import Path
 
 from spectralearth_build.archive.presence import PresenceCheck
 from spectralearth_build.archive.unpack_cache import UnpackCache
-from spectralearth_build.overlap.lattice import Box, box_of
-from spectralearth_build.store.planned import Planned, PlannedPatch
-
-
-@dataclass(frozen=True)
-class SourceTile:
-    """A tile that provides pixels."""
-
-    tile_id: str
-    """Id of the tile."""
-    path: str
-    """Path of the product below the archive."""
-    mask: str
-    """Path of the mask below the dataset."""
-    epsg: int
-    """EPSG code of the raster's lattice."""
-    box: Box
-    """Area that the raster covers."""
-    band_index: tuple[int, ...]
-    """0-based raster band of each of the 202 kept bands."""
-    content: str = ""
-    """Identity of the product that scan read, see `archive.identity`; empty: unknown, or not to be compared."""
+from spectralearth_build.store.planned import Planned
+from spectralearth_build.store.planned_patches import PlannedPatch
+from spectralearth_build.store.planned_tiles import SourceTile
 
 
 @dataclass(frozen=True)
@@ -97,26 +78,13 @@ class Tasks(Mapping[str, tuple[Path, Path, TileTask]]):
 
 def task_of(planned: Planned, tile_id: str, shards: list[int]) -> TileTask:
     """Return the task that cuts the given shards of a tile."""
-    patches = {shard: planned.patches_of(shard) for shard in shards}
+    patches = {shard: planned.live.of_shard(shard) for shard in shards}
     needed = {name for group in patches.values() for patch in group for name in patch.sources}
     return TileTask(
         plans={shard: planned.plan_of(shard) for shard in shards},
         codec=planned.codec,
         shard_rows=planned.shard_rows,
         tile_id=tile_id,
-        sources={name: _source(planned, name) for name in sorted(needed)},
+        sources={name: planned.able[name] for name in sorted(needed)},
         shards=patches,
-    )
-
-
-def _source(planned: Planned, tile_id: str) -> SourceTile:
-    tile = planned.eligible.loc[tile_id]
-    return SourceTile(
-        tile_id=tile_id,
-        path=str(tile["path"]),
-        mask=str(tile["mask"]),
-        epsg=int(tile["epsg"]),
-        box=box_of(tile),
-        band_index=tuple(int(band) for band in tile["band_index"]),
-        content=tile["content"] if isinstance(tile["content"], str) else "",  # else null
     )

@@ -34,13 +34,15 @@ from spectralearth_build.lock import alone
 from spectralearth_build.plan.estimates import STORED_SHARE
 from spectralearth_build.plan_document import Inputs, PlanDocument
 from spectralearth_build.progress import track
+from spectralearth_build.publishing.committed import joined
 from spectralearth_build.publishing.publish import store_files
 from spectralearth_build.store.codec import PATCH_SHAPE, PRESETS, checksum_of, decode_into, encode_patch
-from spectralearth_build.store.commit import Commit, decode, json_bytes, read_all
+from spectralearth_build.store.commit import Commit, decode, json_bytes, read_all, records
 from spectralearth_build.store.labels import MEND, read_labels
-from spectralearth_build.store.manifest import Entry, Manifest, counts, entry, manifest_of
+from spectralearth_build.store.manifest import Entry, Manifest, Tally, counts, entries_of, entry, manifest_of
 from spectralearth_build.store.planned import Planned, load_plan
 from spectralearth_build.store.shard import ShardReader, write_shard
+from spectralearth_build.store.statistics import BandStatistics
 from spectralearth_build.tables import LABELS, LOCATIONS, OVERLAPS, PATCHES, SPLITS, TILES, TUPLES
 
 
@@ -249,14 +251,13 @@ def _copy_labels(dataset: Path, target: Path, planned: Planned, files: Mapping[s
 
 def _publish(target: Path, planned: Planned, old: Manifest) -> int:
     """Write metadata, manifest and finally the root, and return the size of all shards in bytes."""
-    commits = list(read_all(target, planned.plan_of).values())
+    commits = joined(records(target, planned.plan_of), lambda _: BandStatistics())
     files = {name: (target / name).read_bytes() for name in [*_kept(old), PLAN]}
     labels = read_labels(target, planned.plan_of)
-    files |= store_files(planned, planned.tables[PATCHES.file], labels)
-    numbers = counts(planned, planned.tables, commits, labels)
-    manifest = manifest_of(
-        planned, numbers, files=files, commits=commits, dataset=target, labels=labels
-    ).encode()
+    files |= store_files(planned, target, labels)
+    numbers = counts(planned, Tally(planned.folders), len(commits.plans), commits.bytes, labels)
+    entries = {**entries_of(files), **commits.files}
+    manifest = manifest_of(planned, numbers, entries, target, labels).encode()
     root = files.pop(ROOT)
     for name, data in {**files, MANIFEST: manifest, ROOT: root}.items():
         write_bytes(target / name, data)

@@ -10,6 +10,9 @@ from spectralearth_build import errors
 from spectralearth_build.layout import TileStatus
 from spectralearth_build.tables import QUARANTINE
 
+GROUPED = ("product_id", "tile_id", "path", "status", "reason", "error_class", "eligible")
+"""Columns of tiles.parquet that `quarantine` needs."""
+
 
 def quarantine(tiles: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of quarantine.parquet: the most frequent cause first, then by name.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -112,17 +112,25 @@ def read_all(dataset: Path, plan_of: Callable[[int], str]) -> dict[int, Commit]:
     Raises:
         PlanChangedError: A record belongs to another plan.
     """
-    commits = {}
+    return {commit.shard: commit for commit, _ in records(dataset, plan_of)}
+
+
+def records(dataset: Path, plan_of: Callable[[int], str]) -> Iterator[tuple[Commit, bytes]]:
+    """Yield what `read_all` returns one by one, in order of shards, each with the content of its file.
+
+    Raises:
+        PlanChangedError: A record belongs to another plan.
+    """
     for path in commit_files(dataset):
         try:
-            commit = decode(path.read_bytes())
+            data = path.read_bytes()
+            commit = decode(data)
         except ValueError:
             continue
         if commit.plan != plan_of(commit.shard):
             raise PlanChangedError("The folder contains patches that were cut for another plan.", path)
         if path.name == Path(commit.name).name and commit.holds(dataset):
-            commits[commit.shard] = commit
-    return commits
+            yield commit, data
 
 
 def json_bytes(document: Any) -> bytes:  # noqa: ANN401

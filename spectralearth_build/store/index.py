@@ -7,43 +7,79 @@ the antimeridian has one box on each side.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
 import rtree.index
+import shapely
 from rtree.exceptions import RTreeError
-from shapely.geometry.base import BaseGeometry
 
 from spectralearth_build.errors import DamagedError, UsageError
 from spectralearth_build.faults import unwritten
 from spectralearth_build.layout import INDEX, INDEX_NAME, MANIFEST
+from spectralearth_build.store.index_file import read_entries, sorted_boxes
 from spectralearth_build.store.manifest import entry_of_file, listed
 
 Bounds = tuple[float, float, float, float]
 """West, south, east, north in degrees; west > east means that it crosses the antimeridian."""
-
-_WORLD = (-180.0, -90.0, 180.0, 90.0)
-
-
-def boxes(geometries: list[BaseGeometry]) -> list[tuple[int, Bounds]]:
-    """Return row and bounds of every part of every geometry, in order. Empty geometries have none."""
-    return [
-        (row, part.bounds)
-        for row, geometry in enumerate(geometries)
-        for part in getattr(geometry, "geoms", [geometry])
-        if not part.is_empty
-    ]
+Boxes = tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]
+"""Rows of locations.parquet, int64 [box], and boxes, float64 [box, (west, south, east, north)]."""
 
 
-def encode_index(items: list[tuple[int, Bounds]], scratch: Path | None = None) -> dict[str, bytes]:
-    """Return the files of an index, by name. The same boxes give the same bytes.
-
-    libspatialindex does not report failed writes, so all boxes are read back from the index.
+def boxes(geometries: Iterable[Sequence[bytes | None] | pa.Array]) -> Iterator[Boxes]:
+    """Yield row and bounds of every part of every geometry, in order. Empty geometries have none.
 
     Args:
-        items: output of `boxes`.
+        geometries: the column ``geometry``, as WKB, in any number of pieces.
+    """
+    first = 0
+    for piece in geometries:
+        shapes = shapely.from_wkb(np.asarray(piece, object))
+        parts, owners = shapely.get_parts(shapes, return_index=True)
+        there = ~shapely.is_empty(parts)
+        yield owners[there].astype(np.int64) + first, shapely.bounds(parts[there])
+        first += len(piece)
+
+
+def write_index(folder: Path, read: Callable[[], Iterable[Boxes]]) -> None:
+    """Write the files of an index. The same boxes give the same bytes.
+
+    libspatialindex does not report failed writes, so all boxes are read back from the files.
+
+    Args:
+        folder: existing folder.
+        read: returns the boxes of `boxes`, once for writing and once for comparing.
+
+    Raises:
+        OutOfSpaceError: ``folder`` has no space.
+        ArchiveError: The index does not contain what was written to it.
+    """
+    base = str(folder / INDEX_NAME)
+    stream = _items(read())
+    first = next(stream, None)
+    try:
+        if first is None:  # libspatialindex refuses an empty stream, but not an empty index
+            rtree.index.Index(base).close()
+        else:
+            rtree.index.Index(base, chain([first], stream)).close()
+        whole = holds(folder, read())
+    except (RTreeError, FileNotFoundError, ValueError) as error:
+        raise unwritten(folder) from error
+    if not whole:
+        raise unwritten(folder)
+
+
+def encode_index(pieces: Iterable[Boxes], scratch: Path | None = None) -> dict[str, bytes]:
+    """Return the files of a small index, by name.
+
+    Args:
+        pieces: output of `boxes`.
         scratch: existing folder in which the files are written first; None: the system's temporary folder.
 
     Raises:
@@ -51,32 +87,34 @@ def encode_index(items: list[tuple[int, Bounds]], scratch: Path | None = None) -
         ArchiveError: The index does not contain what was written to it.
     """
     with TemporaryDirectory(dir=scratch) as folder:
-        base = str(Path(folder) / INDEX_NAME)
-        stream = ((row, bounds, None) for row, bounds in items)
-        try:
-            # libspatialindex refuses an empty stream, but not an empty index.
-            rtree.index.Index(base, stream).close() if items else rtree.index.Index(base).close()
-            files = {name: (Path(folder) / name).read_bytes() for name in INDEX}
-            whole = _held(base) == sorted(items)
-        except (RTreeError, FileNotFoundError) as error:
-            raise unwritten(Path(folder)) from error
-        if not whole:
-            raise unwritten(Path(folder))
-        return files
+        held = list(pieces)
+        write_index(Path(folder), lambda: held)
+        return {name: (Path(folder) / name).read_bytes() for name in INDEX}
 
 
-def contents(index: rtree.index.Index) -> list[tuple[int, Bounds]]:
-    """Return all boxes of an index, sorted."""
-    boxes_of = ((item.id, item.bbox) for item in index.intersection(_WORLD, objects=True))
-    return sorted((row, (west, south, east, north)) for row, (west, south, east, north) in boxes_of)
+def holds(folder: Path, pieces: Iterable[Boxes]) -> bool:
+    """Return whether the index in a folder contains exactly these boxes.
+
+    Raises:
+        OSError: A file cannot be read.
+        ValueError: The files are not a whole index.
+    """
+    rows, bounds = read_entries(folder)
+    done = 0
+    for piece in pieces:
+        expected = sorted_boxes(*piece)
+        stop = done + len(expected[0])
+        same = np.array_equal(rows[done:stop], expected[0]) and np.array_equal(bounds[done:stop], expected[1])
+        if not same:
+            return False
+        done = stop
+    return done == len(rows)
 
 
-def _held(base: str) -> list[tuple[int, Bounds]]:
-    index = rtree.index.Index(base)
-    try:
-        return contents(index)
-    finally:
-        index.close()
+def _items(pieces: Iterable[Boxes]) -> Iterator[tuple[int, list[float], None]]:
+    for rows, bounds in pieces:
+        for row, box in zip(rows.tolist(), bounds.tolist(), strict=True):
+            yield row, box, None
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -15,14 +16,15 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
+import pyarrow.compute as pc
 import pyproj
 import rasterio
 import shapely
 
+from spectralearth_build.columns import Table
 from spectralearth_build.errors import DamagedError
-from spectralearth_build.layout import MANIFEST, PatchStatus, shard_name
-from spectralearth_build.store.commit import Commit, json_bytes
+from spectralearth_build.layout import MANIFEST, PatchStatus
+from spectralearth_build.store.commit import json_bytes
 from spectralearth_build.store.labels import StoredLabel
 from spectralearth_build.store.planned import Planned
 from spectralearth_build.store.seal import sealed
@@ -125,53 +127,80 @@ def published_files(dataset: Path) -> frozenset[str]:
         return frozenset()
 
 
+@dataclass(frozen=True)
+class Tally:
+    """Counts over the rows of tables with their final status."""
+
+    folders: Mapping[str, Path]
+    """Folder of each table, by file name."""
+
+    @property
+    def tiles(self) -> Counter[str]:
+        """Products by status."""
+        return self._counted(TILES, "status")
+
+    @property
+    def patches(self) -> Counter[str]:
+        """Patches by status."""
+        return self._counted(PATCHES, "status")
+
+    @property
+    def dates(self) -> Counter[int]:
+        """Locations by number of dates."""
+        return self._counted(LOCATIONS, "n")
+
+    @property
+    def written(self) -> set[int]:
+        """Rows of written patches."""
+        rows = PATCHES.read(self.folders[PATCHES.file], ["store_row", "status"])
+        return set(rows["store_row"][rows["status"] == PatchStatus.WRITTEN])
+
+    def _counted(self, table: Table, column: str) -> Counter[Any]:
+        found: Counter[Any] = Counter()
+        for batch in table.batches(self.folders[table.file], [column]):
+            for each in pc.value_counts(batch[column]).to_pylist():
+                found[each["values"]] += each["counts"]
+        return found
+
+
 def counts(
     planned: Planned,
-    tables: Mapping[str, pd.DataFrame],
-    commits: Collection[Commit],
+    tally: Tally,
+    shards: int,
+    shard_bytes: int,
     labels: Collection[StoredLabel] = (),
 ) -> dict[str, Any]:
     """Return counts that add up: every product has one status, every planned patch is written, skipped or retired.
 
     Args:
         planned: the plan.
-        tables: tiles, locations and patches with their final status, by file name.
-        commits: the commit records of all shards.
+        tally: the tables with their final status.
+        shards: number of shards that were written.
+        shard_bytes: their size in bytes.
         labels: the labels. If there are none, their counts are left out.
     """
-    tiles, locations, patches = (tables[table.file] for table in (TILES, LOCATIONS, PATCHES))
-    status = tiles["status"].value_counts()
-    statuses = patches["status"].value_counts()
-    dates = locations["n"].value_counts().sort_index()
+    tiles, patches, dates = tally.tiles, tally.patches, tally.dates
+    final = (PatchStatus.WRITTEN, PatchStatus.SKIPPED, PatchStatus.RETIRED)
     found: dict[str, Any] = {
-        "tiles": {"found": len(tiles), **{name: int(status.get(name, 0)) for name in STATUSES}},
-        "patches": {
-            "planned": len(patches),
-            **{
-                name: int(statuses.get(name, 0))
-                for name in (PatchStatus.WRITTEN, PatchStatus.SKIPPED, PatchStatus.RETIRED)
-            },
-        },
-        "locations": {"planned": len(locations), "by_dates": {str(int(n)): int(k) for n, k in dates.items()}},
+        "tiles": {"found": tiles.total(), **{name: tiles[name] for name in STATUSES}},
+        "patches": {"planned": patches.total(), **{name: patches[name] for name in final}},
+        "locations": {"planned": dates.total(), "by_dates": {str(n): dates[n] for n in sorted(dates)}},
         "store": {
             "rows": planned.shards * planned.shard_rows,
             "shards": planned.shards,
-            "shards_written": len(commits),
-            "shard_bytes": sum(commit.size for commit in commits),
+            "shards_written": shards,
+            "shard_bytes": shard_bytes,
         },
     }
     if labels:
-        found["labels"] = _labelled(
-            labels, set(patches["store_row"][patches["status"] == PatchStatus.WRITTEN])
-        )
+        found["labels"] = _labelled(labels, tally.written)
     return found
 
 
 def manifest_of(
     planned: Planned,
     numbers: Mapping[str, Any],
-    files: Mapping[str, bytes],
-    commits: Collection[Commit],
+    entries: Mapping[str, Entry],
     dataset: Path,
     labels: Collection[StoredLabel] = (),
 ) -> Manifest:
@@ -180,19 +209,23 @@ def manifest_of(
     Args:
         planned: the plan.
         numbers: output of `counts`.
-        files: content of small files by path below the dataset, as they will be published.
-        commits: the commit records of all shards, which contain the hashes of shards.
-        dataset: folder of the dataset, from which the records are hashed.
+        entries: size and hash of all files but those of labels, by path below the dataset.
+        dataset: folder of the dataset, from which the records of labels are hashed.
         labels: the labels, whose records contain the hashes of their shards.
     """
-    entries = {name: entry(data) for name, data in files.items()}
-    for commit in commits:
-        entries[commit.name] = entry((dataset / commit.name).read_bytes())
-        entries[shard_name(commit.shard)] = {"bytes": commit.size, "sha256": commit.sha256}
+    entries = dict(entries)
     for record in (record for label in labels for record in label.records.values()):
         entries[record.name] = entry((dataset / record.name).read_bytes())
         entries[record.shard_name] = {"bytes": record.size, "sha256": record.sha256}
     return Manifest(planned.id, planned.settings, versions(), numbers, entries)
+
+
+def entries_of(files: Mapping[str, bytes | Path]) -> dict[str, Entry]:
+    """Return size and hash of contents, given as bytes or as a file that has them, by path below the dataset."""
+    return {
+        name: entry_of_file(content) if isinstance(content, Path) else entry(content)
+        for name, content in files.items()
+    }
 
 
 def listed(dataset: Path, name: str) -> Entry | None:

@@ -5,37 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import geopandas as gpd
-import numpy as np
 import pandas as pd
 
 from spectralearth_build.errors import DamagedError, UsageError
 from spectralearth_build.journal import newest
-from spectralearth_build.layout import PLAN, PatchStatus
-from spectralearth_build.overlap.lattice import Box, window_of
+from spectralearth_build.layout import PLAN
 from spectralearth_build.plan_document import PlanDocument
+from spectralearth_build.store.planned_patches import PlannedPatches, read_patches
+from spectralearth_build.store.planned_tiles import PlannedTiles, read_tiles
 from spectralearth_build.store.schema import Document, reflectance_document
 from spectralearth_build.tables import LOCATIONS, PATCHES, TILES
-
-
-@dataclass(frozen=True)
-class PlannedPatch:
-    """A patch to cut."""
-
-    patch_id: str
-    """Id of the patch."""
-    row: int
-    """Row in the store."""
-    epsg: int
-    """Lattice of its window."""
-    window: Box
-    """Position of the window."""
-    sources: tuple[str, ...]
-    """Tiles that provide its pixels, in order of precedence."""
 
 
 @dataclass(frozen=True)
@@ -44,12 +27,10 @@ class Planned:
 
     document: PlanDocument
     """Content of plan.json."""
-    tiles: gpd.GeoDataFrame
-    """Every product found."""
-    locations: gpd.GeoDataFrame
-    """The chosen windows."""
-    patches: pd.DataFrame
-    """Every planned patch."""
+    folders: Mapping[str, Path]
+    """Folder of each table, by file name."""
+    live: PlannedPatches
+    """Patches that are not retired."""
 
     @property
     def id(self) -> str:
@@ -100,7 +81,27 @@ class Planned:
     @property
     def shards(self) -> int:
         """Number of shards."""
-        return int(self.patches["shard"].max()) + 1 if len(self.patches) else 0
+        return self.live.shards
+
+    @cached_property
+    def able(self) -> PlannedTiles:
+        """Tiles that planning could use."""
+        return read_tiles(self.folders[TILES.file])
+
+    @cached_property
+    def tiles(self) -> gpd.GeoDataFrame:
+        """Every product found; the whole table, as are the next three."""
+        return TILES.read(self.folders[TILES.file])
+
+    @cached_property
+    def locations(self) -> gpd.GeoDataFrame:
+        """The chosen windows."""
+        return LOCATIONS.read(self.folders[LOCATIONS.file])
+
+    @cached_property
+    def patches(self) -> pd.DataFrame:
+        """Every planned patch."""
+        return PATCHES.read(self.folders[PATCHES.file])
 
     @property
     def tables(self) -> dict[str, pd.DataFrame]:
@@ -108,22 +109,14 @@ class Planned:
         return {TILES.file: self.tiles, LOCATIONS.file: self.locations, PATCHES.file: self.patches}
 
     @cached_property
-    def live(self) -> pd.DataFrame:
-        """Patches that are not retired."""
-        return self.patches[self.patches["status"] != PatchStatus.RETIRED]
-
-    @cached_property
     def retired_rows(self) -> frozenset[int]:
         """Rows of the store that were cut again elsewhere."""
-        return frozenset(
-            self.patches.loc[self.patches["status"] == PatchStatus.RETIRED, "store_row"].tolist()
-        )
+        return frozenset(self.live.retired.tolist())
 
-    @cached_property
+    @property
     def shards_by_tile(self) -> dict[str, list[int]]:
         """Shards, ascending, of each tile with patches that are not retired; tiles sorted by name."""
-        pairs = self.live[["tile_id", "shard"]].drop_duplicates().sort_values(["tile_id", "shard"])
-        return {str(tile): [int(s) for s in group] for tile, group in pairs.groupby("tile_id")["shard"]}
+        return self.live.shards_by_tile
 
     def paths(self, shards: Mapping[str, list[int]]) -> set[str]:
         """Return the paths of products that provide pixels of the given shards, by tile."""
@@ -131,35 +124,8 @@ class Planned:
 
     def products(self, tile_id: str, shards: list[int]) -> set[str]:
         """Return the paths of products that provide pixels of the given shards of a tile."""
-        names = {n for shard in shards for n in chain(*self.live["sources"].iloc[self._rows_by_shard[shard]])}
-        return {str(self.eligible.at[name, "path"]) for name in {tile_id, *names}}
-
-    @cached_property
-    def eligible(self) -> pd.DataFrame:
-        """Tiles that planning could use, by tile_id, with one product each."""
-        return self.tiles[self.tiles["eligible"].eq(True)].set_index("tile_id", drop=False)
-
-    @cached_property
-    def _rows_by_shard(self) -> dict[int, Any]:
-        return dict(self.live.groupby("shard").indices)
-
-    @cached_property
-    def _windows(self) -> pd.DataFrame:
-        return self.locations.set_index("location_id")[["epsg", "lattice_col", "lattice_row"]]
-
-    def patches_of(self, shard: int) -> tuple[PlannedPatch, ...]:
-        """Return the planned patches of a shard that are not retired, in order of rows."""
-        rows = self.live.iloc[np.sort(self._rows_by_shard[shard])].sort_values("store_row")
-        return tuple(
-            self._patch(*values)
-            for values in zip(
-                rows["patch_id"], rows["location_id"], rows["store_row"], rows["sources"], strict=True
-            )
-        )
-
-    def _patch(self, patch_id: str, location_id: str, row: int, sources: list[str]) -> PlannedPatch:
-        epsg, col, lattice_row = (int(value) for value in self._windows.loc[location_id])
-        return PlannedPatch(patch_id, int(row), epsg, window_of(lattice_row, col), tuple(sources))
+        names = set().union(*map(self.live.sources_of_shard, shards))
+        return {self.able.path(name) for name in {tile_id, *names}}
 
 
 def load_plan(dataset: Path, waiting: bool = False) -> Planned:
@@ -179,5 +145,11 @@ def load_plan(dataset: Path, waiting: bool = False) -> Planned:
         raise UsageError(
             f"The dataset has no readable {PLAN}.", dataset, "Run `build ARCHIVE DATASET` first."
         ) from error
-    tables = [table.read(find(table.file).parent) for table in (TILES, LOCATIONS, PATCHES)]
-    return Planned(document, *tables)
+    folders = {table.file: find(table.file).parent for table in (TILES, LOCATIONS, PATCHES)}
+    next(LOCATIONS.batches(folders[LOCATIONS.file]), None)  # there, and of this kind
+    shard_rows = int(document.inputs["settings"]["store.shard_rows"])
+    return Planned(
+        document,
+        folders,
+        live=read_patches(folders[PATCHES.file], shard_rows),
+    )

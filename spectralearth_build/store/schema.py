@@ -15,6 +15,7 @@ from typing import Any
 import numcodecs
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from spectralearth_build.archive.bands import BANDS
 from spectralearth_build.archive.correction import QUANTITY
@@ -27,6 +28,8 @@ SCALE = 1e-4
 """Reflectance per stored unit, from GainOfBand of the products."""
 NO_TIME = -(2**63)
 _ZSTD_LEVEL = 3
+_AT_ONCE = 1 << 17
+"""Texts that are encoded at a time."""
 
 Document = dict[str, Any]
 
@@ -42,15 +45,20 @@ class Coordinate:
 
     dims: tuple[str, ...]
     """Names of the dimensions."""
-    values: npt.NDArray[Any]
-    """The values; text is an object array."""
+    values: npt.NDArray[Any] | pa.StringArray
+    """The values; text is an Arrow array."""
     attributes: Mapping[str, Any]
     """Meaning, unit, and what xarray needs to decode it."""
 
     @property
     def is_text(self) -> bool:
         """Return whether the values are text."""
-        return self.values.dtype.kind == "O"
+        return isinstance(self.values, pa.Array)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the array."""
+        return (len(self.values),) if isinstance(self.values, pa.Array) else self.values.shape
 
 
 def reflectance_document(shards: int, shard_rows: int, codec: str, quantity: str = "land") -> Document:
@@ -141,10 +149,11 @@ def decode_plain(data: bytes, shape: tuple[int, ...], data_type: str) -> npt.NDA
 
 def coordinate_files(name: str, coordinate: Coordinate) -> tuple[Document, dict[str, bytes]]:
     """Return the metadata document of a coordinate array, and its files by path below the dataset."""
-    values, first = coordinate.values, _LITTLE
-    chunk = tuple(max(1, length) for length in values.shape)
-    if coordinate.is_text:
-        plain, first = numcodecs.VLenUTF8().encode(values), _TEXT
+    values, shape, first = coordinate.values, coordinate.shape, _LITTLE
+    chunk = tuple(max(1, length) for length in shape)
+    plain: npt.NDArray[Any]
+    if isinstance(values, pa.Array):
+        plain, first = encode_texts(values), _TEXT
         data_type, fill = "string", ""
     else:
         plain = np.ascontiguousarray(values, dtype=values.dtype.newbyteorder("<"))
@@ -152,7 +161,7 @@ def coordinate_files(name: str, coordinate: Coordinate) -> tuple[Document, dict[
         fill = "NaN" if values.dtype.kind == "f" else coordinate.attributes.get("_FillValue", 0)
     codecs: list[Document] = [first, _ZSTD, _CHECKSUM]
     document = _array_document(
-        values.shape,
+        shape,
         chunk,
         data_type=data_type,
         fill=fill,
@@ -161,9 +170,30 @@ def coordinate_files(name: str, coordinate: Coordinate) -> tuple[Document, dict[
         attributes=dict(coordinate.attributes),
     )
     files = {array_metadata(name): metadata_bytes(document)}
-    if values.size:
-        files[f"{STORE}/{name}/{CHUNK_PREFIX}{'.'.join('0' * values.ndim)}"] = _compressed(plain)
+    if all(shape):
+        files[f"{STORE}/{name}/{CHUNK_PREFIX}{'.'.join('0' * len(shape))}"] = _compressed(plain)
     return document, files
+
+
+def encode_texts(texts: pa.StringArray) -> npt.NDArray[np.uint8]:
+    """Return the bytes of the codec ``vlen-utf8``: how many texts there are, then the length and bytes of each."""
+    ends = np.frombuffer(texts.buffers()[1], np.int32)[texts.offset : texts.offset + len(texts) + 1]
+    data = np.frombuffer(texts.buffers()[2] or b"", np.uint8)
+    whole = np.empty(4 + 4 * len(texts) + int(ends[-1]) - int(ends[0]), np.uint8)
+    whole[:4] = np.array([len(texts)], "<u4").view(np.uint8)
+    done = 4
+    for first in range(0, len(texts), _AT_ONCE):
+        some = ends[first : first + _AT_ONCE + 1].astype(np.int64)
+        lengths = np.diff(some).astype("<u4")
+        part = whole[done : done + some[-1] - some[0] + 4 * len(lengths)]
+        starts = some[:-1] - some[0] + 4 * np.arange(len(lengths))
+        own = np.ones(len(part), np.bool_)
+        for byte in range(4):
+            part[starts + byte] = lengths.view(np.uint8)[byte::4]
+            own[starts + byte] = False
+        part[own] = data[some[0] : some[-1]]
+        done += len(part)
+    return whole
 
 
 def root_document(attributes: Document, arrays: Mapping[str, Document]) -> Document:
@@ -199,30 +229,32 @@ def root_attributes(plan: str, codec: str, layout: int, coordinates: list[str]) 
 
 def row_coordinates(rows: int) -> dict[str, Coordinate]:
     """Return empty arrays along ``row``, to be filled in for rows with patches."""
-    metres = {"units": "m", "comment": "UTM, upper-left corner of the patch"}
-    time = {
-        "units": "microseconds since 1970-01-01",
-        "calendar": "proleptic_gregorian",
-        "_FillValue": NO_TIME,
-    }
-    return {
-        "epsg": Coordinate(
-            ("row",), np.zeros(rows, np.int32), {"long_name": "EPSG code of the UTM zone; 0: no patch"}
-        ),
-        "west": Coordinate(("row",), np.full(rows, np.nan), {"long_name": "easting", **metres}),
-        "north": Coordinate(("row",), np.full(rows, np.nan), {"long_name": "northing", **metres}),
-        "acquired": Coordinate(
-            ("row",), np.full(rows, NO_TIME), {"long_name": "start of acquisition, UTC", **time}
-        ),
-        "location": Coordinate(
-            ("row",), np.full(rows, "", object), {"long_name": "location_id; empty: no patch"}
-        ),
-        "tile_index": Coordinate(
-            ("row",),
-            np.full(rows, -1, np.int32),
-            {"long_name": "index along tile of the tile that gives most pixels"},
-        ),
-    }
+    return {name: row_coordinate(name, rows) for name in ROW_COORDINATES}
+
+
+def row_coordinate(name: str, rows: int) -> Coordinate:
+    """Return one of `row_coordinates`."""
+    empty, attributes = _ROWS[name]
+    values = pa.array([""]).take(np.zeros(rows, np.int32)) if isinstance(empty, str) else np.full(rows, empty)
+    return Coordinate(("row",), values, attributes)
+
+
+_METRES = {"units": "m", "comment": "UTM, upper-left corner of the patch"}
+_TIME = {
+    "units": "microseconds since 1970-01-01",
+    "calendar": "proleptic_gregorian",
+    "_FillValue": NO_TIME,
+}
+_ROWS: dict[str, tuple[np.generic | str, Document]] = {
+    "epsg": (np.int32(0), {"long_name": "EPSG code of the UTM zone; 0: no patch"}),
+    "west": (np.float64(np.nan), {"long_name": "easting", **_METRES}),
+    "north": (np.float64(np.nan), {"long_name": "northing", **_METRES}),
+    "acquired": (np.int64(NO_TIME), {"long_name": "start of acquisition, UTC", **_TIME}),
+    "location": ("", {"long_name": "location_id; empty: no patch"}),
+    "tile_index": (np.int32(-1), {"long_name": "index along tile of the tile that gives most pixels"}),
+}
+ROW_COORDINATES = tuple(_ROWS)
+"""Names of the arrays along ``row``."""
 
 
 def band_coordinates(wavelength_nm: npt.ArrayLike, fwhm_nm: npt.ArrayLike) -> dict[str, Coordinate]:
@@ -242,18 +274,23 @@ def tile_coordinates(
     tile_ids: list[str], wavelength_nm: npt.ArrayLike, fwhm_nm: npt.ArrayLike
 ) -> dict[str, Coordinate]:
     """Return the names of tiles and their actual bands, float64 [tile, 202], nm."""
-    shape, dims = (len(tile_ids), BANDS), ("tile", "band")
-    wave, width = (np.asarray(v, np.float64).reshape(shape) for v in (wavelength_nm, fwhm_nm))
-    names = np.array(tile_ids, object)
     return {
-        "tile_id": Coordinate(("tile",), names, {"long_name": "datatake and tile number"}),
-        "tile_wavelength_nm": Coordinate(
-            dims, wave, {"long_name": "actual centre wavelength", "units": "nm"}
-        ),
-        "tile_fwhm_nm": Coordinate(
-            dims, width, {"long_name": "actual full width at half maximum", "units": "nm"}
-        ),
+        "tile_id": tile_names(tile_ids),
+        "tile_wavelength_nm": tile_bands("wavelength_nm", wavelength_nm),
+        "tile_fwhm_nm": tile_bands("fwhm_nm", fwhm_nm),
     }
+
+
+def tile_names(tile_ids: list[str]) -> Coordinate:
+    """Return the array ``tile_id``."""
+    return Coordinate(("tile",), pa.array(tile_ids, pa.string()), {"long_name": "datatake and tile number"})
+
+
+def tile_bands(name: str, values: npt.ArrayLike) -> Coordinate:
+    """Return the array ``tile_wavelength_nm`` or ``tile_fwhm_nm``, float64 [tile, 202]."""
+    meaning = {"wavelength_nm": "actual centre wavelength", "fwhm_nm": "actual full width at half maximum"}
+    table = np.asarray(values, np.float64).reshape(-1, BANDS)
+    return Coordinate(("tile", "band"), table, {"long_name": meaning[name], "units": "nm"})
 
 
 def metadata_bytes(document: Document) -> bytes:

@@ -15,6 +15,8 @@ from spectralearth_build.kernels import kernel
 from spectralearth_build.store.codec import Patch
 
 Integers = npt.NDArray[np.int64]
+_EXACT = 1 << 32
+"""Pixels whose squares, each at most 2^30, add up in 63 bits."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,39 @@ def of_patch(patch: Patch) -> BandStatistics:
     out = np.empty((4, len(patch)), np.int64)
     _reduce(flat, out)
     return BandStatistics(flat.shape[1], *(tuple(int(v) for v in row) for row in out))
+
+
+class Sum:
+    """Adds up statistics of any number of shards, a few thousand at a time in 64 bits, the rest without limits."""
+
+    def __init__(self) -> None:
+        self._whole = BandStatistics()
+        self._part: Integers | None = None
+        self._pixels = 0
+
+    def add(self, part: BandStatistics) -> None:
+        """Add the statistics of some patches, less than 2^32 pixels."""
+        if self._pixels + part.count > _EXACT:
+            self._join()
+        new = np.array([part.sum, part.sum_squares, part.min, part.max], np.int64)
+        if self._part is None:
+            self._part = new
+        else:
+            self._part[:2] += new[:2]
+            np.minimum(self._part[2], new[2], out=self._part[2])
+            np.maximum(self._part[3], new[3], out=self._part[3])
+        self._pixels += part.count
+
+    @property
+    def total(self) -> BandStatistics:
+        """The sum of all that was added."""
+        self._join()
+        return self._whole
+
+    def _join(self) -> None:
+        if self._part is not None:
+            self._whole += BandStatistics(self._pixels, *(tuple(row) for row in self._part.tolist()))
+        self._part, self._pixels = None, 0
 
 
 def total(parts: Iterable[BandStatistics]) -> BandStatistics:

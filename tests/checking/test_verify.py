@@ -197,7 +197,7 @@ def test_an_unreadable_table(finished):
 
 
 def test_an_index_of_other_locations(finished):
-    for name, data in encode_index([(0, (0.0, 0.0, 1.0, 1.0))]).items():
+    for name, data in encode_index([(np.array([0]), np.array([[0.0, 0.0, 1.0, 1.0]]))]).items():
         (finished.dataset / name).write_bytes(data)
         admit(finished, name)
     assert kinds(finished) == {("IndexWrong", "locations.idx")}

@@ -7,10 +7,12 @@ from hypothesis import strategies as st
 
 from spectralearth_build.cutting.compose import TilePixels, compose
 from spectralearth_build.cutting.sources import area_needed, needed
-from spectralearth_build.cutting.task import SourceTile, task_of
+from spectralearth_build.cutting.task import task_of
 from spectralearth_build.errors import BrokenRasterError
 from spectralearth_build.overlap.lattice import Box, window
-from spectralearth_build.store.planned import PlannedPatch, load_plan
+from spectralearth_build.store.planned import load_plan
+from spectralearth_build.store.planned_patches import PlannedPatch
+from spectralearth_build.store.planned_tiles import SourceTile
 from spectralearth_build.texts import counted
 from tests.support.store_study import A1, A3, ZONE, window_of
 

@@ -7,7 +7,8 @@ import pytest
 from spectralearth_build.cutting.task import Tasks, task_of
 from spectralearth_build.errors import UsageError
 from spectralearth_build.overlap.lattice import Box
-from spectralearth_build.store.planned import PlannedPatch, load_plan
+from spectralearth_build.store.planned import load_plan
+from spectralearth_build.store.planned_patches import PlannedPatch
 from tests.support.store_study import A1, A2, A3, B1, ZONE, window_of
 
 
@@ -35,7 +36,7 @@ def test_a_task_holds_its_patches_and_their_sources(plan, planned_study):
 
 
 def test_patches_come_in_order_of_their_rows(plan):
-    assert [patch.row for patch in plan.patches_of(3)] == [6, 7]
+    assert [patch.row for patch in plan.live.of_shard(3)] == [6, 7]
 
 
 def test_a_task_is_small_and_can_be_sent(plan, planned_study):

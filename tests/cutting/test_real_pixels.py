@@ -11,11 +11,12 @@ import tifffile
 
 from spectralearth_build import mask as masks
 from spectralearth_build.cutting.cut_tile import cut_tile
-from spectralearth_build.cutting.task import SourceTile, TileTask
+from spectralearth_build.cutting.task import TileTask
 from spectralearth_build.layout import shard_path
 from spectralearth_build.overlap.lattice import box_of_raster, window
 from spectralearth_build.store.codec import encode_patch
-from spectralearth_build.store.planned import PlannedPatch
+from spectralearth_build.store.planned_patches import PlannedPatch
+from spectralearth_build.store.planned_tiles import SourceTile
 from spectralearth_build.store.shard import ShardReader
 
 PAIR = Path(__file__).parents[1] / "data" / "hyspecnet_pair"

@@ -7,6 +7,7 @@ import subprocess
 import tempfile
 from contextlib import contextmanager
 
+import numpy as np
 import pytest
 
 from spectralearth_build import pipeline
@@ -142,7 +143,8 @@ def test_no_room_in_the_system_folder_for_temporary_files(
 
 @pytest.mark.parametrize("kilobytes", [4, 16, 64, 160])
 def test_an_index_that_has_no_room_is_not_vouched_for(tmp_path, kilobytes):
-    boxes = [(row, (row / 100, 0.0, row / 100 + 0.05, 0.05)) for row in range(3000)]
+    row = np.arange(3000)
+    boxes = [(row, np.stack([row / 100, 0 * row, row / 100 + 0.05, 0 * row + 0.05], axis=1))]
     with tmpfs(tmp_path / "m", f"size={kilobytes}k"):
         with pytest.raises(OutOfSpaceError):
             encode_index(boxes, tmp_path / "m")

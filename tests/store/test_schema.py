@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import zarr
 from hypothesis import given, settings
@@ -48,7 +49,7 @@ def test_zarr_reads_numbers_back(tmp_path_factory, values):
 @settings(max_examples=20, deadline=None)
 @given(st.lists(st.text(max_size=5), max_size=4))
 def test_zarr_reads_text_back(tmp_path_factory, words):
-    array = read_back(tmp_path_factory.mktemp("c"), "t", Coordinate(("a",), np.array(words, object), {}))
+    array = read_back(tmp_path_factory.mktemp("c"), "t", Coordinate(("a",), pa.array(words, pa.string()), {}))
     assert array[...].tolist() == words
 
 

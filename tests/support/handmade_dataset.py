@@ -165,7 +165,9 @@ def write_tables(folder: Path) -> None:
         {"component": 0, "epsg": 32632, "n": n, "windows": 100 * n, "area_km2": 0.09 * n} for n in (1, 4, 4)
     ]
     TUPLES.write(TUPLES.frame(tuples), folder)
-    for name, content in index.encode_index(index.boxes([r["geometry"] for r in locations])).items():
+    for name, content in index.encode_index(
+        index.boxes([shapely.to_wkb([r["geometry"] for r in locations])])
+    ).items():
         (folder / name).write_bytes(content)
 
 

@@ -94,7 +94,8 @@ def make(folder: Path, shard_rows: int = 4, codec: str = "fast") -> Known:
     folder.mkdir(parents=True)
     PATCHES.write(table, folder)
     LOCATIONS.write(LOCATIONS.frame(locations), folder)
-    for name, content in index.encode_index(index.boxes([row["geometry"] for row in locations])).items():
+    shapes = shapely.to_wkb([row["geometry"] for row in locations])
+    for name, content in index.encode_index(index.boxes([shapes])).items():
         (folder / name).write_bytes(content)
     halves = ["train" if place % 2 else "test" for place in range(len(DATES))]
     names = [row["location_id"] for row in locations]

@@ -13,11 +13,12 @@ import numpy.typing as npt
 from spectralearth_build import mask as masks
 from spectralearth_build.archive.bands import BANDS, select_bands
 from spectralearth_build.archive.raster import open_raster
-from spectralearth_build.cutting.task import SourceTile, TileTask
+from spectralearth_build.cutting.task import TileTask
 from spectralearth_build.errors import UsageError
 from spectralearth_build.layout import mask_name
 from spectralearth_build.overlap.lattice import NODATA, WINDOW, Box, window
-from spectralearth_build.store.planned import PlannedPatch
+from spectralearth_build.store.planned_patches import PlannedPatch
+from spectralearth_build.store.planned_tiles import SourceTile
 from spectralearth_build.synthetic.archive import ArchiveOptions, plan_archive
 from spectralearth_build.synthetic.band_sets import band_set
 from spectralearth_build.synthetic.product import write_raster

@@ -1,0 +1,1 @@
+"""What the driver of a build does besides cutting, by number of patches."""
