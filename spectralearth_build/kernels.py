@@ -1,16 +1,16 @@
-"""Numba kernels: cached on disk, without the GIL, and with the types of the original function.
+"""Compiled loops: numba kernels, cached on disk, without the GIL, and with the types of the original function.
 
-Numba keeps compiled code beside the package or in the user's cache. In a container, neither may be writable. Compiled
-code then goes to a folder of this user below the temporary folder. Without that, every process compiles anew.
+A kernel is compiled when it is first called, once per machine; numba itself is imported only then. Numba keeps compiled
+code beside the package or in the user's cache. In a container, neither may be writable. Compiled code then goes to a
+folder of this user below the temporary folder. Without that, every process compiles anew.
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
-from typing import ParamSpec, TypeVar, cast
-
-import numba
-from numba import config
+from functools import cached_property, update_wrapper
+from typing import Any, Generic, ParamSpec, TypeVar, cast
 
 from spectralearth_build.caches import own_folder
 
@@ -18,23 +18,73 @@ P = ParamSpec("P")
 R = TypeVar("R")
 _elsewhere: list[bool] = []
 """Not empty once numba found no cache folder of its own for a kernel."""
+_making = threading.RLock()
+
+
+class Kernel(Generic[P, R]):
+    """A function that numba compiles when it is first called, from Python or from another kernel."""
+
+    def __init__(self, function: Callable[P, R], **options: str) -> None:
+        """Wrap ``function``; ``options`` are those of ``numba.njit``."""
+        self.py_func = function
+        self.options = options
+        update_wrapper(self, function)
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call the compiled function."""
+        return cast(R, self.compiled(*args, **kwargs))
+
+    @cached_property
+    def compiled(self) -> Any:  # noqa: ANN401  # numba has no types
+        """Numba's dispatcher."""
+        with _making:
+            return self.__dict__.get("compiled") or _compiled(self.py_func, self.options)
+
+    @property
+    def _numba_type_(self) -> object:
+        """What numba asks of an object that a kernel refers to: the type of this one."""
+        return cast(object, self.compiled._numba_type_)
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401
+        """Numba also asks for attributes of its dispatcher."""
+        if name.startswith("__") or name == "compiled":
+            raise AttributeError(name)
+        return getattr(self.compiled, name)
 
 
 def kernel(function: Callable[P, R]) -> Callable[P, R]:
     """Compile ``function`` with numba, once per machine and argument types."""
+    return Kernel(function)
+
+
+def inlined(function: Callable[P, R]) -> Callable[P, R]:
+    """A function that numba writes into each kernel that calls it."""
+    return Kernel(function, inline="always")
+
+
+@kernel
+def _any(number: int) -> int:
+    """Stands for all kernels: numba chooses the same cache folder for each."""
+    return number
+
+
+def _compiled(function: Callable[..., Any], options: dict[str, str]) -> Any:  # noqa: ANN401
+    import numba  # takes as long as all the rest of a command that calls no kernel
+    from numba import config
+
     try:
-        compiled = numba.njit(cache=True, nogil=True)(function)
+        return numba.njit(cache=True, nogil=True, **options)(function)
     except RuntimeError:  # numba found no writable folder
         _elsewhere.append(True)
         folder = own_folder()
         if folder:
             setattr(config, "CACHE_DIR", folder)  # noqa: B010  # numba defines its settings at run time
-        compiled = numba.njit(cache=bool(folder), nogil=True)(function)
-    return cast(Callable[P, R], compiled)
+        return numba.njit(cache=bool(folder), nogil=True, **options)(function)
 
 
 def cache_note() -> str:
     """A note on where compiled code is kept; empty if numba keeps it in its usual place."""
+    _ = cast(Kernel[..., int], _any).compiled
     if not _elsewhere:
         return ""
     remedy = "to keep it, type `export NUMBA_CACHE_DIR=/path/to/a/writable/folder`"

@@ -9,14 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import geopandas as gpd
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import xarray as xr
-import zarr
 
 from spectralearth_build.arguments import names, number, whole
 from spectralearth_build.columns import Table
@@ -27,13 +25,15 @@ from spectralearth_build.dataset.read_errors import told
 from spectralearth_build.dataset.select import Date, TimeRange
 from spectralearth_build.errors import DamagedError, UsageError, require_utf8
 from spectralearth_build.layout import MANIFEST, REFLECTANCE, ROOT, STORE, PatchStatus, shard_name
-from spectralearth_build.overlap.lattice import window_of
+from spectralearth_build.overlap.lattice import NODATA, window_of
 from spectralearth_build.storage import attach
 from spectralearth_build.storage.url import Remote, parse
-from spectralearth_build.store.codec import NODATA  # this import registers the band-delta codec with zarr
 from spectralearth_build.store.index import Bounds
-from spectralearth_build.store.schema import SCALE
 from spectralearth_build.tables import LOCATIONS, PATCHES, TILES
+
+if TYPE_CHECKING:  # zarr and xarray are imported when pixels are read: queries on tables do without them
+    import xarray as xr
+    import zarr
 
 
 def open_dataset(path: str | Path) -> Dataset:
@@ -103,6 +103,10 @@ class Dataset:
     @cached_property
     def store(self) -> zarr.Group:
         """The Zarr group, in which `reflectance` is int16 [row, band, y, x]."""
+        import zarr
+
+        from spectralearth_build.store import codec  # noqa: F401  # registers its codecs with zarr
+
         place = self._place
         with told(self.path, place):
             group = zarr.open_group(
@@ -235,6 +239,10 @@ class Dataset:
 
     def _series(self, rows: pd.DataFrame) -> xr.DataArray:
         """Return pixels and metadata of patches of one location."""
+        import xarray as xr
+
+        from spectralearth_build.store.schema import SCALE
+
         place = self.locations.set_index("location_id").loc[rows["location_id"].iloc[0]]
         values = self._read(rows["store_row"].to_numpy())
         tile = self._values("tile_index", rows["store_row"].to_numpy())
@@ -295,8 +303,7 @@ class Dataset:
         """Read rows of an array of the store."""
         with told(self.path, self._place):
             array = self.store[name]
-            assert isinstance(array, zarr.Array)
-            return np.asarray(array.oindex[rows])
+            return np.asarray(cast("zarr.Array[Any]", array).oindex[rows])
 
     def _read(self, store_rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int16]:
         """Read patches [row, band, y, x]. A missing shard reads as nodata, but a written patch never is all nodata."""

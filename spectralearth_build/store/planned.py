@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import geopandas as gpd
 import numpy as np
@@ -18,8 +18,10 @@ from spectralearth_build.journal import newest
 from spectralearth_build.layout import PLAN, PatchStatus
 from spectralearth_build.overlap.lattice import Box, window_of
 from spectralearth_build.plan_document import PlanDocument
-from spectralearth_build.store.schema import Document, reflectance_document
 from spectralearth_build.tables import LOCATIONS, PATCHES, TILES
+
+if TYPE_CHECKING:
+    from spectralearth_build.store.schema import Document
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,8 @@ class Planned:
     @property
     def reflectance(self) -> Document:
         """Metadata of the array of the pixels."""
+        from spectralearth_build.store.schema import reflectance_document  # it imports zarr
+
         return reflectance_document(
             shards=self.shards, shard_rows=self.shard_rows, codec=self.codec, quantity=self.quantity
         )
