@@ -24,9 +24,12 @@ _making = threading.RLock()
 class Kernel(Generic[P, R]):
     """A function that numba compiles when it is first called, from Python or from another kernel."""
 
-    def __init__(self, function: Callable[P, R], **options: str) -> None:
-        """Wrap ``function``; ``options`` are those of ``numba.njit``."""
+    def __init__(
+        self, function: Callable[P, R], signature: str = "", writes: int = 0, **options: str
+    ) -> None:
+        """Wrap ``function``; see `kernel_of`. ``options`` are those of ``numba.njit``."""
         self.py_func = function
+        self.signature, self.writes = signature, writes
         self.options = options
         update_wrapper(self, function)
 
@@ -38,7 +41,7 @@ class Kernel(Generic[P, R]):
     def compiled(self) -> Any:  # noqa: ANN401  # numba has no types
         """Numba's dispatcher."""
         with _making:
-            return self.__dict__.get("compiled") or _compiled(self.py_func, self.options)
+            return self.__dict__.get("compiled") or _compiled(self)
 
     @property
     def _numba_type_(self) -> object:
@@ -57,6 +60,16 @@ def kernel(function: Callable[P, R]) -> Callable[P, R]:
     return Kernel(function)
 
 
+def kernel_of(signature: str, writes: int = 0) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Compile a function for one signature only, which saves others that differ by a hair.
+
+    Args:
+        signature: in numba's words, such as ``int64(int32[:, ::1], int64)``.
+        writes: how many of its last arrays the function writes to. The others may be read-only.
+    """
+    return lambda function: Kernel(function, signature, writes)
+
+
 def inlined(function: Callable[P, R]) -> Callable[P, R]:
     """A function that numba writes into each kernel that calls it."""
     return Kernel(function, inline="always")
@@ -68,18 +81,32 @@ def _any(number: int) -> int:
     return number
 
 
-def _compiled(function: Callable[..., Any], options: dict[str, str]) -> Any:  # noqa: ANN401
+def _compiled(wanted: Kernel[..., Any]) -> Any:  # noqa: ANN401
     import numba  # takes as long as all the rest of a command that calls no kernel
     from numba import config
 
+    njit = cast(Callable[..., Any], numba.njit)
+    types = [_typed(wanted.signature, wanted.writes)] if wanted.signature else []
+    options = {"nogil": True, **wanted.options}
     try:
-        return numba.njit(cache=True, nogil=True, **options)(function)
+        return njit(*types, cache=True, **options)(wanted.py_func)
     except RuntimeError:  # numba found no writable folder
         _elsewhere.append(True)
         folder = own_folder()
         if folder:
             setattr(config, "CACHE_DIR", folder)  # noqa: B010  # numba defines its settings at run time
-        return numba.njit(cache=bool(folder), nogil=True, **options)(function)
+        return njit(*types, cache=bool(folder), **options)(wanted.py_func)
+
+
+def _typed(signature: str, writes: int) -> object:
+    """Numba's signature, in which all arrays but the last ones may be read-only."""
+    from numba import types
+    from numba.core.sigutils import normalize_signature
+
+    given, result = normalize_signature(signature)
+    arrays = [k for k, kind in enumerate(given) if isinstance(kind, types.Array)]
+    read = arrays[: len(arrays) - writes]
+    return result(*(kind.copy(readonly=True) if k in read else kind for k, kind in enumerate(given)))
 
 
 def cache_note() -> str:
