@@ -18,6 +18,8 @@ P = ParamSpec("P")
 R = TypeVar("R")
 _elsewhere: list[bool] = []
 """Not empty once numba found no cache folder of its own for a kernel."""
+_known: list[Kernel[..., Any]] = []
+"""The kernels with one signature that were imported so far."""
 _making = threading.RLock()
 
 
@@ -32,6 +34,8 @@ class Kernel(Generic[P, R]):
         self.signature, self.writes = signature, writes
         self.options = options
         update_wrapper(self, function)
+        if signature:
+            _known.append(self)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call the compiled function."""
@@ -75,6 +79,32 @@ def inlined(function: Callable[P, R]) -> Callable[P, R]:
     return Kernel(function, inline="always")
 
 
+def prepare(tell: Callable[[str], None]) -> None:
+    """Compile the imported kernels that have a signature, before workers do it, each for itself.
+
+    Args:
+        tell: prints a line. It is called if something must be compiled, because that takes a few seconds.
+    """
+    from numba.core import event
+
+    class Compiling(event.Listener):
+        """Tells the user once that the wait has a reason."""
+
+        def on_start(self, _: event.Event) -> None:
+            if not self.told:
+                tell("compiling loops for this machine; only the first run does this")
+            self.told = True
+
+        def on_end(self, _: event.Event) -> None:
+            pass
+
+        told = False
+
+    with event.install_listener("numba:compile", Compiling()):
+        for known in _known:
+            _ = known.compiled
+
+
 @kernel
 def _any(number: int) -> int:
     """Stands for all kernels: numba chooses the same cache folder for each."""
@@ -103,10 +133,17 @@ def _typed(signature: str, writes: int) -> object:
     from numba import types
     from numba.core.sigutils import normalize_signature
 
-    given, result = normalize_signature(signature)
+    given, result = cast(Callable[..., Any], normalize_signature)(signature)
     arrays = [k for k, kind in enumerate(given) if isinstance(kind, types.Array)]
     read = arrays[: len(arrays) - writes]
-    return result(*(kind.copy(readonly=True) if k in read else kind for k, kind in enumerate(given)))
+    return cast(
+        object, result(*(kind.copy(readonly=True) if k in read else kind for k, kind in enumerate(given)))
+    )
+
+
+def cache_folder() -> str:
+    """Where numba keeps compiled code."""
+    return str(cast(Kernel[..., int], _any).compiled.stats.cache_path or "this process only")
 
 
 def cache_note() -> str:

@@ -10,6 +10,7 @@ import typer
 from spectralearth_build.cli.bench_cut import cut
 from spectralearth_build.cli.bench_learn import learn
 from spectralearth_build.cli.bench_pretrain import pretrain
+from spectralearth_build.cli.bench_start import start
 from spectralearth_build.cli.bench_store import store
 from spectralearth_build.cli.options import verb
 from spectralearth_build.texts import install
@@ -228,3 +229,4 @@ app.command()(verb(store))
 app.command()(verb(load))
 app.command()(verb(pretrain))
 app.command()(verb(learn))
+app.command()(verb(start))

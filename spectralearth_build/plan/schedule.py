@@ -88,7 +88,7 @@ def shelves_of(
     for k in range(before.size):
         n = schedule(segments, values, pointers[k], pointers[k + 1], size, steps)
         best[k + 1] = max(best[k], best[before[k]] + steps[n - 1, 1])
-    m = placed.shape[0]
+    last = m = placed.shape[0]
     k = before.size
     while k > 0:
         if best[k] == best[k - 1]:
@@ -101,4 +101,4 @@ def shelves_of(
             placed[m, 0], placed[m, 1] = segments[pointers[k], 0], steps[step, 2]
             step = steps[step, 3]
         k = before[k]
-    return placed.shape[0] - m
+    return int(last - m)
