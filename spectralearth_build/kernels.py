@@ -1,16 +1,16 @@
-"""Numba kernels: cached on disk, without the GIL, and with the types of the original function.
+"""Compiled loops: numba kernels, cached on disk, without the GIL, and with the types of the original function.
 
-Numba keeps compiled code beside the package or in the user's cache. In a container, neither may be writable. Compiled
-code then goes to a folder of this user below the temporary folder. Without that, every process compiles anew.
+A kernel is compiled when it is first called, once per machine; numba itself is imported only then. Numba keeps compiled
+code beside the package or in the user's cache. In a container, neither may be writable. Compiled code then goes to a
+folder of this user below the temporary folder. Without that, every process compiles anew.
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
-from typing import ParamSpec, TypeVar, cast
-
-import numba
-from numba import config
+from functools import cached_property, update_wrapper
+from typing import Any, Generic, ParamSpec, TypeVar, cast
 
 from spectralearth_build.caches import own_folder
 
@@ -18,23 +18,137 @@ P = ParamSpec("P")
 R = TypeVar("R")
 _elsewhere: list[bool] = []
 """Not empty once numba found no cache folder of its own for a kernel."""
+_known: list[Kernel[..., Any]] = []
+"""The kernels with one signature that were imported so far."""
+_making = threading.RLock()
+
+
+class Kernel(Generic[P, R]):
+    """A function that numba compiles when it is first called, from Python or from another kernel."""
+
+    def __init__(
+        self, function: Callable[P, R], signature: str = "", writes: int = 0, **options: str
+    ) -> None:
+        """Wrap ``function``; see `kernel_of`. ``options`` are those of ``numba.njit``."""
+        self.py_func = function
+        self.signature, self.writes = signature, writes
+        self.options = options
+        update_wrapper(self, function)
+        if signature:
+            _known.append(self)
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call the compiled function."""
+        return cast(R, self.compiled(*args, **kwargs))
+
+    @cached_property
+    def compiled(self) -> Any:  # noqa: ANN401  # numba has no types
+        """Numba's dispatcher."""
+        with _making:
+            return self.__dict__.get("compiled") or _compiled(self)
+
+    @property
+    def _numba_type_(self) -> object:
+        """What numba asks of an object that a kernel refers to: the type of this one."""
+        return cast(object, self.compiled._numba_type_)
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401
+        """Numba also asks for attributes of its dispatcher."""
+        if name.startswith("__") or name == "compiled":
+            raise AttributeError(name)
+        return getattr(self.compiled, name)
 
 
 def kernel(function: Callable[P, R]) -> Callable[P, R]:
     """Compile ``function`` with numba, once per machine and argument types."""
+    return Kernel(function)
+
+
+def kernel_of(signature: str, writes: int = 0) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Compile a function for one signature only, which saves others that differ by a hair.
+
+    Args:
+        signature: in numba's words, such as ``int64(int32[:, ::1], int64)``.
+        writes: how many of its last arrays the function writes to. The others may be read-only.
+    """
+    return lambda function: Kernel(function, signature, writes)
+
+
+def inlined(function: Callable[P, R]) -> Callable[P, R]:
+    """A function that numba writes into each kernel that calls it."""
+    return Kernel(function, inline="always")
+
+
+def prepare(tell: Callable[[str], None]) -> None:
+    """Compile the imported kernels that have a signature, before workers do it, each for itself.
+
+    Args:
+        tell: prints a line. It is called if something must be compiled, because that takes a few seconds.
+    """
+    from numba.core import event
+
+    class Compiling(event.Listener):
+        """Tells the user once that the wait has a reason."""
+
+        def on_start(self, _: event.Event) -> None:
+            if not self.told:
+                tell("compiling loops for this machine; only the first run does this")
+            self.told = True
+
+        def on_end(self, _: event.Event) -> None:
+            pass
+
+        told = False
+
+    with event.install_listener("numba:compile", Compiling()):
+        for known in _known:
+            _ = known.compiled
+
+
+@kernel
+def _any(number: int) -> int:
+    """Stands for all kernels: numba chooses the same cache folder for each."""
+    return number
+
+
+def _compiled(wanted: Kernel[..., Any]) -> Any:  # noqa: ANN401
+    import numba  # takes as long as all the rest of a command that calls no kernel
+    from numba import config
+
+    njit = cast(Callable[..., Any], numba.njit)
+    types = [_typed(wanted.signature, wanted.writes)] if wanted.signature else []
+    options = {"nogil": True, **wanted.options}
     try:
-        compiled = numba.njit(cache=True, nogil=True)(function)
+        return njit(*types, cache=True, **options)(wanted.py_func)
     except RuntimeError:  # numba found no writable folder
         _elsewhere.append(True)
         folder = own_folder()
         if folder:
             setattr(config, "CACHE_DIR", folder)  # noqa: B010  # numba defines its settings at run time
-        compiled = numba.njit(cache=bool(folder), nogil=True)(function)
-    return cast(Callable[P, R], compiled)
+        return njit(*types, cache=bool(folder), **options)(wanted.py_func)
+
+
+def _typed(signature: str, writes: int) -> object:
+    """Numba's signature, in which all arrays but the last ones may be read-only."""
+    from numba import types
+    from numba.core.sigutils import normalize_signature
+
+    given, result = cast(Callable[..., Any], normalize_signature)(signature)
+    arrays = [k for k, kind in enumerate(given) if isinstance(kind, types.Array)]
+    read = arrays[: len(arrays) - writes]
+    return cast(
+        object, result(*(kind.copy(readonly=True) if k in read else kind for k, kind in enumerate(given)))
+    )
+
+
+def cache_folder() -> str:
+    """Where numba keeps compiled code."""
+    return str(cast(Kernel[..., int], _any).compiled.stats.cache_path or "this process only")
 
 
 def cache_note() -> str:
     """A note on where compiled code is kept; empty if numba keeps it in its usual place."""
+    _ = cast(Kernel[..., int], _any).compiled
     if not _elsewhere:
         return ""
     remedy = "to keep it, type `export NUMBA_CACHE_DIR=/path/to/a/writable/folder`"

@@ -35,8 +35,6 @@ from spectralearth_build.plan.planner import plan, refuse_other_settings, tiles_
 from spectralearth_build.plan_document import PlanDocument
 from spectralearth_build.progress import say
 from spectralearth_build.publishing.quarantine import causes
-from spectralearth_build.report.maps import plan_map
-from spectralearth_build.report.page import write_report
 from spectralearth_build.storage import attach
 from spectralearth_build.tables import LOCATIONS, STATUSES, TILES
 from spectralearth_build.texts import counted
@@ -163,6 +161,8 @@ class Run:
         return result.left
 
     def _draw_map(self, path: Path, waiting: bool = False) -> None:
+        from spectralearth_build.report.maps import plan_map  # it imports Matplotlib
+
         files = [
             newest(self.dataset, t.file) if waiting else self.dataset / t.file for t in (TILES, LOCATIONS)
         ]
@@ -221,6 +221,8 @@ def refuse_early(archive: Path, dataset: Path, config: Config) -> None:
 
 def report(dataset: Path) -> None:
     """Write the report page."""
+    from spectralearth_build.report.page import write_report  # it imports Matplotlib
+
     say(f"report: {attach.shown(write_report(dataset))}")
 
 

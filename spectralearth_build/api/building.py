@@ -60,12 +60,12 @@ def build_dataset(
         assert not built.damages
         ```
     """
-    from spectralearth_build import pipeline
+    settings, source, target = config_of(config), place(archive), place(dataset, needed=False)
+    from spectralearth_build import pipeline  # slow, so input is refused before
     from spectralearth_build.outcome import quarantined
     from spectralearth_build.places import both
 
-    settings = config_of(config)
-    with both(place(archive), place(dataset, needed=False), settings.run.staging) as (products, folder):
+    with both(source, target, settings.run.staging) as (products, folder):
         damages = tuple(pipeline.build(products, folder, settings, compare, retry_quarantined))
         left_out = not damages and quarantined(folder, settings.run.accept_quarantined)
         return Built(left_out, damages)
@@ -95,13 +95,13 @@ def scan_archive(
         scan_archive("enmap", "dataset", {"scan.validity": "classes"})
         ```
     """
-    from spectralearth_build import pipeline
+    settings, source, target = config_of(config), place(archive), place(dataset, needed=False)
+    from spectralearth_build import pipeline  # slow, so input is refused before
     from spectralearth_build.cluster import connect
     from spectralearth_build.outcome import quarantined
     from spectralearth_build.places import both
 
-    settings = config_of(config)
-    places = both(place(archive), place(dataset, needed=False), settings.run.staging)
+    places = both(source, target, settings.run.staging)
     with places as (products, folder), connect(settings.run) as executor:
         pipeline.Run(folder, settings, executor).scan(products)
         return Built(quarantined(folder, settings.run.accept_quarantined))
@@ -125,12 +125,12 @@ def plan_patches(dataset: str | Path, config: Config | Settings | str | Path | N
         plan_patches("dataset", {"quality.max_cloud": 0.02, "plan.min_dates": 2})
         ```
     """
-    from spectralearth_build import pipeline
+    settings, target = config_of(config), place(dataset)
+    from spectralearth_build import pipeline  # slow, so input is refused before
     from spectralearth_build.cluster import connect
     from spectralearth_build.places import at_work
 
-    settings = config_of(config)
-    with at_work(place(dataset), settings.run.staging) as folder, connect(settings.run) as executor:
+    with at_work(target, settings.run.staging) as folder, connect(settings.run) as executor:
         pipeline.Run(folder, settings, executor).plan()
 
 
@@ -158,14 +158,14 @@ def cut_patches(
         cut_patches("enmap", "dataset", {"quality.max_cloud": 0.02, "plan.min_dates": 2})
         ```
     """
-    from spectralearth_build import pipeline
+    settings, source, target = config_of(config), place(archive), place(dataset)
+    from spectralearth_build import pipeline  # slow, so input is refused before
     from spectralearth_build.cluster import connect
     from spectralearth_build.outcome import quarantined
     from spectralearth_build.places import both
 
-    settings = config_of(config)
     with (
-        both(place(archive), place(dataset), settings.run.staging) as (products, folder),
+        both(source, target, settings.run.staging) as (products, folder),
         connect(settings.run, pipeline.planned_memory(folder)) as executor,
     ):
         pipeline.Run(folder, settings, executor).cut(products)

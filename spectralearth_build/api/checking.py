@@ -42,15 +42,15 @@ def verify_dataset(
             print(damage.kind, damage.path, damage.message)
         ```
     """
-    from spectralearth_build import pipeline
+    settings, target, source = config_of(config), place(dataset), place(archive) if archive else None
+    from spectralearth_build import pipeline  # slow, so input is refused before
     from spectralearth_build.cluster import connect
     from spectralearth_build.places import at_hand, at_work
 
-    settings = config_of(config)
     staging = settings.run.staging
     with ExitStack() as stack:
-        mine = stack.enter_context(at_work(place(dataset), staging, write=False))
-        products = stack.enter_context(at_hand(place(archive), mine, staging)) if archive else None
+        mine = stack.enter_context(at_work(target, staging, write=False))
+        products = stack.enter_context(at_hand(source, mine, staging)) if source else None
         needed = pipeline.planned_memory(mine) if archive else 0
         executor = stack.enter_context(connect(settings.run, needed))
         return pipeline.Run(mine, settings, executor).verify(products)
@@ -82,11 +82,11 @@ def repair_dataset(
         left = repair_dataset("dataset", "enmap")
         ```
     """
-    from spectralearth_build import pipeline
+    settings, mine, products = config_of(config), folder(dataset).resolve(), local(archive).resolve()
+    from spectralearth_build import pipeline  # slow, so input is refused before
     from spectralearth_build.cluster import connect
     from spectralearth_build.lock import alone
 
-    settings, mine, products = config_of(config), folder(dataset).resolve(), local(archive).resolve()
     with alone(mine), connect(settings.run, pipeline.planned_memory(mine)) as executor:
         return pipeline.Run(mine, settings, executor).repair(products)
 

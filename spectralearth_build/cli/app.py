@@ -20,6 +20,7 @@ from spectralearth_build.cli import (
     synthetic,
     tuples,
     unlocking,
+    warming,
 )
 from spectralearth_build.cli.codes import MEANING
 from spectralearth_build.cli.options import renamed, verb
@@ -82,6 +83,7 @@ for panel, functions in {
         evaluating.evaluate,
         downstream.downstream,
     ),
+    "More": (warming.warm_up,),
 }.items():
     for function in functions:
         speaks = function in (tuples.tuples, pretraining.pretrain_template)

@@ -11,6 +11,7 @@ from spectralearth_build.cli.bench_access import objects, query
 from spectralearth_build.cli.bench_cut import cut
 from spectralearth_build.cli.bench_learn import learn
 from spectralearth_build.cli.bench_pretrain import pretrain
+from spectralearth_build.cli.bench_start import start
 from spectralearth_build.cli.bench_store import store
 from spectralearth_build.cli.options import verb
 from spectralearth_build.texts import install
@@ -231,3 +232,4 @@ app.command()(verb(query))
 app.command()(verb(objects))
 app.command()(verb(pretrain))
 app.command()(verb(learn))
+app.command()(verb(start))

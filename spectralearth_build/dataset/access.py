@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import geopandas as gpd
 import numpy as np
@@ -18,8 +18,6 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-import xarray as xr
-import zarr
 
 from spectralearth_build.arguments import names, whole
 from spectralearth_build.columns import Table
@@ -27,18 +25,21 @@ from spectralearth_build.dataset import select
 from spectralearth_build.dataset import tables_copy as remote
 from spectralearth_build.dataset.consistency import ConsistencyCheck
 from spectralearth_build.dataset.outlines import Flags, Outlines, surely_all
-from spectralearth_build.dataset.pixels import StoredPixels
 from spectralearth_build.dataset.select import Date, TimeRange
 from spectralearth_build.dataset.table_rows import ROW, TableRows
 from spectralearth_build.errors import UsageError, require_utf8
 from spectralearth_build.layout import MANIFEST, REFLECTANCE, ROOT, PatchStatus, shard_name
-from spectralearth_build.overlap.lattice import window_of
+from spectralearth_build.overlap.lattice import NODATA, window_of
 from spectralearth_build.storage import attach
 from spectralearth_build.storage.url import Remote, parse
-from spectralearth_build.store.codec import NODATA
 from spectralearth_build.store.index import Bounds
-from spectralearth_build.store.schema import SCALE
 from spectralearth_build.tables import LOCATIONS, PATCHES, TILES
+
+if TYPE_CHECKING:  # zarr and xarray are imported when the store is opened: opening a dataset does without them
+    import xarray as xr
+    import zarr
+
+    from spectralearth_build.dataset.pixels import StoredPixels
 
 ALONG = {
     "patch_id": object,
@@ -270,6 +271,10 @@ class Dataset:
         self, values: npt.NDArray[np.int16], location: str, coords: dict[str, Any], about: dict[str, Any]
     ) -> xr.DataArray:
         """Return pixels [band, y, x] or [date, band, y, x] of a location as an array with coordinates."""
+        import xarray as xr
+
+        from spectralearth_build.store.schema import SCALE
+
         (place,) = self._location_rows.find(location)
         x, y = window_of(place["lattice_row"], place["lattice_col"]).centres
         attributes = {
@@ -323,6 +328,8 @@ class Dataset:
 
     @cached_property
     def _pixels(self) -> StoredPixels:
+        from spectralearth_build.dataset.pixels import StoredPixels
+
         pixels = StoredPixels(self.path, self._place, self.consistency)
         if self._place:
             self.consistency.require_table(PATCHES, str(pixels.group.attrs.get("plan", "")))

@@ -18,7 +18,6 @@ from spectralearth_build.errors import DamagedError
 from spectralearth_build.layout import MANIFEST, PLAN
 from spectralearth_build.plan_document import PlanDocument
 from spectralearth_build.storage.url import Remote
-from spectralearth_build.store.codec import checksum_of
 from spectralearth_build.store.manifest import listed
 
 AGAIN = "Files were mixed up. Copy the dataset again, or run `repair DATASET --archive ARCHIVE`."
@@ -47,6 +46,8 @@ class ConsistencyCheck:
         Raises:
             DamagedError: The values belong to another patch, or the size of the shard differs from the manifest.
         """
+        from spectralearth_build.store.codec import checksum_of  # it imports zarr
+
         if checksum is not None and not np.isnan(checksum):
             if checksum_of(values) != int(checksum):
                 what = f"Row {row} does not contain the data that the table of this dataset describes."

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from spectralearth_build.kernels import kernel
+from spectralearth_build.kernels import kernel_of
 from spectralearth_build.overlap.runs import Runs
 
 Bytes = npt.NDArray[np.uint8]
@@ -33,44 +33,30 @@ def runs_of_mask(mask: npt.NDArray[np.bool_], line0: int, col0: int) -> Runs:
     return runs_of_layers(mask.view(np.uint8), [np.arange(256) > 0], line0, col0)[0]
 
 
-@kernel
 def _changes(mask: Bytes, sets: Bytes) -> npt.NDArray[np.int32]:
     """Changes of the set of layers along lines: [n, 4] of line, column, the set before, the set from here on."""
-    height, width = mask.shape
-    found = np.empty((max(64, 4 * height), 4), np.int32)
+    most = np.count_nonzero(mask[:, 1:] != mask[:, :-1]) + 2 * len(mask)
+    found = np.empty((most, 4), np.int32)
+    return found[: _find_changes(mask, sets, found)]
+
+
+@kernel_of("int64(uint8[:, ::1], uint8[::1], int32[:, ::1])", writes=1)
+def _find_changes(mask: Bytes, sets: Bytes, found: npt.NDArray[np.int32]) -> int:
     m = 0
-    for i in range(height):
-        if m + width + 1 > found.shape[0]:
-            larger = np.empty((2 * found.shape[0] + width, 4), np.int32)
-            larger[:m] = found[:m]
-            found = larger
-        line = mask[i]
+    for i in range(mask.shape[0]):
         before = 0
-        for j in range(width):
-            if j > 0 and line[j] == line[j - 1]:
+        for j in range(mask.shape[1] + 1):
+            if 0 < j < mask.shape[1] and mask[i, j] == mask[i, j - 1]:
                 continue
-            here = sets[line[j]]
+            here = sets[mask[i, j]] if j < mask.shape[1] else 0
             if here != before:
                 found[m, 0], found[m, 1], found[m, 2], found[m, 3] = i, j, before, here
                 m += 1
             before = here
-        if before != 0:
-            found[m, 0], found[m, 1], found[m, 2], found[m, 3] = i, width, before, 0
-            m += 1
-    return found[:m]
+    return m
 
 
-@kernel
 def _runs(changes: npt.NDArray[np.int32], bit: int) -> Runs:
     """Runs of one layer."""
-    runs = np.empty((changes.shape[0], 3), np.int32)
-    m = 0
-    for k in range(changes.shape[0]):
-        if changes[k, 2] & bit == changes[k, 3] & bit:
-            continue
-        if changes[k, 3] & bit:
-            runs[m, 0], runs[m, 1] = changes[k, 0], changes[k, 1]
-        else:
-            runs[m, 2] = changes[k, 1]
-            m += 1
-    return runs[:m].copy()
+    ends = changes[((changes[:, 2] ^ changes[:, 3]) & bit) != 0]
+    return np.column_stack([ends[::2, :2], ends[1::2, 1]])

@@ -9,11 +9,10 @@ import numpy.typing as npt
 import shapely
 from shapely.geometry.base import BaseGeometry
 
-from spectralearth_build.kernels import kernel
 from spectralearth_build.overlap.lattice import col_at, easting, line_at, northing
-from spectralearth_build.overlap.region import Region
+from spectralearth_build.overlap.region import Region, merged
 from spectralearth_build.overlap.resample import transformer
-from spectralearth_build.overlap.runs import Runs
+from spectralearth_build.overlap.runs import Runs, places
 
 Floats = npt.NDArray[np.float64]
 
@@ -30,53 +29,18 @@ def region_of_footprint(footprint: BaseGeometry, epsg: int) -> Region:
     return Region(_fill(np.concatenate(edges))) if edges else Region.empty()
 
 
-@kernel
 def _fill(edges: Floats) -> Runs:
     """Even-odd fill of edges [n, 4] of (col, line, col, line), at pixel centres."""
-    n = edges.shape[0]
-    first = int(np.floor(min(edges[:, 1].min(), edges[:, 3].min())))
-    lines = int(np.ceil(max(edges[:, 1].max(), edges[:, 3].max()))) - first + 1
-    count = np.zeros(lines + 1, np.int64)
-    begin, end = np.empty(n, np.int64), np.empty(n, np.int64)
-    for k in range(n):
-        low, high = min(edges[k, 1], edges[k, 3]), max(edges[k, 1], edges[k, 3])
-        begin[k], end[k] = int(np.ceil(low - 0.5)) - first, int(np.ceil(high - 0.5)) - first
-        for i in range(begin[k], end[k]):
-            count[i + 1] += 1
-    pointer = np.cumsum(count)
-    crossings = np.empty(pointer[-1], np.float64)
-    fill = pointer[:-1].copy()
-    for k in range(n):
-        for i in range(begin[k], end[k]):
-            share = (i + first + 0.5 - edges[k, 1]) / (edges[k, 3] - edges[k, 1])
-            crossings[fill[i]] = edges[k, 0] + share * (edges[k, 2] - edges[k, 0])
-            fill[i] += 1
-    runs = np.empty((crossings.size // 2, 3), np.int32)
-    m = 0
-    for i in range(lines):
-        line = _sorted(crossings[pointer[i] : pointer[i + 1]])
-        for k in range(0, line.size - 1, 2):
-            start, stop = int(np.ceil(line[k] - 0.5)), int(np.ceil(line[k + 1] - 0.5))
-            if m > 0 and runs[m - 1, 0] == i + first and runs[m - 1, 2] >= start:
-                runs[m - 1, 2] = stop
-            elif stop > start:
-                runs[m, 0], runs[m, 1], runs[m, 2] = i + first, start, stop
-                m += 1
-    return runs[:m].copy()
-
-
-@kernel
-def _sorted(values: Floats) -> Floats:
-    """Sort values; a few of them in place, without an allocating call."""
-    if values.size > 16:
-        return np.sort(values)
-    for k in range(1, values.size):
-        value, place = values[k], k
-        while place > 0 and values[place - 1] > value:
-            values[place] = values[place - 1]
-            place -= 1
-        values[place] = value
-    return values
+    ends = np.ceil(edges[:, [1, 3]] - 0.5).astype(np.int64)
+    first, count = ends.min(axis=1), np.abs(ends[:, 1] - ends[:, 0])  # the lines that each edge crosses
+    edge = np.repeat(np.arange(len(edges)), count)
+    line = np.arange(len(edge)) + np.repeat(first - np.cumsum(count) + count, count)
+    col, at, to_col, to = edges[edge].T
+    crossing = col + (line + 0.5 - at) / (to - at) * (to_col - col)
+    order = np.lexsort((crossing, line))
+    stops = np.ceil(crossing[order] - 0.5).astype(np.int64).reshape(-1, 2)  # each line is crossed in pairs
+    runs = np.stack([line[order[::2]], stops[:, 0], stops[:, 1]], axis=1)
+    return merged(runs[runs[:, 1] < runs[:, 2]]).runs
 
 
 def outline(runs: Runs, shift: float = 0.0, tolerance: float = 0.0) -> BaseGeometry:
@@ -157,30 +121,19 @@ def _side(runs: Runs, chain: npt.NDArray[np.int64], end: int, tolerance: float) 
     return np.asarray(shapely.simplify(lines, tolerance, preserve_topology=False) if tolerance else lines)
 
 
-@kernel
 def _chains(runs: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """Number the stacks: a run joins the stack above it if each is the other's only neighbour."""
-    n = runs.shape[0]
-    above = np.full(n, -1, np.int64)
-    ups, downs = np.zeros(n, np.int64), np.zeros(n, np.int64)
-    i = 0
-    for j in range(n):
-        while i < j and (
-            runs[i, 0] < runs[j, 0] - 1 or (runs[i, 0] == runs[j, 0] - 1 and runs[i, 2] <= runs[j, 1])
-        ):
-            i += 1
-        k = i
-        while k < j and runs[k, 0] == runs[j, 0] - 1 and runs[k, 1] < runs[j, 2]:
-            ups[j] += 1
-            downs[k] += 1
-            above[j] = k
-            k += 1
-    chain = np.empty(n, np.int64)
-    found = 0
-    for j in range(n):
-        if ups[j] == 1 and downs[above[j]] == 1:
-            chain[j] = chain[above[j]]
-        else:
-            chain[j] = found
-            found += 1
-    return chain
+    n = len(runs)
+    begin, end = places(runs[:, 0], runs[:, 1]), places(runs[:, 0], runs[:, 2])
+    up = 1 << 32
+    first = np.searchsorted(
+        end, begin - up, side="right"
+    )  # of the runs of the line above that touch each run
+    ups = np.searchsorted(begin, end - up) - first
+    downs = np.bincount(np.arange(ups.sum()) + np.repeat(first - np.cumsum(ups) + ups, ups), minlength=n)
+    below = ups == 1
+    below[below] = downs[first[below]] == 1
+    top = np.where(below, first, np.arange(n))
+    while (further := top[top] < top).any():  # each round doubles the distance
+        top[further] = top[top[further]]
+    return (np.cumsum(~below) - 1)[top]

@@ -116,9 +116,7 @@ def swept(
 ) -> tuple[kernels.Runs, npt.NDArray[np.int32], kernels.Keys]:
     """Segments covered by the same regions, with the number of regions and the XOR of their keys."""
     runs = np.concatenate([region.runs for region in regions]) if regions else Region.empty().runs
-    order = np.argsort(runs[:, 0], kind="stable")
-    every = np.repeat(keys, [len(region.runs) for region in regions])
-    return kernels.sweep(runs[order], every[order])
+    return kernels.sweep(runs, np.repeat(keys, [len(region.runs) for region in regions]))
 
 
 def _combine(

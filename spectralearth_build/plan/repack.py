@@ -15,10 +15,10 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from spectralearth_build.kernels import kernel
+from spectralearth_build.kernels import kernel_of
 from spectralearth_build.overlap.region import Points
 from spectralearth_build.overlap.runs import Runs, transposed
-from spectralearth_build.plan.schedule import best_row
+from spectralearth_build.plan.schedule import room_for_steps, schedule
 from spectralearth_build.worth import Worth
 
 GOLDEN = 0.6180339887498949
@@ -84,169 +84,136 @@ def repacked(planes: Sequence[Plane], worth: Worth, anchors: Points, size: int, 
     for sweep in range(sweeps):
         plane = planes[sweep % len(planes)]
         offset = int((1 + sweep) * GOLDEN % 1 * size)
-        moved = _swept(
-            plane.seen(anchors),
-            plane.rows[0, 0],
-            _spans(plane.rows),
-            plane.columns,
-            worth[plane.column_depth],
-            _pointers(plane.columns),
-            size,
-            offset,
-        )
-        anchors = plane.seen(moved)
+        anchors = plane.seen(_swept(plane, worth, plane.seen(anchors), size, offset))
     return anchors
 
 
-@kernel
-def _spans(rows: Runs) -> npt.NDArray[np.int32]:
-    """For each line from first to last, the first column and the column after the last; (0, 0) if empty."""
-    spans = np.zeros((rows[-1, 0] - rows[0, 0] + 1, 2), np.int32)
-    for k in range(rows.shape[0]):
-        line = rows[k, 0] - rows[0, 0]
-        if spans[line, 0] == spans[line, 1]:
-            spans[line, 0] = rows[k, 1]
-        spans[line, 1] = rows[k, 2]
-    return spans
-
-
-@kernel
-def _pointers(columns: Runs) -> npt.NDArray[np.int64]:
-    """Index in ``columns`` where each column from first to last begins, and the end."""
-    pointers = np.zeros(columns[-1, 0] - columns[0, 0] + 2, np.int64)
-    for k in range(columns.shape[0]):
-        pointers[columns[k, 0] - columns[0, 0] + 1] = k + 1
-    for x in range(1, pointers.size):
-        pointers[x] = max(pointers[x], pointers[x - 1])
-    return pointers
-
-
-@kernel
-def _swept(
-    anchors: Points,
-    top: int,
-    spans: npt.NDArray[np.int32],
-    columns: Runs,
-    values: Worth,
-    pointers: npt.NDArray[np.int64],
-    size: int,
-    offset: int,
-) -> Points:
+def _swept(plane: Plane, worth: Worth, anchors: Points, size: int, offset: int) -> Points:
     """Choose all windows again, band by band: those that cross the lines ``offset`` + k * ``size``, in order."""
-    first = (top + size - 1 - offset) // size
-    bands = (top + spans.shape[0] + size - 2 - offset) // size - first + 1
-    order, starts = _banded(anchors, first, bands, size, offset)
-    cursor = pointers[:-1].copy()
-    choice, lines = np.empty((pointers.size - 1, 3), np.int32), np.empty(pointers.size - 1, np.int32)
-    worth = np.empty(pointers.size - 1, np.int64)
-    placed = np.empty((2 * anchors.shape[0] + 16, 2), np.int32)
-    above = m = 0
-    for band in range(bands):
-        line = offset + (first + band) * size
-        x0, x1 = _extent(spans, line - size + 1 - top, line + 1 - top, columns[0, 0])
-        below = anchors[order[starts[band + 1] : starts[band + 2]]]
-        n = _stretches(
-            columns,
-            values,
-            pointers,
-            cursor,
-            x0,
-            x1,
-            line,
-            placed[above:m],
-            below,
-            size,
-            choice,
-            worth,
-            lines,
-        )
-        above = m
-        if n == 0:
-            continue
-        found = best_row(choice[:n], worth[:n], size)
-        while m + found.size > placed.shape[0]:
-            placed = np.concatenate((placed, placed))
-        for col in found:
-            placed[m, 0], placed[m, 1] = lines[col - columns[0, 0]], col
-            m += 1
-    return placed[:m].copy()
-
-
-@kernel
-def _banded(
-    anchors: Points, first: int, bands: int, size: int, offset: int
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Windows by the line that they cross, west to east, and the start of each line; an empty line at the end."""
+    columns = plane.columns
+    col0, width = int(columns[0, 0]), int(columns[-1, 0] - columns[0, 0]) + 1
+    first = int(plane.rows[0, 0] + size - 1 - offset) // size
+    bands = int(plane.rows[-1, 0] + size - 1 - offset) // size - first + 1
     band = (anchors[:, 0].astype(np.int64) + size - 1 - offset) // size - first
-    order = np.argsort((band << 32) + anchors[:, 1])
-    return order, np.searchsorted(band[order], np.arange(bands + 2))
+    order = np.lexsort((anchors[:, 1], band))
+    pointers = np.searchsorted(columns[:, 0], np.arange(col0, col0 + width + 1))
+    placed = np.empty((bands * -(-width // size), 2), np.int32)
+    found = _sweep(
+        columns,
+        worth[plane.column_depth],
+        pointers,
+        anchors[order],
+        np.searchsorted(band[order], np.arange(bands + 2)),
+        _extents(plane.rows, (plane.rows[:, 0] + (size - 1 - offset)) // size - first, bands) - col0,
+        offset + first * size,
+        size,
+        pointers[:-1].copy(),
+        np.empty((width, 3), np.int32),
+        np.empty(width, np.int64),
+        np.empty(width, np.int32),
+        room_for_steps(width),
+        placed,
+    )
+    return placed[:found].copy()
 
 
-@kernel
-def _extent(spans: npt.NDArray[np.int32], start: int, stop: int, col0: int) -> tuple[int, int]:
-    """Range of columns, counted from ``col0``, of the anchors in lines ``start`` to ``stop``; (0, 0) if empty."""
-    x0 = x1 = 0
-    for line in range(max(0, start), min(stop, spans.shape[0])):
-        if spans[line, 0] < spans[line, 1]:
-            x0 = min(x0, spans[line, 0] - col0) if x0 < x1 else spans[line, 0] - col0
-            x1 = max(x1, spans[line, 1] - col0)
-    return x0, x1
+def _extents(rows: Runs, band: npt.NDArray[np.int32], bands: int) -> npt.NDArray[np.int64]:
+    """First column and column after the last of the anchors in each band of lines, [band, 2]; equal if it is empty."""
+    bounds = np.searchsorted(band, np.arange(bands + 1))
+    there = np.flatnonzero(np.diff(bounds))
+    extents = np.zeros((bands, 2), np.int64)
+    extents[there, 0] = np.minimum.reduceat(rows[:, 1], bounds[there])
+    extents[there, 1] = np.maximum.reduceat(rows[:, 2], bounds[there])
+    return extents
 
 
-@kernel
-def _stretches(
+@kernel_of(
+    "int64(int32[:, ::1], int64[::1], int64[::1], int32[:, ::1], int64[::1], int64[:, ::1], int64, int64, "
+    "int64[::1], int32[:, ::1], int64[::1], int32[::1], int64[:, ::1], int32[:, ::1])",
+    writes=6,
+)
+def _sweep(
     columns: Runs,
     values: Worth,
     pointers: npt.NDArray[np.int64],
-    cursor: npt.NDArray[np.int64],
-    x0: int,
-    x1: int,
+    before: Points,
+    starts: npt.NDArray[np.int64],
+    extents: npt.NDArray[np.int64],
     line: int,
-    above: Points,
-    below: Points,
     size: int,
+    cursor: npt.NDArray[np.int64],
     choice: Runs,
     worth: Worth,
     lines: npt.NDArray[np.int32],
+    steps: npt.NDArray[np.int64],
+    placed: Points,
 ) -> int:
-    """Find the best window across ``line`` in each column, between the windows ``above`` and ``below``.
+    """Write the windows chosen again to ``placed``; returns their number.
 
-    Columns ``x0`` to ``x1`` count from the first column of the plane. ``cursor`` has, for each column, the first of its
-    runs that may reach the lines in question; it is updated. Windows ``above`` and ``below`` are sorted from west to
-    east. Results are written to ``choice`` (runs (0, start, stop) of columns whose best windows have equal values),
-    ``worth`` (the value of each run) and ``lines`` (the line of each column's best window).
+    In each column of a band, find the best window across the band's line, between the windows of the band above, which
+    are chosen already, and those of the band below, which are not. Then choose the best of these windows that have
+    disjoint columns. Windows of a band are in order from west to east. Columns count from the first of the plane.
 
-    Returns:
-        The number of runs in ``choice``.
+    Args:
+        columns: runs down the columns.
+        values: value of each run.
+        pointers: index of the first run of each column, and the end.
+        before: the windows as they were, band by band.
+        starts: index of the first window of each band, and the end twice.
+        extents: range of columns of each band.
+        line: line that the windows of the first band cross.
+        size: edge of a window.
+        cursor: for each column, the first run that may reach the lines in question; begins as ``pointers``.
+        choice: buffer for runs (0, start, stop) of columns whose best windows have equal values.
+        worth: buffer for the value of each run of ``choice``.
+        lines: buffer for the line of the best window in each column.
+        steps: buffer for `schedule`.
+        placed: buffer for windows.
     """
-    n = a = b = 0
-    for x in range(x0, x1):
-        col = columns[0, 0] + x
-        low, high = line - size + 1, line
-        k, stop = cursor[x], pointers[x + 1]
-        while k < stop and columns[k, 2] <= low:
-            k += 1
-        cursor[x] = k
-        while a < above.shape[0] and above[a, 1] <= col - size:
-            a += 1
-        for w in range(a, min(a + 2, above.shape[0])):
-            if above[w, 1] < col + size:
-                low = max(low, above[w, 0] + size)
-        while b < below.shape[0] and below[b, 1] <= col - size:
-            b += 1
-        for w in range(b, min(b + 2, below.shape[0])):
-            if below[w, 1] < col + size:
-                high = min(high, below[w, 0] - size)
-        value = 0
-        while k < stop and low <= high and columns[k, 1] <= high:
-            if columns[k, 2] > low and values[k] > value:
-                value, lines[x] = values[k], max(low, columns[k, 1])
-            k += 1
-        if value == 0:
-            continue
-        if n and choice[n - 1, 2] == col and worth[n - 1] == value:
-            choice[n - 1, 2] = col + 1
-        else:
-            choice[n, 0], choice[n, 1], choice[n, 2], worth[n] = 0, col, col + 1, value
-            n += 1
-    return n
+    above = m = 0
+    for band in range(extents.shape[0]):
+        n, a, b, below = 0, above, starts[band + 1], starts[band + 2]
+        for x in range(extents[band, 0], extents[band, 1]):
+            col = columns[0, 0] + x
+            low, high = line - size + 1, line
+            k, stop = cursor[x], pointers[x + 1]
+            while k < stop and columns[k, 2] <= low:
+                k += 1
+            cursor[x] = k
+            while a < m and placed[a, 1] <= col - size:
+                a += 1
+            for w in range(a, min(a + 2, m)):
+                if placed[w, 1] < col + size:
+                    low = max(low, placed[w, 0] + size)
+            while b < below and before[b, 1] <= col - size:
+                b += 1
+            for w in range(b, min(b + 2, below)):
+                if before[w, 1] < col + size:
+                    high = min(high, before[w, 0] - size)
+            value = 0
+            while k < stop and low <= high and columns[k, 1] <= high:
+                if columns[k, 2] > low and values[k] > value:
+                    value, lines[x] = values[k], max(low, columns[k, 1])
+                k += 1
+            if value == 0:
+                continue
+            if n > 0 and choice[n - 1, 2] == col and worth[n - 1] == value:
+                choice[n - 1, 2] = col + 1
+            else:
+                choice[n, 0], choice[n, 1], choice[n, 2], worth[n] = 0, col, col + 1, value
+                n += 1
+        above = m
+        step = schedule(choice, worth, 0, n, size, steps) - 1 if n > 0 else 0
+        end = m
+        k = step
+        while k > 0:  # the steps lead from east to west
+            end += 1
+            k = steps[k, 3]
+        m = end
+        while step > 0:
+            end -= 1
+            col = steps[step, 2]
+            placed[end, 0], placed[end, 1] = lines[col - columns[0, 0]], col
+            step = steps[step, 3]
+        line += size
+    return m

@@ -15,12 +15,13 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from spectralearth_build.overlap.region import Points
+from spectralearth_build.overlap.region import Points, Region
 from spectralearth_build.overlap.runs import Runs, outside, segment_of
+from spectralearth_build.plan.fill import room
 from spectralearth_build.plan.greedy import by_levels
 from spectralearth_build.plan.problem import Problem, conflicts
 from spectralearth_build.plan.repack import Depth, Plane, planes_of, repacked
-from spectralearth_build.plan.schedule import best_row, best_rows, row_values
+from spectralearth_build.plan.schedule import room_for_steps, shelves_of
 from spectralearth_build.worth import Worth
 
 SWEEPS = 8
@@ -104,15 +105,12 @@ def pieces(segments: Runs, size: int) -> npt.NDArray[np.int64]:
 
 def best_shelves(segments: Runs, values: Worth, size: int) -> tuple[Points, int]:
     """The set of shelves with the greatest total value, exactly, and that value."""
-    lines, pointers = _line_pointers(segments)
-    totals = row_values(segments, values, pointers, size)
-    rows = best_rows(lines, totals, size)
-    spans = zip(pointers[rows], pointers[rows + 1], strict=True)
-    found = [best_row(segments[a:b], values[a:b], size) for a, b in spans]
-    at = np.repeat(lines[rows], [len(columns) for columns in found])
-    return np.stack([at, np.concatenate(found)], axis=1).astype(np.int32), int(totals[rows].sum())
-
-
-def _line_pointers(segments: Runs) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
     lines, first = np.unique(segments[:, 0], return_index=True)
-    return lines, np.append(first, len(segments)).astype(np.int64)
+    pointers = np.append(first, len(segments))
+    before = np.searchsorted(lines, lines - size, side="right")
+    columns = np.add.reduceat(segments[:, 2] - segments[:, 1], first, dtype=np.int64)
+    placed = np.empty((room(Region(segments).box, size), 2), np.int32)
+    best = np.empty(len(lines) + 1, np.int64)
+    steps = room_for_steps(int(columns.max()))
+    found = shelves_of(segments, values, pointers, before, size, steps, best, placed)
+    return placed[len(placed) - found :].copy(), int(best[-1])

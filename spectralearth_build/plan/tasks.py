@@ -15,13 +15,14 @@ from spectralearth_build.archive.watched import sharing
 from spectralearth_build.cluster import Executor, Failure
 from spectralearth_build.config import Config, PlanConfig, QualityConfig
 from spectralearth_build.errors import BuildError, UsageError
+from spectralearth_build.kernels import prepare
 from spectralearth_build.overlap.lattice import box_of
 from spectralearth_build.overlap.view import Tile
 from spectralearth_build.plan.assemble import PlanTables, described
 from spectralearth_build.plan.component import Held, plan_component
 from spectralearth_build.plan.grow import Touched
 from spectralearth_build.plan.region_file import read_region
-from spectralearth_build.progress import track
+from spectralearth_build.progress import say, track
 from spectralearth_build.texts import counted
 
 TILES_PER_TASK = 32
@@ -73,6 +74,7 @@ def run_tasks(
         for bundle in bundles(jobs)
     }
     planned: list[PlanTables] = []
+    prepare(lambda text: say(f"plan: {text}"))
     with sharing(executor, dataset) as sharers:
         for key, outcome in track(sharers.run("plan", plan_bundle, tasks), "plan", len(tasks)):
             if isinstance(outcome, Failure):

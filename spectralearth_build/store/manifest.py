@@ -18,7 +18,6 @@ from typing import Any
 
 import pyarrow.compute as pc
 import pyproj
-import rasterio
 import shapely
 
 from spectralearth_build.columns import Table
@@ -53,6 +52,8 @@ Entry = dict[str, int | str]
 
 def versions() -> dict[str, str]:
     """Return the versions of this package and of libraries that affect bytes and pixels."""
+    import rasterio  # readers of a dataset do not need it, and it takes a while
+
     found = {name: _version(name) for name in _PACKAGES}
     libraries = {
         "GDAL": rasterio.__gdal_version__,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import geopandas as gpd
 import pandas as pd
@@ -17,8 +17,10 @@ from spectralearth_build.layout import PLAN
 from spectralearth_build.plan_document import PlanDocument
 from spectralearth_build.store.planned_patches import PlannedPatches, read_patches
 from spectralearth_build.store.planned_tiles import PlannedTiles, read_tiles
-from spectralearth_build.store.schema import Document, reflectance_document
 from spectralearth_build.tables import LOCATIONS, PATCHES, TILES
+
+if TYPE_CHECKING:
+    from spectralearth_build.store.schema import Document
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,8 @@ class Planned:
     @property
     def reflectance(self) -> Document:
         """Metadata of the array of the pixels."""
+        from spectralearth_build.store.schema import reflectance_document  # it imports zarr
+
         return reflectance_document(
             shards=self.shards, shard_rows=self.shard_rows, codec=self.codec, quantity=self.quantity
         )

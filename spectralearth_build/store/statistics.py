@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from spectralearth_build.archive.bands import BANDS
 from spectralearth_build.kernels import kernel
-from spectralearth_build.store.codec import Patch
+
+if TYPE_CHECKING:
+    from spectralearth_build.store.codec import Patch
 
 Integers = npt.NDArray[np.int64]
 _EXACT = 1 << 32

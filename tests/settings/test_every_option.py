@@ -73,7 +73,7 @@ FREE = {
     "embed --output", "embed --split", "embed --device", "export --split", "pair --drop",
     *(f"evaluate --{name}" for name in ("encoder", "classes", "device", "output", "cache")),
     "verify --archive", "repair --archive", "build --manifest", "scan --manifest", "bench pretrain --device",
-    *(f"bench {verb} --{name}" for verb in ("plan", "cut", "store", "load", "pretrain", "learn")
+    *(f"bench {verb} --{name}" for verb in ("plan", "cut", "store", "load", "pretrain", "learn", "start")
       for name in ("out", "work", "dataset", "image")),
 }  # fmt: skip
 """Paths and names: only the file, the dataset or torch knows whether they are right."""

@@ -13,11 +13,10 @@ arithmetic only affects which coefficients the encoder chooses. Weights of bands
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
-from spectralearth_build.kernels import kernel
+from spectralearth_build.kernels import inlined, kernel
 from spectralearth_build.store.codec.zigzag import unzigzag, zigzag
 
 Cube = npt.NDArray[np.int16]
@@ -42,7 +41,7 @@ _ROUNDING = 1 / 12
 _short, _int = np.int16, np.int32
 
 
-@numba.njit(inline="always")
+@inlined
 def _times(c: np.int16, v: np.int16) -> np.int16:
     return _short(_int(_int(c) * _int(_short(v << _short(1)))) >> _int(16))
 
@@ -132,7 +131,7 @@ def _solve(
         weights[i] /= root[i, i]
 
 
-@numba.njit(inline="always")
+@inlined
 def _spread(coefficients: npt.NDArray[np.int16], lines: Cube) -> None:
     """Repeat each coefficient along a line. Only then does the compiler multiply 16-bit numbers, 32 at a time."""
     for k in range(lines.shape[0]):
@@ -140,7 +139,7 @@ def _spread(coefficients: npt.NDArray[np.int16], lines: Cube) -> None:
             lines[k, x] = coefficients[k]
 
 
-@numba.njit(inline="always")
+@inlined
 def _guess(ring: Cube, lines: Cube, b: int, y: int, guess: npt.NDArray[np.int16]) -> None:
     """Predict line ``y`` of band ``b``, int16 [LANES].
 

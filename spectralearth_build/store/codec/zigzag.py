@@ -5,17 +5,18 @@ Small negative numbers have their high bits set, small positive ones do not, so 
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
+from spectralearth_build.kernels import inlined
 
-@numba.njit(inline="always")
+
+@inlined
 def zigzag(value: np.int16) -> np.uint16:
     """Map int16 to uint16: 2 v, or -2 v - 1 if v < 0."""
     return np.uint16((value << np.int16(1)) ^ (value >> np.int16(15)))
 
 
-@numba.njit(inline="always")
+@inlined
 def unzigzag(value: np.uint16) -> np.int16:
     """Undo `zigzag`."""
     return np.int16((value >> np.uint16(1)) ^ -(value & np.uint16(1)))

@@ -104,6 +104,7 @@ VERBS = {
     "export, numpy": Verb("export", "{published} {out} --to numpy"),
     "export, hf": Verb("export", "{published} {out} --to hf"),
     "export, codec": Verb("export", f"{{published}} {{out}} --codec portable {_INLINE}"),
+    "warm-up": Verb("warm-up", "", same=(), slow=True),
     "unlock": Verb("unlock", "{published}", code=2),
     "pretrain": Verb(
         "pretrain",
@@ -151,6 +152,7 @@ VERBS = {
         same=(),
         slow=True,
     ),
+    "bench start": Verb("bench start", "--tiles 2 --rounds 1 --out {out}", same=(), slow=True),
     "bench learn": Verb("bench learn", "--share 0.001 --work {out}-work --out {out}", same=(), slow=True),
 }
 """The calls that the matrix makes, by the name of their row."""

@@ -1,0 +1,79 @@
+"""How long a user waits before anything happens: imports, refusals, and the first plan on a new machine."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pandas as pd
+
+TYPO = """
+import spectralearth_build as se
+try:
+    se.build_dataset(".", "d", {"plan.valu": "pairs"})
+except se.errors.ConfigError:
+    pass
+"""
+CLI = [sys.executable, "-m", "spectralearth_build"]
+
+
+def measure(tiles: int, rounds: int) -> pd.DataFrame:
+    """Measure each case in new processes.
+
+    Args:
+        tiles: number of footprints to plan.
+        rounds: runs of each case, of which the fastest counts; the first plan runs once.
+
+    Returns:
+        Columns ``case``, ``cpu_s`` (of the process and its children) and ``wall_s``.
+    """
+    with TemporaryDirectory(prefix="spectralearth-build-") as folder:
+        rows = [
+            {
+                "case": case,
+                **dict(zip(("cpu_s", "wall_s"), min(_timed(command, folder) for _ in range(n)), strict=True)),
+            }
+            for case, command, n in _cases(Path(folder), tiles, rounds)
+        ]
+    return pd.DataFrame(rows)
+
+
+def _cases(folder: Path, tiles: int, rounds: int) -> Iterator[tuple[str, Sequence[str], int]]:
+    """Yield the name of each case, its command, and how often to run it."""
+    python = [sys.executable, "-c"]
+    yield "import pandas, to compare", [*python, "import pandas"], rounds
+    yield "import spectralearth_build", [*python, "import spectralearth_build"], rounds
+    yield "open_dataset", [*python, "from spectralearth_build import open_dataset"], rounds
+    yield (
+        "a command with a typo in a setting",
+        [*CLI, "build", str(folder), "d", "--set", "plan.valu=pairs"],
+        rounds,
+    )
+    yield "a call with a typo in a setting", [*python, TYPO], rounds
+    yield "--help", [*CLI, "--help"], rounds
+    for case in ("first plan, nothing compiled yet", "first plan of another dataset"):
+        dataset = folder / case.replace(" ", "-")
+        subprocess.run(
+            [*CLI, "synthesize", str(dataset), "--footprints-only", "--tiles", str(tiles), "--quiet"],
+            check=True,
+        )
+        yield case, [*CLI, "plan", str(dataset), "--scheduler", "inline", "--quiet"], 1
+
+
+def _timed(command: Sequence[str], folder: str) -> tuple[float, float]:
+    """CPU and wall seconds of a process, with a cache of compiled code of its own."""
+    environment = os.environ | {"NUMBA_CACHE_DIR": f"{folder}/compiled"}
+    begin = time.perf_counter()
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as process:
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode not in (0, 2):
+        raise subprocess.CalledProcessError(process.returncode, command)
+    return used.ru_utime + used.ru_stime, time.perf_counter() - begin

@@ -1,0 +1,64 @@
+"""What a plan compiles: a few loops, once a machine, before the workers begin. Counted, never timed."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.support.processes import environment
+
+LISTENER = """
+import os
+from numba.core import event
+
+class Count(event.Listener):
+    def on_start(self, each):
+        with open(os.environ["COMPILED"], "a") as file:
+            file.write(f"{os.getpid()} {each.data['dispatcher'].py_func.__qualname__}\\n")
+
+    def on_end(self, each):
+        pass
+
+event.register("numba:compile", Count())
+"""
+"""Python imports this first in each process, workers as well: it writes down each function that is compiled."""
+MOST = 16
+"""Functions that a plan may compile on a new machine; before there were 185."""
+
+
+@pytest.fixture
+def plan(tmp_path):
+    """Plan footprints in new processes; returns what was printed, and what was compiled by which process."""
+    (tmp_path / "sitecustomize.py").write_text(LISTENER)
+    log, cache = tmp_path / "compiled.txt", tmp_path / "cache"
+
+    def call(*words):
+        dataset = tmp_path / f"d{len(list(tmp_path.iterdir()))}"
+        variables = environment() | {"NUMBA_CACHE_DIR": str(cache), "COMPILED": str(log)}
+        variables["PYTHONPATH"] = os.pathsep.join(
+            [str(tmp_path), *filter(None, [variables.get("PYTHONPATH")])]
+        )
+        command = [sys.executable, "-m", "spectralearth_build"]
+        run = {"env": variables, "check": True, "capture_output": True, "text": True}
+        subprocess.run([*command, "synthesize", dataset, "--footprints-only", "--tiles", "12"], **run)
+        log.write_text("")
+        with subprocess.Popen(
+            [*command, "plan", dataset, *words], env=variables, stdout=subprocess.PIPE, text=True
+        ) as process:
+            said, _ = process.communicate()
+        assert process.returncode == 0
+        return said, [line.split() for line in log.read_text().splitlines()], str(process.pid)
+
+    return call
+
+
+@pytest.mark.slow
+def test_workers_compile_nothing_and_neither_does_the_next_plan(plan):
+    said, compiled, driver = plan("--workers", "2")
+    assert "plan: compiling loops for this machine" in said
+    assert {process for process, _ in compiled} == {driver}
+    assert 0 < len(compiled) <= MOST, sorted(name for _, name in compiled)
+    said, compiled, _ = plan("--scheduler", "inline")
+    assert "compiling" not in said
+    assert compiled == []
