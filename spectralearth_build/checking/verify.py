@@ -48,13 +48,13 @@ from spectralearth_build.plan_document import PlanDocument
 from spectralearth_build.progress import track
 from spectralearth_build.publishing.coordinates import coordinates_of
 from spectralearth_build.publishing.publish import statistics_document
+from spectralearth_build.scratch import scratch_of
 from spectralearth_build.store import statistics
 from spectralearth_build.store.commit import Commit, decode
 from spectralearth_build.store.index import boxes, contents, opened_index
 from spectralearth_build.store.labels import StoredLabel, read_labels
 from spectralearth_build.store.manifest import Entry, Manifest, counts, entry_of_file
 from spectralearth_build.store.planned import Planned, load_plan
-from spectralearth_build.store.scratch import scratch_of
 from spectralearth_build.tables import LABELS, LOCATIONS, PATCHES, SPLITS, TILES
 
 _OF_PLAN = {PLAN, TILES.file, LOCATIONS.file, PATCHES.file}

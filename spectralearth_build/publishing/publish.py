@@ -39,6 +39,7 @@ from spectralearth_build.layout import (
 from spectralearth_build.publishing.coordinates import coordinates_of
 from spectralearth_build.publishing.final_status import final_tables, given_up
 from spectralearth_build.publishing.quarantine import quarantine
+from spectralearth_build.scratch import scratch_of
 from spectralearth_build.store import schema, statistics
 from spectralearth_build.store.commit import Commit, json_bytes, read_all
 from spectralearth_build.store.failed_tiles import read_failed
@@ -47,7 +48,6 @@ from spectralearth_build.store.label_arrays import label_document
 from spectralearth_build.store.labels import StoredLabel, frame, read_labels
 from spectralearth_build.store.manifest import FORMAT, counts, manifest_of
 from spectralearth_build.store.planned import Planned, load_plan
-from spectralearth_build.store.scratch import scratch_of
 from spectralearth_build.store.shard import ShardReader
 from spectralearth_build.tables import LABELS, LOCATIONS, OVERLAPS, PATCHES, QUARANTINE, TILES, TUPLES
 
