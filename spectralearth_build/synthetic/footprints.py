@@ -45,9 +45,8 @@ def footprints(tiles: int, seed: int = 0) -> gpd.GeoDataFrame:
     """Make a table of ``tiles`` tiles with the columns of `tables.TILES`, the same for the same arguments.
 
     Every tile is eligible and unplanned, and has no mask (its geometry serves as mask). With up to about 150,000 tiles,
-    only intended visits see the same ground. With more than 211,667 tiles, sites come to lie between the tracks as well,
-    and overlap those beside them. With about twice as many, there is no room
-    left, and the table is shorter.
+    only intended visits see the same ground. With more than 211,667 tiles, further sites lie between the tracks and
+    overlap those beside them. With about twice as many, no room is left, and the table is shorter than asked for.
     """
     passes = sorted(
         _passes(tiles, np.random.default_rng([seed, 21])), key=lambda p: (p.epsg or 0, p.datatake)
