@@ -6,10 +6,11 @@ in EPSG:4326 (longitude, latitude), with geometries split at the antimeridian.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import reduce
+from operator import or_
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +20,14 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import shapely
-from pyproj import CRS
 
 from spectralearth_build.errors import BuildError, DamagedError, UsageError
 from spectralearth_build.faults import fault_of
 from spectralearth_build.files import replacing
+from spectralearth_build.geoparquet import NOWHERE, Extent, extent_of_wkb, extent_stated, geo_metadata
 
 ROW_GROUP = 1 << 17
 """Rows of a Parquet row group."""
-KINDS = ("Point", "LineString", "LinearRing", "Polygon", "MultiPoint", "MultiLineString", "MultiPolygon",
-         "GeometryCollection")  # fmt: skip
-"""GeoParquet's names of shapely's geometry types, by shapely's type id."""
 _PLANS = "plans"
 """Key of the plan ids in a file's metadata."""
 GEOMETRY = None
@@ -103,9 +101,23 @@ class Table:
             folder: the folder to write to.
             plans: ids of the plan generations that the table belongs to, oldest first; see `plans_of`.
         """
+        table = self._table(rows)
+        return self.write_parts([table], folder, plans, self._extent(table))
+
+    def write_parts(
+        self, parts: Iterable[pa.Table], folder: Path, plans: Sequence[str] = (), extent: Extent = NOWHERE
+    ) -> Path:
+        """Write a table that comes in parts, of which one row group is held at a time; see `write`.
+
+        Args:
+            parts: tables with the columns of `schema`. How the rows are divided does not change the file.
+            folder: the folder to write to.
+            plans: ids of the plan generations.
+            extent: extent of all geometries. It is known before the rows, because it is written first.
+        """
         path = folder / self.file
         with replacing(path) as temporary:
-            self._write(rows, temporary, plans)
+            self._write(parts, temporary, plans, extent)
         return path
 
     def stream(
@@ -123,14 +135,21 @@ class Table:
             plans: ids of the plan generations that the table belongs to, oldest first.
             geometry: all geometries as WKB, once more: what the file says of them comes first.
         """
+        extent = reduce(or_, (extent_of_wkb(pa.chunked_array([piece])) for piece in geometry), NOWHERE)
         with replacing(path) as temporary:
-            self._write_parts(_groups(batches, self.schema), temporary, plans, geometry)
+            self._write((pa.Table.from_batches([batch]) for batch in batches), temporary, plans, extent)
 
     def encode(self, rows: pd.DataFrame | pa.Table, plans: Sequence[str] = ()) -> bytes:
         """The bytes that `write` writes."""
-        buffer = pa.BufferOutputStream()
-        self._write(rows, buffer, plans)
+        buffer, table = pa.BufferOutputStream(), self._table(rows)
+        self._write([table], buffer, plans, self._extent(table))
         return bytes(buffer.getvalue().to_pybytes())
+
+    def _table(self, rows: pd.DataFrame | pa.Table) -> pa.Table:
+        return rows if isinstance(rows, pa.Table) else self.arrow(rows)
+
+    def _extent(self, table: pa.Table) -> Extent:
+        return extent_of_wkb(table["geometry"]) if self.spatial else NOWHERE
 
     def of_before(self, data: bytes) -> bytes:
         """The file ``data`` as earlier versions wrote it: without later columns and without plan ids."""
@@ -146,28 +165,15 @@ class Table:
         return tuple(told.decode().split())
 
     def _write(
-        self, rows: pd.DataFrame | pa.Table, target: Path | pa.NativeFile, plans: Sequence[str]
+        self, parts: Iterable[pa.Table], target: Path | pa.NativeFile, plans: Sequence[str], extent: Extent
     ) -> None:
-        table = rows if isinstance(rows, pa.Table) else self.arrow(rows)
-        pieces = range(0, len(table) if self.spatial else 0, ROW_GROUP)
-        geometry = (table["geometry"].slice(at, ROW_GROUP) for at in pieces)
-        self._write_parts(_parts(table), target, plans, geometry)
-
-    def _write_parts(
-        self,
-        parts: Iterable[pa.Table],
-        target: Path | pa.NativeFile,
-        plans: Sequence[str],
-        geometry: Iterable[pa.Array | pa.ChunkedArray],
-    ) -> None:
-        """Write row groups; the metadata, which comes first, needs all geometries."""
-        about = _geo(geometry) if self.spatial else {}
+        about = geo_metadata(extent) if self.spatial else {}
         if plans:
             about[_PLANS] = " ".join(plans)
         schema = self.schema.with_metadata(about or None)
         with pq.ParquetWriter(target, schema, compression="zstd") as writer:
-            for part in parts:
-                writer.write_table(part.cast(schema), row_group_size=ROW_GROUP)
+            for group in _row_groups(parts, schema):
+                writer.write_table(group, row_group_size=ROW_GROUP)
 
     def read(self, folder: Path, columns: list[str] | None = None) -> gpd.GeoDataFrame | pd.DataFrame:
         """Read the table from ``folder``; columns that are newer than the file become nulls.
@@ -241,16 +247,8 @@ class Table:
             raise UsageError(
                 f"There is no {self.file}.", folder, "Run `build`, or the stage that writes it, first."
             )
-        try:
+        with _damage_named(path):
             yield path
-        except (BuildError, PermissionError):
-            raise
-        except Exception as error:  # libraries raise various errors on a damaged file
-            if fault := fault_of(error, path):
-                raise fault from error
-            raise DamagedError(
-                f"The table cannot be read ({type(error).__name__}: {error}).", path
-            ) from error
 
     def _read(self, path: Path, columns: list[str] | None) -> gpd.GeoDataFrame | pd.DataFrame:
         absent = {c for c in self.columns if c.later} - self._present(path)
@@ -276,10 +274,48 @@ class Table:
         table = pq.read_table(folder / self.file)
         return self.arrow({name: table[name] for name in table.column_names if name in self.schema.names})
 
+    def parts(self, folder: Path, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+        """Yield the rows of the table as Arrow, one row group at a time; see `read_arrow`.
+
+        Args:
+            folder: the folder of the file.
+            columns: names of columns, at least one that every version writes; None for all.
+
+        Raises:
+            DamagedError: the file cannot be read.
+        """
+        asked, path = self.schema.names if columns is None else columns, folder / self.file
+        with _damage_named(path), pq.ParquetFile(path) as file:
+            there = [name for name in asked if name in file.schema_arrow.names]
+            for k in range(file.num_row_groups):
+                rows = file.read_row_group(k, columns=there)
+                yield self.arrow({name: rows[name] for name in there}).select(asked)
+
+    def extent(self, folder: Path) -> Extent:
+        """The extent of the geometries of the file in ``folder``: as it states itself, else from the geometries."""
+        stated = extent_stated(pq.read_metadata(folder / self.file).metadata)
+        if stated is not None:
+            return stated
+        parts = (extent_of_wkb(rows["geometry"]) for rows in self.parts(folder, ["geometry"]))
+        return reduce(or_, parts, NOWHERE)
+
     def _present(self, path: Path) -> set[Column]:
         """The columns that a file has."""
         names = set(pq.read_schema(path).names)
         return {column for column in self.columns if column.name in names}
+
+
+@contextmanager
+def _damage_named(path: Path) -> Iterator[None]:
+    """Raise DamagedError for the various errors of libraries that read a damaged file."""
+    try:
+        yield
+    except (BuildError, PermissionError):
+        raise
+    except Exception as error:
+        if fault := fault_of(error, path):
+            raise fault from error
+        raise DamagedError(f"The table cannot be read ({type(error).__name__}: {error}).", path) from error
 
 
 def _array(values: Any, column: Column) -> pa.Array | pa.ChunkedArray:  # noqa: ANN401
@@ -294,38 +330,15 @@ def _array(values: Any, column: Column) -> pa.Array | pa.ChunkedArray:  # noqa: 
     return pa.array(list(values), type=column.type, from_pandas=True)
 
 
-def _parts(table: pa.Table) -> Iterator[pa.Table]:
-    """The table in pieces of one row group, at least one, so that only one at a time is copied."""
-    for start in range(0, max(1, len(table)), ROW_GROUP):
-        yield table.slice(start, ROW_GROUP).combine_chunks()
-
-
-def _groups(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.Table]:
-    """Rows in tables of one row group each, at least one table."""
-    waiting, some = schema.empty_table(), False
-    for batch in batches:
-        waiting = pa.concat_tables([waiting, pa.Table.from_batches([batch], schema)])
-        while len(waiting) >= ROW_GROUP:
-            yield waiting.slice(0, ROW_GROUP).combine_chunks()
-            waiting, some = waiting.slice(ROW_GROUP), True
-    if len(waiting) or not some:
-        yield waiting.combine_chunks()
-
-
-def _geo(geometry: Iterable[pa.Array | pa.ChunkedArray]) -> dict[str, str]:
-    """GeoParquet 1.0 metadata of a WKB column, given in pieces."""
-    kinds, boxes = set[str](), list[Any]()
-    for piece in geometry:
-        shapes = shapely.from_wkb(piece.drop_null().to_numpy(zero_copy_only=False))
-        kinds.update(KINDS[kind] for kind in np.unique(shapely.get_type_id(shapes)))
-        if shapes.size:  # some versions of shapely fail on no geometries
-            boxes.append(shapely.box(*shapely.total_bounds(shapes)))
-    crs = CRS(4326).to_json_dict()
-    for member in crs["datum_ensemble"]["members"]:
-        member.pop("id", None)  # as geopandas does, since older PROJ cannot read it
-    about: dict[str, Any] = {"encoding": "WKB", "crs": crs, "geometry_types": sorted(kinds)}
-    bounds = shapely.total_bounds(boxes).tolist() if boxes else [np.nan]
-    if np.isfinite(bounds).all():
-        about["bbox"] = bounds
-    geo = {"version": "1.0.0", "primary_column": "geometry", "columns": {"geometry": about}}
-    return {"geo": json.dumps(geo)}
+def _row_groups(parts: Iterable[pa.Table], schema: pa.Schema) -> Iterator[pa.Table]:
+    """The rows of all parts in pieces of one row group, at least one, so that only one at a time is copied."""
+    waiting = [schema.empty_table()]
+    count = 0
+    for part in parts:
+        waiting.append(part.cast(schema))
+        count += len(part)
+        while count > ROW_GROUP:  # the last group is kept, as it may be the only one, and empty
+            rows = pa.concat_tables(waiting)
+            yield rows.slice(0, ROW_GROUP).combine_chunks()
+            waiting, count = [rows.slice(ROW_GROUP)], count - ROW_GROUP
+    yield pa.concat_tables(waiting).combine_chunks()

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import networkx as nx
 import numpy as np
 import numpy.typing as npt
 import shapely
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from spectralearth_build.overlap.coverage import cover
 from spectralearth_build.overlap.region import Region
@@ -29,10 +30,12 @@ def components(footprints: Sequence[shapely.Geometry]) -> list[list[int]]:
     Returns:
         Groups of indices, each sorted, in order of their smallest index.
     """
-    graph = nx.Graph()
-    graph.add_nodes_from(range(len(footprints)))
-    graph.add_edges_from(touching(footprints))
-    return sorted(sorted(group) for group in nx.connected_components(graph))
+    first, second = touching(footprints).T
+    ones, size = np.ones(len(first), np.bool_), len(footprints)
+    _, group = connected_components(coo_array((ones, (first, second)), shape=(size, size)), directed=False)
+    order = np.argsort(group, kind="stable")
+    parts = np.split(order, np.flatnonzero(np.diff(group[order])) + 1) if size else []
+    return sorted(part.tolist() for part in parts)
 
 
 def touching(footprints: Sequence[shapely.Geometry]) -> npt.NDArray[np.int64]:
@@ -45,7 +48,9 @@ def touching(footprints: Sequence[shapely.Geometry]) -> npt.NDArray[np.int64]:
     turned = [_turned(grown[east], -360), _turned(grown[west], 360)]
     every = np.concatenate([grown, *turned])
     owner = np.concatenate([np.arange(len(grown)), east, west])
-    pairs = owner[shapely.STRtree(every).query(every, predicate="intersects")].T
+    near = shapely.STRtree(every).query(every)
+    near = near[:, near[0] < near[1]]  # each pair once, before the shapes are compared
+    pairs = np.sort(owner[near[:, shapely.intersects(every[near[0]], every[near[1]])]].T, axis=1)
     return np.unique(pairs[pairs[:, 0] < pairs[:, 1]], axis=0)
 
 

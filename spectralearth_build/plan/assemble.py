@@ -1,16 +1,18 @@
-"""Turn planned components into the tables of the dataset, as Arrow tables, which are sent, extended and written as is.
+"""The rows of planned components, as Arrow tables. All of this runs in the task that planned them.
 
-`described` runs in the task of a component and makes its rows. `assemble` runs where the components come together, and
-adds what depends on all of them, such as order and store rows.
+The rows are left in a file, and `gather` joins the files of all tasks: it adds what depends on all components, such as
+order and store rows.
 """
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-import geopandas as gpd
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -18,12 +20,11 @@ import pyarrow.compute as pc
 import shapely
 from shapely.geometry.base import BaseGeometry
 
-from spectralearth_build.layout import PatchStatus
+from spectralearth_build.geoparquet import NOWHERE, Extent, extent_of
 from spectralearth_build.overlap.geography import to_lonlat
-from spectralearth_build.overlap.lattice import PIXEL, bounds_of
+from spectralearth_build.overlap.lattice import PIXEL, bounds_of, columns_of
 from spectralearth_build.overlap.resample import transformer
-from spectralearth_build.plan.component import ComponentPlan
-from spectralearth_build.plan.rows import assign_rows
+from spectralearth_build.plan.component import ComponentPlan, Held
 from spectralearth_build.tables import LOCATIONS, OVERLAPS, PATCHES, TUPLES
 
 EQUAL_AREA = 6933
@@ -31,11 +32,16 @@ EQUAL_AREA = 6933
 KM2 = 1e-6
 Numbered = Sequence[tuple[int, ComponentPlan]]
 """Numbers of components, and their plans."""
+LATER = ("acquired", "correction", "correction_assumed", "store_row", "shard", "generation", "status", "reason",
+         "checksum")  # fmt: skip
+"""Columns of the patches that depend on other components or on what is cut, so `gather` adds them."""
+PLANNED_PATCHES = pa.schema([field for field in PATCHES.schema if field.name not in LATER])
+"""The columns of a patch that its component determines."""
 
 
 @dataclass(frozen=True)
 class PlanTables:
-    """The four tables of a plan."""
+    """The four tables of a plan, or a part of them; the patches with the columns `PLANNED_PATCHES`."""
 
     overlaps: pa.Table
     tuples: pa.Table
@@ -43,73 +49,113 @@ class PlanTables:
     patches: pa.Table
 
 
-NO_TABLES = PlanTables(*(table.schema.empty_table() for table in (OVERLAPS, TUPLES, LOCATIONS, PATCHES)))
+@dataclass(frozen=True)
+class Part:
+    """The rows of some components, and what is stated of them before they are read."""
+
+    rows: Path | PlanTables
+    """The rows, or the file that `left_in` wrote."""
+    tuples: Extent
+    """Extent of the tuples' geometries."""
+    locations: Extent
+    """Extent of the locations' geometries."""
+    grown: Mapping[str, int] = field(default_factory=dict)
+    """Number of new patches of each existing location that gains some, by location_id."""
+
+    def taken(self) -> PlanTables:
+        """Read the rows, and delete their file."""
+        if isinstance(self.rows, PlanTables):
+            return self.rows
+        reader = pa.BufferReader(self.rows.read_bytes())
+        tables = PlanTables(*(pa.ipc.open_stream(reader).read_all() for _ in range(4)))
+        self.rows.unlink()
+        return tables
+
+
+def left_in(folder: Path, tables: PlanTables) -> Path:
+    """Write rows to a new file; see `Part.taken`. A task that runs twice leaves two files."""
+    sink = pa.BufferOutputStream()
+    for table in vars(tables).values():
+        with pa.ipc.new_stream(sink, table.schema) as stream:
+            stream.write_table(table)
+    handle, name = tempfile.mkstemp(dir=folder)
+    with os.fdopen(handle, "wb") as file:
+        file.write(sink.getvalue())
+    return Path(name)
 
 
 @dataclass(frozen=True)
 class Known:
-    """What the tables already contain."""
+    """What the dataset already has of some components."""
 
     locations: pa.Array
-    """Ids of all locations."""
+    """Ids of the locations."""
     patches: pa.Array
     """Ids of the patches that are not retired."""
-    shards: int = 0
-    """Number of shards."""
-    generations: int = 0
-    """Number of generations."""
 
 
-NOTHING_KNOWN = Known(pa.array([], pa.string()), pa.array([], pa.string()))
+def known_of(held: Iterable[Mapping[int, Held]]) -> Known:
+    """The ids of existing windows and of their dates.
+
+    Args:
+        held: for each component, its windows by lattice.
+    """
+    places, patches = [pa.array([], pa.string())], list[str]()
+    for epsg, windows in (pair for each in held for pair in each.items()):
+        count = len(windows.anchors)
+        names = _ids({"epsg": np.full(count, epsg, np.int32), **columns_of(*windows.anchors.T)})
+        places.append(names)
+        dated = zip(names.to_pylist(), windows.dates, strict=True)
+        patches += [f"{name}_{date}" for name, dates in dated for date in dates]
+    return Known(pa.concat_arrays(places), pa.array(patches, pa.string()))
 
 
-def described(plans: Numbered, footprints: Mapping[str, BaseGeometry]) -> PlanTables:
+def described(
+    plans: Numbered, footprints: Mapping[str, BaseGeometry], known: Known, folder: Path | None
+) -> Part:
     """The rows of some components, without their order among other components and without store rows.
 
     Args:
         plans: numbers of the components, and their plans.
         footprints: footprints of their tiles by tile_id, in longitude and latitude.
+        known: locations and patches to leave out.
+        folder: where to leave the rows; None: in the result.
     """
     places = columns(plans, "locations")
-    patches = columns(plans, "patches")
-    if patches:
-        patches["patch_id"] = pc.binary_join_element_wise(patches["location_id"], patches["datatake"], "_")
-    return PlanTables(
+    if places:
+        new = pc.invert(pc.is_in(places["location_id"], known.locations))
+        flags = new.to_numpy(zero_copy_only=False)
+        places = {
+            name: each.filter(new) if name == "location_id" else each[flags] for name, each in places.items()
+        }
+        places["geometry"] = _windows(places)
+    tuples = _tuples(_rows(plans, "tuples"))
+    patches = _patches(plans, known)
+    grown = pc.value_counts(
+        patches["location_id"].filter(pc.is_in(patches["location_id"], known.locations)).combine_chunks()
+    )
+    tables = PlanTables(
         OVERLAPS.arrow(_overlaps(_rows(plans, "overlaps"), footprints)),
-        TUPLES.arrow(_tuples(_rows(plans, "tuples"))),
-        LOCATIONS.arrow(places | {"geometry": _windows(places)} if places else {}),
-        PATCHES.arrow(patches).sort_by([("tile_id", "ascending"), ("location_id", "ascending")]),
+        TUPLES.arrow(tuples),
+        LOCATIONS.arrow(places),
+        patches,
     )
+    counts = dict(zip(grown.field("values").to_pylist(), grown.field("counts").to_pylist(), strict=True))
+    return Part(left_in(folder, tables) if folder else tables, _extent(tuples), _extent(places), counts)
 
 
-def assemble(
-    parts: Sequence[PlanTables], tiles: gpd.GeoDataFrame, shard_rows: int, known: Known = NOTHING_KNOWN
-) -> PlanTables:
-    """Join the rows of all components into tables.
-
-    Args:
-        parts: rows of all components, in any order.
-        tiles: the tile table with eligible tiles only.
-        shard_rows: rows in a shard.
-        known: locations and patches to leave out, and the number of shards and generations so far.
-    """
-    every = [NO_TABLES, *parts]
-    locations = pa.concat_tables([part.locations for part in every])
-    patches = pa.concat_tables([part.patches for part in every])
-    if len(known.locations) > 0:
-        locations = locations.filter(pc.invert(pc.is_in(locations["location_id"], known.locations)))
-        patches = patches.filter(pc.invert(pc.is_in(patches["patch_id"], known.patches)))
-    return PlanTables(
-        by_component(pa.concat_tables([part.overlaps for part in every])),
-        by_component(pa.concat_tables([part.tuples for part in every])),
-        locations.take(pc.sort_indices(locations["location_id"])),
-        _dated(assign_rows(patches, shard_rows, known.shards), tiles, known.generations),
-    )
+def _extent(rows: Mapping[str, Any]) -> Extent:
+    return extent_of(rows["geometry"]) if rows else NOWHERE
 
 
-def by_component(table: pa.Table) -> pa.Table:
-    """The table sorted by component; the order within a component is kept."""
-    return table.take(np.argsort(table["component"].to_numpy(), kind="stable"))
+def _patches(plans: Numbered, known: Known) -> pa.Table:
+    """New patches, by tile and location."""
+    found = columns(plans, "patches")
+    if found:
+        found["patch_id"] = pc.binary_join_element_wise(found["location_id"], found["datatake"], "_")
+    patches = PATCHES.arrow(found).select(PLANNED_PATCHES.names)
+    new = patches.filter(pc.invert(pc.is_in(patches["patch_id"], known.patches)))
+    return new.sort_by([("tile_id", "ascending"), ("location_id", "ascending")])
 
 
 def columns(plans: Iterable[tuple[int, ComponentPlan]], name: str) -> dict[str, Any]:
@@ -118,12 +164,17 @@ def columns(plans: Iterable[tuple[int, ComponentPlan]], name: str) -> dict[str, 
     if not blocks:
         return {}
     joined = {key: np.concatenate([block[key] for _, block in blocks]) for key in blocks[0][1]}
-    place = [pa.array(joined[key]).cast(pa.string()) for key in ("epsg", "lattice_col", "lattice_row")]
     return {
         "component": np.repeat([number for number, _ in blocks], [len(block["epsg"]) for _, block in blocks]),
-        "location_id": pc.binary_join_element_wise(*place, "_"),
+        "location_id": _ids(joined),
         **joined,
     }
+
+
+def _ids(places: Mapping[str, npt.NDArray[Any]]) -> pa.Array:
+    """The ids of locations, from columns of their table."""
+    named = (pa.array(places[key]).cast(pa.string()) for key in ("epsg", "lattice_col", "lattice_row"))
+    return pc.binary_join_element_wise(*named, "_")
 
 
 def _rows(plans: Numbered, name: str) -> dict[str, list[Any]]:
@@ -163,18 +214,6 @@ def _geographic(shapes: npt.NDArray[np.object_], zones: npt.ArrayLike) -> npt.ND
     for epsg in np.unique(every):
         result[every == epsg] = to_lonlat(shapes[every == epsg], int(epsg))
     return result
-
-
-def _dated(patches: pa.Table, tiles: gpd.GeoDataFrame, generation: int) -> pa.Table:
-    names = pa.array(tiles["tile_id"], pa.string())
-    tile = pc.index_in(patches["tile_id"], names)
-    of_tile = {
-        name: pa.array(tiles[name], PATCHES.schema.field(name).type, from_pandas=True).take(tile)
-        for name in ("acquired", "correction", "correction_assumed")
-    }
-    return replaced(
-        patches, of_tile | {"generation": generation, "status": PatchStatus.PLANNED, "reason": ""}
-    )
 
 
 def replaced(table: pa.Table, columns: Mapping[str, Any]) -> pa.Table:

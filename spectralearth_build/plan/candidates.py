@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+
 import geopandas as gpd
 import pandas as pd
+import pyarrow as pa
 
 from spectralearth_build.config import PlanConfig, QualityConfig
 from spectralearth_build.errors import PoorQualityError
+from spectralearth_build.geoparquet import extent_of
 from spectralearth_build.layout import TileStatus
+from spectralearth_build.plan.assemble import replaced
 from spectralearth_build.plan.region_file import read_region
+from spectralearth_build.tables import TILES
+
+SET_HERE = ("status", "reason", "error_class")
+"""Columns of the tile table that planning sets."""
+JUDGED = [
+    c.name for c in TILES.columns if c.name not in ("band_index", "wavelength_nm", "fwhm_nm", "content")
+]
+"""Columns of the tile table that planning holds in memory: all but the longest."""
 
 
 def reject_poor(tiles: gpd.GeoDataFrame, quality: QualityConfig) -> gpd.GeoDataFrame:
@@ -65,3 +79,32 @@ def candidates(judged: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
     return judged[(judged["status"] == TileStatus.UNUSED) & (judged["reason"] == "")].sort_values(
         "tile_id", ignore_index=True
     )
+
+
+def with_final_status(judged: gpd.GeoDataFrame, used: Collection[str]) -> gpd.GeoDataFrame:
+    """Set the status of the candidates: `used` if their tile_id is in ``used``, else `unused` with a reason."""
+    open_ones = (judged["status"] == TileStatus.UNUSED) & (judged["reason"] == "")
+    taken = open_ones & judged["tile_id"].isin(used)
+    judged.loc[taken, "status"] = TileStatus.USED
+    judged.loc[open_ones & ~taken, "reason"] = "no window that is valid and clear enough was placed on it"
+    return judged
+
+
+def write_judged(judged: gpd.GeoDataFrame, source: Path, folder: Path, plans: Sequence[str] = ()) -> None:
+    """Write the tile table with the status of each tile.
+
+    Args:
+        judged: the rows with the columns `JUDGED`.
+        source: the folder with the same rows and all columns.
+        folder: the folder to write to.
+        plans: ids of the plan generations.
+    """
+    status = TILES.arrow(judged[list(SET_HERE)]).select(SET_HERE)
+
+    def parts() -> Iterator[pa.Table]:
+        start = 0
+        for rows in TILES.parts(source):
+            yield replaced(rows, {name: status[name].slice(start, len(rows)) for name in SET_HERE})
+            start += len(rows)
+
+    TILES.write_parts(parts(), folder, plans, extent_of(judged.geometry.to_numpy()))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import pandas as pd
 
 from spectralearth_build.archive.bands import BANDS
@@ -20,16 +22,17 @@ WORKER_BYTES = 450 << 20
 """Measured memory of a worker with its libraries and GDAL's cache."""
 
 
-def estimate(patches: pd.DataFrame, tiles: pd.DataFrame, codec: str) -> Estimate:
-    """Estimate the cost of a plan.
+def estimate(patches: int, names: Collection[str], tiles: pd.DataFrame, codec: str) -> Estimate:
+    """Estimate the cost of cutting.
 
     Args:
-        patches: patch table.
+        patches: number of patches.
+        names: ids of the tiles that are read for them.
         tiles: tile table.
         codec: name of the codec.
     """
-    raw = len(patches) * PATCH_BYTES
-    read = tiles[tiles["tile_id"].isin(patches["tile_id"].unique()) & tiles["eligible"].astype(bool)]
+    raw = patches * PATCH_BYTES
+    read = tiles[tiles["tile_id"].isin(names) & tiles["eligible"].astype(bool)]
     pixels = (read["height"].astype(float) * read["width"].astype(float)).sum()
     largest = [projected_memory(int(h), int(w)) for h, w in zip(read["height"], read["width"], strict=True)]
     seconds = pixels * BANDS * 2 / DECODE_BYTES_PER_SECOND + raw / ENCODE_BYTES_PER_SECOND

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,13 +67,13 @@ def settings_of(config: Config) -> dict[str, Any]:
     return found | {QUANTITY: config.scan.correction, "plan.region": region}
 
 
-def identity(before: str, inputs: Inputs, patches: pa.Table) -> str:
+def identity(before: str, inputs: Inputs, patches: Iterable[pa.Table]) -> str:
     """The id of a generation, which also depends on all generations before it.
 
     Args:
         before: id of the generation before; empty if there is none.
         inputs: inputs that were added.
-        patches: the planned patches of the generation.
+        patches: the planned patches of the generation, in parts.
 
     Returns:
         SHA-256 of a line of JSON with ``before`` and ``inputs``, then a line for each patch with its id, row and
@@ -80,10 +81,12 @@ def identity(before: str, inputs: Inputs, patches: pa.Table) -> str:
     """
     told = [before, without_defaults(inputs)]
     digest = hashlib.sha256(json.dumps(told, sort_keys=True, separators=(",", ":")).encode())
-    for batch in patches.select(["patch_id", "store_row", "sources"]).to_batches(max_chunksize=1 << 16):
-        name, row, sources = batch.columns
-        lines = pc.binary_join_element_wise(name, row.cast(pa.string()), pc.binary_join(sources, " "), "\t")
-        digest.update("".join(f"\n{line}" for line in lines.to_pylist()).encode())
+    for part in patches:
+        for batch in part.select(["patch_id", "store_row", "sources"]).to_batches(max_chunksize=1 << 16):
+            name, row, sources = batch.columns
+            line = [name, row.cast(pa.string()), pc.binary_join(sources, " ")]
+            ended = pc.binary_join_element_wise("\n", pc.binary_join_element_wise(*line, "\t"), "")
+            digest.update(pc.binary_join(pa.ListArray.from_arrays([0, len(ended)], ended), "")[0].as_buffer())
     return digest.hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""Grow a plan: find the components that new tiles touch, and join their new rows with existing ones. Pure functions.
+"""Grow a plan: find the components that new tiles touch, and the existing windows in them.
 
 A dataset before its first plan is empty, so the first plan is a growth like any other. Existing locations, store rows
 and shards do not change. Touched components are planned again around their windows: datatakes that now cover an
@@ -8,55 +8,23 @@ existing window join its series, and new windows are placed in the remaining are
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import geopandas as gpd
 import networkx as nx
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import shapely
 
-from spectralearth_build.layout import PatchStatus
+from spectralearth_build.columns import Table
 from spectralearth_build.overlap.graph import components
 from spectralearth_build.overlap.lattice import anchors_of
-from spectralearth_build.plan.assemble import NO_TABLES, Known, PlanTables, by_component, replaced
+from spectralearth_build.plan.before import Before, Retiring, counted, is_live, stale_patches
 from spectralearth_build.plan.component import Held
-from spectralearth_build.plan_document import Generation, Inputs
+from spectralearth_build.tables import LOCATIONS, PATCHES, TUPLES
 
-RETIRED = PatchStatus.RETIRED
-COUNTED = pa.array([PatchStatus.PLANNED, PatchStatus.WRITTEN])
-"""Statuses with which a patch counts as a date of its location."""
-Flags = npt.NDArray[np.bool_]
-
-
-@dataclass(frozen=True)
-class Before:
-    """A planned dataset before it grows; by default, one without a plan."""
-
-    inputs: Inputs = field(default_factory=lambda: Inputs(settings={}, tiles={}))
-    """Settings and tiles of its plan."""
-    generations: tuple[Generation, ...] = ()
-    """Its generations so far, as in plan.json."""
-    tables: PlanTables = NO_TABLES
-    """Its tables."""
-
-    @property
-    def id(self) -> str:
-        """Id of the last generation; empty if there is none."""
-        return self.generations[-1].id if self.generations else ""
-
-    @property
-    def shards(self) -> int:
-        """Number of planned shards."""
-        return self.generations[-1].stop_shard if self.generations else 0
-
-    def known(self, standing: pa.Table) -> Known:
-        """The locations and patches not to plan again; ``standing`` are the patches that stay."""
-        places, names = self.tables.locations["location_id"], standing["patch_id"]
-        return Known(places.combine_chunks(), names.combine_chunks(), self.shards, len(self.generations))
+_PLACE = ["component", "geometry"]
 
 
 @dataclass(frozen=True)
@@ -72,7 +40,7 @@ class Touched:
 
 
 def touched(
-    candidates: gpd.GeoDataFrame, changed: Collection[str], tables: PlanTables
+    candidates: gpd.GeoDataFrame, changed: Collection[str], before: Before, retiring: Retiring
 ) -> tuple[list[Touched], frozenset[int]]:
     """Find the components in which a tile is new or replaced.
 
@@ -82,42 +50,69 @@ def touched(
     Args:
         candidates: all tiles that may be used, old and new, sorted by tile_id.
         changed: ids of tiles that are new or replaced.
-        tables: the tables so far.
+        before: the dataset so far.
+        retiring: the patches that become stale.
 
     Returns:
         The components, and the old numbers whose overlaps and tuples are outdated.
     """
-    number_of = _numbers(tables.tuples)
+    number_of = _numbers(before)
     names = candidates["tile_id"].tolist()
-    stale = frozenset(number_of[name] for name in changed if name in number_of)
-    following = 1 + max((pc.max(table["component"]).as_py() for table in _numbered(tables)), default=-1)
+    gone = frozenset(number_of[name] for name in changed if name in number_of)
+    following = 1 + max((_largest(before, table) for table in (TUPLES, LOCATIONS)), default=-1)
     found = []
-    for members, old in _groups(candidates, number_of, tables.locations):
-        if old.isdisjoint(stale) and not any(names[i] in changed for i in members):
+    for members, old in _groups(candidates, number_of, bare_locations(before, retiring)):
+        if old.isdisjoint(gone) and not any(names[i] in changed for i in members):
             continue
         if not old:
             following += 1
         found.append(Touched(min(old, default=following - 1), tuple(members), old))
-    return found, stale.union(*(each.replaces for each in found))
+    return found, gone.union(*(each.replaces for each in found))
 
 
-def windows_of(locations: pa.Table, patches: pa.Table, groups: Sequence[Touched]) -> list[dict[int, Held]]:
-    """The existing windows of each component, by lattice.
+def bare_locations(before: Before, retiring: Retiring) -> pa.Table:
+    """Component and geometry of the locations that have no dates, or none that stays."""
+    losing = pc.unique(retiring.stale["location_id"])
+    standing: set[str] = set()
+    if len(losing):
+        for rows in before.rows(PATCHES, ["location_id", "sources", "status"]):
+            stays = pa.array(counted(rows) & ~stale_patches(rows, retiring.tiles))
+            names = rows["location_id"].filter(stays)
+            standing.update(names.filter(pc.is_in(names, losing)).to_pylist())
+    lost = pa.array({*losing.to_pylist()} - standing, pa.string())
+    found = [LOCATIONS.schema.empty_table().select(_PLACE)]
+    for rows in before.rows(LOCATIONS, ["location_id", "n", *_PLACE]):
+        bare = pc.or_(pc.equal(rows["n"], 0), pc.is_in(rows["location_id"], lost))
+        found.append(rows.filter(bare).select(_PLACE))
+    return pa.concat_tables(found)
+
+
+def windows_of(before: Before, retiring: Retiring, groups: Sequence[Touched]) -> list[dict[int, Held]]:
+    """The existing windows of each component, by lattice, with the dates that stay.
 
     Args:
-        locations: all locations.
-        patches: the patches that count as dates of the locations.
+        before: the dataset so far.
+        retiring: the patches that become stale.
         groups: the components.
     """
-    group_of = {old: k for k, group in enumerate(groups) for old in group.replaces}
-    wanted = pc.is_in(locations["component"], pa.array(group_of, pa.int64()))
-    here = locations.filter(wanted).drop_columns(["geometry"]).to_pandas()
-    near = patches.select(["location_id", "datatake"]).filter(
-        pc.is_in(patches["location_id"], locations["location_id"].filter(wanted).combine_chunks())
-    )
-    dates = near.to_pandas().groupby("location_id")["datatake"].agg(frozenset).to_dict()
     found: list[dict[int, Held]] = [{} for _ in groups]
-    for (k, epsg), part in here.groupby([here["component"].map(group_of), "epsg"]):
+    group_of = {old: k for k, group in enumerate(groups) for old in group.replaces}
+    if not group_of:
+        return found
+    numbers = pa.array(group_of, pa.int64())
+    columns = [name for name in LOCATIONS.schema.names if name != "geometry"]
+    here = pa.concat_tables(
+        rows.filter(pc.is_in(rows["component"], numbers)) for rows in before.rows(LOCATIONS, columns)
+    )
+    wanted = here["location_id"].combine_chunks()
+    near = []
+    for rows in before.rows(PATCHES, ["location_id", "datatake", "sources", "status"]):
+        stays = pa.array(is_live(rows) & ~stale_patches(rows, retiring.tiles))
+        inside = pc.and_(pc.is_in(rows["location_id"], wanted), stays)
+        near.append(rows.select(["location_id", "datatake"]).filter(inside))
+    dates = pa.concat_tables(near).to_pandas().groupby("location_id")["datatake"].agg(frozenset).to_dict()
+    places = here.to_pandas()
+    for (k, epsg), part in places.groupby([places["component"].map(group_of), "epsg"]):
         found[k][int(epsg)] = _held(part, dates)
     return found
 
@@ -128,102 +123,29 @@ def _held(locations: pd.DataFrame, dates: Mapping[str, frozenset[str]]) -> Held:
     )
 
 
-def stale_patches(patches: pa.Table, replaced: Collection[str]) -> Flags:
-    """Which patches have pixels of a replaced tile: bool [patch]."""
-    stale = np.zeros(len(patches), np.bool_)
-    if replaced:
-        sources = patches["sources"].combine_chunks()
-        gives = pc.is_in(sources.flatten(), pa.array(replaced, pa.string())).to_numpy(zero_copy_only=False)
-        stale[pc.list_parent_indices(sources).to_numpy()[gives]] = True
-    return stale & is_live(patches)
-
-
-def joined(
-    before: PlanTables, new: PlanTables, groups: Sequence[Touched], gone: Collection[int]
-) -> PlanTables:
-    """The tables after growing: new locations and patches follow the old ones.
-
-    Args:
-        before: the tables so far, with stale patches retired.
-        new: the new rows of the touched components.
-        groups: the touched components.
-        gone: component numbers whose overlaps and tuples are replaced.
-    """
-    renumbered = {old: group.number for group in groups for old in group.replaces}
-    old, which = np.unique(before.locations["component"].to_numpy(), return_inverse=True)
-    numbers = np.array([renumbered.get(n, n) for n in old.tolist()], np.int64)[which]
-    patches = pa.concat_tables([before.patches, new.patches])
-    locations = pa.concat_tables([replaced(before.locations, {"component": numbers}), new.locations])
-    dates = pc.value_counts(patches["location_id"].filter(pc.is_in(patches["status"], COUNTED)))
-    at = pc.index_in(locations["location_id"], dates.field("values"))
-    return PlanTables(
-        _renewed(before.overlaps, new.overlaps, gone),
-        _renewed(before.tuples, new.tuples, gone),
-        replaced(locations, {"n": pc.fill_null(dates.field("counts").take(at), 0)}),
-        patches,
-    )
-
-
-def retire(patches: pa.Table, stale: Flags, again: pa.ChunkedArray, products: Mapping[str, str]) -> pa.Table:
-    """The patch table with stale patches retired.
-
-    Args:
-        patches: the table.
-        stale: which rows of the table are stale.
-        again: ids of the patches that are cut again.
-        products: the newer product of each replaced tile, by tile_id; other tiles of stale patches are gone.
-    """
-    if not stale.any():
-        return patches
-    old = patches.filter(stale)
-    cut = pc.is_in(old["patch_id"], again.combine_chunks())
-    reasons = [
-        _reason(follows, _newer(sources, products))
-        for follows, sources in zip(cut.to_pylist(), old["sources"].to_pylist(), strict=True)
-    ]
-    changed = {"status": pa.scalar(RETIRED), "reason": pa.array(reasons)}
-    mask = pa.array(stale)
-    return replaced(
-        patches, {name: pc.replace_with_mask(patches[name], mask, value) for name, value in changed.items()}
-    )
-
-
-def is_live(patches: pa.Table) -> Flags:
-    """Which patches are not retired: bool [patch]."""
-    return np.asarray(pc.not_equal(patches["status"], RETIRED).to_numpy(), np.bool_)
-
-
-def _reason(follows: bool, newer: str) -> str:
-    if not newer:
-        return "Its source is gone; nothing was cut of it."
-    if follows:
-        return f"Replaced by pixels of {newer}."
-    return f"No clear window in {newer}, which replaces its source."
-
-
-def _newer(sources: Collection[str], products: Mapping[str, str]) -> str:
-    return " and ".join(products[name] for name in sources if name in products)
-
-
-def _numbers(tuples: pa.Table) -> dict[str, int]:
+def _numbers(before: Before) -> dict[str, int]:
     """The component of each tile that has windows."""
-    tiles = tuples["tiles"].combine_chunks()
-    component = tuples["component"].take(pc.list_parent_indices(tiles))
-    return dict(zip(tiles.flatten().to_pylist(), component.to_pylist(), strict=True))
+    found = dict[str, int]()
+    for rows in before.rows(TUPLES, ["tiles", "component"]):
+        tiles = rows["tiles"].combine_chunks()
+        component = rows["component"].take(pc.list_parent_indices(tiles))
+        found |= zip(tiles.flatten().to_pylist(), component.to_pylist(), strict=True)
+    return found
 
 
-def _numbered(tables: PlanTables) -> list[pa.Table]:
-    return [table for table in (tables.tuples, tables.locations) if len(table)]
+def _largest(before: Before, table: Table) -> int:
+    """The largest number of a component in a table; -1 if it has no rows."""
+    numbers = (pc.max(rows["component"]).as_py() for rows in before.rows(table, ["component"]) if len(rows))
+    return max(numbers, default=-1)
 
 
 def _groups(
-    candidates: gpd.GeoDataFrame, number_of: Mapping[str, int], locations: pa.Table
+    candidates: gpd.GeoDataFrame, number_of: Mapping[str, int], bare: pa.Table
 ) -> list[tuple[list[int], frozenset[int]]]:
     """Groups of tiles that touch or were in one component, in order of their first tile, with old component numbers.
 
     A location without dates may have no tile any more. It keeps its position, and belongs to the group that touches it.
     """
-    bare = locations.filter(pc.equal(locations["n"], 0))
     tiles = len(candidates)
     numbers = [*map(number_of.get, candidates["tile_id"]), *bare["component"].to_pylist()]
     windows = shapely.from_wkb(bare["geometry"].to_numpy())
@@ -237,8 +159,3 @@ def _groups(
         if members:
             found.append((members, frozenset(number for kind, number in part if kind == "before")))
     return sorted(found, key=lambda each: each[0])
-
-
-def _renewed(before: pa.Table, new: pa.Table, gone: Collection[int]) -> pa.Table:
-    kept = before.filter(pc.invert(pc.is_in(before["component"], pa.array(gone, pa.int64()))))
-    return by_component(pa.concat_tables([kept, new]))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import geopandas as gpd
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -27,8 +27,24 @@ from spectralearth_build.journal import (
     table_folder,
 )
 from spectralearth_build.layout import MAP, PLAN, PatchStatus, TileStatus, committed_shards
-from spectralearth_build.plan.assemble import PlanTables, assemble
-from spectralearth_build.plan.candidates import candidates, leave_out, reject_poor
+from spectralearth_build.plan.before import (
+    Before,
+    Dates,
+    Retiring,
+    dates_of,
+    retiring_of,
+    stale_patches,
+    untouched,
+    with_new,
+)
+from spectralearth_build.plan.candidates import (
+    JUDGED,
+    candidates,
+    leave_out,
+    reject_poor,
+    with_final_status,
+    write_judged,
+)
 from spectralearth_build.plan.estimates import duration, estimate, readable
 from spectralearth_build.plan.fingerprint import (
     difference,
@@ -39,22 +55,14 @@ from spectralearth_build.plan.fingerprint import (
     with_defaults,
     without_defaults,
 )
-from spectralearth_build.plan.grow import (
-    Before,
-    Flags,
-    is_live,
-    joined,
-    retire,
-    stale_patches,
-    touched,
-    windows_of,
-)
+from spectralearth_build.plan.gather import Gathered, Numbering
+from spectralearth_build.plan.grow import touched, windows_of
 from spectralearth_build.plan.tasks import run_tasks
+from spectralearth_build.plan.write_tables import sources_of, write_tables
 from spectralearth_build.plan_document import Estimate, Generation, Inputs, PlanDocument
-from spectralearth_build.tables import LOCATIONS, OVERLAPS, PATCHES, TILES, TUPLES
+from spectralearth_build.scratch import scratch_of
+from spectralearth_build.tables import OVERLAPS, PATCHES, TILES, TUPLES
 from spectralearth_build.texts import counted, listed
-
-PLANNED = (OVERLAPS, TUPLES, LOCATIONS, PATCHES, TILES)
 
 
 @dataclass(frozen=True)
@@ -105,7 +113,7 @@ def plan(dataset: Path, config: Config, executor: Executor) -> Plan:
         UsageError: there is no tile table, or masks are missing.
     """
     recover(dataset)
-    tiles = TILES.read(newest(dataset, TILES.file).parent)
+    tiles = TILES.read(newest(dataset, TILES.file).parent, JUDGED)
     inputs = inputs_of(config, tiles)
     record = _record(newest(dataset, PLAN))
     if record is not None and record.inputs == inputs:
@@ -113,26 +121,13 @@ def plan(dataset: Path, config: Config, executor: Executor) -> Plan:
     folder, before = plan_in_use(dataset), Before()
     record = _record(folder / PLAN) if folder else None
     if folder and record is not None:
-        before = Before(record.inputs, record.generations, read_tables(folder))
+        before = Before(record.inputs, record.generations, folder)
         if before.inputs == inputs:
             return _as_before(dataset, tiles, config, before, record)
         _refuse(before, inputs, config.plan.replace_versions, dataset, tiles)
-    judged, tables, generation = _grown(
-        before, tiles, inputs=inputs, dataset=dataset, config=config, executor=executor
-    )
-    waiting = pc.invert(
-        pc.is_in(tables.patches["status"], pa.array([PatchStatus.WRITTEN, PatchStatus.RETIRED]))
-    )
-    expected = estimate(
-        tables.patches.select(["tile_id"]).filter(waiting).to_pandas(), judged, config.store.codec
-    )
-    grown = (*before.generations, generation)
-    record = PlanDocument(generation.id, inputs, grown, _counts(judged, tables), expected)
-    remove(table_folder(dataset) / MAP)  # it shows another plan
-    with replaced_together(dataset) as folder:
-        for table, frame in zip(PLANNED, (*vars(tables).values(), judged), strict=True):
-            table.write(frame, folder, record.ids)
-        write_bytes(folder / PLAN, record.encode())
+    with scratch_of(dataset) as scratch, TemporaryDirectory(dir=scratch) as temporary:
+        growth = _grown(before, tiles, inputs, dataset, config, executor, Path(temporary))
+        record = _written(growth, before, inputs, dataset, config)
     return _plan_of(record, fresh=True)
 
 
@@ -141,14 +136,10 @@ def _as_before(
 ) -> Plan:
     """Discard a waiting plan of which nothing was cut, because the tiles are again those of the plan in use."""
     forget_plan(dataset)
-    judged = leave_out(reject_poor(tiles, config.quality), config.plan)
-    TILES.write(_with_final_status(judged, before.tables), table_folder(dataset))
+    used = {name for rows in before.rows(PATCHES, ["sources", "status"]) for name in sources_of(rows)}
+    judged = with_final_status(leave_out(reject_poor(tiles, config.quality), config.plan), used)
+    write_judged(judged, newest(dataset, TILES.file).parent, table_folder(dataset))
     return _plan_of(record, fresh=False)
-
-
-def read_tables(dataset: Path) -> PlanTables:
-    """Read the tables of a plan."""
-    return PlanTables(*(table.read_arrow(dataset) for table in PLANNED[:-1]))
 
 
 def refuse_other_settings(dataset: Path, config: Config) -> None:
@@ -167,13 +158,13 @@ def refuse_other_settings(dataset: Path, config: Config) -> None:
 
 def tiles_in_use(dataset: Path) -> frozenset[str]:
     """Ids of the tiles that must stay in the archive, because patches were cut from them."""
-    folder = plan_in_use(dataset)
+    used: set[str] = set()
     try:
-        patches = PATCHES.read_arrow(folder) if folder else PATCHES.schema.empty_table()
+        for rows in _cut_patches(Before(folder=plan_in_use(dataset)), dataset):
+            used.update(sources_of(rows))
     except (BuildError, OSError, pa.ArrowException):
         return frozenset()  # damaged: the next stage reports it
-    cut = _cut(patches, dataset) & is_live(patches)
-    return frozenset(patches["sources"].filter(pa.array(cut)).combine_chunks().flatten().to_pylist())
+    return frozenset(used)
 
 
 def _refuse(
@@ -186,9 +177,7 @@ def _refuse(
     """
     old = before.inputs
     change = tile_changes(old, new)
-    gone, changed = (
-        _cut_of(names, before.tables.patches, dataset) for names in (change.gone, change.changed)
-    )
+    gone, changed = (_cut_of(names, before, dataset) for names in (change.gone, change.changed))
     forbidden = gone or ((changed or change.replaced) and not replace)
     if old["settings"] == new["settings"] and not forbidden:
         return
@@ -201,75 +190,100 @@ def _refuse(
     raise PlanChangedError(what, dataset, remedy)
 
 
-def _cut_of(tiles: Collection[str], patches: pa.Table, dataset: Path) -> bool:
+def _cut_of(tiles: Collection[str], before: Before, dataset: Path) -> bool:
     """Whether patches with pixels of any of these tiles may have been cut."""
-    return bool((stale_patches(patches, tiles) & _cut(patches, dataset)).any())
+    return bool(tiles) and any(stale_patches(rows, tiles).any() for rows in _cut_patches(before, dataset))
 
 
-def _cut(patches: pa.Table, dataset: Path) -> Flags:
-    """Which patches may have been cut: bool [patch]."""
-    committed = committed_shards(dataset)
-    inside = pc.is_in(patches["shard"], pa.array(committed, pa.int64())).to_numpy()
-    skipped = pc.equal(patches["status"], PatchStatus.SKIPPED).to_numpy()
-    return np.asarray(inside & ~skipped, np.bool_)
+def _cut_patches(before: Before, dataset: Path) -> Iterator[pa.Table]:
+    """Yield the patches that may have been cut, with their sources and status."""
+    committed = pa.array(committed_shards(dataset), pa.int64())
+    for rows in before.rows(PATCHES, ["sources", "status", "shard"]):
+        skipped = pc.equal(rows["status"], PatchStatus.SKIPPED)
+        yield rows.filter(pc.and_(pc.is_in(rows["shard"], committed), pc.invert(skipped)))
+
+
+@dataclass(frozen=True)
+class _Growth:
+    """What a growth changes."""
+
+    judged: gpd.GeoDataFrame
+    """The tile table, with the status of tiles that are not candidates."""
+    new: Gathered
+    """The new rows."""
+    retiring: Retiring
+    dates: Dates
+    """The locations whose number of dates changes."""
+    renumbered: Mapping[int, int]
+    """New numbers of components."""
+    generation: Generation
 
 
 def _grown(
-    before: Before, tiles: gpd.GeoDataFrame, inputs: Inputs, dataset: Path, config: Config, executor: Executor
-) -> tuple[gpd.GeoDataFrame, PlanTables, Generation]:
-    """Plan what changed; returns the tile table, the plan tables and the new entry of ``generations``."""
+    before: Before,
+    tiles: gpd.GeoDataFrame,
+    inputs: Inputs,
+    dataset: Path,
+    config: Config,
+    executor: Executor,
+    temporary: Path,
+) -> _Growth:
+    """Plan what changed; the new rows are in the folder ``temporary``."""
     change = tile_changes(before.inputs, inputs)
     again = sorted((*change.replaced, *change.changed))
     changed = {*change.new, *again, *change.gone}
+    retiring = retiring_of(before, {name: inputs["tiles"][name][0] for name in again}, change.gone)
     judged = leave_out(reject_poor(tiles, config.quality), config.plan)
     able = candidates(judged)
-    groups, gone = touched(able, changed, before.tables)
-    stale = stale_patches(before.tables.patches, [*again, *change.gone])
-    standing = before.tables.patches.filter(is_live(before.tables.patches) & ~stale)
-    known = before.known(standing)
-    windows = windows_of(before.tables.locations, standing, groups)
-    planned = run_tasks(groups, windows, candidates=able, dataset=dataset, config=config, executor=executor)
-    new = assemble(planned, able, config.store.shard_rows, known)
-    del planned  # otherwise memory use doubles
-    products = {name: inputs["tiles"][name][0] for name in again}
-    retired = retire(before.tables.patches, stale, new.patches["patch_id"], products)
-    tables = joined(replace(before.tables, patches=retired), new, groups, gone)
+    groups, gone = touched(able, changed, before, retiring)
+    windows = windows_of(before, retiring, groups)
+    numbering = Numbering(config.store.shard_rows, before.shards, len(before.generations))
+    new = Gathered(temporary, able, numbering)
+    for rows in untouched(before, OVERLAPS, gone):
+        new.keep_overlaps(rows)
+    for rows in untouched(before, TUPLES, gone):
+        new.keep_tuples(rows)
+    for part in run_tasks(groups, windows, able, dataset, config, executor, new.inbox):
+        new.add(part)
     came = {name: inputs["tiles"][name] for name in sorted(changed - {*change.gone})}
     added = Inputs(settings=inputs["settings"], tiles=came)
-    where = new.patches["location_id"]
     generation = Generation(
-        id=identity(before.id, added, new.patches),
-        first_shard=known.shards,
-        shards=pc.count_distinct(new.patches["shard"]).as_py(),
+        id=identity(before.id, added, new.named_patches()),
+        first_shard=before.shards,
+        shards=new.shards,
         new_tiles=change.new,
         replaced_tiles=tuple(again),
-        patches=len(new.patches),
-        retired=int(stale.sum()),
-        locations=len(new.locations),
-        series=pc.count_distinct(where.filter(pc.is_in(where, known.locations))).as_py(),
+        patches=new.patches_count,
+        retired=len(retiring.stale),
+        locations=new.locations_count,
+        series=len(new.grown),
     )
-    return _with_final_status(judged, tables), tables, generation
+    return _Growth(
+        judged,
+        new,
+        with_new(retiring, new.named_patches()),
+        dates_of(before, retiring, new.grown),
+        {old: group.number for group in groups for old in group.replaces},
+        generation,
+    )
 
 
-def _with_final_status(tiles: gpd.GeoDataFrame, tables: PlanTables) -> gpd.GeoDataFrame:
-    used = pc.unique(tables.patches["sources"].filter(is_live(tables.patches)).combine_chunks().flatten())
-    open_ones = (tiles["status"] == TileStatus.UNUSED) & (tiles["reason"] == "")
-    taken = open_ones & tiles["tile_id"].isin(used.to_pylist())
-    tiles.loc[taken, "status"] = TileStatus.USED
-    tiles.loc[open_ones & ~taken, "reason"] = "no window that is valid and clear enough was placed on it"
-    return tiles
-
-
-def _counts(tiles: pd.DataFrame, tables: PlanTables) -> dict[str, Any]:
-    dates, count = np.unique(tables.locations["n"].to_numpy(), return_counts=True)
-    return {
-        "tiles_used": int((tiles["status"] == TileStatus.USED).sum()),
-        "components": pc.count_distinct(tables.locations["component"]).as_py(),
-        "tuples": len(tables.tuples),
-        "locations": len(tables.locations),
-        "patches": int(is_live(tables.patches).sum()),
-        "locations_by_dates": {str(n): many for n, many in zip(dates.tolist(), count.tolist(), strict=True)},
-    }
+def _written(growth: _Growth, before: Before, inputs: Inputs, dataset: Path, config: Config) -> PlanDocument:
+    """Write the tables and plan.json; returns the content of the latter."""
+    new, source = growth.new, newest(dataset, TILES.file).parent
+    grown = (*before.generations, growth.generation)
+    plans = tuple(generation.id for generation in grown)
+    remove(table_folder(dataset) / MAP)  # it shows another plan
+    with replaced_together(dataset) as folder:
+        tally = write_tables(folder, plans, before, new, growth.retiring, growth.dates, growth.renumbered)
+        judged = with_final_status(growth.judged, tally.used)
+        write_judged(judged, source, folder, plans)
+        used = int((judged["status"] == TileStatus.USED).sum())
+        expected = estimate(tally.waiting, tally.to_read, judged, config.store.codec)
+        counts = tally.counts(used, new.tuples_count)
+        record = PlanDocument(growth.generation.id, inputs, grown, counts, expected)
+        write_bytes(folder / PLAN, record.encode())
+    return record
 
 
 def of_before(data: bytes) -> bytes:

@@ -2,32 +2,51 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
+import numpy.typing as npt
+
+Ints = npt.NDArray[np.int64]
 
 
-def assign_rows(patches: pa.Table, shard_rows: int, first_shard: int = 0) -> pa.Table:
-    """Sort patches by tile and set their ``store_row`` and ``shard``.
+@dataclass(frozen=True, eq=False)
+class ShardRows:
+    """The rows of the store that the patches of each tile fill.
 
     A shard has patches of one tile only, so that a task that reads one tile writes whole files. The last shard of a
     tile may be partly empty: its last rows do not exist.
-
-    Args:
-        patches: table with tile_id, store_row and shard; the patches of each tile are in their final order.
-        shard_rows: rows in a shard.
-        first_shard: number of the first shard.
     """
-    coded = patches["tile_id"].combine_chunks().dictionary_encode()
-    rank = pc.rank(coded.dictionary, tiebreaker="dense").to_numpy().astype(np.int64) - 1
-    tile = rank[coded.indices.to_numpy()] if len(patches) else np.empty(0, np.int64)
-    order = np.argsort(tile, kind="stable")
-    count = np.bincount(tile)
-    within = np.arange(len(tile)) - np.repeat(np.cumsum(count) - count, count)
-    needed = -(-count // shard_rows)
-    shard = first_shard + np.repeat(np.cumsum(needed) - needed, count) + within // shard_rows
-    given = {"store_row": shard * shard_rows + within % shard_rows, "shard": shard}
-    ordered = patches.take(order)
-    for name, values in given.items():
-        ordered = ordered.set_column(ordered.schema.get_field_index(name), name, pa.array(values))
-    return ordered
+
+    patches: npt.NDArray[np.integer[Any]]
+    """Number of patches of each tile [tile]; the tiles are in the order of their shards."""
+    shard_rows: int
+    """Rows in a shard."""
+    first_shard: int = 0
+    """Number of the first shard."""
+
+    @property
+    def shards(self) -> int:
+        """Number of shards."""
+        return int(self._needed.sum())
+
+    @property
+    def _needed(self) -> Ints:
+        return np.asarray(-(-self.patches // self.shard_rows), np.int64)
+
+    def of(self, tiles: npt.NDArray[np.integer[Any]]) -> tuple[Ints, Ints]:
+        """Number patches.
+
+        Args:
+            tiles: the tile of each patch, ascending; all patches of these tiles, in their final order.
+
+        Returns:
+            Shard and store row of each patch.
+        """
+        needed = self._needed
+        shards = self.first_shard + np.cumsum(needed) - needed
+        first = np.searchsorted(tiles, tiles)
+        within = np.arange(len(tiles)) - first
+        shard = shards[tiles] + within // self.shard_rows
+        return shard, shard * self.shard_rows + within % self.shard_rows

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,11 +18,12 @@ from spectralearth_build.errors import BuildError, UsageError
 from spectralearth_build.kernels import prepare
 from spectralearth_build.overlap.lattice import box_of
 from spectralearth_build.overlap.view import Tile
-from spectralearth_build.plan.assemble import PlanTables, described
+from spectralearth_build.plan.assemble import Part, described, known_of
 from spectralearth_build.plan.component import Held, plan_component
 from spectralearth_build.plan.grow import Touched
 from spectralearth_build.plan.region_file import read_region
 from spectralearth_build.progress import say, track
+from spectralearth_build.storage import attach
 from spectralearth_build.texts import counted
 
 TILES_PER_TASK = 32
@@ -46,8 +47,9 @@ def run_tasks(
     dataset: Path,
     config: Config,
     executor: Executor,
-) -> list[PlanTables]:
-    """Plan components; returns their rows as `described` makes them, one result per task, in any order.
+    folder: Path,
+) -> Iterator[Part]:
+    """Plan components; yields their rows as tasks end, in any order.
 
     Args:
         groups: the components.
@@ -56,6 +58,7 @@ def run_tasks(
         dataset: the dataset with the masks.
         config: all settings.
         executor: runs the tasks.
+        folder: a folder below the dataset where tasks leave their rows. Workers that do not share it return them.
 
     Raises:
         UsageError: masks are missing.
@@ -69,19 +72,16 @@ def run_tasks(
         for group, held in zip(groups, windows, strict=True)
     ]
     region = read_region(config.plan.region)
-    tasks = {
-        f"component-{bundle[0].number:06d}": (str(dataset), bundle, config.plan, config.quality, region)
-        for bundle in bundles(jobs)
-    }
-    planned: list[PlanTables] = []
+    apart = executor.elsewhere and attach.at(dataset) is not None
+    common = config.plan, config.quality, region, None if apart else folder
+    tasks = {f"component-{bundle[0].number:06d}": (str(dataset), bundle, *common) for bundle in bundles(jobs)}
     prepare(lambda text: say(f"plan: {text}"))
     with sharing(executor, dataset) as sharers:
         for key, outcome in track(sharers.run("plan", plan_bundle, tasks), "plan", len(tasks)):
             if isinstance(outcome, Failure):
                 what = f"Planning failed in {key}: {outcome.error_class}: {outcome.message}."
                 raise BuildError(what, dataset)
-            planned.append(outcome)
-    return planned
+            yield outcome
 
 
 def bundles(jobs: Sequence[ComponentTask]) -> list[list[ComponentTask]]:
@@ -100,8 +100,9 @@ def plan_bundle(
     config: PlanConfig,
     quality: QualityConfig,
     region: BaseGeometry | None,
-) -> PlanTables:
-    """Task: plan some components and make their rows."""
+    folder: Path | None,
+) -> Part:
+    """Task: plan some components and make their rows; see `described`."""
     done = []
     for job in bundle:
         paths: Mapping[str, str] = {tile.tile_id: path for tile, path in job.members}
@@ -113,7 +114,8 @@ def plan_bundle(
         done.append(
             (job.number, plan_component(tiles, mask_of, config, quality, held=job.held, region=region))
         )
-    return described(done, {tile.tile_id: tile.footprint for job in bundle for tile, _ in job.members})
+    footprints = {tile.tile_id: tile.footprint for job in bundle for tile, _ in job.members}
+    return described(done, footprints, known_of(job.held for job in bundle), folder)
 
 
 def _check_masks(tiles: pd.DataFrame, dataset: Path) -> None:

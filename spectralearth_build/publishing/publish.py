@@ -43,6 +43,7 @@ from spectralearth_build.publishing.coordinates import coordinates_of
 from spectralearth_build.publishing.final_status import FINAL, FinalStatus, given_up
 from spectralearth_build.publishing.quarantine import GROUPED, quarantine
 from spectralearth_build.publishing.unchanged import Remembered, remember, unchanged
+from spectralearth_build.scratch import scratch_of
 from spectralearth_build.store import schema, statistics
 from spectralearth_build.store.commit import json_bytes
 from spectralearth_build.store.failed_tiles import read_failed
@@ -51,7 +52,6 @@ from spectralearth_build.store.label_arrays import label_document
 from spectralearth_build.store.labels import StoredLabel, frame, read_labels
 from spectralearth_build.store.manifest import FORMAT, Tally, counts, entries_of, manifest_of
 from spectralearth_build.store.planned import Planned, load_plan
-from spectralearth_build.store.scratch import scratch_of
 from spectralearth_build.tables import LABELS, LOCATIONS, OVERLAPS, PATCHES, QUARANTINE, TILES, TUPLES
 
 BY_PLAN = (OVERLAPS.file, TUPLES.file, PLAN, MAP)

@@ -20,16 +20,15 @@ def test_only_tiles_that_give_patches_cost_anything():
     tiles = pd.DataFrame(
         {"tile_id": list("abc"), "eligible": [True, True, False], "height": 1000, "width": [1000, 5000, 9000]}
     )
-    patches = pd.DataFrame({"tile_id": list("aac")})
-    found = estimate(patches, tiles, "spectral")
+    found = estimate(3, {"a", "c"}, tiles, "spectral")
     assert found.raw_bytes == 3 * PATCH_BYTES
     assert found.worker_bytes == projected_memory(1000, 1000)
-    assert found.core_seconds > estimate(patches[:1], tiles, "spectral").core_seconds
+    assert found.core_seconds > estimate(1, {"a"}, tiles, "spectral").core_seconds
 
 
 def test_no_patches_cost_nothing():
     nothing = pd.DataFrame({"tile_id": [], "eligible": [], "height": [], "width": []})
-    found = estimate(nothing[["tile_id"]], nothing, "fast")
+    found = estimate(0, (), nothing, "fast")
     assert (found.raw_bytes, found.stored_bytes, found.worker_bytes, found.core_seconds) == (0, 0, 0, 0)
 
 

@@ -10,7 +10,7 @@ PATCHES = pa.table({"patch_id": ["a"], "store_row": [0], "sources": [["t"]]})
 
 
 def named(settings):
-    return identity("", {"settings": settings, "tiles": {}}, PATCHES)
+    return identity("", {"settings": settings, "tiles": {}}, [PATCHES])
 
 
 def test_what_earlier_versions_took_for_granted_does_not_change_the_name():

@@ -110,6 +110,20 @@ def test_a_location_without_dates_keeps_its_place(folder, meanwhile):
     assert (np.abs(anchors[:, None] - anchors[None]) < 128).all(axis=2).sum() == len(anchors)
 
 
+def test_a_location_loses_its_dates_while_others_come(folder):
+    """The version that has no window comes together with a tile of another datatake on the same ground."""
+    folder.overrides["plan.replace_versions"] = True
+    first = tile(1, 0, 0)
+    folder.add(first)
+    old = folder.locations
+    folder.add(newer(first, sun_elevation=0.0), tile(2, -60, -60, shape=(400, 400)))
+    locations = folder.locations
+    assert locations["location_id"].head(len(old)).tolist() == old["location_id"].tolist()
+    assert (locations["n"].head(len(old)) == 1).all()
+    anchors = locations[["lattice_row", "lattice_col"]].to_numpy()
+    assert (np.abs(anchors[:, None] - anchors[None]) < 128).all(axis=2).sum() == len(anchors)
+
+
 def test_a_patch_is_cut_again_if_any_of_its_sources_is_replaced(folder):
     upper, lower = tile(1, 0, 0, shape=(100, 128)), tile(1, 80, 0, shape=(100, 128), number=2)
     folder.add(upper, lower)

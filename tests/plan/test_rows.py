@@ -1,45 +1,27 @@
 """Rows of the store: whole shards of one tile, nothing twice."""
 
-import pandas as pd
-import pytest
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spectralearth_build.plan.rows import assign_rows
-from spectralearth_build.tables import PATCHES
+from spectralearth_build.plan.rows import ShardRows
 
 
-def table(keys):
-    return PATCHES.arrow(
-        pd.DataFrame(
-            [{"tile_id": tile, "location_id": str(n), "patch_id": f"{tile}{n}"} for tile, n in keys],
-            columns=["tile_id", "location_id", "patch_id"],
-        )
+@given(st.lists(st.integers(0, 9), max_size=12), st.integers(1, 4), st.integers(0, 5), st.integers(0, 12))
+def test_shards_hold_one_tile_and_are_filled_in_order(patches, shard_rows, first_shard, split):
+    """Whatever is numbered at a time, as long as it has whole tiles."""
+    numbering = ShardRows(np.array(patches, np.int64), shard_rows, first_shard)
+    tiles = np.repeat(np.arange(len(patches)), patches)
+    at = int(np.searchsorted(tiles, split))
+    shard, row = (
+        np.concatenate(both) for both in zip(numbering.of(tiles[:at]), numbering.of(tiles[at:]), strict=True)
     )
-
-
-@pytest.mark.slow
-@given(
-    st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 9)), unique=True, max_size=25),
-    st.integers(1, 4),
-)
-def test_shards_hold_one_tile_and_are_filled_in_order(keys, shard_rows):
-    patches = table(sorted(keys, key=lambda key: key[1]))
-    rows = assign_rows(patches, shard_rows).to_pandas()
-    assert sorted(zip(rows["tile_id"], rows["location_id"], strict=True)) == sorted(
-        (t, str(n)) for t, n in keys
-    )
-    assert (rows["shard"] == rows["store_row"] // shard_rows).all()
-    assert rows["store_row"].is_unique
-    assert rows["store_row"].is_monotonic_increasing
-    for _, shard in rows.groupby("shard"):
-        assert shard["tile_id"].nunique() == 1
-        assert (shard["store_row"] % shard_rows).tolist() == list(range(len(shard)))  # no hole before the end
-    needed = sum(-(-count // shard_rows) for count in rows["tile_id"].value_counts())
-    assert sorted(rows["shard"].unique()) == list(range(needed))
-
-
-def test_the_order_of_the_tiles_changes_nothing():
-    assert assign_rows(table(zip("babc", [1, 2, 3, 0], strict=True)), 2).equals(
-        assign_rows(table(zip("cabb", [0, 2, 1, 3], strict=True)), 2)
-    )
+    assert (shard == row // shard_rows).all()
+    assert (np.diff(row) > 0).all()
+    wanted = iter(range(first_shard, first_shard + numbering.shards))
+    for tile, count in enumerate(patches):
+        for start in range(0, count, shard_rows):
+            here = np.flatnonzero(tiles == tile)[start : start + shard_rows]
+            assert set(shard[here]) == {next(wanted)}
+            assert (row[here] % shard_rows).tolist() == list(range(len(here)))  # no hole before the end
+    assert [*wanted] == []
