@@ -28,9 +28,11 @@ class ScanConfig(Section):
 
     manifest: str = ""
     """Tile list (CSV): use exactly these tiles. Empty: all that are found."""
-    validity: Literal["all-bands", "classes"] = "all-bands"
-    """all-bands: read the image and check every kept band for data (exact, and proves that the file decodes).
-    classes: trust QUALITY_CLASSES (fast, but bad files and pixels are found only in cut)."""
+    validity: Literal["all-bands", "at-cut", "classes"] = "all-bands"
+    """all-bands: decode the whole image to find pixels without data, holes and damage before planning. at-cut: decode
+    a few bands now, and check all of them in cut, which decodes the image anyway; a window that turns out to have such
+    pixels is left out, and a damaged product is quarantined then. classes: trust QUALITY_CLASSES; holes that read as
+    zeros are not found."""
     correction: Literal["land", "water"] = "land"
     """Quantity of the values. land: surface reflectance, from land-mode products. water: normalised water-leaving
     reflectance, from water-mode products. Combined products provide only pixels of that quantity."""

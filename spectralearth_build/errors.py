@@ -265,6 +265,12 @@ def is_lasting(error_class: str) -> bool:
     return isinstance(kind, type) and issubclass(kind, ProductError) and kind.lasting
 
 
+def error_named(error_class: str) -> type[ProductError]:
+    """The class of errors of products with a name; `ProductError` if there is none."""
+    kind = globals().get(error_class)
+    return kind if isinstance(kind, type) and issubclass(kind, ProductError) else ProductError
+
+
 def require_utf8(path: Path) -> None:
     """Refuse a path that is not valid UTF-8, because tables, Zarr and GDAL cannot name the files below it.
 

@@ -71,6 +71,8 @@ SCANNED = f"{WORK}/scan"
 """Folder of scan's records of products."""
 MASKS = f"{WORK}/masks"
 """Folder of the masks of products."""
+EXACT = f"{WORK}/exact"
+"""Folder of the masks that cut corrected, of products in which it found pixels without data."""
 LISTINGS = f"{WORK}/listings"
 """Folder of cached contents of tar archives."""
 SCRATCH = f"{WORK}/scratch"
@@ -224,6 +226,16 @@ def is_commit(name: str) -> bool:
 def mask_name(product_id: str) -> str:
     """Path of a product's mask."""
     return f"{MASKS}/{product_id}.mask"
+
+
+def exact_name(mask: str, digest: str) -> str:
+    """Path of the mask that cut corrected; ``mask`` is the path of scan's, ``digest`` says for which content."""
+    return f"{EXACT}/{mask.rpartition('/')[2].removesuffix('.mask')}-{digest}.mask"
+
+
+def exact_files(dataset: Path) -> list[Path]:
+    """Paths of the masks that cut corrected."""
+    return sorted((dataset / EXACT).glob("*.mask"))
 
 
 def scan_record(digest: str) -> str:

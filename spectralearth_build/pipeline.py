@@ -39,6 +39,9 @@ from spectralearth_build.storage import attach
 from spectralearth_build.tables import LOCATIONS, STATUSES, TILES
 from spectralearth_build.texts import counted
 
+ROUNDS = 3
+"""Number of times to scan and plan again because of what cut found: a tile may have several damaged products."""
+
 
 @dataclass(frozen=True)
 class Run:
@@ -89,7 +92,7 @@ class Run:
         """Cut the planned patches and publish; see `cutting.cut.cut`.
 
         Returns:
-            The number of tiles that were refused because a product changed after its scan.
+            The number of tiles that scan and plan must look at again.
         """
         if self.config.run.check_space:
             check_space(self.dataset)
@@ -117,14 +120,18 @@ class Run:
         return len(result.changed)
 
     def cut_as_scanned(self, archive: Path) -> None:
-        """Cut. If products changed after their scan, scan, plan and cut their tiles again."""
-        changed = self.cut(archive)
-        if not changed:
-            return
-        say(f"cut: {counted(changed, 'tile')} changed since the scan; scanning and planning again")
-        for stage in (self.scan, lambda _: self.plan(), self.cut):
+        """Cut. If products changed after their scan, or are damaged and there are others, scan, plan and cut again."""
+        for _ in range(ROUNDS):
+            changed = self.cut(archive)
+            if not changed:
+                return
+            what = "changed since the scan, or damaged while there is another product"
+            say(f"cut: {counted(changed, 'tile')} {what}; scanning and planning again")
+            for stage in (self.scan, lambda _: self.plan()):
+                raise_if_stopped()
+                stage(archive)
             raise_if_stopped()
-            stage(archive)
+        self.cut(archive)
 
     def verify(self, archive: Path | None = None) -> list[Damage]:
         """Read everything again and report damage; see `checking.verify.verify`.

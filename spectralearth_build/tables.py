@@ -74,6 +74,12 @@ TILES = Table(
             later=True,
         ),
         Column(
+            "validity",
+            pa.string(),
+            "How scan found valid pixels, the setting scan.validity; null: unknown.",
+            later=True,
+        ),
+        Column(
             "accepted",
             pa.string(),
             "Checks that scan.accept waived for the tile, separated by spaces; null: none.",

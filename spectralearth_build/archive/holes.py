@@ -23,6 +23,7 @@ tried). That is a broken raster, which this module does not handle. It does hand
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -87,16 +88,39 @@ def find(dataset: DatasetReader, index: Index, inside: Bools, near: Index, seen:
 
 def absent(dataset: DatasetReader, index: Index, inside: Bools) -> Bools:
     """Pixels of blocks that touch the swath and are missing from the file's tables [line, col]."""
+    kept = [1] if interleaved_by_pixel(dataset) else [int(i) + 1 for i in index]
+    return _spread(np.logical_or.reduce(_missing(dataset, kept, inside)), dataset)
+
+
+def never_written(dataset: DatasetReader, index: Index, inside: Bools) -> Bools:
+    """What `find` finds because of missing blocks, without decoding any [line, col]."""
+    lost = absent(dataset, index, inside)
+    if not lost.any():
+        return lost
+    bands = [1] if interleaved_by_pixel(dataset) else [*range(1, dataset.count + 1)]
+    black = _spread(np.logical_and.reduce(_missing(dataset, bands, inside)), dataset)
+    return inside & (lost | _with_ends(inside & black, dataset.block_shapes[0]))
+
+
+def _missing(dataset: DatasetReader, bands: Sequence[int], inside: Bools) -> Bools:
+    """Which blocks that touch the swath are missing from the file's tables [band, line of blocks, column of blocks]."""
     height, width = dataset.block_shapes[0]
-    lines = np.arange(0, dataset.height, height)
-    cols = np.arange(0, dataset.width, width)
+    lines, cols = np.arange(0, dataset.height, height), np.arange(0, dataset.width, width)
     wanted = np.logical_or.reduceat(np.logical_or.reduceat(inside, lines, axis=0), cols, axis=1)
-    lost = np.zeros_like(inside)
-    for band in [1] if interleaved_by_pixel(dataset) else [int(i) + 1 for i in index]:
-        for line, col in np.argwhere(wanted):
-            if dataset.get_tag_item(f"BLOCK_OFFSET_{col}_{line}", "TIFF", bidx=band) is None:
-                lost[line * height : (line + 1) * height, col * width : (col + 1) * width] = True
+    lost = np.zeros((len(bands), *wanted.shape), np.bool_)
+    places = np.argwhere(wanted).tolist()
+    for number, band in enumerate(bands):
+        for line, col in places:
+            lost[number, line, col] = (
+                dataset.get_tag_item(f"BLOCK_OFFSET_{col}_{line}", "TIFF", bidx=band) is None
+            )
     return lost
+
+
+def _spread(blocks: Bools, dataset: DatasetReader) -> Bools:
+    """Flags of blocks [line of blocks, column of blocks] as flags of pixels [line, col]."""
+    height, width = dataset.block_shapes[0]
+    return np.repeat(np.repeat(blocks, height, axis=0), width, axis=1)[: dataset.height, : dataset.width]
 
 
 def between(zero: Bools, bright: Bools, near: Index) -> Bools:

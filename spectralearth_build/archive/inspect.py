@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,16 +18,17 @@ from spectralearth_build.archive.bands import BandSelection, nominal, select_ban
 from spectralearth_build.archive.checks import as_bytes, check_image, check_layer, check_metadata, check_scale
 from spectralearth_build.archive.correction import check_correction, correction_of, of_quantity
 from spectralearth_build.archive.footprint import footprint
+from spectralearth_build.archive.holes import never_written
 from spectralearth_build.archive.identity import ContentGuard, encode, with_mask
-from spectralearth_build.archive.image_summary import ImageSummary, inspect_image
+from spectralearth_build.archive.image_summary import inspect_image, of_few_bands, usable
 from spectralearth_build.archive.metadata import Metadata, read_metadata
 from spectralearth_build.archive.names import QUALITY, ProductName, parse_name
 from spectralearth_build.archive.product import Product
 from spectralearth_build.archive.raster import open_raster
 from spectralearth_build.config import WIDEST_NM, ScanConfig
-from spectralearth_build.errors import BandMismatchError, BrokenMetadataError, HoleError, NoValidPixelError
+from spectralearth_build.errors import BandMismatchError, BrokenMetadataError, NoValidPixelError
 from spectralearth_build.overlap.lattice import Box, columns_of
-from spectralearth_build.waive import accepted, how
+from spectralearth_build.waive import accepted
 
 BACKGROUND = 3
 """Value of QUALITY_CLASSES outside the swath; the other layers have no such value."""
@@ -69,14 +71,10 @@ def inspect_product(
         inside = layers["CLASSES"] < BACKGROUND
         if not inside.any():
             raise NoValidPixelError("No pixel lies inside the swath.", paths["CLASSES"])
-        valid, hole, sums = inside, None, b""  # holes are unknown if the image is not read
-        if settings.validity == "all-bands":
-            pixels = inspect_image(image, bands.index, inside, nominal().near)
-            valid, sums = pixels.valid, pixels.sums.tobytes()
-            hole = float(pixels.hole[inside].mean())
-            if "hole" not in waived:
-                valid = _without_holes(pixels, name, product)
-    valid = of_quantity(valid, layers["CLASSES"] == WATER, correction, settings.correction, paths["CLASSES"])
+        seen = _seen(image, bands.index, inside, settings.validity, waived, name.tile_id)
+    valid = of_quantity(
+        seen.valid, layers["CLASSES"] == WATER, correction, settings.correction, paths["CLASSES"]
+    )
     coded = _mask(valid, layers)
     columns = _columns(name, metadata, bands, epsg, box) | {"valid_fraction": float(valid.mean())}
     if waived:
@@ -88,8 +86,9 @@ def inspect_product(
         "correction_assumed": assumed,
         "water_type": metadata.water_type,
         "cirrus_haze_removal": metadata.cirrus_haze_removal,
-        "hole_fraction": hole,  # not in the fingerprint: the mask has the holes, and earlier plans lack it
-        "fingerprint": hashlib.sha256(told + coded.tobytes() + sums).hexdigest(),
+        "hole_fraction": seen.hole,  # not in the fingerprint: the mask has the holes, and earlier plans lack it
+        "validity": settings.validity,
+        "fingerprint": hashlib.sha256(told + coded.tobytes() + seen.sums).hexdigest(),
         "content": encode(with_mask(guard.content, coded)),
         "geometry": shapely.to_wkb(footprint(inside, box, epsg), hex=True),
     }
@@ -113,20 +112,42 @@ def identify(product: Product) -> ProductName:
     return name
 
 
-def _without_holes(pixels: ImageSummary, name: ProductName, product: Product) -> npt.NDArray[np.bool_]:
-    """The pixels that are valid and in no hole.
+@dataclass(frozen=True, eq=False)
+class _Seen:
+    """What scan found out about the pixels of an image."""
 
-    Raises:
-        HoleError: there are none.
+    valid: npt.NDArray[np.bool_]
+    """Pixels that may be used [line, col]; unless all bands were read, cut may find that some of them cannot."""
+    hole: float | None = None
+    """Pixels in holes / pixels inside the swath; None if the image was not read."""
+    sums: bytes = b""
+    """Checksum of the pixels; empty if the image was not read."""
+
+
+def _seen(
+    image: DatasetReader,
+    index: npt.NDArray[np.int32],
+    inside: npt.NDArray[np.bool_],
+    validity: str,
+    waived: tuple[str, ...],
+    tile_id: str,
+) -> _Seen:
+    """Read as much of an image as the setting ``scan.validity`` asks for.
+
+    An image without any usable pixel is read completely, to say why.
     """
-    valid = pixels.valid & ~pixels.hole
-    if not valid.any():
-        raise HoleError(
-            "No pixel is usable: every pixel with data is in a part of the file that was never written.",
-            product.image_path,
-            f"Download the product again. If it is as delivered, accept it: type {how(name.tile_id, 'hole')}.",
-        )
-    return valid
+    near = nominal().near
+    if validity == "classes":
+        return _Seen(inside)
+    if validity == "at-cut":
+        valid = of_few_bands(image, index, inside, near)
+        if "hole" not in waived:
+            valid &= ~never_written(image, index, inside)
+        if valid.any():
+            return _Seen(valid)
+    pixels = inspect_image(image, index, inside, near)
+    valid = usable(pixels, "hole" in waived, tile_id, image.name)
+    return _Seen(valid, float(pixels.hole[inside].mean()), pixels.sums.tobytes())
 
 
 def _bands(metadata: Metadata, product: Product, tolerance: float) -> BandSelection:

@@ -79,6 +79,22 @@ def forget_record(dataset: Path, path: str) -> None:
     remove(_path(dataset, path))
 
 
+def overrule(dataset: Path, path: str, record: Record) -> None:
+    """Replace the record of a product that turned out to be damaged, so that scan takes another product of the tile.
+
+    Args:
+        dataset: the dataset.
+        path: path of the product below the archive.
+        record: what was found. It holds until the files of the product change.
+    """
+    place = _path(dataset, path)
+    try:
+        stamp = json.loads(place.read_bytes())["stamp"]
+    except (OSError, ValueError, TypeError, LookupError):
+        return  # scan will read the product again
+    write_bytes(place, json.dumps({"stamp": stamp, **vars(record)}, sort_keys=True).encode())
+
+
 def save_record(dataset: Path, item: Found, stamp: str, record: Record) -> None:
     """Save a record atomically."""
     content = {"stamp": stamp, **vars(record)}

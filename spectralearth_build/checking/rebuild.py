@@ -19,12 +19,12 @@ from spectralearth_build.cutting.cut_tile import cut_tile
 from spectralearth_build.cutting.task import Tasks
 from spectralearth_build.errors import NothingFoundError
 from spectralearth_build.files import make_folder
-from spectralearth_build.layout import MASKS, REPAIR, SCANNED
+from spectralearth_build.layout import EXACT, MASKS, REPAIR, SCANNED
 from spectralearth_build.plan.planner import plan
 from spectralearth_build.progress import track
 from spectralearth_build.store.planned import Planned, load_plan
 
-_REMEMBERED = (SCANNED, MASKS)
+_REMEMBERED = (SCANNED, MASKS, EXACT)
 
 
 def workshop(dataset: Path) -> Path:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from spectralearth_build.cli.bench_access import objects, query
+from spectralearth_build.cli.bench_build import build
 from spectralearth_build.cli.bench_cut import cut
 from spectralearth_build.cli.bench_learn import learn
 from spectralearth_build.cli.bench_pretrain import pretrain
@@ -75,7 +76,9 @@ def plan(
         raise UsageError("--scale and --masks are different measurements.", None, "Give only one of them.")
     require_writable(out)
     if scale:
-        _scale(_numbers(sizes), seed, out)
+        from spectralearth_build.cli.bench_numbers import numbers
+
+        _scale(numbers("--sizes", sizes), seed, out)
     elif masks:
         _masks(masks, seed, out)
     else:
@@ -206,18 +209,6 @@ def _say(lines: Iterable[str], written: list[Path]) -> None:
     say(f"bench: wrote {', '.join(map(str, written))}")
 
 
-def _numbers(text: str) -> list[int]:
-    from spectralearth_build.errors import UsageError
-
-    try:
-        numbers = sorted({int(part) for part in text.split(",")})
-    except ValueError:
-        numbers = []
-    if not numbers or numbers[0] < 1:
-        raise UsageError(f"--sizes must be numbers of tiles, such as 1000,11636, got '{text}'.")
-    return numbers
-
-
 @app.callback()
 def describe() -> None:
     """Measure performance on this machine."""
@@ -225,6 +216,7 @@ def describe() -> None:
 
 app.command()(verb(plan))
 app.command()(verb(optimum, speaks=True))
+app.command()(verb(build))
 app.command()(verb(cut))
 app.command()(verb(store))
 app.command()(verb(load))

@@ -29,7 +29,9 @@ class TilePixels:
     values: Patch
     """int16 [202, line, col]."""
     valid: Flags
-    """Which pixels have data according to the mask of the tile; bool [line, col]."""
+    """Which pixels have data according to the mask that the plan used; bool [line, col]."""
+    lost: Flags | None = None
+    """Which of them turned out to have none in some band, or to lie in a hole; None: scan has checked them all."""
 
     def part(self, box: Box) -> tuple[Patch, Flags]:
         """Return values and validity of a box inside, as views."""
@@ -37,6 +39,8 @@ class TilePixels:
         return self.values[:, *where], self.valid[where]
 
 
+LOST = "some of its pixels lie in a hole of the image or have no data in some band"
+"""The reason of a patch that was left out because of what cut found in the pixels."""
 Sources = Callable[[str], TilePixels]
 """Returns the pixels of a tile by id, or raises a ProductError."""
 
@@ -60,6 +64,7 @@ def compose(patch: PlannedPatch, sources: Sources, out: Patch | None = None) -> 
     out = np.empty(PATCH_SHAPE, np.int16) if out is None else out
     out.fill(NODATA)
     missing = np.ones(PATCH_SHAPE[1:], bool)
+    exact, lost = False, False
     for name in patch.sources:
         try:
             pixels = sources(name)
@@ -67,15 +72,50 @@ def compose(patch: PlannedPatch, sources: Sources, out: Patch | None = None) -> 
             raise  # it can be read again soon
         except ProductError as error:
             return out, f"{name} cannot be read: {type(error).__name__}"
+        exact, lost = (
+            exact or pixels.lost is not None,
+            lost
+            or (
+                pixels.lost is not None
+                and loses(patch, pixels.epsg, box=pixels.box, valid=pixels.valid, lost=pixels.lost)
+            ),
+        )
         if pixels.epsg == patch.epsg:
             _copy(pixels, patch, out, missing)
         else:
             _resample(pixels, patch, out, missing)
     if missing.any():
         return out, f"{counted(int(missing.sum()), 'pixel has', 'pixels have')} no data any more"
+    # What is lost counts after all else. So the reason is the same whether or not a neighbour was cut before.
+    if lost or (exact and out.min() == NODATA):
+        return out, LOST
     if out.min() == NODATA:  # the smallest value
         return out, "pixels that scan found valid have no data in some bands"
     return out, ""
+
+
+def loses(patch: PlannedPatch, epsg: int, box: Box, valid: Flags, lost: Flags) -> bool:
+    """Return whether a patch would get lost pixels of a tile if that were its only source.
+
+    Args:
+        patch: the patch.
+        epsg: lattice of the tile.
+        box: area that the arrays cover.
+        valid: which pixels have data according to the mask that the plan used [line, col].
+        lost: which of them turned out to have none [line, col].
+    """
+    if not lost.any():
+        return False
+    if epsg == patch.epsg:
+        shared = patch.window.intersection(box)
+        return shared is not None and bool(lost[shared.slices(box)].any())
+    lines, cols = source_grid(patch.window, patch.epsg, epsg)
+    shared = support(lines, cols).intersection(box)
+    if shared is None:
+        return False
+    where = shared.slices(box)
+    before, now = (bilinear_valid(flags[where], shared, lines, cols) for flags in (valid, valid & ~lost))
+    return bool((before & ~now).any())
 
 
 def _copy(pixels: TilePixels, patch: PlannedPatch, out: Patch, missing: Flags) -> None:

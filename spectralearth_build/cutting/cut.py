@@ -8,12 +8,13 @@ from __future__ import annotations
 import shutil
 from collections import Counter
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 
 from spectralearth_build.archive.product import is_packed
-from spectralearth_build.archive.record import FORMAT, forget_record
+from spectralearth_build.archive.record import FORMAT, Record, forget_record, overrule
 from spectralearth_build.archive.unpack_cache import UNPACKED, UnpackCache
 from spectralearth_build.archive.watched import Watched, watched
 from spectralearth_build.cluster import Executor, Failure
@@ -22,17 +23,18 @@ from spectralearth_build.cutting.appeals import appeals, forget_appeals
 from spectralearth_build.cutting.cut_tile import cut_tile
 from spectralearth_build.cutting.no_patches import any_written, refuse_no_patches, refuse_nothing_cut
 from spectralearth_build.cutting.readable_now import Readable
+from spectralearth_build.cutting.second_look import overruled, refused
 from spectralearth_build.cutting.sources import Decoded
 from spectralearth_build.cutting.task import Tasks
-from spectralearth_build.errors import ContentChangedError, PlanChangedError
+from spectralearth_build.errors import ContentChangedError, PlanChangedError, is_lasting
 from spectralearth_build.files import delete_partials, remove
 from spectralearth_build.journal import recover
-from spectralearth_build.layout import ROOT, SCRATCH, commit_name, failed_note, shard_name
+from spectralearth_build.layout import ROOT, SCRATCH, TileStatus, commit_name, failed_note, shard_name
 from spectralearth_build.plan.fingerprint import inputs_of, tile_changes
 from spectralearth_build.progress import track
 from spectralearth_build.publishing import publish
 from spectralearth_build.publishing.unchanged import unchanged
-from spectralearth_build.store.commit import Commit, decode, records
+from spectralearth_build.store.commit import Commit, decode, read_all, records
 from spectralearth_build.store.failed_tiles import FailedTile, failed_path, read_failed, stamp
 from spectralearth_build.store.manifest import published_files
 from spectralearth_build.store.planned import Planned, load_plan
@@ -61,7 +63,8 @@ class CutResult:
     failed: tuple[str, ...]
     """Tiles that failed, in this or an earlier run, and are quarantined in tiles.parquet."""
     changed: tuple[str, ...]
-    """Tiles among them that failed in this run because a product has changed since scan, which will read it again."""
+    """Tiles among them that scan and plan must look at again: a product has changed since scan, or is damaged while the
+    archive has another product of the tile."""
     decoded: Decoded
     """Bytes decoded in this run."""
 
@@ -93,11 +96,15 @@ def cut(archive: Path, dataset: Path, config: Config, executor: Executor) -> Cut
     refuse_no_patches(tiles, len(planned.live), config)
     todo = _outstanding(archive, dataset, planned)
     with watched(executor, archive, dataset, planned.paths(todo), planned.able.paths) as watching:
-        _close_before_rewriting(dataset, todo)
-        threads = _threads(config.run, executor)
-        decoded, changed = _cut_all(
-            archive, dataset, planned=planned, todo=todo, executor=watching, threads=threads
+        run = _CutRun(
+            archive,
+            dataset,
+            planned=planned,
+            executor=watching,
+            threads=_threads(config.run, executor),
+            others=_with_other_products(tiles),
         )
+        decoded, changed = _cut_twice(run, todo)
     if not any_written(planned, dataset):
         if changed:  # scan decides
             return CutResult(
@@ -123,28 +130,70 @@ def cut(archive: Path, dataset: Path, config: Config, executor: Executor) -> Cut
     )
 
 
+@dataclass(frozen=True)
+class _CutRun:
+    """What all tasks of a run share."""
+
+    archive: Path
+    """Folder of the products."""
+    dataset: Path
+    """The dataset."""
+    planned: Planned
+    """The plan."""
+    executor: Watched
+    threads: int
+    """Number of threads per task."""
+    others: frozenset[str]
+    """Tiles of which the archive has another product, which scan has not read."""
+
+
+def _cut_twice(run: _CutRun, todo: dict[str, list[int]]) -> tuple[Decoded, tuple[str, ...]]:
+    """Run the tasks, then cut again what the tasks of neighbours have overruled; returns what `_cut_all` does."""
+    decoded, changed = _cut_all(run, todo, appeals(run.dataset))
+    again = _overruled(run.dataset, run.planned)
+    if not again:
+        return decoded, changed
+    more, others = _cut_all(run, again)
+    return decoded + more, tuple(sorted({*changed, *others}))
+
+
 def _cut_all(
-    archive: Path,
-    dataset: Path,
-    planned: Planned,
-    todo: dict[str, list[int]],
-    executor: Watched,
-    threads: int,
+    run: _CutRun, todo: dict[str, list[int]], appealed: frozenset[str] = frozenset()
 ) -> tuple[Decoded, tuple[str, ...]]:
-    """Run the tasks, and return the tiles whose products have changed.
+    """Run the tasks, and return the tiles that scan and plan must look at again.
 
     Unpacked files are deleted as soon as the last task that needs them has ended.
+
+    Args:
+        run: what all tasks share.
+        todo: shards to cut, by tile.
+        appealed: failures that no longer count.
     """
+    archive, dataset, planned = run.archive, run.dataset, run.planned
+    _close_before_rewriting(dataset, todo)
+    bad = refused(planned, read_failed(dataset, planned.first_id))
     products = {tile_id: planned.products(tile_id, shards) for tile_id, shards in todo.items()}
     waiting = Counter(path for paths in products.values() for path in paths if is_packed(archive, path))
     unpack_cache = UnpackCache(dataset / SCRATCH / UNPACKED, dict(waiting))
     tasks = Tasks(
-        archive, dataset, planned, todo, threads=threads, unpack_cache=unpack_cache, presence=executor.look
+        archive,
+        dataset,
+        planned,
+        todo,
+        threads=run.threads,
+        unpack_cache=unpack_cache,
+        presence=run.executor.look,
+        refused={t: kind for t, kind in bad.items() if t not in todo and failed_note(t) not in appealed},
     )
     decoded, changed = Decoded(), []
     try:
-        for tile_id, outcome in track(executor.run(STAGE, cut_tile, tasks), STAGE, len(tasks)):
+        for tile_id, outcome in track(run.executor.run(STAGE, cut_tile, tasks), STAGE, len(tasks)):
             if isinstance(outcome, Failure):
+                if _replaceable(
+                    run, outcome
+                ):  # before the note, which would keep the tile from being tried again
+                    changed.append(tile_id)
+                    overrule(dataset, planned.able.path(tile_id), Record.of_failure(outcome, archive))
                 FailedTile(
                     plan=planned.first_id,
                     tile_id=tile_id,
@@ -167,6 +216,28 @@ def _cut_all(
     finally:
         shutil.rmtree(dataset / SCRATCH, ignore_errors=True)
     return decoded, tuple(sorted(changed))
+
+
+def _replaceable(run: _CutRun, failure: Failure) -> bool:
+    """Return whether a tile is damaged, scan could not know, and the archive has another product of it."""
+    return (
+        failure.key in run.others
+        and bool(run.planned.able[failure.key].exact)
+        and is_lasting(failure.error_class)
+    )
+
+
+def _with_other_products(tiles: pd.DataFrame) -> frozenset[str]:
+    """Return the tiles of which the archive has a product that scan has neither chosen nor refused."""
+    unread = [TileStatus.SUPERSEDED, TileStatus.DUPLICATE, TileStatus.UNUSED]
+    able = tiles["eligible"].eq(True)
+    return frozenset(tiles.loc[~able & tiles["status"].isin(unread), "tile_id"].dropna())
+
+
+def _overruled(dataset: Path, planned: Planned) -> dict[str, list[int]]:
+    """Return the shards, by tile, to cut again because of what the tasks of other tiles found."""
+    bad = refused(planned, read_failed(dataset, planned.first_id))
+    return overruled(dataset, planned, partial(read_all, dataset, planned.plan_of), bad)
 
 
 def _outstanding(archive: Path, dataset: Path, planned: Planned) -> dict[str, list[int]]:

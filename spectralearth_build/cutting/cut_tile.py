@@ -75,7 +75,7 @@ def cut_tile(archive: Path, dataset: Path, task: TileTask) -> TileCut:
         first = next(encoded)  # decode the tile before writing any shard, so that a damaged one leaves none
         encoded = chain([first], encoded)
         commits = [
-            _write_shard(dataset, task, shard, islice(encoded, len(group)))
+            _write_shard(dataset, task, shard, islice(encoded, len(group)), sources.keep_corrected)
             for shard, group in task.shards.items()
         ]
         return TileCut(sum(len(commit.rows) for commit in commits), sources.decoded)
@@ -131,8 +131,14 @@ def _own_patch() -> Patch:
     return patch
 
 
-def _write_shard(dataset: Path, task: TileTask, shard: int, patches: Iterable[EncodedPatch]) -> Commit:
-    """Write one shard from the next patches, then its commit record."""
+def _write_shard(
+    dataset: Path,
+    task: TileTask,
+    shard: int,
+    patches: Iterable[EncodedPatch],
+    before_commit: Callable[[], None],
+) -> Commit:
+    """Write one shard from the next patches, then what its commit record depends on, then the record."""
     outcomes: list[PatchOutcome] = []
     with shard_writer(shard_path(dataset, shard), task.shard_rows) as writer:
         for each in patches:
@@ -140,6 +146,7 @@ def _write_shard(dataset: Path, task: TileTask, shard: int, patches: Iterable[En
             if not each.outcome.reason:
                 writer.add(each.outcome.patch.row - shard * task.shard_rows, each.data)
     commit = _commit_of(task, shard, outcomes, writer.written)
+    before_commit()
     commit.write(dataset)
     return commit
 

@@ -29,6 +29,11 @@ class TileTask:
     """This tile and the neighbours that its patches reach into, by id."""
     shards: Mapping[int, tuple[PlannedPatch, ...]]
     """Patches by shard, in order of rows."""
+    whole: frozenset[str] = frozenset()
+    """Tiles to decode completely, to find the pixels that scan did not check: this one, and neighbours without patches
+    of their own, which no other task decodes."""
+    refused: Mapping[str, str] = field(default_factory=dict)
+    """Class of the error of each neighbour that is damaged, although the part that is needed may be readable."""
     threads: int = 1
     """Number of threads that decode and encode."""
     unpack_cache: UnpackCache | None = None
@@ -55,6 +60,8 @@ class Tasks(Mapping[str, tuple[Path, Path, TileTask]]):
     """Cache of unpacked archives that tasks share."""
     presence: PresenceCheck = field(default_factory=PresenceCheck)
     """Files that must be readable before a patch is given up."""
+    refused: Mapping[str, str] = field(default_factory=dict)
+    """Class of the error of each tile that no patch may use."""
 
     def __getitem__(self, tile_id: str) -> tuple[Path, Path, TileTask]:
         task = task_of(self.planned, tile_id, self.shards[tile_id])
@@ -66,7 +73,13 @@ class Tasks(Mapping[str, tuple[Path, Path, TileTask]]):
         return (
             self.archive,
             self.dataset,
-            replace(task, threads=self.threads, unpack_cache=unpack_cache, presence=self.presence),
+            replace(
+                task,
+                refused={name: self.refused[name] for name in task.sources if name in self.refused},
+                threads=self.threads,
+                unpack_cache=unpack_cache,
+                presence=self.presence,
+            ),
         )
 
     def __iter__(self) -> Iterator[str]:
@@ -87,4 +100,5 @@ def task_of(planned: Planned, tile_id: str, shards: list[int]) -> TileTask:
         tile_id=tile_id,
         sources={name: planned.able[name] for name in sorted(needed)},
         shards=patches,
+        whole=frozenset({tile_id} | (needed - planned.shards_by_tile.keys())),
     )

@@ -177,12 +177,14 @@ def _refuse(
     """
     old = before.inputs
     change = tile_changes(old, new)
-    gone, changed = (_cut_of(names, before, dataset) for names in (change.gone, change.changed))
-    forbidden = gone or ((changed or change.replaced) and not replace)
+    gone, changed, replaced = (
+        _cut_of(names, before, dataset) for names in (change.gone, change.changed, change.replaced)
+    )
+    forbidden = gone or ((changed or replaced) and not replace)
     if old["settings"] == new["settings"] and not forbidden:
         return
     remedy = "Use the old settings and tiles, or choose a new dataset folder."
-    if (changed or change.replaced) and not replace:
+    if (changed or replaced) and not replace:
         remedy += " To use other versions or contents of tiles, set plan.replace_versions = true."
     what = f"Shards were already cut from a different plan:{listed(difference(old, new))}"
     if tiles is not None and old["settings"] == new["settings"]:

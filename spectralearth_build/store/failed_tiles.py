@@ -74,7 +74,7 @@ def stamp(archive: Path, path: str) -> str:
     place = below(archive, path.split(INSIDE)[0])
     if place.is_file() and not is_zip(place.name) and not is_tar(place.name):
         place = place.parent
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(os.fsencode(f"{path}\n"))  # one archive may hold several products of a tile
     for file in sorted(_files(place)):
         try:
             seen = file.stat()

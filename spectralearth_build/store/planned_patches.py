@@ -112,6 +112,15 @@ class PlannedPatches:
         first, stop = (self.first_source[place] for place in self._places(shard))
         return {self.names[number] for number in self.sources[first:stop]}
 
+    def shards_beside(self, tile_id: str) -> list[int]:
+        """Return the shards of other tiles to which a tile provides pixels, ascending."""
+        if tile_id not in self.names:
+            return []
+        number = self.names.index(tile_id)
+        patches = np.searchsorted(self.first_source, np.flatnonzero(self.sources == number), "right") - 1
+        others = patches[self.tiles[patches] != number]
+        return [int(shard) for shard in np.unique(self.rows[others] // self.shard_rows)]
+
     def _places(self, shard: int) -> tuple[int, int]:
         first, stop = np.searchsorted(self.rows, [shard * self.shard_rows, (shard + 1) * self.shard_rows])
         return int(first), int(stop)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import count
@@ -11,11 +12,26 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from spectralearth_build.layout import exact_name
 from spectralearth_build.overlap.lattice import Box, box_of
 from spectralearth_build.tables import TILES
 
 _PLACE = ["lattice_col", "lattice_row", "height", "width"]
-COLUMNS = ["tile_id", "eligible", "path", "mask", "content", "version", "epsg", *_PLACE, "band_index"]
+AT_CUT = "at-cut"
+"""The value of scan.validity with which scan leaves the check of all pixels to cut."""
+COLUMNS = [
+    "tile_id",
+    "eligible",
+    "path",
+    "mask",
+    "content",
+    "version",
+    "epsg",
+    "validity",
+    "accepted",
+    *_PLACE,
+    "band_index",
+]
 """Columns of tiles.parquet that are read."""
 
 
@@ -35,6 +51,11 @@ class SourceTile:
     """Area that the raster covers."""
     band_index: tuple[int, ...]
     """0-based raster band of each of the 202 kept bands."""
+    exact: str = ""
+    """Path below the dataset for the mask that cut corrects if need be; empty: scan has read every pixel, or cut shall
+    not check them."""
+    hole_is_data: bool = False
+    """Whether `scan.accept` says that holes of the tile count as data."""
     content: str = ""
     """Identity of the product that scan read, see `archive.identity`; empty: unknown, or not to be compared."""
 
@@ -60,6 +81,8 @@ class PlannedTiles(Mapping[str, SourceTile]):
             epsg=row["epsg"],
             box=box_of(row),
             band_index=self.bands[bands],
+            exact=exact_name(str(row["mask"]), _digest(row)) if row["validity"] == AT_CUT else "",
+            hole_is_data="hole" in (row["accepted"] or "").split(),
             content=row["content"] or "",
         )
 
@@ -82,6 +105,12 @@ class PlannedTiles(Mapping[str, SourceTile]):
         """Paths of all products below the archive."""
         paths: list[str] = self.table["path"].to_pylist()
         return paths
+
+
+def _digest(row: Mapping[str, Any]) -> str:
+    """A name for the content that scan read and the checks that it waived."""
+    told = f"{row['content']} {row['accepted']}".encode()
+    return hashlib.blake2b(told, digest_size=8).hexdigest()
 
 
 def read_tiles(folder: Path) -> PlannedTiles:

@@ -19,7 +19,7 @@ from spectralearth_build.archive.record import FORMAT
 from spectralearth_build.checking.verify import verify
 from spectralearth_build.cluster.inline import InlineExecutor
 from spectralearth_build.config import load
-from spectralearth_build.cutting import sources
+from spectralearth_build.cutting import tile_reader
 from spectralearth_build.errors import PlanChangedError
 from spectralearth_build.overlap.lattice import PIXEL
 from spectralearth_build.pipeline import Run
@@ -199,14 +199,14 @@ def test_other_clouds(own):
 
 def test_an_image_that_is_replaced_while_it_is_read(own, monkeypatch):
     """What was decoded before and after belongs to two files."""
-    real, attacked = sources.read_part, []
+    real, attacked = tile_reader.read_part, []
 
     def read_part(dataset, *arguments):
         real(dataset, *arguments)
         if str(image_of(own / "archive", 2)) == dataset.name and not attacked:
             attacked.append(other_pixels(own))
 
-    monkeypatch.setattr(sources, "read_part", read_part)
+    monkeypatch.setattr(tile_reader, "read_part", read_part)
     tile = cut_only(own)
     assert attacked
     assert tile["error_class"] == "ContentChangedError"

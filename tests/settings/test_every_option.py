@@ -62,6 +62,7 @@ TEXTS = {
     "synthesize --dirty": ["nosuch"],
     "synthesize --corrections": ["nosuch"],
     "bench plan --sizes": ["x", "0", "-1", "10,nan"],
+    "bench build --workers": ["x", "0", "1,-2"],
     "bench cut --codec": ["nosuch"],
     "bench pretrain --cases": ["nosuch", "mae", "mae nosuch/4", "mae vit_s/x"],
 }
@@ -73,8 +74,8 @@ FREE = {
     "embed --output", "embed --split", "embed --device", "export --split", "pair --drop",
     *(f"evaluate --{name}" for name in ("encoder", "classes", "device", "output", "cache")),
     "verify --archive", "repair --archive", "build --manifest", "scan --manifest", "bench pretrain --device",
-    *(f"bench {verb} --{name}" for verb in ("plan", "cut", "store", "load", "pretrain", "learn", "start")
-      for name in ("out", "work", "dataset", "image")),
+    *(f"bench {verb} --{name}" for verb in ("plan", "build", "cut", "store", "load", "pretrain", "learn", "start")
+      for name in ("out", "work", "dataset", "image", "archive")),
 }  # fmt: skip
 """Paths and names: only the file, the dataset or torch knows whether they are right."""
 SHARED = {"config", "setting", "scheduler", "workers", "performance_report", "quiet", "debug"}

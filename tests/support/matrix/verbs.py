@@ -139,6 +139,9 @@ VERBS = {
     "bench plan": Verb("bench plan", "--tiles 2 --sample 1 --out {out}", same=()),
     "bench optimum": Verb("bench optimum", "--limit 1", slow=True, says=True),
     "bench cut": Verb("bench cut", "--edge 300 --rounds 1 --out {out}", same=(), slow=True),
+    "bench build": Verb(
+        "bench build", "--tiles 1 --edge 300 --rounds 1 --workers 1 --out {out}", same=(), slow=True
+    ),
     "bench store": Verb("bench store", "--patches 1 --out {out}", same=(), slow=True),
     "bench load": Verb(
         "bench load",
