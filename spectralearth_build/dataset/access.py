@@ -35,7 +35,9 @@ from spectralearth_build.storage.url import Remote, parse
 from spectralearth_build.store.index import Bounds
 from spectralearth_build.tables import LOCATIONS, PATCHES, TILES
 
-if TYPE_CHECKING:  # zarr and xarray are imported when the store is opened: opening a dataset does without them
+if (
+    TYPE_CHECKING
+):  # zarr and xarray are imported when the store is opened: opening a dataset does without them
     import xarray as xr
     import zarr
 
