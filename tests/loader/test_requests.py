@@ -64,8 +64,8 @@ def server(known, tmp_path_factory):
         for name, value in running.environment().items():
             patch.setenv(name, value)
         client.store_of.cache_clear()
-        running.make_bucket("counted")
-        to = Client(Remote("s3", "counted", "set"))
+        running.make_bucket("asked-for")
+        to = Client(Remote("s3", "asked-for", "set"))
         for path in sorted(folder.rglob("*")):
             if path.is_file():
                 to.put(str(path.relative_to(folder)), path.read_bytes())
@@ -108,7 +108,7 @@ def asked(proxy):
     }
 
 
-URL = "s3://counted/set"
+URL = "s3://asked-for/set"
 
 
 def test_each_index_and_each_patch_is_asked_for_once(known, through):
