@@ -56,9 +56,13 @@ def test_stamp_follows_content_time_and_permission(tmp_path, product):
     assert len(set(seen)) == 4
 
 
-def test_stamp_of_what_lies_in_an_archive_is_that_of_the_archive(tmp_path):
+def test_what_lies_in_an_archive_has_a_stamp_of_its_own_that_follows_the_archive(tmp_path):
     (tmp_path / "order.tar.gz").write_bytes(b"123")
-    assert stamp(tmp_path, "order.tar.gz!inner.zip!X") == stamp(tmp_path, "order.tar.gz")
+    before = [stamp(tmp_path, f"order.tar.gz!{name}") for name in ("inner.zip!X", "other.zip!X")]
+    assert before[0] != before[1]
+    (tmp_path / "order.tar.gz").write_bytes(b"1234")
+    after = [stamp(tmp_path, f"order.tar.gz!{name}") for name in ("inner.zip!X", "other.zip!X")]
+    assert set(before).isdisjoint(after)
 
 
 def test_one_file_stands_for_its_folder(tmp_path, product):
