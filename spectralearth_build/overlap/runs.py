@@ -72,13 +72,22 @@ def sweep(runs: Runs, keys: Keys) -> tuple[Runs, npt.NDArray[np.int32], Keys]:
 
 def joined(segments: Runs, wanted: Flags) -> Runs:
     """The wanted segments as runs, with adjacent segments joined."""
-    kept = segments[wanted]
-    apart = np.ones(len(kept), np.bool_)
-    apart[1:] = (kept[1:, 0] != kept[:-1, 0]) | (kept[1:, 1] != kept[:-1, 2])
-    first = np.flatnonzero(apart)
-    runs = kept[first]
-    runs[:, 2] = kept[np.append(first[1:], len(kept))[: len(first)] - 1, 2]
-    return runs
+    runs = np.empty((len(segments), 3), np.int32)
+    return runs[: _join(packed(segments), np.ascontiguousarray(wanted, np.bool_), runs)].copy()
+
+
+@kernel_of("int64(int32[:, ::1], boolean[::1], int32[:, ::1])", writes=1)
+def _join(segments: Runs, wanted: Flags, runs: Runs) -> int:
+    m = 0
+    for k in range(segments.shape[0]):
+        if not wanted[k]:
+            continue
+        if m > 0 and runs[m - 1, 0] == segments[k, 0] and runs[m - 1, 2] == segments[k, 1]:
+            runs[m - 1, 2] = segments[k, 2]
+        else:
+            runs[m, 0], runs[m, 1], runs[m, 2] = segments[k, 0], segments[k, 1], segments[k, 2]
+            m += 1
+    return m
 
 
 def outside(segments: Runs, blocked: Runs) -> tuple[Runs, Ints]:
