@@ -8,52 +8,66 @@ import numpy as np
 import numpy.typing as npt
 
 from spectralearth_build.kernels import kernel_of
-from spectralearth_build.overlap.runs import Ints, Runs, places
+from spectralearth_build.overlap.runs import Runs, packed, places
+
+_END = np.iinfo(np.int64).max
 
 
 def combined(a: Runs, b: Runs, only_a: bool, only_b: bool, both: bool) -> Runs:
     """The pixels only in ``a``, only in ``b`` or in both, as selected, by one merge of their borders."""
     selected = np.array([False, only_b, only_a, both])
-    place = np.empty(2 * (len(a) + len(b)), np.int64)
-    place = place[: _merge(_borders(a), _borders(b), selected, place)]
-    line = (place + (1 << 31)) >> 32
-    col = place - (line << 32)
-    return np.stack([line[::2], col[::2], col[1::2]], axis=1).astype(np.int32)
+    found = np.empty((len(a) + len(b), 3), np.int32)
+    return found[: _combine(packed(a), packed(b), selected, found)].copy()
 
 
-def _borders(runs: Runs) -> Ints:
-    """Places of the borders of runs, starts and stops alternating."""
-    return places(runs[:, :1], runs[:, 1:]).ravel()
-
-
-@kernel_of("int64(int64[::1], int64[::1], boolean[::1], int64[::1])", writes=1)
-def _merge(a: Ints, b: Ints, selected: npt.NDArray[np.bool_], out: Ints) -> int:
-    """Write the borders of what is selected by twice whether inside ``a``, plus whether inside ``b``."""
-    i = j = m = 0  # borders of a and of b that were passed: inside after an odd number
+@kernel_of("int64(int32[:, ::1], int32[:, ::1], boolean[::1], int32[:, ::1])", writes=1)
+def _combine(a: Runs, b: Runs, selected: npt.NDArray[np.bool_], found: Runs) -> int:
+    """Write the runs of what is ``selected`` by twice whether inside ``a``, plus whether inside ``b``."""
+    i = j = m = (
+        0  # borders of a and of b that were passed, starts and stops alternating: inside after an odd number
+    )
     inside = False
-    while i < a.size or j < b.size:
-        here = b[j] if i == a.size or (j < b.size and b[j] < a[i]) else a[i]
-        if i < a.size and a[i] == here:
+    while i < 2 * a.shape[0] or j < 2 * b.shape[0]:
+        line = col = _END
+        if i < 2 * a.shape[0]:
+            line, col = np.int64(a[i >> 1, 0]), np.int64(a[i >> 1, 1 + (i & 1)])
+        if j < 2 * b.shape[0]:
+            other, at = np.int64(b[j >> 1, 0]), np.int64(b[j >> 1, 1 + (j & 1)])
+            if other < line or (other == line and at < col):
+                line, col = other, at
+                j += 1
+            else:
+                if other == line and at == col:
+                    j += 1
+                i += 1
+        else:
             i += 1
-        if j < b.size and b[j] == here:
-            j += 1
         now = selected[2 * (i & 1) + (j & 1)]
-        if now != inside:
-            out[m] = here
+        if now and not inside:
+            found[m, 0], found[m, 1] = line, col
+        elif inside and not now:
+            found[m, 2] = col
             m += 1
-            inside = now
+        inside = now
     return m
 
 
 def merged(runs: npt.NDArray[np.integer[Any]]) -> Runs:
     """The union of runs [n, 3], which may be in any order and overlap."""
-    start = places(runs[:, 0], runs[:, 1])
-    order = np.argsort(start)
-    start, in_order = start[order], runs[order].astype(np.int32)
-    reach = np.maximum.accumulate(places(in_order[:, 0], in_order[:, 2]))
-    first = np.flatnonzero(np.append(True, start[1:] > reach[:-1])[: len(runs)])
-    found = in_order[first]
-    # The run that reaches farthest ends the union: its stop is what remains of the place without the line.
-    last = np.append(first[1:], len(runs))[: len(first)] - 1
-    found[:, 2] = reach[last] - places(found[:, 0], np.zeros(len(found), np.int32))
-    return found
+    order = np.argsort(places(runs[:, 0], runs[:, 1]))
+    found = runs[order].astype(np.int32)
+    return found[: _merge(found)].copy()
+
+
+@kernel_of("int64(int32[:, ::1])", writes=1)
+def _merge(runs: Runs) -> int:
+    """Merge sorted runs in place; returns how many are left."""
+    m = 0
+    for k in range(runs.shape[0]):
+        if m > 0 and runs[m - 1, 0] == runs[k, 0] and runs[k, 1] <= runs[m - 1, 2]:
+            if runs[k, 2] > runs[m - 1, 2]:
+                runs[m - 1, 2] = runs[k, 2]
+        else:
+            runs[m, 0], runs[m, 1], runs[m, 2] = runs[k, 0], runs[k, 1], runs[k, 2]
+            m += 1
+    return m

@@ -21,6 +21,11 @@ Flags = npt.NDArray[np.bool_]
 _LINE = 1 << 32
 
 
+def packed(runs: npt.NDArray[np.integer[Any]]) -> Runs:
+    """The same runs, or points, as compiled loops take them: int32, line by line in memory."""
+    return np.ascontiguousarray(runs, np.int32)
+
+
 def places(lines: npt.NDArray[np.integer[Any]], cols: npt.NDArray[np.integer[Any]]) -> Ints:
     """Pixels as numbers that increase along each line and from line to line."""
     return lines.astype(np.int64) * _LINE + cols
@@ -67,20 +72,29 @@ def sweep(runs: Runs, keys: Keys) -> tuple[Runs, npt.NDArray[np.int32], Keys]:
 
 def joined(segments: Runs, wanted: Flags) -> Runs:
     """The wanted segments as runs, with adjacent segments joined."""
-    kept = segments[wanted]
-    apart = np.ones(len(kept), np.bool_)
-    apart[1:] = (kept[1:, 0] != kept[:-1, 0]) | (kept[1:, 1] != kept[:-1, 2])
-    first = np.flatnonzero(apart)
-    runs = kept[first]
-    runs[:, 2] = kept[np.append(first[1:], len(kept))[: len(first)] - 1, 2]
-    return runs
+    runs = np.empty((len(segments), 3), np.int32)
+    return runs[: _join(packed(segments), np.ascontiguousarray(wanted, np.bool_), runs)].copy()
+
+
+@kernel_of("int64(int32[:, ::1], boolean[::1], int32[:, ::1])", writes=1)
+def _join(segments: Runs, wanted: Flags, runs: Runs) -> int:
+    m = 0
+    for k in range(segments.shape[0]):
+        if not wanted[k]:
+            continue
+        if m > 0 and runs[m - 1, 0] == segments[k, 0] and runs[m - 1, 2] == segments[k, 1]:
+            runs[m - 1, 2] = segments[k, 2]
+        else:
+            runs[m, 0], runs[m, 1], runs[m, 2] = segments[k, 0], segments[k, 1], segments[k, 2]
+            m += 1
+    return m
 
 
 def outside(segments: Runs, blocked: Runs) -> tuple[Runs, Ints]:
     """The parts of segments that no blocked run covers, and the index of the segment of each part."""
     most = len(segments) + len(blocked)
     pieces, parents = np.empty((most, 3), np.int32), np.empty(most, np.int64)
-    found = _outside(segments, blocked, pieces, parents)
+    found = _outside(packed(segments), packed(blocked), pieces, parents)
     return pieces[:found].copy(), parents[:found].copy()
 
 
@@ -143,7 +157,7 @@ def anchors_within_limit(anchors: Runs, flags: Runs, size: int, limit: int) -> R
     width = int(anchors[:, 2].max()) + size - col0
     columns, before = np.zeros(width, np.int32), np.zeros(width + 1, np.int32)
     kept = np.empty((int(((anchors[:, 2] - anchors[:, 1] + 1) // 2).sum()), 3), np.int32)
-    found = _within_limit(anchors, flags, size, limit, col0, columns, before, kept)
+    found = _within_limit(packed(anchors), packed(flags), size, limit, col0, columns, before, kept)
     return kept[:found].copy()
 
 
@@ -197,7 +211,8 @@ def _within_limit(
 def pixels_in_windows(runs: Runs, anchors: npt.NDArray[np.int32], size: int) -> Ints:
     """Number of pixels of the runs in each window; anchors [n, 2] are (line, col)."""
     counts = np.zeros(len(anchors), np.int64)
-    _count(runs, anchors, np.searchsorted(runs[:, 0], anchors[:, 0]), size, counts)
+    first = np.searchsorted(runs[:, 0], anchors[:, 0])
+    _count(packed(runs), packed(anchors), first, size, counts)
     return counts
 
 
@@ -216,9 +231,13 @@ def segment_of(runs: Runs, points: npt.NDArray[np.int32]) -> Ints:
     return np.searchsorted(places(runs[:, 0], runs[:, 2]), places(points[:, 0], points[:, 1]), side="right")
 
 
-@kernel_of("boolean(int32[:, ::1], int32[:, ::1], int64)")
 def touches(runs: Runs, anchors: Runs, size: int) -> bool:
     """Whether any window anchored in ``anchors`` has a pixel of ``runs``."""
+    return _touches(packed(runs), packed(anchors), size)
+
+
+@kernel_of("boolean(int32[:, ::1], int32[:, ::1], int64)")
+def _touches(runs: Runs, anchors: Runs, size: int) -> bool:
     first = 0  # the first run that is not above the window
     for k in range(anchors.shape[0]):
         while first < runs.shape[0] and runs[first, 0] < anchors[k, 0]:

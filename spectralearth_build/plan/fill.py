@@ -8,7 +8,7 @@ import numpy.typing as npt
 from spectralearth_build.kernels import kernel_of
 from spectralearth_build.overlap.lattice import Box
 from spectralearth_build.overlap.region import Points, Region
-from spectralearth_build.overlap.runs import Runs
+from spectralearth_build.overlap.runs import Runs, packed
 
 
 def fill(region: Region, size: int) -> Points:
@@ -18,7 +18,7 @@ def fill(region: Region, size: int) -> Points:
     box = region.box
     free_from, next_free = np.full(box.width, box.line, np.int64), np.zeros(box.width, np.int64)
     placed = np.empty((room(box, size), 2), np.int32)
-    found = _fill(region.runs, size, box.col, free_from, next_free, placed)
+    found = _fill(packed(region.runs), size, box.col, free_from, next_free, placed)
     return placed[:found].copy()
 
 

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from spectralearth_build.kernels import kernel_of
 from spectralearth_build.overlap.region import Points
-from spectralearth_build.overlap.runs import Runs, transposed
+from spectralearth_build.overlap.runs import Runs, packed, transposed
 from spectralearth_build.plan.schedule import room_for_steps, schedule
 from spectralearth_build.worth import Worth
 
@@ -90,7 +90,7 @@ def repacked(planes: Sequence[Plane], worth: Worth, anchors: Points, size: int, 
 
 def _swept(plane: Plane, worth: Worth, anchors: Points, size: int, offset: int) -> Points:
     """Choose all windows again, band by band: those that cross the lines ``offset`` + k * ``size``, in order."""
-    columns = plane.columns
+    columns = packed(plane.columns)
     col0, width = int(columns[0, 0]), int(columns[-1, 0] - columns[0, 0]) + 1
     first = int(plane.rows[0, 0] + size - 1 - offset) // size
     bands = int(plane.rows[-1, 0] + size - 1 - offset) // size - first + 1
@@ -102,7 +102,7 @@ def _swept(plane: Plane, worth: Worth, anchors: Points, size: int, offset: int) 
         columns,
         worth[plane.column_depth],
         pointers,
-        anchors[order],
+        packed(anchors[order]),
         np.searchsorted(band[order], np.arange(bands + 2)),
         _extents(plane.rows, (plane.rows[:, 0] + (size - 1 - offset)) // size - first, bands) - col0,
         offset + first * size,

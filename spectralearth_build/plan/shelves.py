@@ -16,7 +16,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from spectralearth_build.overlap.region import Points, Region
-from spectralearth_build.overlap.runs import Runs, outside, segment_of
+from spectralearth_build.overlap.runs import Runs, outside, packed, segment_of
 from spectralearth_build.plan.fill import room
 from spectralearth_build.plan.greedy import by_levels
 from spectralearth_build.plan.problem import Problem, conflicts
@@ -112,5 +112,6 @@ def best_shelves(segments: Runs, values: Worth, size: int) -> tuple[Points, int]
     placed = np.empty((room(Region(segments).box, size), 2), np.int32)
     best = np.empty(len(lines) + 1, np.int64)
     steps = room_for_steps(int(columns.max()))
-    found = shelves_of(segments, values, pointers, before, size, steps, best, placed)
+    weights = np.ascontiguousarray(values, np.int64)
+    found = shelves_of(packed(segments), weights, pointers, before, size, steps, best, placed)
     return placed[len(placed) - found :].copy(), int(best[-1])
