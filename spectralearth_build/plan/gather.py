@@ -22,7 +22,7 @@ from spectralearth_build.plan.rows import Ints, ShardRows
 from spectralearth_build.plan.spool import Spool
 from spectralearth_build.tables import LOCATIONS, OVERLAPS, PATCHES, TUPLES
 
-COMPONENTS, TILES = 1024, 4096
+COMPONENTS, TILES = 1024, 2048
 """Components and tiles of a bucket. The locations of a lattice are a bucket: since windows do not overlap, they are at
 most about 400,000."""
 
@@ -54,7 +54,7 @@ class Gathered:
             numbering: what determines store rows.
         """
         self.tiles, self.numbering = tiles, numbering
-        self.names = pa.array(tiles["tile_id"], pa.string())
+        self._number_of = {name: k for k, name in enumerate(tiles["tile_id"])}
         self.per_tile = np.zeros(len(tiles), np.int64)
         """Number of new patches of each tile."""
         self.tuples_extent = self.locations_extent = NOWHERE
@@ -140,7 +140,9 @@ class Gathered:
 
     def _tiles_of(self, patches: pa.Table) -> Ints:
         """The tile of each patch, as row number of the tiles."""
-        return np.asarray(pc.index_in(patches["tile_id"], self.names).to_numpy(), np.int64)
+        coded = patches["tile_id"].combine_chunks().dictionary_encode()
+        numbers = np.array([self._number_of[name] for name in coded.dictionary.to_pylist()], np.int64)
+        return numbers[coded.indices.to_numpy()]
 
     def _ordered_patches(self, columns: Sequence[str]) -> Iterator[tuple[pa.Table, Ints]]:
         for bucket in self._patches.buckets():

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-HELD = 1 << 25
+HELD = 1 << 24
 """Bytes of rows that a spool holds before it writes them to its files."""
 Keys = npt.NDArray[np.integer[Any]]
 

@@ -97,7 +97,7 @@ def part_of(tables, folder, on_disk):
 @settings(max_examples=60, deadline=None)
 @given(
     task_rows(),
-    st.sampled_from([1, 1 << 25]),
+    st.sampled_from([1, 1 << 24]),
     st.integers(1, 3),
     st.integers(1, 3),
     st.booleans(),
