@@ -55,6 +55,13 @@ class Table:
     """File name inside the dataset folder."""
     meaning: str
     columns: tuple[Column, ...]
+    rows_at_once: int | None = None
+    """Rows of a row group; None: `ROW_GROUP`."""
+
+    @property
+    def row_group(self) -> int:
+        """Rows of a row group, which are in memory at a time."""
+        return self.rows_at_once or ROW_GROUP
 
     @property
     def spatial(self) -> bool:
@@ -172,8 +179,8 @@ class Table:
             about[_PLANS] = " ".join(plans)
         schema = self.schema.with_metadata(about or None)
         with pq.ParquetWriter(target, schema, compression="zstd") as writer:
-            for group in _row_groups(parts, schema):
-                writer.write_table(group, row_group_size=ROW_GROUP)
+            for group in _row_groups(parts, schema, self.row_group):
+                writer.write_table(group, row_group_size=self.row_group)
 
     def read(self, folder: Path, columns: list[str] | None = None) -> gpd.GeoDataFrame | pd.DataFrame:
         """Read the table from ``folder``; columns that are newer than the file become nulls.
@@ -208,7 +215,9 @@ class Table:
         with self._opened(folder) as path, pq.ParquetFile(path) as file:
             self.require_columns(file, [c.name for c in asked])
             there = set(file.schema_arrow.names)
-            for batch in file.iter_batches(ROW_GROUP, columns=[c.name for c in asked if c.name in there]):
+            for batch in file.iter_batches(
+                self.row_group, columns=[c.name for c in asked if c.name in there]
+            ):
                 arrays = [
                     batch[field.name].cast(field.type)
                     if field.name in there
@@ -330,15 +339,15 @@ def _array(values: Any, column: Column) -> pa.Array | pa.ChunkedArray:  # noqa: 
     return pa.array(list(values), type=column.type, from_pandas=True)
 
 
-def _row_groups(parts: Iterable[pa.Table], schema: pa.Schema) -> Iterator[pa.Table]:
+def _row_groups(parts: Iterable[pa.Table], schema: pa.Schema, size: int) -> Iterator[pa.Table]:
     """The rows of all parts in pieces of one row group, at least one, so that only one at a time is copied."""
     waiting = [schema.empty_table()]
     count = 0
     for part in parts:
         waiting.append(part.cast(schema))
         count += len(part)
-        while count > ROW_GROUP:  # the last group is kept, as it may be the only one, and empty
+        while count > size:  # the last group is kept, as it may be the only one, and empty
             rows = pa.concat_tables(waiting)
-            yield rows.slice(0, ROW_GROUP).combine_chunks()
-            waiting, count = [rows.slice(ROW_GROUP)], count - ROW_GROUP
+            yield rows.slice(0, size).combine_chunks()
+            waiting, count = [rows.slice(size)], count - size
     yield pa.concat_tables(waiting).combine_chunks()

@@ -135,6 +135,7 @@ TILES = Table(
             later=True,
         ),
     ),
+    rows_at_once=1 << 14,  # a row has 4 kB of bands
 )
 
 OVERLAPS = Table(

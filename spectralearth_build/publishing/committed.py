@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,7 +77,7 @@ def joined(found: Iterable[tuple[Commit, bytes]], live: Callable[[Commit], BandS
         found: records in order of shards, each with the content of its file.
         live: returns the statistics of the patches of a shard that are not retired.
     """
-    rows, checksums = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+    rows, checksums = array("q"), array("q")
     plans: dict[int, str] = {}
     skipped: dict[tuple[int, str], str] = {}
     files: dict[str, Entry] = {}
@@ -84,19 +85,21 @@ def joined(found: Iterable[tuple[Commit, bytes]], live: Callable[[Commit], BandS
     for commit, data in found:
         plans[commit.shard] = commit.plan
         size += commit.size
-        rows.append(np.array(commit.rows, np.int64))
+        rows.extend(commit.rows)
         known = commit.checksums
-        checksums.append(np.array([known.get(row, UNKNOWN) for row in commit.rows], np.int64))
+        checksums.extend(known.get(row, UNKNOWN) for row in commit.rows)
         skipped |= {(commit.shard, each.patch_id): each.reason for each in commit.skipped}
         files[commit.name] = entry(data)
         files[shard_name(commit.shard)] = {"bytes": commit.size, "sha256": commit.sha256}
         total.add(live(commit))
-    every = np.concatenate(rows)
-    order = np.argsort(every, kind="stable")
+    every, sums = np.asarray(rows), np.asarray(checksums)
+    if not (np.diff(every) > 0).all():  # shards in another order, or damaged records
+        order = np.argsort(every, kind="stable")
+        every, sums = every[order], sums[order]
     return Committed(
         plans=plans,
-        rows=every[order],
-        checksums=np.concatenate(checksums)[order],
+        rows=every,
+        checksums=sums,
         skipped=skipped,
         bytes=size,
         statistics=total.total,

@@ -19,7 +19,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from spectralearth_build.archive.bands import nominal
-from spectralearth_build.columns import ROW_GROUP
 from spectralearth_build.errors import DamagedError
 from spectralearth_build.files import delete_partials, remove, replacing, write_bytes
 from spectralearth_build.journal import forget_waiting, newest
@@ -56,6 +55,8 @@ from spectralearth_build.tables import LABELS, LOCATIONS, OVERLAPS, PATCHES, QUA
 
 BY_PLAN = (OVERLAPS.file, TUPLES.file, PLAN, MAP)
 """Files whose final version the plan stage wrote."""
+_READ_BACK = 1 << 14
+"""Rows that are read back at a time."""
 Content = bytes | Path
 """Content of a file: bytes, or a complete file that has it."""
 
@@ -200,7 +201,7 @@ def _read_back(dataset: Path, files: Mapping[str, Content]) -> None:
             if name.endswith(".parquet"):
                 source = content if isinstance(content, Path) else pa.BufferReader(content)
                 with pq.ParquetFile(source) as file:
-                    for _ in file.iter_batches(ROW_GROUP):
+                    for _ in file.iter_batches(_READ_BACK):
                         pass
         except (pa.ArrowException, OSError, ValueError) as error:
             remedy = (

@@ -7,8 +7,8 @@ the antimeridian has one box on each side.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,7 +21,7 @@ import shapely
 from rtree.exceptions import RTreeError
 
 from spectralearth_build.errors import DamagedError, UsageError
-from spectralearth_build.faults import unwritten
+from spectralearth_build.faults import fault_of, unwritten
 from spectralearth_build.layout import INDEX, INDEX_NAME, MANIFEST
 from spectralearth_build.store.index_file import read_entries, sorted_boxes
 from spectralearth_build.store.manifest import entry_of_file, listed
@@ -61,18 +61,34 @@ def write_index(folder: Path, read: Callable[[], Iterable[Boxes]]) -> None:
         ArchiveError: The index does not contain what was written to it.
     """
     base = str(folder / INDEX_NAME)
-    stream = _items(read())
-    first = next(stream, None)
     try:
-        if first is None:  # libspatialindex refuses an empty stream, but not an empty index
-            rtree.index.Index(base).close()
-        else:
-            rtree.index.Index(base, chain([first], stream)).close()
+        with closing(_items(read())) as stream:
+            first = next(stream, None)
+            _require_files(folder)
+            if first is None:  # libspatialindex refuses an empty stream, but not an empty index
+                rtree.index.Index(base).close()
+            else:
+                rtree.index.Index(base, chain([first], stream)).close()
         whole = holds(folder, read())
     except (RTreeError, FileNotFoundError, ValueError) as error:
         raise unwritten(folder) from error
+    except OSError as error:
+        raise (fault_of(error, folder) or error) from error
     if not whole:
         raise unwritten(folder)
+
+
+def _require_files(folder: Path) -> None:
+    """Check that both files can be made: libspatialindex does not say why not.
+
+    Raises:
+        OSError: They cannot.
+    """
+    with ExitStack() as both:
+        for name in INDEX:
+            both.enter_context((folder / name).open("wb"))
+    for name in INDEX:
+        (folder / name).unlink()
 
 
 def encode_index(pieces: Iterable[Boxes], scratch: Path | None = None) -> dict[str, bytes]:
@@ -100,18 +116,17 @@ def holds(folder: Path, pieces: Iterable[Boxes]) -> bool:
         ValueError: The files are not a whole index.
     """
     rows, bounds = read_entries(folder)
-    done = 0
+    order, done = np.argsort(rows, kind="stable"), 0
     for piece in pieces:
-        expected = sorted_boxes(*piece)
-        stop = done + len(expected[0])
-        same = np.array_equal(rows[done:stop], expected[0]) and np.array_equal(bounds[done:stop], expected[1])
-        if not same:
+        some = order[done : done + len(piece[0])]
+        pairs = zip(sorted_boxes(rows[some], bounds[some]), sorted_boxes(*piece), strict=True)
+        if not all(np.array_equal(held, expected) for held, expected in pairs):
             return False
-        done = stop
+        done += len(some)
     return done == len(rows)
 
 
-def _items(pieces: Iterable[Boxes]) -> Iterator[tuple[int, list[float], None]]:
+def _items(pieces: Iterable[Boxes]) -> Generator[tuple[int, list[float], None]]:
     for rows, bounds in pieces:
         for row, box in zip(rows.tolist(), bounds.tolist(), strict=True):
             yield row, box, None

@@ -28,7 +28,7 @@ _AT_ONCE = 1 << 12
 
 
 def read_entries(folder: Path) -> tuple[Integers, Floats]:
-    """Return the boxes of an index, sorted by identifier, then by box.
+    """Return the boxes of an index, in any order.
 
     Args:
         folder: folder of the two files.
@@ -41,18 +41,23 @@ def read_entries(folder: Path) -> tuple[Integers, Floats]:
         ValueError: The files are not a whole index.
     """
     listing, data = (folder / name for name in INDEX)
-    ids, boxes = [np.empty(0, np.int64)], [np.empty((0, 4))]
+    leaves = np.empty(0, _ENTRY)
+    filled = 0
     nodes, children = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
     for numbers, leaf, entries in _nodes(listing.read_bytes(), data):
         nodes.append(numbers)
-        (ids if leaf else children).append(entries["id"].ravel())
         if leaf:
-            boxes.append(entries["box"].reshape(-1, 4))
+            if not len(leaves):  # no more than all nodes can hold
+                leaves = np.empty(data.stat().st_size // _ENTRY.itemsize, _ENTRY)
+            leaves[filled : filled + entries.size] = entries.ravel()
+            filled += entries.size
+        else:
+            children.append(entries["id"].ravel())
     below, held = np.sort(np.concatenate(children)), np.sort(np.concatenate(nodes))
     roots = np.setdiff1d(held, below)
     if len(roots) != 1 or len(held) != len(below) + 1 or not np.isin(below, held).all():
         raise ValueError("nodes of the index are missing")
-    return sorted_boxes(np.concatenate(ids), np.concatenate(boxes))
+    return leaves["id"][:filled], leaves["box"][:filled]
 
 
 def sorted_boxes(ids: Integers, boxes: Floats) -> tuple[Integers, Floats]:
