@@ -28,7 +28,7 @@ def _combine(a: Runs, b: Runs, selected: npt.NDArray[np.bool_], found: Runs) -> 
     )
     inside = False
     while i < 2 * a.shape[0] or j < 2 * b.shape[0]:
-        line = col = _END
+        line = col = np.int64(_END)
         if i < 2 * a.shape[0]:
             line, col = np.int64(a[i >> 1, 0]), np.int64(a[i >> 1, 1 + (i & 1)])
         if j < 2 * b.shape[0]:
