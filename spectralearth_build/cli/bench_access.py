@@ -79,10 +79,10 @@ def objects(
     from spectralearth_build.progress import say
     from spectralearth_build.threads import cores
 
-    try:
-        numbers = sorted({int(delay) for delay in delays.split(",")})
-    except ValueError:
-        raise UsageError(f"--delays must be milliseconds, such as 0,20,50,300; got '{delays}'.") from None
+    told = [delay.strip() for delay in delays.split(",")]
+    if not all(delay.isdecimal() for delay in told):
+        raise UsageError(f"--delays must be milliseconds, such as 0,20,50,300; got '{delays}'.")
+    numbers = sorted({int(delay) for delay in told})
     for folder in (work, out):
         require_writable(folder)
     folder = prepare(work.resolve(), dataset.resolve(), 20_000, 40_000)

@@ -142,8 +142,7 @@ class Gathered:
         """The tile of each patch, as row number of the tiles."""
         coded = patches["tile_id"].combine_chunks().dictionary_encode()
         numbers = np.array([self._number_of[name] for name in coded.dictionary.to_pylist()], np.int64)
-        found: Ints = numbers[coded.indices.to_numpy()]
-        return found
+        return np.asarray(numbers[coded.indices.to_numpy()], np.int64)
 
     def _ordered_patches(self, columns: Sequence[str]) -> Iterator[tuple[pa.Table, Ints]]:
         for bucket in self._patches.buckets():

@@ -64,6 +64,7 @@ TEXTS = {
     "bench plan --sizes": ["x", "0", "-1", "10,nan"],
     "bench build --workers": ["x", "0", "1,-2"],
     "bench cut --codec": ["nosuch"],
+    "bench objects --delays": ["x", "-1", "nan", ""],
     "bench pretrain --cases": ["nosuch", "mae", "mae nosuch/4", "mae vit_s/x"],
 }
 """Wrong values of texts that have a form; NEEDED may not be said twice, so these replace it."""
@@ -74,7 +75,8 @@ FREE = {
     "embed --output", "embed --split", "embed --device", "export --split", "pair --drop",
     *(f"evaluate --{name}" for name in ("encoder", "classes", "device", "output", "cache")),
     "verify --archive", "repair --archive", "build --manifest", "scan --manifest", "bench pretrain --device",
-    *(f"bench {verb} --{name}" for verb in ("plan", "build", "cut", "store", "load", "pretrain", "learn", "start")
+    *(f"bench {verb} --{name}"
+      for verb in ("plan", "build", "cut", "store", "load", "pretrain", "learn", "start", "query", "objects")
       for name in ("out", "work", "dataset", "image", "archive")),
 }  # fmt: skip
 """Paths and names: only the file, the dataset or torch knows whether they are right."""
