@@ -27,7 +27,7 @@ PATHS = {
 """What arguments stand for; options that must be given stand in NEEDED."""
 NEEDED = {
     "evaluate": "--labels corine --task single", "repair": "--archive {full}", "pair": "--labels corine=a.tif:2018",
-    "export": "--to numpy",
+    "export": "--to numpy", "bench objects": "--dataset {full}",
 }  # fmt: skip
 RIVALS = {"--to": "--codec"}
 """Options of which only one is given."""
