@@ -17,6 +17,9 @@ _DOUBLES = pa.list_(pa.float64())
 STATUSES = tuple(map(str, layout.TileStatus))
 """Final status of a product; every product found has exactly one."""
 
+AT_CUT = "at-cut"
+"""Key in `content` of a tile of which cut checks all pixels, and the value of scan.validity that leaves it to cut."""
+
 TILES = Table(
     layout.TILES,
     "Every product found, with its status.",
@@ -60,7 +63,8 @@ TILES = Table(
         Column(
             "content",
             pa.string(),
-            "Digest of each file that scan read, by layer, as JSON; cut refuses files with other digests.",
+            "Digest of each file that scan read, by layer, as JSON; cut refuses files with other digests. The key "
+            "at-cut: scan left the check of all pixels to cut.",
             later=True,
         ),
         Column(
@@ -71,12 +75,6 @@ TILES = Table(
             "hole_fraction",
             pa.float64(),
             "Pixels in holes / pixels inside the swath; null: not checked.",
-            later=True,
-        ),
-        Column(
-            "validity",
-            pa.string(),
-            "How scan found valid pixels, the setting scan.validity; null: unknown.",
             later=True,
         ),
         Column(

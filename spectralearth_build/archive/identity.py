@@ -79,7 +79,7 @@ class ContentGuard:
         return [(s.st_dev, s.st_ino, s.st_size, s.st_mtime_ns, s.st_ctime_ns) for s in seen]
 
 
-def with_mask(content: Content, mask: Mask) -> Content:
+def with_mask(content: Content, mask: Mask) -> dict[str, str]:
     """Add the digest of the mask [line, col] that scan made of a content."""
     return {**content, MASK: hashlib.blake2b(mask.tobytes(), digest_size=16).hexdigest()}
 

@@ -28,6 +28,7 @@ from spectralearth_build.archive.raster import open_raster
 from spectralearth_build.config import WIDEST_NM, ScanConfig
 from spectralearth_build.errors import BandMismatchError, BrokenMetadataError, NoValidPixelError
 from spectralearth_build.overlap.lattice import Box, columns_of
+from spectralearth_build.tables import AT_CUT
 from spectralearth_build.waive import accepted
 
 BACKGROUND = 3
@@ -81,15 +82,15 @@ def inspect_product(
         columns["accepted"] = " ".join(waived)
     told = json.dumps(columns | _identity(metadata, correction), sort_keys=True).encode()
     guard.require_same()
+    left_to_cut = {AT_CUT: ""} if settings.validity == AT_CUT else {}
     values = {
         "correction": correction,
         "correction_assumed": assumed,
         "water_type": metadata.water_type,
         "cirrus_haze_removal": metadata.cirrus_haze_removal,
         "hole_fraction": seen.hole,  # not in the fingerprint: the mask has the holes, and earlier plans lack it
-        "validity": settings.validity,
         "fingerprint": hashlib.sha256(told + coded.tobytes() + seen.sums).hexdigest(),
-        "content": encode(with_mask(guard.content, coded)),
+        "content": encode(with_mask(guard.content, coded) | left_to_cut),
         "geometry": shapely.to_wkb(footprint(inside, box, epsg), hex=True),
     }
     return columns | values, coded

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import count
@@ -14,11 +15,9 @@ import pyarrow as pa
 
 from spectralearth_build.layout import exact_name
 from spectralearth_build.overlap.lattice import Box, box_of
-from spectralearth_build.tables import TILES
+from spectralearth_build.tables import AT_CUT, TILES
 
 _PLACE = ["lattice_col", "lattice_row", "height", "width"]
-AT_CUT = "at-cut"
-"""The value of scan.validity with which scan leaves the check of all pixels to cut."""
 COLUMNS = [
     "tile_id",
     "eligible",
@@ -27,7 +26,6 @@ COLUMNS = [
     "content",
     "version",
     "epsg",
-    "validity",
     "accepted",
     *_PLACE,
     "band_index",
@@ -74,6 +72,7 @@ class PlannedTiles(Mapping[str, SourceTile]):
     def __getitem__(self, tile_id: str) -> SourceTile:
         place, bands = self.places[tile_id]
         row: dict[str, Any] = {name: self.table[name][place].as_py() for name in self.table.column_names}
+        left_to_cut = AT_CUT in json.loads(row["content"] or "{}")
         return SourceTile(
             tile_id=tile_id,
             path=str(row["path"]),
@@ -81,7 +80,7 @@ class PlannedTiles(Mapping[str, SourceTile]):
             epsg=row["epsg"],
             box=box_of(row),
             band_index=self.bands[bands],
-            exact=exact_name(str(row["mask"]), _digest(row)) if row["validity"] == AT_CUT else "",
+            exact=exact_name(str(row["mask"]), _digest(row)) if left_to_cut else "",
             hole_is_data="hole" in (row["accepted"] or "").split(),
             content=row["content"] or "",
         )

@@ -155,6 +155,18 @@ VERBS = {
         same=(),
         slow=True,
     ),
+    "bench query": Verb(
+        "bench query",
+        "--dataset {published} --locations 100 --patches 200 --work {out}-work --out {out}",
+        same=(),
+        slow=True,
+    ),
+    "bench objects": Verb(
+        "bench objects",
+        "--dataset {published} --delays 0 --batches 1 --rounds 1 --work {out}-work --out {out}",
+        same=(),
+        slow=True,
+    ),
     "bench start": Verb("bench start", "--tiles 2 --rounds 1 --out {out}", same=(), slow=True),
     "bench learn": Verb("bench learn", "--share 0.001 --work {out}-work --out {out}", same=(), slow=True),
 }
