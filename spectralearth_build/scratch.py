@@ -25,7 +25,8 @@ def scratch_of(dataset: Path) -> Iterator[Path | None]:
         return
     make_folder(folder)
     try:
-        with TemporaryDirectory(dir=folder) as name:
+        # The next run deletes what is left, and an error here would hide the one that ended the run.
+        with TemporaryDirectory(dir=folder, ignore_cleanup_errors=True) as name:
             yield Path(name)
     finally:
         with suppress(OSError):  # other runs may be using it

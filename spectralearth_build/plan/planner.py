@@ -125,7 +125,10 @@ def plan(dataset: Path, config: Config, executor: Executor) -> Plan:
         if before.inputs == inputs:
             return _as_before(dataset, tiles, config, before, record)
         _refuse(before, inputs, config.plan.replace_versions, dataset, tiles)
-    with scratch_of(dataset) as scratch, TemporaryDirectory(dir=scratch) as temporary:
+    with (
+        scratch_of(dataset) as scratch,
+        TemporaryDirectory(dir=scratch, ignore_cleanup_errors=True) as temporary,
+    ):
         growth = _grown(before, tiles, inputs, dataset, config, executor, Path(temporary))
         record = _written(growth, before, inputs, dataset, config)
     return _plan_of(record, fresh=True)

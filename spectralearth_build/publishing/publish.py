@@ -100,7 +100,7 @@ def publish(dataset: Path, waiting: bool = False, anew: bool = False) -> Publish
     failed = given_up(planned, committed.plans, read_failed(dataset, planned.first_id))
     labels = read_labels(dataset, planned.plan_of)
     find = partial(newest, dataset) if waiting else dataset.joinpath
-    with scratch_of(dataset) as scratch, TemporaryDirectory(dir=scratch) as made:
+    with scratch_of(dataset) as scratch, TemporaryDirectory(dir=scratch, ignore_cleanup_errors=True) as made:
         folders = _final_tables(FinalStatus(planned, committed, failed), Path(made))
         files: dict[str, Content] = {name: folder / name for name, folder in folders.items()}
         files[QUARANTINE.file] = QUARANTINE.encode(quarantine(TILES.read(folders[TILES.file], list(GROUPED))))

@@ -102,7 +102,7 @@ def encode_index(pieces: Iterable[Boxes], scratch: Path | None = None) -> dict[s
         OutOfSpaceError: ``scratch`` has no space.
         ArchiveError: The index does not contain what was written to it.
     """
-    with TemporaryDirectory(dir=scratch) as folder:
+    with TemporaryDirectory(dir=scratch, ignore_cleanup_errors=True) as folder:
         held = list(pieces)
         write_index(Path(folder), lambda: held)
         return {name: (Path(folder) / name).read_bytes() for name in INDEX}
@@ -148,7 +148,7 @@ def opened_index(folder: Path, scratch: Path | None = None) -> Iterator[rtree.in
     missing = [name for name in INDEX if not (folder / name).is_file()]
     if missing:
         raise UsageError(f"The dataset has no {missing[0]}.", folder, "Run `build ARCHIVE DATASET` first.")
-    with TemporaryDirectory(dir=scratch) as copy:
+    with TemporaryDirectory(dir=scratch, ignore_cleanup_errors=True) as copy:
         for name in INDEX:
             shutil.copyfile(folder / name, Path(copy) / name)
             if listed(folder, name) not in (None, entry_of_file(Path(copy) / name)):

@@ -22,6 +22,8 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis.strategies import SearchStrategy
 
+from spectralearth_build.kernels import Kernel
+
 LIMIT = 30.0
 """Seconds that one input may take; they take milliseconds."""
 MEMORY = 3 * 2**30
@@ -119,6 +121,10 @@ def attack(inputs: SearchStrategy[Any], read: Callable[[Any], None], trials: int
 def _serve(line: Connection, target: Target, folder: Path) -> None:
     from tests.support import fuzz_targets  # noqa: F401, all that is needed is imported before the door is shut
 
+    for name, module in list(sys.modules.items()):
+        if name.startswith("spectralearth_build"):
+            for loop in [each for each in vars(module).values() if isinstance(each, Kernel)]:
+                _ = loop.compiled  # numba asks for its cache folder here
     os.chdir(
         folder
     )  # names relative to open folders, of which Python does not say which, are taken to lie here
