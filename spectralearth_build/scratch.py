@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from spectralearth_build.faults import fault_of
 from spectralearth_build.files import make_folder
 from spectralearth_build.layout import SCRATCH
 
@@ -17,7 +18,7 @@ def scratch_of(dataset: Path) -> Iterator[Path | None]:
     """Yield an empty temporary folder in a dataset; None (the system's) if the dataset is read-only.
 
     Raises:
-        OSError: The disk is full.
+        OutOfSpaceError, MachineError, ArchiveError: What is done with it fails because of the machine or its disk.
     """
     folder = dataset / SCRATCH
     if not _writable(folder):
@@ -28,6 +29,8 @@ def scratch_of(dataset: Path) -> Iterator[Path | None]:
         # The next run deletes what is left, and an error here would hide the one that ended the run.
         with TemporaryDirectory(dir=folder, ignore_cleanup_errors=True) as name:
             yield Path(name)
+    except OSError as error:
+        raise fault_of(error, folder) or error from error
     finally:
         with suppress(OSError):  # other runs may be using it
             folder.rmdir()
