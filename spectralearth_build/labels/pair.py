@@ -266,6 +266,7 @@ def _opened(dataset: Path, executor: Executor) -> _PairWork:
         raise UsageError(f"The dataset is unfinished: {MANIFEST} is missing.", dataset, "Run `build` first.")
     refuse_half_grown(dataset)
     planned = load_plan(dataset)
+    planned.require_readable()
     commits = read_all(dataset, planned.plan_of)
     given_up(
         planned, commits, read_failed(dataset, planned.first_id)

@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 import shapely
 from shapely.geometry.base import BaseGeometry
 
+from spectralearth_build.faults import fault_of
 from spectralearth_build.geoparquet import NOWHERE, Extent, extent_of
 from spectralearth_build.overlap.geography import to_lonlat
 from spectralearth_build.overlap.lattice import PIXEL, bounds_of, columns_of
@@ -78,9 +79,12 @@ def left_in(folder: Path, tables: PlanTables) -> Path:
     for table in vars(tables).values():
         with pa.ipc.new_stream(sink, table.schema) as stream:
             stream.write_table(table)
-    handle, name = tempfile.mkstemp(dir=folder)
-    with os.fdopen(handle, "wb") as file:
-        file.write(sink.getvalue())
+    try:
+        handle, name = tempfile.mkstemp(dir=folder)
+        with os.fdopen(handle, "wb") as file:
+            file.write(sink.getvalue())
+    except OSError as error:
+        raise fault_of(error, folder) or error from error
     return Path(name)
 
 

@@ -112,6 +112,17 @@ class Planned:
         """The tables by file name."""
         return {TILES.file: self.tiles, LOCATIONS.file: self.locations, PATCHES.file: self.patches}
 
+    def require_readable(self) -> None:
+        """Read all rows, so that a damaged table is refused before anything changes.
+
+        Raises:
+            UsageError: A table is missing or lacks columns.
+            DamagedError: A table cannot be read.
+        """
+        for table in (TILES, LOCATIONS, PATCHES):
+            for _ in table.batches(self.folders[table.file]):
+                pass
+
     @cached_property
     def retired_rows(self) -> frozenset[int]:
         """Rows of the store that were cut again elsewhere."""
@@ -150,7 +161,8 @@ def load_plan(dataset: Path, waiting: bool = False) -> Planned:
             f"The dataset has no readable {PLAN}.", dataset, "Run `build ARCHIVE DATASET` first."
         ) from error
     folders = {table.file: find(table.file).parent for table in (TILES, LOCATIONS, PATCHES)}
-    next(LOCATIONS.batches(folders[LOCATIONS.file]), None)  # there, and of this kind
+    for table in (TILES, LOCATIONS):
+        next(table.batches(folders[table.file]), None)  # there, and of this kind
     shard_rows = int(document.inputs["settings"]["store.shard_rows"])
     return Planned(
         document,
