@@ -12,6 +12,8 @@ from tempfile import TemporaryDirectory
 
 import pandas as pd
 
+from spectralearth_build.signals import raise_if_stopped
+
 TYPO = """
 import spectralearth_build as se
 try:
@@ -32,14 +34,12 @@ def measure(tiles: int, rounds: int) -> pd.DataFrame:
     Returns:
         Columns ``case``, ``cpu_s`` (of the process and its children) and ``wall_s``.
     """
+    rows = []
     with TemporaryDirectory(prefix="spectralearth-build-") as folder:
-        rows = [
-            {
-                "case": case,
-                **dict(zip(("cpu_s", "wall_s"), min(_timed(command, folder) for _ in range(n)), strict=True)),
-            }
-            for case, command, n in _cases(Path(folder), tiles, rounds)
-        ]
+        for case, command, n in _cases(Path(folder), tiles, rounds):
+            raise_if_stopped()
+            cpu, wall = min(_timed(command, folder) for _ in range(n))
+            rows.append({"case": case, "cpu_s": cpu, "wall_s": wall})
     return pd.DataFrame(rows)
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -102,17 +101,8 @@ def write_tables(
     locations = chain(old_locations(before, renumbered, dates), new.locations())
     extent = before.extent(LOCATIONS) | new.locations_extent
     patches = chain(old_patches(before, retiring), new.patches())
-    _at_once(
-        lambda: PATCHES.write_parts(tally.of_patches(patches), folder, plans),
-        lambda: LOCATIONS.write_parts(tally.locations(locations), folder, plans, extent),
-        lambda: TUPLES.write_parts(new.tuples(), folder, plans, new.tuples_extent),
-        lambda: OVERLAPS.write_parts(new.overlaps(), folder, plans),
-    )
+    PATCHES.write_parts(tally.of_patches(patches), folder, plans)
+    LOCATIONS.write_parts(tally.locations(locations), folder, plans, extent)
+    TUPLES.write_parts(new.tuples(), folder, plans, new.tuples_extent)
+    OVERLAPS.write_parts(new.overlaps(), folder, plans)
     return tally
-
-
-def _at_once(*jobs: Callable[[], object]) -> None:
-    """Run jobs in two threads, in this order; raises the error of the first job that fails."""
-    with ThreadPoolExecutor(2) as pool:
-        for done in [pool.submit(job) for job in jobs]:
-            done.result()

@@ -20,7 +20,7 @@ def test_the_script_writes_the_patches_of_the_dataset(tmp_path):
         for patch in dataset.patches.itertuples()
     }
     array = zarr.open_array(tmp_path / "z", mode="r")
-    rows = [np.asarray(array[row]) for row in range(len(array))]
+    rows = [np.asarray(array[row]) for row in range(array.shape[0])]
     assert {row.tobytes() for row in rows if (row != -32768).any()} == stored
     assert written == len(stored) > 0
 

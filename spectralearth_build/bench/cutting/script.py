@@ -10,9 +10,8 @@ import rasterio
 import zarr
 from zarr.codecs import BloscCodec
 
-from spectralearth_build.overlap.lattice import WINDOW
+from spectralearth_build.overlap.lattice import NODATA, WINDOW
 
-NODATA = -32768
 Corner = tuple[int, int]
 """Line and column of a window's upper-left pixel in the image."""
 

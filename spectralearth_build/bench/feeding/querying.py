@@ -16,6 +16,7 @@ from spectralearth_build.bench.show import table
 from spectralearth_build.dataset.access import Dataset, open_dataset
 from spectralearth_build.loader.loader import Loader
 from spectralearth_build.reading.reader import array_of, open_reader
+from spectralearth_build.signals import raise_if_stopped
 from spectralearth_build.store.codec import PATCH_SHAPE
 
 WORLD, SMALL, WIDE = (-180, -90, 180, 90), (6, 44, 12, 47), (-10, -60, 60, 60)
@@ -26,7 +27,13 @@ READS = 40
 
 
 def prepare(work: Path, pixels: Path | None, locations: int, patches: int) -> Path:
-    """Return a dataset of this size below a folder, made if it does not exist."""
+    """Return a dataset of this size below a folder, made if it does not exist.
+
+    Raises:
+        UsageError, DamagedError: the dataset ``pixels`` cannot be read.
+    """
+    if pixels is not None:
+        open_dataset(pixels).query(columns=["patch_id"])
     folder = work / f"tables-{locations}-{patches}{'' if pixels is None else f'-{pixels.name}'}"
     if not folder.is_dir():
         write_tables(folder, locations, patches, pixels=pixels)
@@ -64,7 +71,11 @@ def measure(folder: Path, pixels: bool) -> pd.DataFrame:
     if pixels:
         steps["loader of patches, made"] = lambda: len(Loader(folder, as_numpy=True))
         steps["loader of two dates, made"] = lambda: len(Loader(folder, dates=2, as_numpy=True))
-    return pd.DataFrame([_timed(step, action) for step, action in steps.items()])
+    rows = []
+    for step, action in steps.items():
+        raise_if_stopped()
+        rows.append(_timed(step, action))
+    return pd.DataFrame(rows)
 
 
 def patch_cost(folder: Path, rounds: int = 5) -> dict[str, float]:
