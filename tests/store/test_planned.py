@@ -134,7 +134,7 @@ def test_eligible_tiles(tmp_path):
     }
     rows = [
         {"tile_id": f"T{k}", "path": f"p{k}", "mask": f"m{k}", "eligible": k % 3 != 0, **place,
-         "band_index": [k % 2, 5, 6], "content": None if k % 2 else f"c{k}"}
+         "band_index": [k % 2, 5, 6], "content": None if k % 2 else f'{{"IMAGE": "{k}"}}'}
         for k in range(8)
     ]  # fmt: skip
     TILES.write(TILES.frame(rows), tmp_path)
