@@ -127,25 +127,6 @@ class Table:
             self._write(parts, temporary, plans, extent)
         return path
 
-    def stream(
-        self,
-        batches: Iterable[pa.RecordBatch],
-        path: Path,
-        plans: Sequence[str] = (),
-        geometry: Iterable[pa.Array] = (),
-    ) -> None:
-        """Write what `write` would write, one row group at a time.
-
-        Args:
-            batches: the rows, in order, with all columns.
-            path: path of the new file.
-            plans: ids of the plan generations that the table belongs to, oldest first.
-            geometry: all geometries as WKB, once more: what the file says of them comes first.
-        """
-        extent = reduce(or_, (extent_of_wkb(pa.chunked_array([piece])) for piece in geometry), NOWHERE)
-        with replacing(path) as temporary:
-            self._write((pa.Table.from_batches([batch]) for batch in batches), temporary, plans, extent)
-
     def encode(self, rows: pd.DataFrame | pa.Table, plans: Sequence[str] = ()) -> bytes:
         """The bytes that `write` writes."""
         buffer, table = pa.BufferOutputStream(), self._table(rows)

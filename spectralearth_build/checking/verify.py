@@ -57,7 +57,7 @@ from spectralearth_build.store import statistics
 from spectralearth_build.store.commit import Commit, decode
 from spectralearth_build.store.index import boxes, holds
 from spectralearth_build.store.labels import StoredLabel, read_labels
-from spectralearth_build.store.manifest import Entry, Manifest, Tally, counts, entry_of_file
+from spectralearth_build.store.manifest import Entry, Manifest, StatusCounts, counts, entry_of_file
 from spectralearth_build.store.planned import Planned, load_plan
 from spectralearth_build.tables import LABELS, LOCATIONS, PATCHES, SPLITS, TILES
 
@@ -187,7 +187,9 @@ def _balance(
         plan != planned.plan_of(shard) for shard, plan in commits.plans.items()
     ):
         yield Damage("PlanWrong", MANIFEST, "Manifest, plan and commit records belong to different plans.")
-    if manifest.counts != counts(planned, Tally(planned.folders), len(commits.plans), commits.bytes, labels):
+    if manifest.counts != counts(
+        planned, StatusCounts(planned.folders), len(commits.plans), commits.bytes, labels
+    ):
         yield Damage("CountsWrong", MANIFEST, "The counts differ from those of tables and commit records.")
     written = planned.patches.loc[planned.patches["status"] == PatchStatus.WRITTEN, "store_row"]
     rows = commits.rows[~np.isin(commits.rows, planned.live.retired)]

@@ -39,7 +39,15 @@ from spectralearth_build.publishing.publish import store_files
 from spectralearth_build.store.codec import PATCH_SHAPE, PRESETS, checksum_of, decode_into, encode_patch
 from spectralearth_build.store.commit import Commit, decode, json_bytes, read_all, records
 from spectralearth_build.store.labels import MEND, read_labels
-from spectralearth_build.store.manifest import Entry, Manifest, Tally, counts, entries_of, entry, manifest_of
+from spectralearth_build.store.manifest import (
+    Entry,
+    Manifest,
+    StatusCounts,
+    counts,
+    entries_of,
+    entry,
+    manifest_of,
+)
 from spectralearth_build.store.planned import Planned, load_plan
 from spectralearth_build.store.shard import ShardReader, write_shard
 from spectralearth_build.store.statistics import BandStatistics
@@ -255,7 +263,7 @@ def _publish(target: Path, planned: Planned, old: Manifest) -> int:
     files = {name: (target / name).read_bytes() for name in [*_kept(old), PLAN]}
     labels = read_labels(target, planned.plan_of)
     files |= store_files(planned, target, labels)
-    numbers = counts(planned, Tally(planned.folders), len(commits.plans), commits.bytes, labels)
+    numbers = counts(planned, StatusCounts(planned.folders), len(commits.plans), commits.bytes, labels)
     entries = {**entries_of(files), **commits.files}
     manifest = manifest_of(planned, numbers, entries, target, labels).encode()
     root = files.pop(ROOT)

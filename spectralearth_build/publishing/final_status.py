@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from spectralearth_build.columns import Table
 from spectralearth_build.errors import UsageError
+from spectralearth_build.geoparquet import NOWHERE
 from spectralearth_build.layout import PatchStatus, TileStatus
 from spectralearth_build.publishing.committed import UNKNOWN, Committed
 from spectralearth_build.store.failed_tiles import FailedTile
@@ -75,10 +76,9 @@ class FinalStatus:
 
     def write(self, table: Table, folder: Path) -> Path:
         """Write one of `FINAL` into a folder."""
-        path, source = folder / table.file, self.planned.folders[table.file]
-        shapes = table.batches(source, ["geometry"]) if table.spatial else iter(())
-        table.stream(self._rows(table), path, self.planned.plans, (each["geometry"] for each in shapes))
-        return path
+        rows = (pa.Table.from_batches([batch]) for batch in self._rows(table))
+        extent = table.extent(self.planned.folders[table.file]) if table.spatial else NOWHERE
+        return table.write_parts(rows, folder, self.planned.plans, extent)
 
     def is_there(self, table: Table) -> bool:
         """Return whether the plan's own file has the final status already, so that it can stay."""

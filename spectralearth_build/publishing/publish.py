@@ -49,7 +49,7 @@ from spectralearth_build.store.failed_tiles import read_failed
 from spectralearth_build.store.index import boxes, write_index
 from spectralearth_build.store.label_arrays import label_document
 from spectralearth_build.store.labels import StoredLabel, frame, read_labels
-from spectralearth_build.store.manifest import FORMAT, Tally, counts, entries_of, manifest_of
+from spectralearth_build.store.manifest import FORMAT, StatusCounts, counts, entries_of, manifest_of
 from spectralearth_build.store.planned import Planned, load_plan
 from spectralearth_build.tables import LABELS, LOCATIONS, OVERLAPS, PATCHES, QUARANTINE, TILES, TUPLES
 
@@ -109,7 +109,7 @@ def publish(dataset: Path, waiting: bool = False, anew: bool = False) -> Publish
         _read_back(dataset, files)
         files |= _index_files(folders[LOCATIONS.file], Path(made))
         files |= store_files(planned, folders[PATCHES.file], labels)
-        numbers = counts(planned, Tally(folders), len(committed.plans), committed.bytes, labels)
+        numbers = counts(planned, StatusCounts(folders), len(committed.plans), committed.bytes, labels)
         entries = {**entries_of(files), **committed.files}
         manifest = manifest_of(planned, numbers, entries, dataset, labels).encode()
         root = files.pop(ROOT)

@@ -129,7 +129,7 @@ def published_files(dataset: Path) -> frozenset[str]:
 
 
 @dataclass(frozen=True)
-class Tally:
+class StatusCounts:
     """Counts over the rows of tables with their final status."""
 
     folders: Mapping[str, Path]
@@ -166,7 +166,7 @@ class Tally:
 
 def counts(
     planned: Planned,
-    tally: Tally,
+    statuses: StatusCounts,
     shards: int,
     shard_bytes: int,
     labels: Collection[StoredLabel] = (),
@@ -175,12 +175,12 @@ def counts(
 
     Args:
         planned: the plan.
-        tally: the tables with their final status.
+        statuses: the tables with their final status.
         shards: number of shards that were written.
         shard_bytes: their size in bytes.
         labels: the labels. If there are none, their counts are left out.
     """
-    tiles, patches, dates = tally.tiles, tally.patches, tally.dates
+    tiles, patches, dates = statuses.tiles, statuses.patches, statuses.dates
     final = (PatchStatus.WRITTEN, PatchStatus.SKIPPED, PatchStatus.RETIRED)
     found: dict[str, Any] = {
         "tiles": {"found": tiles.total(), **{name: tiles[name] for name in STATUSES}},
@@ -194,7 +194,7 @@ def counts(
         },
     }
     if labels:
-        found["labels"] = _labelled(labels, tally.written)
+        found["labels"] = _labelled(labels, statuses.written)
     return found
 
 

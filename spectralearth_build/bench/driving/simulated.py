@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from functools import partial
+from functools import partial, reduce
+from operator import or_
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ import shapely
 from spectralearth_build.archive.bands import BANDS, nominal
 from spectralearth_build.config import Config
 from spectralearth_build.files import make_folder, write_bytes
+from spectralearth_build.geoparquet import NOWHERE, extent_of_wkb
 from spectralearth_build.layout import PLAN, PatchStatus, TileStatus, mask_name, shard_path
 from spectralearth_build.overlap.geography import to_lonlat
 from spectralearth_build.overlap.lattice import WINDOW, bounds_of
@@ -62,9 +64,8 @@ def simulate(dataset: Path, patches: int) -> Path:
         (LOCATIONS, partial(_locations, tiles // 3 * SHARED)),
         (PATCHES, partial(_patches, tiles)),
     ):
-        batches = (batch for part in parts() for batch in part.to_batches())
-        shapes = (part["geometry"] for part in parts()) if table.spatial else ()
-        table.stream(batches, dataset / table.file, (_ID,), shapes)
+        extents = (extent_of_wkb(part["geometry"]) for part in parts()) if table.spatial else ()
+        table.write_parts(parts(), dataset, (_ID,), reduce(or_, extents, NOWHERE))
     OVERLAPS.write(OVERLAPS.frame([]), dataset, (_ID,))
     TUPLES.write(TUPLES.frame([]), dataset, (_ID,))
     _commits(dataset, tiles)
