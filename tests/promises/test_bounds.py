@@ -1,4 +1,4 @@
-"""P4: what was projected is not exceeded, and the twentieth tile takes no more than the fifth."""
+"""P4: what was projected is not exceeded, and the last ten of twenty tiles take no more than those before."""
 
 from __future__ import annotations
 
@@ -22,8 +22,12 @@ from tests.support.small_archive import BASE
 
 EDGE = 390
 TILES = 20
-SLACK = 24 << 20
-"""Bytes by which two equal tiles may differ: the allocator's pages."""
+SLACK = 8 << 20
+"""Bytes by which the least peaks of groups of equal tiles may differ: 1 MiB on 60 tiles of a quiet machine.
+
+Single peaks differ by 20 MiB there and by 45 MiB on a busy one, as threads meet at other moments. What is kept from
+tile to tile raises all of them, also the least one: a patch of 6.3 MiB kept by each would raise it by 50 MiB.
+"""
 CUT = """
 import json, shutil, sys
 from pathlib import Path
@@ -72,7 +76,7 @@ def test_peaks_stay_below_the_projection_and_do_not_grow(planned):
     assert len(peaks) == TILES
     print(f"projected {projected >> 20} MiB, peaks {[peak >> 20 for peak in peaks]} MiB")
     assert max(peaks) <= projected
-    assert max(peaks[15:]) <= max(peaks[3:5]) + SLACK
+    assert min(peaks[10:]) <= min(peaks[2:10]) + SLACK
 
 
 def test_what_does_not_fit_is_refused_with_both_numbers(planned):
