@@ -103,6 +103,8 @@ def prepare(tell: Callable[[str], None]) -> None:
     with event.install_listener("numba:compile", Compiling()):
         for known in _known:
             _ = known.compiled
+    if error := not_kept():
+        tell(f"compiled code cannot be kept ({error.strerror}), so the next run compiles again")
 
 
 @kernel
@@ -115,17 +117,23 @@ def _compiled(wanted: Kernel[..., Any]) -> Any:  # noqa: ANN401
     import numba  # takes as long as all the rest of a command that calls no kernel
     from numba import config
 
+    from spectralearth_build.kernel_cache import keep
+
     njit = cast(Callable[..., Any], numba.njit)
-    types = [_typed(wanted.signature, wanted.writes)] if wanted.signature else []
-    options = {"nogil": True, **wanted.options}
+    compiled = njit(nogil=True, **wanted.options)(wanted.py_func)
+    if compiled is wanted.py_func:  # NUMBA_DISABLE_JIT is set
+        return compiled
     try:
-        return njit(*types, cache=True, **options)(wanted.py_func)
+        keep(compiled)
     except RuntimeError:  # numba found no writable folder
         _elsewhere.append(True)
-        folder = own_folder()
-        if folder:
+        if folder := own_folder():
             setattr(config, "CACHE_DIR", folder)  # noqa: B010  # numba defines its settings at run time
-        return njit(*types, cache=bool(folder), **options)(wanted.py_func)
+            keep(compiled)
+    if wanted.signature:
+        compiled.compile(_typed(wanted.signature, wanted.writes))
+        compiled.disable_compile()
+    return compiled
 
 
 def _typed(signature: str, writes: int) -> object:
@@ -142,8 +150,16 @@ def _typed(signature: str, writes: int) -> object:
 
 
 def cache_folder() -> str:
-    """Where numba keeps compiled code."""
-    return str(cast(Kernel[..., int], _any).compiled.stats.cache_path or "this process only")
+    """Where numba keeps compiled code; empty if nowhere."""
+    stats = getattr(cast(Kernel[..., int], _any).compiled, "stats", None)  # none with NUMBA_DISABLE_JIT
+    return str((stats and stats.cache_path) or "")
+
+
+def not_kept() -> OSError | None:
+    """Why compiled code could not be written to its folder, such as a full disk; None if all could."""
+    from spectralearth_build.kernel_cache import unwritten
+
+    return unwritten[0] if unwritten else None
 
 
 def cache_note() -> str:
@@ -154,4 +170,4 @@ def cache_note() -> str:
     remedy = "to keep it, type `export NUMBA_CACHE_DIR=/path/to/a/writable/folder`"
     if folder := own_folder():
         return f"compiled code is kept in {folder}, so the first plan compiles; {remedy}"
-    return f"compiled code cannot be kept anywhere, so every run compiles for about a minute; {remedy}"
+    return f"compiled code cannot be kept anywhere, so every run compiles for some seconds; {remedy}"

@@ -22,6 +22,25 @@ print(cache_note())
 """
 
 
+FULL = """
+import errno
+from spectralearth_build import kernels
+from numba.core.caching import IndexDataCacheFile
+
+def refuse(self, key, data):
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+IndexDataCacheFile.save = refuse
+
+@kernels.kernel_of("int64(int64)")
+def twice(number: int) -> int:
+    return 2 * number
+
+kernels.prepare(print)
+assert twice(21) == 42
+"""
+
+
 @pytest.fixture(scope="module")
 def package(tmp_path_factory):
     """A copy of what kernels need, that nobody may write to."""
@@ -29,9 +48,10 @@ def package(tmp_path_factory):
     folder = top / "spectralearth_build"
     folder.mkdir()
     source = Path(spectralearth_build.__file__).parent
-    for name in ("__init__.py", "version.py", "caches.py", "kernels.py"):
+    for name in ("__init__.py", "version.py", "caches.py", "kernels.py", "kernel_cache.py"):
         shutil.copy(source / name, folder)
     (folder / "probe.py").write_text(PROBE)
+    (folder / "full.py").write_text(FULL)
     for place in (*folder.iterdir(), folder):
         place.chmod(0o555 if place.is_dir() else 0o444)
     yield top
@@ -97,6 +117,31 @@ def test_a_cache_that_the_user_names_is_taken(package, tmp_path):
         folder.mkdir()
         assert probe(package, **{name: str(folder)}) == ""
         assert list(folder.rglob("*.nbi"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["nbi", "nbc"])
+@pytest.mark.parametrize("left", [0, 40])
+def test_compiled_code_that_is_cut_off_is_made_again(package, tmp_path, kind, left):
+    probe(package, NUMBA_CACHE_DIR=str(tmp_path))
+    (file,) = (path for path in tmp_path.rglob(f"*.{kind}") if "twice" in path.name)
+    whole = len(file.read_bytes())
+    file.write_bytes(file.read_bytes()[:left])
+    assert probe(package, NUMBA_CACHE_DIR=str(tmp_path)) == ""
+    assert len(file.read_bytes()) == whole
+
+
+@pytest.mark.slow
+def test_a_full_disk_keeps_nothing_and_stops_nothing(package, tmp_path):
+    said = probe(package, "-m", "spectralearth_build.full", NUMBA_CACHE_DIR=str(tmp_path))
+    assert said.endswith(
+        "compiled code cannot be kept (No space left on device), so the next run compiles again"
+    )
+
+
+def test_without_compilation_there_is_no_folder_for_compiled_code(package):
+    ask = "from spectralearth_build.kernels import cache_folder; print([cache_folder()])"
+    assert probe(package, "-c", ask, NUMBA_DISABLE_JIT="1") == "['']"
 
 
 def test_matplotlib_gets_a_folder_where_the_home_has_none(package, tmp_path):

@@ -20,14 +20,24 @@ def warm_up() -> None:
     from spectralearth_build import pipeline
     from spectralearth_build.cluster import connect
     from spectralearth_build.config import load
-    from spectralearth_build.kernels import cache_folder
+    from spectralearth_build.errors import UsageError
+    from spectralearth_build.faults import fault_of
+    from spectralearth_build.kernels import cache_folder, not_kept
     from spectralearth_build.progress import say
     from spectralearth_build.synthetic.archive import ArchiveOptions, synthesize
 
+    kept = cache_folder()
+    if not kept:
+        raise UsageError(
+            "Compiled code cannot be kept in any folder, so there is nothing to prepare.",
+            remedy="Unset NUMBA_DISABLE_JIT if it is set, and set NUMBA_CACHE_DIR to a writable folder.",
+        )
     config = load(None, {"run.scheduler": "inline"})
     with TemporaryDirectory(prefix="spectralearth-build-") as folder:
         archive, dataset = Path(folder, "archive"), Path(folder, "dataset")
         with connect(config.run) as executor:
             synthesize(archive, ArchiveOptions("random", 1, size=300, clouds=False), executor)
         pipeline.build(archive, dataset, config)
-    say(f"warm-up: compiled code is in {cache_folder()}")
+    if error := not_kept():
+        raise fault_of(error, Path(kept)) or error
+    say(f"warm-up: compiled code is in {kept}")

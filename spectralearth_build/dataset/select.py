@@ -172,11 +172,15 @@ def _split_table(folder: Path) -> pa.Table | None:
     """Return the splits by patch_id or location_id; None if the dataset has none."""
     if (folder / SPLITS.file).is_file():
         names = pq.read_schema(folder / SPLITS.file).names
-        key = "patch_id" if "patch_id" in names else "location_id"
-        return pq.read_table(folder / SPLITS.file, columns=[key, "split"])
+        return _texts(folder / SPLITS.file, ["patch_id" if "patch_id" in names else "location_id", "split"])
     if "split" in pq.read_schema(folder / LOCATIONS.file).names:
-        return pq.read_table(folder / LOCATIONS.file, columns=["location_id", "split"])
+        return _texts(folder / LOCATIONS.file, ["location_id", "split"])
     return None
+
+
+def _texts(path: Path, columns: list[str]) -> pa.Table:
+    """Read columns as text; other tools also write text as categories, and names of splits as numbers."""
+    return pq.read_table(path, columns=columns).cast(pa.schema([(name, pa.string()) for name in columns]))
 
 
 def _splits_of(patches: pa.Table, table: pa.Table) -> pa.ChunkedArray:

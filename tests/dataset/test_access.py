@@ -1,8 +1,11 @@
 import doctest
 import json
+import shutil
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import rasterio.transform
 import shapely
@@ -244,3 +247,26 @@ def test_examples_in_the_documentation_run(dataset, handmade):
     result = doctest.testmod(access, extraglobs=names)
     assert result.attempted >= 8
     assert result.failed == 0
+
+
+@pytest.mark.parametrize("key", ["patch_id", "location_id"])
+@pytest.mark.parametrize(
+    "kind", [pa.string(), pa.large_string(), pa.string_view(), pa.dictionary(pa.int8(), pa.string())]
+)
+def test_splits_that_other_tools_wrote_are_read(dataset, tmp_path, key, kind):
+    folder = shutil.copytree(dataset.path, tmp_path / "copy")
+    names = dataset.patches[key].drop_duplicates()
+    parts = ["train" if k % 2 else "val" for k in range(len(names))]
+    rows = pa.table({key: pa.array(names, pa.string()), "split": parts})
+    pq.write_table(rows.cast(pa.schema([(key, kind), ("split", kind)])), folder / SPLITS.file)
+    chosen = set(names.iloc[1::2])
+    expected = dataset.query()[lambda found: found[key].isin(chosen)]
+    pd.testing.assert_frame_equal(open_dataset(folder).query(split="train"), expected)
+
+
+def test_splits_may_be_numbered(dataset, tmp_path):
+    folder = shutil.copytree(dataset.path, tmp_path / "copy")
+    dataset.patches[["patch_id"]].assign(split=2).to_parquet(folder / SPLITS.file)
+    assert len(open_dataset(folder).query(split="2")) == len(dataset.query())
+    with pytest.raises(UsageError, match=r"There is no split 'train'.*There are: 2"):
+        open_dataset(folder).query(split="train")
