@@ -29,10 +29,10 @@ class ScanConfig(Section):
     manifest: str = ""
     """Tile list (CSV): use exactly these tiles. Empty: all that are found."""
     validity: Literal["all-bands", "at-cut", "classes"] = "all-bands"
-    """all-bands: decode the whole image to find pixels without data, holes and damage before planning. at-cut: decode
-    a few bands now, and check all of them in cut, which decodes the image anyway; a window that turns out to have such
-    pixels is left out, and a damaged product is quarantined then. classes: trust QUALITY_CLASSES; holes that read as
-    zeros are not found."""
+    """When pixels without data, holes and damage are found. all-bands: scan decodes the whole image, before planning.
+    at-cut: scan decodes a few bands, and cut checks all bands of the image, which it decodes anyway; cut leaves out
+    windows with such pixels and quarantines damaged products. classes: trust QUALITY_CLASSES; holes that read as zeros
+    are not found."""
     correction: Literal["land", "water"] = "land"
     """Quantity of the values. land: surface reflectance, from land-mode products. water: normalised water-leaving
     reflectance, from water-mode products. Combined products provide only pixels of that quantity."""
@@ -76,7 +76,7 @@ class PlanConfig(Section):
     min_dates: Count = 1
     """Smallest number of dates of a location."""
     min_days_apart: CountOrNone = 0
-    """Smallest number of days between two dates of a location; dates closer than this are left out."""
+    """Smallest number of days between two dates of a location. Dates that are closer are left out."""
     one_a_season: bool = False
     """Use at most one date of a location per season (December to February, ...)."""
     start: date | None = None
@@ -118,9 +118,9 @@ class RunConfig(Section):
     memory_limit: str = ""
     """Memory per local worker, such as '4 GiB'. Empty: an equal share."""
     dashboard: str = "127.0.0.1:8787"
-    """Address of the local cluster's dashboard; another port if this one is taken. Empty: none."""
+    """Address of the dashboard of the local cluster. If the port is taken, another one is used. Empty: no dashboard."""
     task_timeout: Count = 3600
-    """Seconds after which a task counts as hung. It is then tried once alone, with the same limit."""
+    """Seconds after which a task counts as hung. It is then tried once more, alone, with the same limit."""
     staging: str = ""
     """Folder for local copies of datasets and archives on object stores; it may be deleted between runs.
     Empty: the user's cache."""

@@ -49,11 +49,11 @@ class Kernel(Generic[P, R]):
 
     @property
     def _numba_type_(self) -> object:
-        """What numba asks of an object that a kernel refers to: the type of this one."""
+        """The type of this object, which numba reads if another kernel refers to it."""
         return cast(object, self.compiled._numba_type_)
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401
-        """Numba also asks for attributes of its dispatcher."""
+        """Attributes of the dispatcher, which numba reads too."""
         if name.startswith("__") or name == "compiled":
             raise AttributeError(name)
         return getattr(self.compiled, name)
@@ -65,22 +65,22 @@ def kernel(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def kernel_of(signature: str, writes: int = 0) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Compile a function for one signature only, which saves others that differ by a hair.
+    """Compile a function for one signature only, so that arguments of nearly the same types do not compile it again.
 
     Args:
-        signature: in numba's words, such as ``int64(int32[:, ::1], int64)``.
+        signature: as numba writes it, such as ``int64(int32[:, ::1], int64)``.
         writes: how many of its last arrays the function writes to. The others may be read-only.
     """
     return lambda function: Kernel(function, signature, writes)
 
 
 def inlined(function: Callable[P, R]) -> Callable[P, R]:
-    """A function that numba writes into each kernel that calls it."""
+    """A function that numba inlines into each kernel that calls it."""
     return Kernel(function, inline="always")
 
 
 def prepare(tell: Callable[[str], None]) -> None:
-    """Compile the imported kernels that have a signature, before workers do it, each for itself.
+    """Compile the imported kernels that have a signature, so that not every worker has to compile them.
 
     Args:
         tell: prints a line. It is called if something must be compiled, because that takes a few seconds.
@@ -88,7 +88,7 @@ def prepare(tell: Callable[[str], None]) -> None:
     from numba.core import event
 
     class Compiling(event.Listener):
-        """Tells the user once that the wait has a reason."""
+        """Tells the user once why they have to wait."""
 
         def on_start(self, _: event.Event) -> None:
             if not self.told:
@@ -109,7 +109,7 @@ def prepare(tell: Callable[[str], None]) -> None:
 
 @kernel
 def _any(number: int) -> int:
-    """Stands for all kernels: numba chooses the same cache folder for each."""
+    """Represents all kernels: numba chooses the same cache folder for each."""
     return number
 
 
@@ -169,5 +169,5 @@ def cache_note() -> str:
         return ""
     remedy = "to keep it, type `export NUMBA_CACHE_DIR=/path/to/a/writable/folder`"
     if folder := own_folder():
-        return f"compiled code is kept in {folder}, so the first plan compiles; {remedy}"
-    return f"compiled code cannot be kept anywhere, so every run compiles for some seconds; {remedy}"
+        return f"compiled code is kept in {folder}, which may be emptied, so later runs may compile again; {remedy}"
+    return f"compiled code cannot be kept anywhere, so every process compiles again for some seconds; {remedy}"

@@ -20,17 +20,21 @@ def query(
     ] = 642_000,
     dataset: Annotated[
         Path | None,
-        typer.Option(help="Finished dataset with pixels, which the tables then point to.", file_okay=False),
+        typer.Option(
+            help="Finished dataset whose pixels the tables refer to. Default: no pixels.", file_okay=False
+        ),
     ] = None,
     work: Work = Path("bench-data"),
     out: Out = Path("bench-results"),
 ) -> None:
     """Measure time and memory of opening, querying and loading a dataset with tables of a given size.
 
-    The tables are synthetic: windows on all UTM zones, and patches at random dates. With --dataset, single patches and
-    the start of a loader are measured too, and a patch is compared with the reader alone.
+    The tables are synthetic: windows in all UTM zones, and patches at random dates. With --dataset, single patches and
+    the start of a loader are measured too, and reading a patch is compared with the reader alone.
 
     Example: [bold]spectralearth-build bench query --locations 10000000 --patches 15000000[/bold]
+
+    Next: docs/benchmarks.md shows typical results.
     """
     from spectralearth_build.bench.feeding import large_tables, querying
     from spectralearth_build.bench.show import save
@@ -59,17 +63,21 @@ def query(
 
 def objects(
     dataset: Annotated[Path, typer.Option(help="Finished dataset to read.", file_okay=False, exists=True)],
-    delays: Annotated[str, typer.Option(help="Delays of each answer, in milliseconds.")] = "0,20,50,300",
+    delays: Annotated[
+        str, typer.Option(help="Delays of the answers in milliseconds, separated by commas.")
+    ] = "0,20,50,300",
     batches: Annotated[int, typer.Option(min=1, help="Number of batches of 32 patches to time.")] = 12,
-    rounds: Annotated[int, typer.Option(min=1, help="Number of rounds; the best counts.")] = 3,
+    rounds: Annotated[int, typer.Option(min=1, help="Number of runs of each delay; the fastest counts.")] = 3,
     work: Work = Path("bench-data"),
     out: Out = Path("bench-results"),
 ) -> None:
-    """Measure the loader from an object store on this machine that answers after a delay.
+    """Measure the speed of the loader from an object store that answers after a delay, simulated on this machine.
 
-    The same patches are read again and again, by tables that name them many times.
+    A small dataset is enough: synthetic tables name each of its patches many times.
 
     Example: [bold]spectralearth-build bench objects --dataset my-dataset[/bold]
+
+    Next: docs/benchmarks.md shows typical results.
     """
     from spectralearth_build.bench.feeding import objects as bench
     from spectralearth_build.bench.feeding.querying import prepare
@@ -81,7 +89,9 @@ def objects(
 
     told = [delay.strip() for delay in delays.split(",")]
     if not all(delay.isdecimal() for delay in told):
-        raise UsageError(f"--delays must be milliseconds, such as 0,20,50,300; got '{delays}'.")
+        raise UsageError(
+            f"--delays must be whole milliseconds, separated by commas, such as 0,20,50; got '{delays}'."
+        )
     numbers = sorted({int(delay) for delay in told})
     for folder in (work, out):
         require_writable(folder)

@@ -11,25 +11,27 @@ import typer
 def build(
     archive: Annotated[
         Path | None,
-        typer.Option(
-            help="Archive of products in folders; without it, a synthetic one is made.", exists=True
-        ),
+        typer.Option(help="Archive of products in folders. Default: make a synthetic one.", exists=True),
     ] = None,
     tiles: Annotated[int, typer.Option(min=1, help="Number of tiles of the synthetic archive.")] = 3,
     edge: Annotated[
-        int, typer.Option(min=256, help="Edge of its rasters. Real tiles have about 1240.")
+        int,
+        typer.Option(min=256, help="Edge of the synthetic rasters in pixels. Real tiles have about 1240."),
     ] = 1240,
-    workers: Annotated[str, typer.Option(help="Numbers of workers, separated by commas.")] = "1,2",
-    rounds: Annotated[int, typer.Option(min=1, help="Number of runs of each way; the fastest counts.")] = 2,
+    workers: Annotated[str, typer.Option(help="Numbers of workers to measure, separated by commas.")] = "1,2",
+    rounds: Annotated[
+        int, typer.Option(min=1, help="Number of runs of each method; the fastest counts.")
+    ] = 2,
     seed: Annotated[int, typer.Option(min=0, help="Random seed of the synthetic archive.")] = 0,
     out: Annotated[Path, typer.Option(help="Folder for the table (Parquet).", file_okay=False)] = Path(
         "bench-results"
     ),
 ) -> None:
-    """Build an archive, and compare with decoding and encoding alone and with a script of rasterio and Zarr.
+    """Build a dataset, and compare its cost with decoding and encoding alone and with a script in rasterio and Zarr.
 
-    The script gets the windows of the plan, reads each image once, checks every band of every pixel for data, and
-    writes the same patches to a sharded array (zstd). It makes no tables, checks no metadata, and cannot be resumed.
+    The script is given the windows of the plan. It reads each image once, checks that every pixel has data in every
+    band, and writes the same patches to a sharded array (zstd). It makes no tables, checks no metadata, and cannot be
+    resumed.
     Prints CPU seconds per tile and per patch, and core hours for archives of 11,636 and 240,000 tiles.
 
     Example: [bold]spectralearth-build bench build --tiles 4 --workers 1,2[/bold]

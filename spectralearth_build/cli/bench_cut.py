@@ -40,7 +40,8 @@ def cut(
     """Cut a full-size tile in several file layouts, and compare with the time of its steps alone.
 
     The limit is decoding the tile and encoding the patches, with nothing else. The baseline reads window by window with
-    rasterio and a cache of 64 MB. Also reports bytes read and decoded, cold files (not in the page cache), and memory.
+    rasterio and a cache of 64 MB. Also reports bytes read and decoded, cold files (not in the page cache), memory, and
+    the cost of two checks: checksums of patches, and the hash by which cut recognises the scanned image.
 
     Example: [bold]spectralearth-build bench cut --image tile/...-SPECTRAL_IMAGE.TIF[/bold]
 

@@ -9,19 +9,19 @@ import typer
 
 
 def start(
-    tiles: Annotated[int, typer.Option(min=1, help="Number of footprints of the plans.")] = 60,
+    tiles: Annotated[int, typer.Option(min=1, help="Number of synthetic footprints to plan.")] = 60,
     rounds: Annotated[int, typer.Option(min=1, help="Number of runs of each case; the fastest counts.")] = 3,
     out: Annotated[Path, typer.Option(help="Folder for the table (Parquet).", file_okay=False)] = Path(
         "bench-results"
     ),
 ) -> None:
-    """Measure imports, the refusal of a typo, and the first plan on a new machine, each in new processes.
+    """Measure the time of imports, of the refusal of a typo and of the first plan on a new machine, in new processes.
 
-    The first plan compiles loops, into an empty folder; the second one finds them there.
+    The first plan compiles its loops into an empty folder. The second plan uses this compiled code.
 
     Example: [bold]spectralearth-build bench start[/bold]
 
-    Next: [bold]warm-up[/bold] compiles before the first build; docs/benchmarks.md shows typical results.
+    Next: [bold]warm-up[/bold], which compiles in advance; docs/benchmarks.md shows typical results.
     """
     from spectralearth_build.bench.show import save, table
     from spectralearth_build.bench.starting import measure

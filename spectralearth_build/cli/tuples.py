@@ -26,7 +26,7 @@ def tuples(
     ] = None,
     top: Annotated[int, typer.Option(min=0, help="Number of the largest tuples to list.")] = 10,
 ) -> None:
-    """Print the maximal n-tuples of a plan: sets of datatakes that see the same windows completely, valid and clear.
+    """Print the maximal n-tuples of a plan: sets of datatakes that cover the same windows, all valid and clear.
 
     Shows the distribution of n, and the largest tuples by n and by area. A datatake counts as one date, whatever its
     number of tiles.

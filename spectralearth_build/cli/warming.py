@@ -4,11 +4,11 @@ from __future__ import annotations
 
 
 def warm_up() -> None:
-    """Compile everything now that the first build would compile, for container images and shared installations.
+    """Compile the code that the first build would compile, for container images and shared installations.
 
-    Builds a dataset of a small product in a temporary folder, in this process, and deletes it. Compiled code stays:
-    next to the package if its folder is writable, else in the user's cache, or in NUMBA_CACHE_DIR if it is set. It
-    serves the same user, the same kind of processor and the same versions of Python and Numba.
+    Builds a dataset of one small product in a temporary folder and deletes it. The compiled code is kept: in
+    NUMBA_CACHE_DIR if it is set, else next to the package if its folder is writable, else in the user's cache. It is
+    reused by the same user, on the same type of processor, with the same versions of Python and Numba.
 
     Example: [bold]spectralearth-build warm-up[/bold]
 

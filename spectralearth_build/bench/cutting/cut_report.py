@@ -82,6 +82,7 @@ def lines(measured: pd.DataFrame, machine: dict[str, object]) -> Iterator[str]:
     yield table("Checks, CPU time", columns, checks)
     yield "/limit: decoding and encoding alone, one after the other, over cutting end to end; CPU: in CPU seconds."
     yield "windows: rasterio reads each window by itself with a cache of 64 MB; nothing is encoded or written."
+    yield "checksum: of all patches, as in patches.parquet; content: reading and hashing samples of the image."
     yield "decoded / tile: bytes of decoded pixels over those of all bands; read / file: bytes the system gave."
 
 
