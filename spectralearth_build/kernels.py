@@ -170,4 +170,6 @@ def cache_note() -> str:
     remedy = "to keep it, type `export NUMBA_CACHE_DIR=/path/to/a/writable/folder`"
     if folder := own_folder():
         return f"compiled code is kept in {folder}, which may be emptied, so later runs may compile again; {remedy}"
-    return f"compiled code cannot be kept anywhere, so every process compiles again for some seconds; {remedy}"
+    return (
+        f"compiled code cannot be kept anywhere, so every process compiles again for some seconds; {remedy}"
+    )
