@@ -70,7 +70,7 @@ class Run:
         if newer := waiting(tiles):
             more = f" and {len(newer) - 3} more" if len(newer) > 3 else ""
             say(f"scan: newer versions of tiles that the dataset has: {', '.join(newer[:3])}{more}")
-            say("scan: they are not used; plan.replace_versions = true replaces the older ones")
+            say("scan: they are not used; to replace the older ones, type `--set plan.replace_versions=true`")
         refuse_unusable(archive, tiles)
 
     def plan(self) -> int:
@@ -125,7 +125,7 @@ class Run:
             changed = self.cut(archive)
             if not changed:
                 return
-            what = "changed since the scan, or damaged while there is another product"
+            what = "changed since the scan, or turned out to be damaged and can be replaced"
             say(f"cut: {counted(changed, 'tile')} {what}; scanning and planning again")
             for stage in (self.scan, lambda _: self.plan()):
                 raise_if_stopped()

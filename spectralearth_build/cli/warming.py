@@ -30,7 +30,7 @@ def warm_up() -> None:
     if not kept:
         raise UsageError(
             "Compiled code cannot be kept in any folder, so there is nothing to prepare.",
-            remedy="Unset NUMBA_DISABLE_JIT if it is set, and set NUMBA_CACHE_DIR to a writable folder.",
+            remedy="Type `unset NUMBA_DISABLE_JIT` and `export NUMBA_CACHE_DIR=/path/to/a/writable/folder`.",
         )
     config = load(None, {"run.scheduler": "inline"})
     with TemporaryDirectory(prefix="spectralearth-build-") as folder:
