@@ -20,7 +20,7 @@ if TYPE_CHECKING:
         plan_patches,
         scan_archive,
     )
-    from spectralearth_build.api.checking import repair_dataset, verify_dataset, write_report
+    from spectralearth_build.api.checking import build_status, repair_dataset, verify_dataset, write_report
     from spectralearth_build.api.entry import load_config
     from spectralearth_build.api.exporting import export_dataset, recode_dataset
     from spectralearth_build.api.judging import compare_encoders, evaluate_encoder
@@ -44,6 +44,7 @@ _FROM = {
     "Loader": "loader.loader",
     "PretrainConfig": "pretrain.training_config",
     "build_dataset": "api.building",
+    "build_status": "api.checking",
     "check_split": "api.splitting",
     "compare_encoders": "api.judging",
     "cut_patches": "api.building",
@@ -81,6 +82,7 @@ __all__ = [
     "PretrainConfig",
     "__version__",
     "build_dataset",
+    "build_status",
     "check_split",
     "compare_encoders",
     "cut_patches",

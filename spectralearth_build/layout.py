@@ -75,6 +75,8 @@ EXACT = f"{WORK}/exact"
 """Folder of the masks that cut corrected, of products in which it found pixels without data."""
 LISTINGS = f"{WORK}/listings"
 """Folder of cached contents of tar archives."""
+LOGS = f"{WORK}/logs"
+"""Folder of the event logs of runs."""
 SCRATCH = f"{WORK}/scratch"
 """Folder of temporary files."""
 REPAIR = f"{WORK}/repair"
@@ -246,6 +248,16 @@ def scan_record(digest: str) -> str:
 def failed_note(tile_id: str) -> str:
     """Path of the note on a tile that failed in cut."""
     return f"{FAILED}/{tile_id}.json"
+
+
+def log_name(run: str) -> str:
+    """Path of the event log of a run."""
+    return f"{LOGS}/{run}.jsonl"
+
+
+def log_files(dataset: Path) -> list[Path]:
+    """Event logs of the dataset, oldest first: their names begin with the time."""
+    return sorted((dataset / LOGS).glob("*.jsonl"))
 
 
 def in_work(name: str) -> bool:

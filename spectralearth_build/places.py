@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
 
 from spectralearth_build.errors import UsageError, require_utf8
 from spectralearth_build.lock import alone
 from spectralearth_build.progress import say
+from spectralearth_build.runlog.writing import recorded
 from spectralearth_build.storage.attach import attached
 from spectralearth_build.storage.staging import staging_folder
 from spectralearth_build.storage.url import Remote
@@ -20,13 +21,14 @@ Place = Path | Remote
 
 
 @contextmanager
-def at_work(dataset: Place, staging: str = "", write: bool = True) -> Iterator[Path]:
+def at_work(dataset: Place, staging: str = "", write: bool = True, verb: str = "") -> Iterator[Path]:
     """Yield the folder of a dataset, locked against other runs.
 
     Args:
         dataset: where the dataset is.
         staging: folder of the local mirrors of object stores; empty: the user's cache.
         write: whether the run will change anything.
+        verb: name of the run in its event log; empty: it has none.
 
     Raises:
         UsageError: another run is using the dataset, or its path is not valid UTF-8.
@@ -35,12 +37,12 @@ def at_work(dataset: Place, staging: str = "", write: bool = True) -> Iterator[P
     if isinstance(dataset, Path):
         dataset = dataset.resolve()
         require_utf8(dataset)
-        with alone(dataset, write):
+        with alone(dataset, write), _logged(dataset, verb):
             yield dataset
         return
     from spectralearth_build.publishing.to_object_store import mirrored
 
-    with mirrored(dataset, staging_folder(staging), write) as folder:
+    with mirrored(dataset, staging_folder(staging), write) as folder, _logged(folder, verb):
         say(f"{dataset} is mirrored in {folder}")
         yield folder
 
@@ -71,12 +73,16 @@ def at_hand(archive: Place, dataset: Path, staging: str = "") -> Iterator[Path]:
 
 
 @contextmanager
-def both(archive: Place, dataset: Place, staging: str = "") -> Iterator[tuple[Path, Path]]:
+def both(archive: Place, dataset: Place, staging: str = "", verb: str = "") -> Iterator[tuple[Path, Path]]:
     """Yield the folders of an archive and a dataset, as `at_hand` and `at_work` do."""
     check_apart(archive, dataset)
     with ExitStack() as stack:
-        folder = stack.enter_context(at_work(dataset, staging))
+        folder = stack.enter_context(at_work(dataset, staging, verb=verb))
         yield stack.enter_context(at_hand(archive, folder, staging)), folder
+
+
+def _logged(dataset: Path, verb: str) -> AbstractContextManager[None]:
+    return recorded(dataset, verb) if verb else nullcontext()
 
 
 def check_apart(archive: Place, dataset: Place) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from typing import TypeVar
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TextIO, TypeVar
 
 from rich.console import Console
 from rich.markup import escape
@@ -21,8 +24,9 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from spectralearth_build.runlog.writing import current
 from spectralearth_build.signals import raise_if_stopped
-from spectralearth_build.texts import as_text
+from spectralearth_build.texts import as_text, duration
 
 T = TypeVar("T")
 
@@ -36,6 +40,10 @@ class _Screen:
     busy: bool = False
     """Whether a bar is on the screen; a second, nested one is not shown."""
     console: Console | None = field(default=None)
+    stamped: bool = False
+    """Whether lines begin with the time when there is no terminal."""
+    file: TextIO | None = None
+    """A file that gets every line, with the time; None: no file."""
 
     def get(self) -> Console:
         """The console, created late so that it uses the current standard output."""
@@ -60,9 +68,53 @@ def set_quiet(quiet: bool) -> None:
 
 
 def say(text: str) -> None:
-    """Print ``text``, above the bar if there is one. Brackets are not markup, so any path can be printed."""
+    """Print ``text``, above the bar if there is one. Brackets are not markup, so any path can be printed.
+
+    It is also recorded in the log of the run, if there is one.
+    """
+    _note(text)
     if not _screen.quiet:
-        _screen.get().print(as_text(text))
+        plain = _screen.stamped and not _screen.get().is_terminal
+        _screen.get().print(f"{_now()} {as_text(text)}" if plain else as_text(text))
+
+
+def complain(text: str) -> None:
+    """Print ``text`` to standard error, also when the program is quiet."""
+    _note(text)
+    print(as_text(text), file=sys.stderr)
+
+
+@contextmanager
+def telling(stamped: bool, file: Path | None) -> Iterator[None]:
+    """Tell a run's lines with the time, inside this context.
+
+    Args:
+        stamped: whether lines begin with the time when there is no terminal, such as in the log of a batch job.
+        file: a file to which all lines are appended, also when nothing is printed; None: none.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    with ExitStack() as stack:
+        opened = stack.enter_context(file.open("a", encoding="utf-8")) if file else None
+        _screen.stamped, _screen.file = stamped, opened
+        try:
+            yield
+        finally:
+            _screen.stamped, _screen.file = False, None
+
+
+def _note(text: str) -> None:
+    """Add a line to the log of the run and to the file of `telling`, whatever is printed."""
+    if log := current():
+        log.record("message", text=as_text(text))
+    if _screen.file:
+        _screen.file.write(f"{_now()} {as_text(text)}\n")
+        _screen.file.flush()
+
+
+def _now() -> str:
+    return f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}Z"
 
 
 def track(items: Iterable[T], label: str, total: int) -> Iterator[T]:
@@ -78,12 +130,12 @@ def track(items: Iterable[T], label: str, total: int) -> Iterator[T]:
     Raises:
         StoppedError: a signal was received.
     """
-    if _screen.quiet or _screen.busy or total == 0:
+    if _screen.busy or total == 0:
         shown: Iterator[T] = iter(items)
-    elif _screen.get().is_terminal:
-        shown = _bar(items, label, total)
+    elif _screen.quiet or not _screen.get().is_terminal:
+        shown = _lines(items, label, total, say)
     else:
-        shown = _lines(items, label, total)
+        shown = _bar(_lines(items, label, total, _note), label, total)
     for item in shown:
         raise_if_stopped()
         yield item
@@ -159,9 +211,9 @@ def _bar(items: Iterable[T], label: str, total: int) -> Iterator[T]:
         _screen.console, _screen.busy = None, False
 
 
-def _lines(items: Iterable[T], label: str, total: int) -> Iterator[T]:
+def _lines(items: Iterable[T], label: str, total: int, tell: Callable[[str], None]) -> Iterator[T]:
     began = shown = time.monotonic()
-    say(f"{label}: 0 of {total}")
+    tell(f"{label}: 0 of {total}")
     done = 0
     for item in items:
         yield item
@@ -169,16 +221,9 @@ def _lines(items: Iterable[T], label: str, total: int) -> Iterator[T]:
         now = time.monotonic()
         if now - shown >= PLAIN_INTERVAL and done < total:
             shown, rate = now, done / (now - began)
-            say(f"{label}: {done} of {total}, {_rate(rate)}, {_duration((total - done) / rate)} left")
-    say(f"{label}: {done} of {total} in {_duration(time.monotonic() - began)}")
+            tell(f"{label}: {done} of {total}, {_rate(rate)}, {duration((total - done) / rate)} left")
+    tell(f"{label}: {done} of {total} in {duration(time.monotonic() - began)}")
 
 
 def _rate(per_second: float) -> str:
     return f"{per_second:.1f}/s" if per_second >= 1 or per_second == 0 else f"{60 * per_second:.1f}/min"
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"

@@ -26,6 +26,14 @@ def counted(number: int, one: str, many: str = "") -> str:
     return f"{number:,} {one if number == 1 else many or f'{one}s'}"
 
 
+def duration(seconds: float) -> str:
+    """Format seconds for people: 99 s, 2 min, 2 h 5 min."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"
+
+
 def install(extra: str) -> str:
     """Instructions to install optional dependencies; this package is in no registry.
 

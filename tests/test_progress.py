@@ -1,4 +1,6 @@
+import io
 import os
+import re
 import signal
 
 import pytest
@@ -7,7 +9,7 @@ from rich.console import Console
 from spectralearth_build import progress
 from spectralearth_build.cluster import stop_on_signals
 from spectralearth_build.errors import StoppedError
-from spectralearth_build.progress import say, set_quiet, track
+from spectralearth_build.progress import complain, say, set_quiet, telling, track
 
 
 @pytest.fixture
@@ -81,13 +83,46 @@ def test_each_step_is_a_safe_point(capsys):
             next(steps)
 
 
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(0.4, "0 s"), (99, "99 s"), (100, "2 min"), (5940, "99 min"), (7500, "2 h 5 min")]
-)
-def test_durations(seconds, text):
-    assert progress._duration(seconds) == text
-
-
 @pytest.mark.parametrize(("rate", "text"), [(0, "0.0/s"), (2.04, "2.0/s"), (0.1, "6.0/min")])
 def test_rates(rate, text):
     assert progress._rate(rate) == text
+
+
+def test_a_batch_log_has_the_time_on_each_line(capsys):
+    with telling(True, None):
+        say("cut: 1 of 2")
+    say("later")
+    first, second = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ cut: 1 of 2", first)
+    assert second == "later"
+
+
+@pytest.mark.parametrize("quiet", [False, True])
+def test_a_file_gets_every_line_with_the_time(tmp_path, capsys, quiet):
+    path = tmp_path / "log"
+    path.write_text("before\n")
+    set_quiet(quiet)
+    with telling(False, path):
+        say("hello")
+        list(track("ab", "scan", 2))
+        complain("Error: no")
+    told = path.read_text().splitlines()
+    assert told[0] == "before"
+    assert [line.partition("Z ")[2] for line in told[1:]] == [
+        "hello", "scan: 0 of 2", "scan: 2 of 2 in 0 s", "Error: no"
+    ]  # fmt: skip
+    assert capsys.readouterr() == (
+        "" if quiet else "hello\nscan: 0 of 2\nscan: 2 of 2 in 0 s\n",
+        "Error: no\n",
+    )
+
+
+def test_a_terminal_keeps_its_bar_and_the_file_gets_lines(tmp_path, monkeypatch):
+    screen = io.StringIO()
+    console = Console(file=screen, force_terminal=True, width=80)
+    monkeypatch.setattr(progress._screen, "console", console)
+    with telling(True, tmp_path / "log"):
+        list(track("ab", "scan", 2))
+    assert "2/2" in screen.getvalue()
+    assert "scan: 0 of 2" not in screen.getvalue()
+    assert "scan: 2 of 2 in 0 s" in (tmp_path / "log").read_text()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from spectralearth_build.errors import PlanChangedError
-from spectralearth_build.texts import changes, counted, install, listed
+from spectralearth_build.texts import changes, counted, duration, install, listed
 
 ROOT = Path(__file__).parents[1]
 
@@ -54,3 +54,10 @@ def test_nothing_tells_to_install_from_a_registry_that_does_not_have_it():
     assert len(pages) > 300
     for page in pages:
         assert not re.search(r"pip install\W+spectralearth", page.read_text(encoding="utf-8")), page
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.4, "0 s"), (99, "99 s"), (100, "2 min"), (5940, "99 min"), (7500, "2 h 5 min")]
+)
+def test_durations(seconds, text):
+    assert duration(seconds) == text

@@ -65,7 +65,7 @@ def build_dataset(
     from spectralearth_build.outcome import quarantined
     from spectralearth_build.places import both
 
-    with both(source, target, settings.run.staging) as (products, folder):
+    with both(source, target, settings.run.staging, verb="build") as (products, folder):
         damages = tuple(pipeline.build(products, folder, settings, compare, retry_quarantined))
         left_out = not damages and quarantined(folder, settings.run.accept_quarantined)
         return Built(left_out, damages)
@@ -101,7 +101,7 @@ def scan_archive(
     from spectralearth_build.outcome import quarantined
     from spectralearth_build.places import both
 
-    places = both(source, target, settings.run.staging)
+    places = both(source, target, settings.run.staging, verb="scan")
     with places as (products, folder), connect(settings.run) as executor:
         pipeline.Run(folder, settings, executor).scan(products)
         return Built(quarantined(folder, settings.run.accept_quarantined))
@@ -130,7 +130,7 @@ def plan_patches(dataset: str | Path, config: Config | Settings | str | Path | N
     from spectralearth_build.cluster import connect
     from spectralearth_build.places import at_work
 
-    with at_work(target, settings.run.staging) as folder, connect(settings.run) as executor:
+    with at_work(target, settings.run.staging, verb="plan") as folder, connect(settings.run) as executor:
         pipeline.Run(folder, settings, executor).plan()
 
 
@@ -165,7 +165,7 @@ def cut_patches(
     from spectralearth_build.places import both
 
     with (
-        both(source, target, settings.run.staging) as (products, folder),
+        both(source, target, settings.run.staging, verb="cut") as (products, folder),
         connect(settings.run, pipeline.planned_memory(folder)) as executor,
     ):
         pipeline.Run(folder, settings, executor).cut(products)

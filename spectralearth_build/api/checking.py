@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from spectralearth_build.api.entry import Settings
     from spectralearth_build.checking.damage import Damage
     from spectralearth_build.config import Config
+    from spectralearth_build.runlog.status import Status
 
 
 @public
@@ -86,9 +87,41 @@ def repair_dataset(
     from spectralearth_build import pipeline  # slow, so input is refused before
     from spectralearth_build.cluster import connect
     from spectralearth_build.lock import alone
+    from spectralearth_build.runlog.writing import recorded
 
-    with alone(mine), connect(settings.run, pipeline.planned_memory(mine)) as executor:
+    with (
+        alone(mine),
+        recorded(mine, "repair"),
+        connect(settings.run, pipeline.planned_memory(mine)) as executor,
+    ):
         return pipeline.Run(mine, settings, executor).repair(products)
+
+
+@public
+def build_status(dataset: str | Path) -> Status:
+    """Return how far a build is, while it runs and after it ended or died. The same as ``spectralearth-build status``.
+
+    Reads only files of the dataset: the plan, the commit records and the event log of the latest run. Locks nothing.
+
+    Args:
+        dataset: folder of the dataset.
+
+    Returns:
+        The state of the dataset and of its latest run, with the stages of the run.
+
+    Raises:
+        BuildError: Nothing was ever built in this folder.
+
+    Examples:
+        ```python
+        status = build_status("dataset")
+        print(status.state, status.committed_shards, "of", status.planned_shards)
+        ```
+    """
+    mine = folder(dataset)
+    from spectralearth_build.runlog.status import status_of
+
+    return status_of(mine)
 
 
 @public

@@ -153,7 +153,8 @@ def paired(dataset: str | Path, asked: Sequence[Request], anew: bool, config: Co
     from spectralearth_build.cluster import connect
     from spectralearth_build.places import at_work
 
-    with at_work(place(dataset), config.run.staging) as folder, connect(config.run) as executor:
+    target = place(dataset)
+    with at_work(target, config.run.staging, verb="pair") as folder, connect(config.run) as executor:
         return _pair(folder, asked, executor, anew)
 
 

@@ -21,6 +21,7 @@ from spectralearth_build.cli import (
     tuples,
     unlocking,
     warming,
+    watching,
 )
 from spectralearth_build.cli.codes import MEANING
 from spectralearth_build.cli.options import renamed, verb
@@ -64,7 +65,7 @@ def describe(
 
 for panel, functions in {
     "First steps": (synthetic.demo, synthetic.synthesize, synthetic.land_cover),
-    "Build": (building.build, building.scan, building.plan, building.cut),
+    "Build": (building.build, watching.status, building.scan, building.plan, building.cut),
     "Use": (
         checking.verify,
         checking.repair,
@@ -86,7 +87,7 @@ for panel, functions in {
     "More": (warming.warm_up,),
 }.items():
     for function in functions:
-        speaks = function in (tuples.tuples, pretraining.pretrain_template)
+        speaks = function in (tuples.tuples, pretraining.pretrain_template, watching.status)
         app.command(rich_help_panel=panel, epilog=EPILOG)(verb(function, speaks))
 app.command("benchmark", hidden=True)(verb(renamed(downstream.downstream, "benchmark")))  # until 0.3
 app.add_typer(settings.app, name="config", rich_help_panel="More")

@@ -18,11 +18,11 @@ from rich.markup import escape
 
 from spectralearth_build.cli.codes import code_of, message_of
 from spectralearth_build.errors import UsageError, require_utf8
-from spectralearth_build.progress import set_quiet
+from spectralearth_build.files import require_writable
+from spectralearth_build.progress import complain, set_quiet, telling
 from spectralearth_build.signals import stop_on_signals
 from spectralearth_build.storage.url import Remote, parse
 from spectralearth_build.streams import require_told
-from spectralearth_build.texts import as_text
 
 if TYPE_CHECKING:
     from spectralearth_build.config import Config
@@ -183,15 +183,33 @@ def settings_of(
     return Settings(config, overrides | given)
 
 
+@dataclass(frozen=True)
+class Output:
+    """How a command tells what it does."""
+
+    debug: bool
+    """Whether to show tracebacks."""
+    log_file: Path | None
+    """A file for everything that is printed; None: none."""
+
+
 def output_of(
     quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.", rich_help_panel=PANEL)] = False,
     debug: Annotated[
         bool, typer.Option("--debug", help="Show the traceback of an error.", rich_help_panel=PANEL)
     ] = False,
-) -> bool:
-    """Read the output options, and return whether to show tracebacks."""
+    log_file: Annotated[
+        Path | None,
+        typer.Option(
+            help="Append everything that is printed to this file, with the time (UTC).",
+            dir_okay=False,
+            rich_help_panel=PANEL,
+        ),
+    ] = None,
+) -> Output:
+    """Read the output options."""
     set_quiet(quiet)
-    return debug
+    return Output(debug, log_file)
 
 
 def verb(function: Callable[..., int | None], speaks: bool = False) -> Callable[..., None]:
@@ -212,12 +230,13 @@ def verb(function: Callable[..., int | None], speaks: bool = False) -> Callable[
 
     @functools.wraps(function)
     def command(**values: Any) -> None:  # noqa: ANN401
-        debug = output_of(**{name: values.pop(name) for name in output})
+        how = output_of(**{name: values.pop(name) for name in output})
         given = {name: values.pop(name) for name in shared}
         if taken is not None:
             values[taken] = settings_of(**given)
+        stamped = taken is not None and not speaks
         with stop_on_signals():
-            raise typer.Exit(_run(function, values, debug, speaks))
+            raise typer.Exit(_run(function, values, how, stamped, speaks))
 
     parameters = [*kept, *shared.values(), *output.values()]
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
@@ -238,21 +257,38 @@ def _parameters(function: Callable[..., object]) -> dict[str, inspect.Parameter]
     return {p.name: p.replace(annotation=hints[p.name], kind=p.KEYWORD_ONLY) for p in found}
 
 
-def _run(function: Callable[..., int | None], values: dict[str, Any], debug: bool, speaks: bool) -> int:
+def _run(
+    function: Callable[..., int | None], values: dict[str, Any], how: Output, stamped: bool, speaks: bool
+) -> int:
     """Call a command and return the exit code."""
     try:
-        for name, value in values.items():
-            for each in value if isinstance(value, list | tuple) else [value]:
-                _require_possible(name, each)
-        code = function(**values) or 0
-        if speaks:
-            require_told()
-        return code
-    except Exception as error:
-        if debug:
-            traceback.print_exc()
-        print(f"Error: {as_text(message_of(error))}", file=sys.stderr)
-        return code_of(error)
+        if how.log_file:
+            require_writable(how.log_file)
+        with telling(stamped, how.log_file):
+            try:
+                return _call(function, values, speaks)
+            except Exception as error:
+                return _refused(error, how.debug)
+    except Exception as error:  # of the log file
+        return _refused(error, how.debug)
+
+
+def _call(function: Callable[..., int | None], values: dict[str, Any], speaks: bool) -> int:
+    for name, value in values.items():
+        for each in value if isinstance(value, list | tuple) else [value]:
+            _require_possible(name, each)
+    code = function(**values) or 0
+    if speaks:
+        require_told()
+    return code
+
+
+def _refused(error: Exception, debug: bool) -> int:
+    """Print an error, and return its exit code."""
+    if debug:
+        traceback.print_exc()
+    complain(f"Error: {message_of(error)}")
+    return code_of(error)
 
 
 def _require_possible(name: str, value: object) -> None:

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from spectralearth_build.cluster.attached import with_attachments
+from spectralearth_build.cluster.recorded import with_log
 from spectralearth_build.cluster.task import Executor, Failure
 from spectralearth_build.machine import check_machine, clock_note
 from spectralearth_build.signals import raise_if_stopped, stop_on_signals
@@ -42,14 +43,14 @@ def connect(config: RunConfig, memory_needed: int = 0) -> Iterator[Executor]:
     if config.scheduler == "inline":
         from spectralearth_build.cluster.inline import InlineExecutor
 
-        yield with_attachments(InlineExecutor())
+        yield with_log(with_attachments(InlineExecutor()))
     elif config.scheduler:
         from spectralearth_build.cluster.existing import existing_cluster
 
         with existing_cluster(config, memory_needed) as executor:
-            yield with_attachments(executor)
+            yield with_log(with_attachments(executor))
     else:
         from spectralearth_build.cluster.local import local_cluster
 
         with local_cluster(config, memory_needed) as executor:
-            yield with_attachments(executor)
+            yield with_log(with_attachments(executor))

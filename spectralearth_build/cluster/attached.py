@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from spectralearth_build.cluster.inline import InlineExecutor
-from spectralearth_build.cluster.task import Executor, Failure, Look, WrappedExecutor
+from spectralearth_build.cluster.task import Executor, Failure, Look, Prefixed, WrappedExecutor
 from spectralearth_build.storage.attach import Attachment, attached, current
 
 T = TypeVar("T")
@@ -39,25 +39,7 @@ class AttachedExecutor(WrappedExecutor):
         self, stage: str, function: Callable[..., T], tasks: Mapping[str, tuple[Any, ...]]
     ) -> Iterator[tuple[str, T | Failure]]:
         """See `Executor.run`. At the end, files that tasks wrote on other machines are registered here too."""
-        yield from self.inner.run(stage, call_attached, _Tasks(self.attachments, function, tasks))
+        yield from self.inner.run(stage, call_attached, Prefixed((self.attachments, function), tasks))
         if tasks and not isinstance(self.inner, InlineExecutor):
             for each in self.attachments:
                 each.catch_up()
-
-
-@dataclass(frozen=True)
-class _Tasks(Mapping[str, tuple[Any, ...]]):
-    """Tasks with their attachments, each made on request."""
-
-    attachments: tuple[Attachment, ...]
-    function: Callable[..., Any]
-    tasks: Mapping[str, tuple[Any, ...]]
-
-    def __getitem__(self, key: str) -> tuple[Any, ...]:
-        return self.attachments, self.function, *self.tasks[key]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.tasks)
-
-    def __len__(self) -> int:
-        return len(self.tasks)

@@ -99,6 +99,23 @@ class WrappedExecutor:
         return self.inner.elsewhere
 
 
+@dataclass(frozen=True)
+class Prefixed(Mapping[str, tuple[Any, ...]]):
+    """Tasks with arguments before their own, each made on request."""
+
+    before: tuple[Any, ...]
+    tasks: Mapping[str, tuple[Any, ...]]
+
+    def __getitem__(self, key: str) -> tuple[Any, ...]:
+        return *self.before, *self.tasks[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.tasks)
+
+    def __len__(self) -> int:
+        return len(self.tasks)
+
+
 def attempt(
     key: str, function: Callable[..., T], arguments: tuple[Any, ...], last: bool = False
 ) -> T | Failure:

@@ -45,7 +45,7 @@ from spectralearth_build.plan.candidates import (
     with_final_status,
     write_judged,
 )
-from spectralearth_build.plan.estimates import duration, estimate, readable
+from spectralearth_build.plan.estimates import estimate, readable
 from spectralearth_build.plan.fingerprint import (
     difference,
     identity,
@@ -62,7 +62,7 @@ from spectralearth_build.plan.write_tables import sources_of, write_tables
 from spectralearth_build.plan_document import Estimate, Generation, Inputs, PlanDocument
 from spectralearth_build.scratch import scratch_of
 from spectralearth_build.tables import OVERLAPS, PATCHES, TILES, TUPLES
-from spectralearth_build.texts import counted, listed
+from spectralearth_build.texts import counted, duration, listed
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ class Plan:
             f"locations by number of dates: {by_dates or 'none'}",
             f"{readable(expected.raw_bytes)} raw, about {readable(expected.stored_bytes)} stored; "
             f"{readable(expected.worker_bytes)} memory per worker; about "
-            f"{duration(expected.core_seconds / workers)} to cut with {counted(workers, 'worker')}",
+            f"{duration(max(1.0, expected.core_seconds / workers))} to cut with {counted(workers, 'worker')}",
         ]
 
 

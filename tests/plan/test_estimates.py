@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from spectralearth_build.plan.estimates import PATCH_BYTES, duration, estimate, projected_memory, readable
+from spectralearth_build.plan.estimates import PATCH_BYTES, estimate, projected_memory, readable
 
 
 def test_a_patch_has_6_62_megabytes():
@@ -37,8 +37,3 @@ def test_no_patches_cost_nothing():
 )
 def test_bytes_for_people(size, text):
     assert readable(size) == text
-
-
-@pytest.mark.parametrize(("seconds", "text"), [(0.2, "1 s"), (61, "1 min 1 s"), (7260, "2 h 1 min")])
-def test_time_for_people(seconds, text):
-    assert duration(seconds) == text
