@@ -109,7 +109,8 @@ class RunConfig(Section):
     """Where and how the work runs. Nothing here changes a byte of the result."""
 
     scheduler: str = ""
-    """Address of a Dask scheduler (tcp://...). Empty: a local cluster. 'inline': this process."""
+    """Address of a Dask scheduler (tcp://...), or its scheduler file (.json). Empty: a local cluster. 'inline': this
+    process."""
     workers: CountOrNone = 0
     """Local worker processes; 0: one per core, as memory allows."""
     threads: CountOrNone = 0

@@ -159,7 +159,8 @@ def settings_of(
     scheduler: Annotated[
         str,
         typer.Option(
-            help="Address of a Dask scheduler, such as tcp://host:8786, or 'inline' to run in this process.",
+            help="Address of a Dask scheduler, such as tcp://host:8786, or its scheduler file (.json); 'inline': run "
+            "in this process.",
             rich_help_panel=PANEL,
         ),
     ] = "",

@@ -13,7 +13,8 @@ from typing import Any, TypeVar
 from distributed import CancelledError, Client, Future, performance_report, wait
 
 from spectralearth_build.cluster.isolate import run_alone
-from spectralearth_build.cluster.sight import Blind, Sight, attempt_there
+from spectralearth_build.cluster.requirements import NOTHING, Required
+from spectralearth_build.cluster.sight import LOST, Blind, Sight, attempt_there, everything
 from spectralearth_build.cluster.task import Failure, Look, attempt
 from spectralearth_build.errors import BuildError, StoppedError
 from spectralearth_build.files import replacing
@@ -54,6 +55,8 @@ class DaskExecutor:
     """Check that workers must pass to get tasks; None: no check."""
     said: set[str] = field(default_factory=set)
     """Workers that were reported to get no tasks."""
+    required: Required = NOTHING
+    """What workers of an existing cluster must have."""
 
     def seeing(self, look: Look) -> DaskExecutor:
         """See `Executor.seeing`. Workers of a local cluster see what the driver sees, so they are not checked."""
@@ -114,8 +117,9 @@ class _StageRun:
 
     def __post_init__(self) -> None:
         self._left = len(self.tasks)
-        if self.executor.look:
-            self.sight = Sight(self.executor.client, self.executor.look, self.executor.said)
+        if self.executor.elsewhere:
+            look = self.executor.look or everything
+            self.sight = Sight(self.executor.client, look, self.executor.said, self.executor.required)
 
     def done(self) -> Iterator[tuple[str, Any]]:
         """Yield (key, outcome) of every task that ends on the cluster. The others become `suspects`."""
@@ -201,7 +205,7 @@ class _StageRun:
             wait(futures, timeout=TICK, return_when="FIRST_COMPLETED")
         raise_if_stopped()
         if self.executor.client.status != "running":
-            raise StoppedError("The connection to the Dask scheduler was lost.")
+            raise StoppedError(LOST)
         return [key for key, running in self.pending.items() if running.future.status != "pending"]
 
     def _drop_overdue(self) -> None:

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from dask.utils import format_bytes
 from distributed import Client, Security
 
 from spectralearth_build import version
 from spectralearth_build.cluster.dask_executor import DaskExecutor, reporting
+from spectralearth_build.cluster.requirements import Required, contents
 from spectralearth_build.cluster.security import security_of
+from spectralearth_build.cluster.sight import live_workers
 from spectralearth_build.config import RunConfig
 from spectralearth_build.errors import ConfigError, UsageError
 from spectralearth_build.progress import say
+from spectralearth_build.signals import raise_if_stopped
 from spectralearth_build.texts import counted
 
 PATIENCE = 60
@@ -35,25 +42,58 @@ def existing_cluster(
             package.
         ConfigError: Workers have less memory than a task needs. The message gives the numbers.
     """
+    config = config.model_copy(update={"scheduler": address_of(config.scheduler, patience)})
     with _joined(config.scheduler, patience, security_of(config)) as client:
-        workers = client.scheduler_info(n_workers=-1)["workers"].values()
+        workers = live_workers(client)
         _check_version(client)
-        limits = [
-            worker["memory_limit"] // worker["nthreads"] for worker in workers if worker["memory_limit"]
-        ]
-        limit = min(limits, default=None)
-        if limit is not None and limit < memory_needed:
-            raise ConfigError(
-                f"A task may need {format_bytes(memory_needed)}, but a worker has {format_bytes(limit)}.",
-                remedy="Start workers with more memory and one thread each, or lower store.shard_rows.",
-            )
-        threads = sum(worker["nthreads"] for worker in workers)
+        limit = _check_memory(workers, memory_needed)
+        threads = sum(worker["nthreads"] for worker in workers.values())
         say(
             f"Dask cluster at {config.scheduler}: {counted(threads, 'thread')}, dashboard "
             f"{client.dashboard_link}"
         )
         with reporting(config.performance_report):
-            yield DaskExecutor(client, threads, limit, config.task_timeout, _watcher(client), elsewhere=True)
+            yield DaskExecutor(
+                client,
+                threads,
+                limit,
+                config.task_timeout,
+                _watcher(client),
+                elsewhere=True,
+                required=Required(contents(), memory_needed),
+            )
+
+
+def address_of(given: str, patience: float = PATIENCE) -> str:
+    """Return the address of a scheduler.
+
+    Args:
+        given: an address, or the file that `dask scheduler --scheduler-file` writes. A name that ends in .json is a
+            file. The scheduler may still be starting, so a file that is not there yet is waited for.
+        patience: seconds to wait for the file.
+
+    Raises:
+        UsageError: the file does not come, or is not the file of a scheduler.
+    """
+    path = Path(given)
+    if not given.endswith(".json") and not path.is_file():
+        return given
+    limit = time.monotonic() + patience
+    while True:
+        try:
+            return str(json.loads(path.read_bytes())["address"])
+        except FileNotFoundError:
+            problem = "is not there"
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            problem = f"is not the file of a scheduler ({type(error).__name__}: {error})"
+        if time.monotonic() >= limit:
+            raise UsageError(
+                f"The scheduler file {problem}.",
+                path,
+                f"Start the scheduler with `dask scheduler --scheduler-file {given}` and wait for the file.",
+            )
+        raise_if_stopped()
+        time.sleep(0.2)
 
 
 @contextmanager
@@ -74,22 +114,52 @@ def _joined(address: str, patience: float, security: Security | None) -> Iterato
         yield client
 
 
-def package_version() -> str:
-    """Return the version of this package in the calling process."""
-    return version.__version__
+def _check_memory(workers: Mapping[str, Any], needed: int) -> int | None:
+    """Return the least memory of a worker per thread in bytes; None: no worker has a limit.
+
+    Raises:
+        ConfigError: a worker has less than ``needed``.
+    """
+    limits = {
+        address: worker["memory_limit"] // worker["nthreads"]
+        for address, worker in workers.items()
+        if worker["memory_limit"]
+    }
+    if not limits:
+        return None
+    least = min(limits, key=lambda address: limits[address])
+    if limits[least] < needed:
+        raise ConfigError(
+            f"A task may need {format_bytes(needed)}, but worker {least} has {format_bytes(limits[least])}.",
+            remedy="Start workers with more memory and one thread each, or lower store.shard_rows.",
+        )
+    return limits[least]
+
+
+def package_version() -> tuple[str, str]:
+    """Return version and contents of this package in the calling process."""
+    return version.__version__, contents()
 
 
 def _check_version(client: Client) -> None:
-    remedy = f"Install spectralearth-build {package_version()} there."
-    answers = client.run(package_version, on_error="return").values()
-    for answer in answers:
+    here = package_version()
+    remedy = (
+        f"Install the same spectralearth-build {here[0]} there as here: the same wheel, or the same commit."
+    )
+    others = {}
+    for address, answer in client.run(package_version, on_error="return").items():
         if isinstance(answer, ImportError | AttributeError):
-            raise UsageError(f"The workers cannot import this package ({answer}).", remedy=remedy) from answer
+            what = f"Worker {address} cannot import this package ({answer})."
+            raise UsageError(what, remedy=remedy) from answer
         if isinstance(answer, Exception) and not isinstance(answer, OSError):  # that worker has died
             raise answer
-    versions = {answer for answer in answers if isinstance(answer, str)}
-    if versions - {package_version()}:
-        raise UsageError(f"The workers have other versions: {', '.join(sorted(versions))}.", remedy=remedy)
+        if not isinstance(answer, Exception) and tuple(answer) != here:
+            others[address] = answer
+    if others:
+        address, (number, _) = min(others.items())
+        more = f" and {len(others) - 1} more" if len(others) > 1 else ""
+        what = f"version {number}" if number != here[0] else "the same version with other code"
+        raise UsageError(f"Other versions of this package: worker {address}{more} has {what}.", remedy=remedy)
 
 
 @dataclass
@@ -102,7 +172,7 @@ def _watcher(client: Client) -> Callable[[], None]:
     watch = _Watch()
 
     def look() -> None:
-        alone = not client.scheduler_info(n_workers=-1)["workers"]
+        alone = not live_workers(client)
         if alone and not watch.alone:
             say("The cluster has no workers; waiting for some.")
         watch.alone = alone

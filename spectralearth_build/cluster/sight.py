@@ -10,18 +10,21 @@ import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pkgutil import resolve_name
 from typing import Any
 
 from distributed import Client, Future, get_worker
 
+from spectralearth_build.cluster.requirements import NOTHING, Required
 from spectralearth_build.cluster.task import Failure, Look, attempt
-from spectralearth_build.errors import ArchiveError, BuildError, MachineError
+from spectralearth_build.errors import ArchiveError, BuildError, MachineError, StoppedError, UsageError
 from spectralearth_build.machine import check_machine
 from spectralearth_build.progress import say
 from spectralearth_build.signals import raise_if_stopped
 
 PATIENCE = 60
 """Seconds to wait for the checks of the first workers. Workers that are busy with other work may take longer."""
+LOST = "The connection to the Dask scheduler was lost."
 _TICK = 0.1
 
 
@@ -56,14 +59,32 @@ def attempt_there(key: str, function: Callable[..., Any], arguments: tuple[Any, 
     return outcome
 
 
-def prove(look: Look) -> Blind | None:
-    """Task that checks whether a worker sees the required files, on a working machine."""
+def live_workers(client: Client) -> dict[str, Any]:
+    """Return what the scheduler knows of its workers, by address.
+
+    Raises:
+        StoppedError: the scheduler is gone.
+    """
+    found = client.scheduler_info(n_workers=-1)
+    if "workers" not in found:  # what a client without a connection gives
+        raise StoppedError(LOST)
+    workers: dict[str, Any] = dict(found["workers"])
+    return workers
+
+
+def prove(look: Look, required: Required) -> Blind | None:
+    """Task that checks whether a worker has the same code, enough memory, a working machine and the required files."""
     try:
+        required.check()
         check_machine()
         look()
     except (ArchiveError, MachineError) as error:
         return _blind(error)
     return None
+
+
+def everything() -> None:
+    """Check of tasks that need no files."""
 
 
 def _blind(error: BuildError) -> Blind:
@@ -78,10 +99,14 @@ class Sight:
     look: Look
     said: set[str]
     """Workers that were already reported to the user."""
+    required: Required = NOTHING
+    """What else workers must have."""
     good: set[str] = field(default_factory=set)
     """Addresses of workers that passed the check."""
     blind: dict[str, Blind] = field(default_factory=dict)
     """Workers that failed the check, by address."""
+    _able: set[str] = field(default_factory=set)
+    """Workers that have the package."""
     _asked: dict[str, Future[Any]] = field(default_factory=dict)
 
     def begin(self) -> None:
@@ -103,24 +128,42 @@ class Sight:
         Raises:
             ArchiveError: There are workers, but none sees the required files.
         """
-        live = set(self.client.scheduler_info(n_workers=-1)["workers"])
+        live = live_workers(self.client).keys()
         self.good &= live
         for gone in self._asked.keys() - live:
             self._asked.pop(gone).cancel()
-        for address in live - self.good - self.blind.keys() - self._asked.keys():
-            self._asked[address] = self.client.submit(
-                prove, self.look, workers=[address], allow_other_workers=False, pure=False
-            )
         for address, future in [item for item in self._asked.items() if item[1].done()]:
             del self._asked[address]
             # A worker that dies during the check is checked again if it comes back.
-            answer = future.result() if future.status == "finished" else None
+            answer = self._answer(address, future)
             if isinstance(answer, Blind):
                 self.rule_out(answer)
             elif future.status == "finished":
-                self.good.add(address)
+                (self.good if address in self._able else self._able).add(address)
+        for address in live - self.good - self.blind.keys() - self._asked.keys():
+            self._asked[address] = self._ask(address)
         if live and not self.good and not self._asked:
             self._nobody()
+
+    def _ask(self, address: str) -> Future[Any]:
+        """Begin a check. A worker without the package would die of a task of it, so that is asked first."""
+        mine = (prove, self.look, self.required)
+        function = mine if address in self._able else (resolve_name, f"{__name__}:{prove.__name__}")
+        return self.client.submit(*function, workers=[address], allow_other_workers=False, pure=False)
+
+    def _answer(self, address: str, future: Future[Any]) -> Blind | None:
+        """Return what a worker found. One that cannot even import the check has another version, or none."""
+        if future.status == "finished":
+            found: Blind | None = future.result()
+            return found
+        error = future.exception() if future.status == "error" else None
+        if not isinstance(error, ImportError | AttributeError):
+            return None
+        what = f"It cannot import this version of spectralearth-build ({error})."
+        host = live_workers(self.client).get(address, {}).get("host", "its machine")
+        return Blind(
+            address, host, MachineError(what, remedy="Install the same wheel or commit there as here.")
+        )
 
     def rule_out(self, blind: Blind) -> None:
         """Give a worker no more tasks, unless the archive itself is unavailable.
@@ -137,9 +180,12 @@ class Sight:
 
     def _nobody(self) -> None:
         found = [f"{blind.host}: {_short(blind)}" for blind in self.blind.values()]
+        first = " ".join(sorted(set(found))[:3])
+        whats = [blind.what for blind in self.blind.values()]
+        if not any(isinstance(what, ArchiveError) for what in whats):
+            raise UsageError(f"No worker of the cluster can run the tasks. {first}", remedy=whats[0].remedy)
         raise ArchiveError(
-            "No worker of the cluster sees the same files as this process. "
-            f"{' '.join(sorted(set(found))[:3])}",
+            f"No worker of the cluster sees the same files as this process. {first}",
             remedy="Mount archive and dataset at the same paths on every machine, then run the same command "
             "again.",
         )
