@@ -63,6 +63,20 @@ def describe(
     """
 
 
+BATCH = (
+    building.build,
+    building.scan,
+    building.plan,
+    building.cut,
+    checking.verify,
+    checking.repair,
+    labelling.pair,
+    export.export,
+    pretraining.pretrain,
+    pretraining.embed,
+)
+"""Commands that run long in batch jobs, whose logs should have times."""
+
 for panel, functions in {
     "First steps": (synthetic.demo, synthetic.synthesize, synthetic.land_cover),
     "Build": (building.build, watching.status, building.scan, building.plan, building.cut),
@@ -88,7 +102,7 @@ for panel, functions in {
 }.items():
     for function in functions:
         speaks = function in (tuples.tuples, pretraining.pretrain_template, watching.status)
-        app.command(rich_help_panel=panel, epilog=EPILOG)(verb(function, speaks))
+        app.command(rich_help_panel=panel, epilog=EPILOG)(verb(function, speaks, function in BATCH))
 app.command("benchmark", hidden=True)(verb(renamed(downstream.downstream, "benchmark")))  # until 0.3
 app.add_typer(settings.app, name="config", rich_help_panel="More")
 app.add_typer(bench.app, name="bench", rich_help_panel="More")

@@ -213,7 +213,9 @@ def output_of(
     return Output(debug, log_file)
 
 
-def verb(function: Callable[..., int | None], speaks: bool = False) -> Callable[..., None]:
+def verb(
+    function: Callable[..., int | None], speaks: bool = False, stamped: bool = False
+) -> Callable[..., None]:
     """Make a function a command of the command line.
 
     A parameter annotated with `Settings` is replaced by the options of `settings_of`. The return value of the function
@@ -222,6 +224,7 @@ def verb(function: Callable[..., int | None], speaks: bool = False) -> Callable[
     Args:
         function: The implementation of the command.
         speaks: Whether the printed output is the result, so that the command fails if it cannot be written.
+        stamped: Whether lines begin with the time when there is no terminal.
     """
     own, hints = inspect.signature(function), get_type_hints(function, include_extras=True)
     taken = next((name for name, hint in hints.items() if hint is Settings), None)
@@ -235,7 +238,6 @@ def verb(function: Callable[..., int | None], speaks: bool = False) -> Callable[
         given = {name: values.pop(name) for name in shared}
         if taken is not None:
             values[taken] = settings_of(**given)
-        stamped = taken is not None and not speaks
         with stop_on_signals():
             raise typer.Exit(_run(function, values, how, stamped, speaks))
 

@@ -43,7 +43,7 @@ def test_building_again_does_nothing_and_says_so(call, archive, built):
     assert done.exit_code == 0
     assert times(built) == before
     for stage in ("scan", "plan", "cut", "verify"):
-        assert [x for x in done.output.splitlines() if x.startswith(stage) and "nothing to do" in x]
+        assert [x for x in done.output.splitlines() if f"Z {stage}" in x and "nothing to do" in x]
     assert "cut: nothing to do, 2 patches are there" in done.output
 
 
