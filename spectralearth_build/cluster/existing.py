@@ -121,7 +121,7 @@ def _check_memory(workers: Mapping[str, Any], needed: int) -> int | None:
         ConfigError: a worker has less than ``needed``.
     """
     limits = {
-        address: worker["memory_limit"] // worker["nthreads"]
+        address: int(worker["memory_limit"] // worker["nthreads"])
         for address, worker in workers.items()
         if worker["memory_limit"]
     }
