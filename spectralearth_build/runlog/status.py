@@ -50,10 +50,11 @@ def status_of(dataset: Path, now: float | None = None) -> Status:
 
     Raises:
         UsageError: Nothing was ever built in this folder.
+        DamagedError: plan.json is not a plan.
     """
     now = time.time() if now is None else now
-    plan = PlanDocument.readable(newest(dataset, PLAN))
-    logs = log_files(dataset)
+    path, logs = newest(dataset, PLAN), log_files(dataset)
+    plan = PlanDocument.read(path) if path.is_file() else None
     if plan is None and not logs:
         raise UsageError(
             "There is neither a plan nor the log of a run.",

@@ -72,6 +72,7 @@ BESIDE = {"bench plan --sizes": ["--scale"], "pair --labels": ["--scheduler", "i
 """What must be said for such a text to count."""
 FREE = {
     "split --train", "split --val", "split --test", "split --import", "split --export", "tuples --map",
+    "status --timeline",
     "embed --output", "embed --split", "embed --device", "export --split", "pair --drop",
     *(f"evaluate --{name}" for name in ("encoder", "classes", "device", "output", "cache")),
     "verify --archive", "repair --archive", "build --manifest", "scan --manifest", "bench pretrain --device",
@@ -80,7 +81,7 @@ FREE = {
       for name in ("out", "work", "dataset", "image", "archive")),
 }  # fmt: skip
 """Paths and names: only the file, the dataset or torch knows whether they are right."""
-SHARED = {"config", "setting", "scheduler", "workers", "performance_report", "quiet", "debug"}
+SHARED = {"config", "setting", "scheduler", "workers", "performance_report", "quiet", "debug", "log_file"}
 
 
 def verbs():

@@ -78,6 +78,7 @@ VERBS = {
     "land-cover": Verb("land-cover", "{one} {out}", long=True),
     "build": Verb("build", f"{{archive}} {{out}} {_INLINE}", long=True),
     "build, grown": Verb("build", f"{{more}} {{!published}} {_INLINE}", long=True),
+    "status": Verb("status", "{published}", says=True, needs="plan.json", quick=True),
     "scan": Verb("scan", f"{{archive}} {{out}} {_INLINE}"),
     "scan, grown": Verb("scan", f"{{more}} {{!published}} {_INLINE}"),
     "plan": Verb("plan", f"{{!scanned}} {_INLINE}"),
