@@ -28,11 +28,12 @@ class ScanConfig(Section):
 
     manifest: str = ""
     """Tile list (CSV): use exactly these tiles. Empty: all that are found."""
-    validity: Literal["all-bands", "at-cut", "classes"] = "all-bands"
-    """When pixels without data, holes and damage are found. all-bands: scan decodes the whole image, before planning.
-    at-cut: scan decodes a few bands, and cut checks all bands of the image, which it decodes anyway; cut leaves out
-    windows with such pixels and quarantines damaged products. classes: trust QUALITY_CLASSES; holes that read as zeros
-    are not found."""
+    validity: Literal["at-cut", "all-bands", "classes"] = "at-cut"
+    """When pixels without data, holes and damage are found. at-cut: scan decodes a few bands, and cut checks all bands
+    of the image, which it decodes anyway; cut leaves out windows with such pixels and quarantines damaged products.
+    all-bands: scan decodes the whole image too, and windows are placed around such pixels. classes: trust
+    QUALITY_CLASSES; holes that read as zeros are not found. Products from which patches were cut stay as they were
+    scanned, at-cut or all-bands."""
     correction: Literal["land", "water"] = "land"
     """Quantity of the values. land: surface reflectance, from land-mode products. water: normalised water-leaving
     reflectance, from water-mode products. Combined products provide only pixels of that quantity."""

@@ -19,6 +19,8 @@ STATUSES = tuple(map(str, layout.TileStatus))
 
 AT_CUT = "at-cut"
 """Key in `content` of a tile of which cut checks all pixels, and the value of scan.validity that leaves it to cut."""
+ALL_BANDS = "all-bands"
+"""The value of scan.validity with which scan checks all pixels, as earlier versions did unless told otherwise."""
 
 TILES = Table(
     layout.TILES,
@@ -58,7 +60,8 @@ TILES = Table(
         Column(
             "fingerprint",
             pa.string(),
-            "Hash of what scan derived from the product: metadata, band table and mask.",
+            "Hash of what scan derived from the product: metadata, band table, mask, and a checksum of the pixels or "
+            "(at-cut) a digest of samples of the image.",
         ),
         Column(
             "content",

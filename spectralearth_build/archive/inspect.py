@@ -22,7 +22,7 @@ from spectralearth_build.archive.holes import never_written
 from spectralearth_build.archive.identity import ContentGuard, encode, with_mask
 from spectralearth_build.archive.image_summary import inspect_image, of_few_bands, usable
 from spectralearth_build.archive.metadata import Metadata, read_metadata
-from spectralearth_build.archive.names import QUALITY, ProductName, parse_name
+from spectralearth_build.archive.names import IMAGE, QUALITY, ProductName, parse_name
 from spectralearth_build.archive.product import Product
 from spectralearth_build.archive.raster import open_raster
 from spectralearth_build.config import WIDEST_NM, ScanConfig
@@ -34,6 +34,8 @@ from spectralearth_build.waive import accepted
 BACKGROUND = 3
 """Value of QUALITY_CLASSES outside the swath; the other layers have no such value."""
 WATER = 2
+SAMPLED = 16
+"""Digits of the image's digest that a fingerprint has if scan left the pixels to cut."""
 
 Layers = dict[str, npt.NDArray[np.uint8]]
 
@@ -82,14 +84,17 @@ def inspect_product(
         columns["accepted"] = " ".join(waived)
     told = json.dumps(columns | _identity(metadata, correction), sort_keys=True).encode()
     guard.require_same()
+    digest = hashlib.sha256(told + coded.tobytes() + seen.sums).hexdigest()
     left_to_cut = {AT_CUT: ""} if settings.validity == AT_CUT else {}
+    if left_to_cut:  # without a checksum of all pixels, samples of them must do
+        digest += guard.content[IMAGE][:SAMPLED]
     values = {
         "correction": correction,
         "correction_assumed": assumed,
         "water_type": metadata.water_type,
         "cirrus_haze_removal": metadata.cirrus_haze_removal,
         "hole_fraction": seen.hole,  # not in the fingerprint: the mask has the holes, and earlier plans lack it
-        "fingerprint": hashlib.sha256(told + coded.tobytes() + seen.sums).hexdigest(),
+        "fingerprint": digest,
         "content": encode(with_mask(guard.content, coded) | left_to_cut),
         "geometry": shapely.to_wkb(footprint(inside, box, epsg), hex=True),
     }

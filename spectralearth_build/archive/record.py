@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -101,11 +101,11 @@ def save_record(dataset: Path, item: Found, stamp: str, record: Record) -> None:
     write_bytes(_path(dataset, item.path), json.dumps(content, sort_keys=True).encode())
 
 
-def load_record(dataset: Path, item: Found, stamp: str) -> Record | None:
-    """The record of a product, if there is one with the same stamp and its mask still exists."""
+def load_record(dataset: Path, item: Found, stamps: Container[str]) -> Record | None:
+    """The record of a product, if there is one with one of the stamps and its mask still exists."""
     try:
         content = json.loads(_path(dataset, item.path).read_bytes())
-        if content.pop("stamp") != stamp:
+        if content.pop("stamp") not in stamps:
             return None
         row = {
             key: np.array(value) if isinstance(value, list) else value

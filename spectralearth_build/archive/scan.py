@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import geopandas as gpd
 
 from spectralearth_build import mask
+from spectralearth_build.archive.as_before import ScanSettings, held
 from spectralearth_build.archive.correction import OPPOSITE, check_correction
 from spectralearth_build.archive.discover import Found, find_products
 from spectralearth_build.archive.foreign import told
@@ -25,7 +26,7 @@ from spectralearth_build.archive.no_products import (
 from spectralearth_build.archive.on_object_store import INSIDE
 from spectralearth_build.archive.presence import require_archive
 from spectralearth_build.archive.product import open_product
-from spectralearth_build.archive.record import Record, load_record, mask_path, save_record, stamp_of
+from spectralearth_build.archive.record import Record, mask_path, save_record, stamp_of
 from spectralearth_build.archive.tile_list import Listed, missing, read_tile_list
 from spectralearth_build.archive.tile_rows import merge, row_of_problem, rows_of_tile
 from spectralearth_build.archive.unpack_cache import UNPACKED, UnpackCache
@@ -55,12 +56,17 @@ class _ScanRun:
     """Folder of the products."""
     dataset: Path
     """The dataset."""
-    settings: ScanConfig
+    settings: ScanSettings
     executor: Executor
 
 
 def scan(
-    archive: Path, dataset: Path, config: Config, executor: Executor, needed: Collection[str] = ()
+    archive: Path,
+    dataset: Path,
+    config: Config,
+    executor: Executor,
+    needed: Collection[str] = (),
+    like: Path | None = None,
 ) -> gpd.GeoDataFrame:
     """Find the products of an archive, read the best of each tile, and write the tile table.
 
@@ -74,6 +80,7 @@ def scan(
         config: settings; the section `scan` and `plan.replace_versions` are used.
         executor: runs the tasks that read products.
         needed: ids of tiles that must exist, because patches were cut from them; checked before anything is read.
+        like: a dataset from whose products patches were cut; they are read in the same way. None: ``dataset``.
 
     Returns:
         The tile table: every product found has one row. Sound products are `eligible` and have the status `unused`
@@ -100,7 +107,7 @@ def scan(
         if skipped:
             say(f"scan: {told(skipped)}")
         with watched(executor, archive, dataset, _paths(there)) as watching:
-            run = _ScanRun(archive, home, config.scan, watching)
+            run = _ScanRun(archive, home, ScanSettings(config.scan, held(like or dataset)), watching)
             found, bad = _named(run, there)
             if listed is not None:
                 names = [item.name for item in (*found, *bad) if item.name]
@@ -158,7 +165,7 @@ def _run_tasks(
     stage: str,
     function: Callable[..., T],
     items: Mapping[str, Found],
-    more: tuple[Any, ...] = (),
+    more: Callable[[Found], tuple[Any, ...]] = lambda _: (),
 ) -> Iterator[tuple[str, T | Failure]]:
     """Run a task for each product, by key. One pass over a tar of products unpacks those of all tasks.
 
@@ -167,7 +174,7 @@ def _run_tasks(
     nested = {item.path: 1 for item in items.values() if item.kind == "tar" and INSIDE in item.path}
     unpack_cache = UnpackCache(run.dataset / SCRATCH / UNPACKED, nested)
     tasks = {
-        key: (run.archive, run.dataset, item, *more, unpack_cache.only([item.path]))
+        key: (run.archive, run.dataset, item, *more(item), unpack_cache.only([item.path]))
         for key, item in items.items()
     }
     for key, outcome in run.executor.run(stage, function, tasks):
@@ -242,16 +249,16 @@ def _read(run: _ScanRun, tiles: Mapping[str, list[Found]]) -> list[dict[str, Any
 def _of_other_quantity(run: _ScanRun, items: list[Found]) -> dict[Found, Record]:
     """The products that an earlier scan has read, for either quantity, and that have another quantity."""
     known: dict[Found, Record] = {}
-    settings = run.settings
-    opposite = settings.model_copy(update={"correction": OPPOSITE[settings.correction]})
+    correction = run.settings.chosen.correction
+    opposite = run.settings.chosen.model_copy(update={"correction": OPPOSITE[correction]})
     for item in items:
-        refused = load_record(run.dataset, item, stamp_of(item, settings))
-        taken = load_record(run.dataset, item, stamp_of(item, opposite))
+        refused = run.settings.record(run.dataset, item)
+        taken = replace(run.settings, chosen=opposite).record(run.dataset, item)
         if refused is not None and refused.error_class == OtherCorrectionError.__name__:
             known[item] = refused
         elif taken is not None and taken.sound:
             try:
-                check_correction(taken.row["correction"], settings.correction, item.path)
+                check_correction(taken.row["correction"], correction, item.path)
             except OtherCorrectionError as error:
                 known[item] = Record.of_error(error, run.archive)
     return known
@@ -259,25 +266,25 @@ def _of_other_quantity(run: _ScanRun, items: list[Found]) -> dict[Found, Record]
 
 def _read_all(run: _ScanRun, waiting: Mapping[str, Found], turn: int) -> dict[str, Record]:
     """Records of one product per tile, read now or earlier."""
-    stamps = {tile: stamp_of(item, run.settings) for tile, item in waiting.items()}
     again = f" again {turn}" if turn else ""  # keys of tasks must be unique in all turns
-    known = {tile: load_record(run.dataset, item, stamps[tile]) for tile, item in waiting.items()}
+    known = {tile: run.settings.record(run.dataset, item) for tile, item in waiting.items()}
     unread = {f"{tile}{again}": tile for tile, record in known.items() if record is None or not record.final}
     items = {key: waiting[tile] for key, tile in unread.items()}
-    outcomes = _run_tasks(run, "scan", scan_product, items, (run.settings,))
+    outcomes = _run_tasks(run, "scan", scan_product, items, lambda item: (run.settings.of(item),))
     for key, outcome in track(outcomes, "scan", len(items)):
         if isinstance(outcome, Failure):
-            tile = unread[key]
-            save_record(run.dataset, waiting[tile], stamps[tile], Record.of_failure(outcome, run.archive))
-    return {tile: _written(run.dataset, item, stamps[tile]) for tile, item in waiting.items()}
+            item = items[key]
+            stamp = stamp_of(item, run.settings.of(item))
+            save_record(run.dataset, item, stamp, Record.of_failure(outcome, run.archive))
+    return {tile: _written(run, item) for tile, item in waiting.items()}
 
 
-def _written(dataset: Path, item: Found, stamp: str) -> Record:
-    record = load_record(dataset, item, stamp)
+def _written(run: _ScanRun, item: Found) -> Record:
+    record = run.settings.record(run.dataset, item)
     if record is None:
         raise UsageError(
             "The results of a worker are missing.",
-            dataset / WORK,
+            run.dataset / WORK,
             "Put the dataset on a disk that all workers share.",
         )
     return record

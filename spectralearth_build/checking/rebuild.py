@@ -39,26 +39,27 @@ def workshop(dataset: Path) -> Path:
 
 
 def planned_again(
-    archive: Path, folder: Path, config: Config, settings: Mapping[str, Any], executor: Executor
+    archive: Path, dataset: Path, config: Config, settings: Mapping[str, Any], executor: Executor
 ) -> Planned:
     """Scan and plan in a workshop.
 
     Args:
         archive: folder of the products.
-        folder: the folder that `workshop` returned.
+        dataset: the dataset, of which `workshop` has made a folder.
         config: the settings, used where ``settings`` has no value.
         settings: settings of the plan, by dotted name.
         executor: runs the tasks.
     """
     own = with_settings(config, settings)
-    scan(archive, folder, own, executor)
+    folder = dataset / REPAIR
+    scan(archive, folder, own, executor, like=dataset)
     plan(folder, own, executor)
     return load_plan(folder)
 
 
 def cut_again(
     archive: Path,
-    folder: Path,
+    dataset: Path,
     planned: Planned,
     shards: Mapping[str, list[int]],
     config: Config,
@@ -68,17 +69,18 @@ def cut_again(
 
     Args:
         archive: folder of the products.
-        folder: the folder that `workshop` returned.
+        dataset: the dataset, of which `workshop` has made a folder.
         planned: the plan.
         shards: shards to cut, by tile.
         config: the settings. Those of ``scan`` are used if masks are missing.
         executor: runs the tasks.
     """
-    tasks = Tasks(archive, folder, planned, shards)
+    folder = dataset / REPAIR
+    tasks = Tasks(archive, folder, planned, shards, judged=())  # what cut found earlier may be lost
     sources = [source for tile in shards for source in tasks[tile][2].sources.values()]
     lost = {source.tile_id for source in sources if not (folder / source.mask).is_file()}
     if lost:
-        _mask_again(archive, folder, planned=planned, tiles=lost, config=config, executor=executor)
+        _mask_again(archive, dataset, planned=planned, tiles=lost, config=config, executor=executor)
     # a few products may all be missing although the archive is available
     everything = planned.able.paths
     with watched(executor, archive, folder, everything) as watching:
@@ -98,11 +100,12 @@ def with_settings(config: Config, settings: Mapping[str, Any]) -> Config:
 
 
 def _mask_again(
-    archive: Path, folder: Path, planned: Planned, tiles: Iterable[str], config: Config, executor: Executor
+    archive: Path, dataset: Path, planned: Planned, tiles: Iterable[str], config: Config, executor: Executor
 ) -> None:
     """Scan products whose masks are missing."""
+    folder = dataset / REPAIR
     listed = folder / "tiles.csv"
     write_tile_list(listed, [Listed(tile, planned.able.version(tile)) for tile in sorted(tiles)])
     asked = config.scan.model_copy(update={"manifest": str(listed)})
     with suppress(NothingFoundError):  # then reported tile by tile
-        scan(archive, folder, config.model_copy(update={"scan": asked}), executor)
+        scan(archive, folder, config.model_copy(update={"scan": asked}), executor, like=dataset)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -38,7 +38,7 @@ from spectralearth_build.store.failed_tiles import read_failed
 from spectralearth_build.store.labels import MEND
 from spectralearth_build.store.manifest import Entry, Manifest, entry, entry_of_file
 from spectralearth_build.store.planned import Planned, load_plan
-from spectralearth_build.tables import LOCATIONS, OVERLAPS, PATCHES, TILES, TUPLES
+from spectralearth_build.tables import ALL_BANDS, AT_CUT, LOCATIONS, OVERLAPS, PATCHES, TILES, TUPLES
 
 PLANNED = (PLAN, OVERLAPS.file, TUPLES.file)
 FINAL = (TILES.file, LOCATIONS.file, PATCHES.file)
@@ -88,7 +88,10 @@ class RepairJob:
             return load_plan(self.dataset)
         settings = self.manifest.settings if self.manifest else {}
         try:
-            planned = planned_again(self.archive, self.folder, self.config, settings, self.executor)
+            for config in _ways(self.config):
+                planned = planned_again(self.archive, self.dataset, config, settings, self.executor)
+                if self.manifest is not None and planned.id == self.manifest.plan:
+                    return planned
         except (
             ConfigError,
             UsageError,
@@ -96,13 +99,11 @@ class RepairJob:
         ) as error:  # other errors, such as a full disk, end the repair
             self.result.refused.append(f"{hit}: planning again failed: {error}")
             return None
-        if self.manifest is None or planned.id != self.manifest.plan:
-            self.result.refused.append(
-                f"{hit}: planning again gives another plan. The dataset has grown, the archive has changed, "
-                "or settings of scan or the region file were not given. Build into a new folder."
-            )
-            return None
-        return planned
+        self.result.refused.append(
+            f"{hit}: planning again gives another plan. The dataset has grown, the archive has changed, "
+            "or settings of scan or the region file were not given. Build into a new folder."
+        )
+        return None
 
     def shards(self, planned: Planned) -> None:
         """Cut shards again that are damaged or have a damaged commit record."""
@@ -117,7 +118,7 @@ class RepairJob:
         if todo:
             failures = cut_again(
                 self.archive,
-                self.folder,
+                self.dataset,
                 planned=planned,
                 shards=todo,
                 config=self.config,
@@ -253,3 +254,11 @@ class RepairJob:
                 self.result.repaired.append(name)
                 return
         self.result.refused.append(f"{name}: making it again gives another file than was published.")
+
+
+def _ways(config: Config) -> Iterator[Config]:
+    """Yield the settings, then those of earlier versions: what products were scanned with may be lost as well."""
+    yield config
+    if config.scan.validity == AT_CUT:
+        scan = config.scan.model_copy(update={"validity": ALL_BANDS})
+        yield config.model_copy(update={"scan": scan})

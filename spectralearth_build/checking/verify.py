@@ -30,6 +30,7 @@ from spectralearth_build.checking.shard_check import check_recorded
 from spectralearth_build.checking.split_check import check_splits
 from spectralearth_build.cluster import Executor, Failure
 from spectralearth_build.cluster.inline import InlineExecutor
+from spectralearth_build.cutting.second_look import judged, refused
 from spectralearth_build.cutting.task import Tasks
 from spectralearth_build.errors import ArchiveError, UsageError
 from spectralearth_build.faults import fault_of
@@ -55,6 +56,7 @@ from spectralearth_build.publishing.coordinates import coordinates_of
 from spectralearth_build.publishing.publish import statistics_document
 from spectralearth_build.store import statistics
 from spectralearth_build.store.commit import Commit, decode
+from spectralearth_build.store.failed_tiles import read_failed
 from spectralearth_build.store.index import boxes, holds
 from spectralearth_build.store.labels import StoredLabel, read_labels
 from spectralearth_build.store.manifest import Entry, Manifest, StatusCounts, counts, entry_of_file
@@ -282,7 +284,15 @@ def _compare(
 ) -> Iterator[Damage]:
     """Compare every patch with its source pixels."""
     with watched(runner, archive, dataset, planned.paths(shards)) as watching:
-        tasks = Tasks(archive, dataset, planned, shards, presence=watching.look)
+        tasks = Tasks(
+            archive,
+            dataset,
+            planned,
+            shards,
+            presence=watching.look,
+            refused=refused(planned, read_failed(dataset, planned.first_id)),
+            judged=judged(dataset, planned),
+        )
         for tile_id, outcome in track(watching.run("compare", compare_tile, tasks), "compare", len(tasks)):
             yield from [of_failure(tile_id, outcome)] if isinstance(outcome, Failure) else outcome
 

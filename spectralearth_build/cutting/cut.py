@@ -23,14 +23,14 @@ from spectralearth_build.cutting.appeals import appeals, forget_appeals
 from spectralearth_build.cutting.cut_tile import cut_tile
 from spectralearth_build.cutting.no_patches import any_written, refuse_no_patches, refuse_nothing_cut
 from spectralearth_build.cutting.readable_now import Readable
-from spectralearth_build.cutting.second_look import overruled, refused
+from spectralearth_build.cutting.second_look import begin, judged, overruled, refused
 from spectralearth_build.cutting.sources import Decoded
 from spectralearth_build.cutting.task import Tasks
 from spectralearth_build.errors import ContentChangedError, PlanChangedError, is_lasting
 from spectralearth_build.files import delete_partials, remove
 from spectralearth_build.journal import recover
 from spectralearth_build.layout import ROOT, SCRATCH, TileStatus, commit_name, failed_note, shard_name
-from spectralearth_build.plan.fingerprint import inputs_of, tile_changes
+from spectralearth_build.plan.fingerprint import in_form_of, inputs_of, tile_changes
 from spectralearth_build.progress import track
 from spectralearth_build.publishing import publish
 from spectralearth_build.publishing.unchanged import unchanged
@@ -94,6 +94,7 @@ def cut(archive: Path, dataset: Path, config: Config, executor: Executor) -> Cut
     tiles = TILES.read(planned.folders[TILES.file], _JUDGED)
     _check_tiles(planned, tiles, config)
     refuse_no_patches(tiles, len(planned.live), config)
+    begin(dataset)
     todo = _outstanding(archive, dataset, planned)
     with watched(executor, archive, dataset, planned.paths(todo), planned.able.paths) as watching:
         run = _CutRun(
@@ -184,6 +185,7 @@ def _cut_all(
         unpack_cache=unpack_cache,
         presence=run.executor.look,
         refused={t: kind for t, kind in bad.items() if t not in todo and failed_note(t) not in appealed},
+        judged=judged(dataset, planned, todo),
     )
     decoded, changed = Decoded(), []
     try:
@@ -306,7 +308,8 @@ def _check_settings(planned: Planned, config: Config) -> None:
 
 def _check_tiles(planned: Planned, tiles: pd.DataFrame, config: Config) -> None:
     """Refuse changes that scan has found since, except for tiles that the plan does not know yet."""
-    change = tile_changes(planned.document.inputs, inputs_of(config, tiles))
+    before = planned.document.inputs
+    change = tile_changes(before, in_form_of(before, inputs_of(config, tiles)))
     if other := [*change.gone, *change.changed, *change.replaced]:
         more = f" and {len(other) - 3} more" if len(other) > 3 else ""
         what = f"Tiles differ from those of the plan: {', '.join(other[:3])}{more}."

@@ -1,12 +1,13 @@
 """Patches with pixels of a neighbour whose own task found them to be lost, or found the neighbour to be damaged.
 
 A task decodes only a part of a neighbour, so it cannot judge its pixels. If `scan` has not judged them either, the
-neighbour's own task does, and patches that were written before are cut again.
+neighbour's own task does, and patches that were written before are cut again. What was found lies in the work folder.
+If a user has deleted that, each task judges all tiles that it needs, unless their own tasks do in the same run.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,8 @@ from spectralearth_build.archive.names import parse_name
 from spectralearth_build.cutting.compose import loses
 from spectralearth_build.cutting.readable_now import NEIGHBOUR
 from spectralearth_build.errors import is_lasting
-from spectralearth_build.layout import exact_files
+from spectralearth_build.files import write_bytes
+from spectralearth_build.layout import ALL_EXACT, commit_files, exact_files
 from spectralearth_build.store.commit import Commit
 from spectralearth_build.store.failed_tiles import FailedTile
 from spectralearth_build.store.planned import Planned
@@ -24,6 +26,23 @@ from spectralearth_build.store.planned_patches import PlannedPatch
 
 Clash = Callable[[PlannedPatch, str], bool]
 """Whether a patch, which was skipped for a reason or written (empty), must be cut again."""
+
+
+def begin(dataset: Path) -> None:
+    """Note, before the first shard is cut, that the work folder will have everything that cut finds in pixels."""
+    if not (dataset / ALL_EXACT).is_file() and not commit_files(dataset):
+        write_bytes(dataset / ALL_EXACT, b"")
+
+
+def judged(dataset: Path, planned: Planned, running: Container[str] = ()) -> Container[str]:
+    """Return the tiles that tasks need not judge for their patches, because the tiles' own tasks do or did.
+
+    Args:
+        dataset: the dataset.
+        planned: the plan.
+        running: the tiles that have a task in this run.
+    """
+    return planned.shards_by_tile if (dataset / ALL_EXACT).is_file() else running
 
 
 def refused(planned: Planned, failed: Mapping[str, FailedTile]) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -30,8 +30,8 @@ class TileTask:
     shards: Mapping[int, tuple[PlannedPatch, ...]]
     """Patches by shard, in order of rows."""
     whole: frozenset[str] = frozenset()
-    """Tiles to decode completely, to find the pixels that scan did not check: this one, and neighbours without patches
-    of their own, which no other task decodes."""
+    """Tiles to decode completely, to find the pixels that scan did not check: this one, and neighbours that no other
+    task decodes."""
     refused: Mapping[str, str] = field(default_factory=dict)
     """Class of the error of each neighbour that is damaged, although the part that is needed may be readable."""
     threads: int = 1
@@ -62,9 +62,11 @@ class Tasks(Mapping[str, tuple[Path, Path, TileTask]]):
     """Files that must be readable before a patch is given up."""
     refused: Mapping[str, str] = field(default_factory=dict)
     """Class of the error of each tile that no patch may use."""
+    judged: Container[str] | None = None
+    """Tiles that only their own tasks judge, see `second_look.judged`; None: all that have patches."""
 
     def __getitem__(self, tile_id: str) -> tuple[Path, Path, TileTask]:
-        task = task_of(self.planned, tile_id, self.shards[tile_id])
+        task = task_of(self.planned, tile_id, self.shards[tile_id], self.judged)
         unpack_cache = (
             self.unpack_cache.only([source.path for source in task.sources.values()])
             if self.unpack_cache
@@ -89,8 +91,11 @@ class Tasks(Mapping[str, tuple[Path, Path, TileTask]]):
         return len(self.shards)
 
 
-def task_of(planned: Planned, tile_id: str, shards: list[int]) -> TileTask:
-    """Return the task that cuts the given shards of a tile."""
+def task_of(
+    planned: Planned, tile_id: str, shards: list[int], judged: Container[str] | None = None
+) -> TileTask:
+    """Return the task that cuts the given shards of a tile; for ``judged`` see `Tasks`."""
+    judged = planned.shards_by_tile if judged is None else judged
     patches = {shard: planned.live.of_shard(shard) for shard in shards}
     needed = {name for group in patches.values() for patch in group for name in patch.sources}
     return TileTask(
@@ -100,5 +105,5 @@ def task_of(planned: Planned, tile_id: str, shards: list[int]) -> TileTask:
         tile_id=tile_id,
         sources={name: planned.able[name] for name in sorted(needed)},
         shards=patches,
-        whole=frozenset({tile_id} | (needed - planned.shards_by_tile.keys())),
+        whole=frozenset(name for name in needed if name == tile_id or name not in judged),
     )

@@ -22,6 +22,8 @@ MATTERS = ("quality", "plan", "store")
 fingerprints, except `QUANTITY`, which concerns the whole dataset."""
 QUANTITY = "scan.correction"
 """The setting for the quantity of the dataset. Plans of versions without this setting have land-mode products."""
+_HASH = 64
+"""Digits of a fingerprint before those of samples of the image."""
 FREE = ("plan.replace_versions",)
 """Settings of these sections that may differ from one build to the next."""
 
@@ -37,6 +39,23 @@ def inputs_of(config: Config, tiles: pd.DataFrame) -> Inputs:
     known = zip(eligible["product_id"], eligible["fingerprint"].fillna("").str.slice(0, 80), strict=True)
     tiles = dict(sorted(zip(eligible["tile_id"], map(list, known), strict=True)))
     return Inputs(settings=settings_of(config), tiles=tiles)
+
+
+def in_form_of(before: Inputs, inputs: Inputs) -> Inputs:
+    """The inputs with the fingerprints of an earlier record where it has them without samples of the image.
+
+    So did versions write them for tiles of which cut checks the pixels.
+    """
+    had = before["tiles"]
+    tiles = {
+        tile: had[tile] if tile in had and _without_samples(had[tile], now) else now
+        for tile, now in inputs["tiles"].items()
+    }
+    return Inputs(settings=inputs["settings"], tiles=tiles)
+
+
+def _without_samples(before: list[str], now: list[str]) -> bool:
+    return before[0] == now[0] and len(before[1]) == _HASH and now[1][:_HASH] == before[1]
 
 
 def with_defaults(inputs: Inputs) -> Inputs:

@@ -49,6 +49,7 @@ from spectralearth_build.plan.estimates import estimate, readable
 from spectralearth_build.plan.fingerprint import (
     difference,
     identity,
+    in_form_of,
     inputs_of,
     settings_of,
     tile_changes,
@@ -116,12 +117,12 @@ def plan(dataset: Path, config: Config, executor: Executor) -> Plan:
     tiles = TILES.read(newest(dataset, TILES.file).parent, JUDGED)
     inputs = inputs_of(config, tiles)
     record = _record(newest(dataset, PLAN))
-    if record is not None and record.inputs == inputs:
+    if record is not None and record.inputs == in_form_of(record.inputs, inputs):
         return _plan_of(record, fresh=False)
     folder, before = plan_in_use(dataset), Before()
     record = _record(folder / PLAN) if folder else None
     if folder and record is not None:
-        before = Before(record.inputs, record.generations, folder)
+        before, inputs = Before(record.inputs, record.generations, folder), in_form_of(record.inputs, inputs)
         if before.inputs == inputs:
             return _as_before(dataset, tiles, config, before, record)
         _refuse(before, inputs, config.plan.replace_versions, dataset, tiles)

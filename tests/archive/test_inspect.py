@@ -26,11 +26,13 @@ from spectralearth_build.synthetic.product import Layout, ProductSpec
 BOX = Box(-210703, 15569, 40, 130)
 
 
-def inspect(place, **settings):
+def inspect(place, validity="all-bands", **settings):
     root = next(parent for parent in place.parents if parent.name == "archive")
     path = str(place.relative_to(root))
     with open_product(root, path) as product:
-        return inspect_product(product, product.name or parse_name(path), ScanConfig(**settings))
+        return inspect_product(
+            product, product.name or parse_name(path), ScanConfig(validity=validity, **settings)
+        )
 
 
 def change(folder, layer, edit):
@@ -147,6 +149,22 @@ def test_any_change_changes_the_fingerprint(make):
 
     change(folder, "SPECTRAL_IMAGE", nudge)
     assert inspect(folder)[0]["fingerprint"] != before
+
+
+def test_where_cut_checks_the_pixels_samples_of_the_image_are_in_the_fingerprint(make):
+    folder = make()
+    zipped = pack(folder, keep=True)
+    cog = make(into=folder.parent / "cog", layout=Layout(cog=True, block=128, suffix="_COG.TIF"))
+    all_bands = inspect(folder)[0]["fingerprint"]
+    here, there, other = (inspect(p, validity="at-cut")[0]["fingerprint"] for p in (folder, zipped, cog))
+    assert here == there
+    assert here[:64] == other[:64] != all_bands
+    assert here != other
+    assert len(here) == 80
+    change(folder, "SPECTRAL_IMAGE", lambda cube: cube + np.int16(1))
+    now = inspect(folder, validity="at-cut")[0]["fingerprint"]
+    assert now[:64] == here[:64]
+    assert now != here
 
 
 def test_wavelength_tolerance_comes_from_the_settings(make):

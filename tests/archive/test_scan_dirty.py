@@ -41,7 +41,8 @@ def write(archive, spec):
 
 
 def scanned(folder) -> gpd.GeoDataFrame:
-    return scan(folder / "archive", folder / "dataset", Config(), InlineExecutor())
+    config = Config(scan={"validity": "all-bands"})
+    return scan(folder / "archive", folder / "dataset", config, InlineExecutor())
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,9 @@ import rasterio
 
 from spectralearth_build import config as settings
 from spectralearth_build import mask
+from spectralearth_build.archive import inspect
+from spectralearth_build.checking.repair import repair
+from spectralearth_build.checking.verify import verify
 from spectralearth_build.cluster.inline import InlineExecutor
 from spectralearth_build.cutting import cut as cut_module
 from spectralearth_build.cutting.compose import LOST
@@ -31,6 +34,9 @@ class Backwards(InlineExecutor):
         return super().run(stage, function, {key: tasks[key] for key in reversed(list(tasks))})
 
 
+ALL_BANDS = settings.load(None, CHOSEN | {"scan.validity": "all-bands"})
+
+
 def built(archive, dataset, config=AT_CUT, executor=None):
     return run_stages(archive, dataset, executor, config)
 
@@ -46,7 +52,7 @@ def outcome(dataset):
 def test_a_sound_archive_gives_the_same_dataset(tmp_path):
     archive = archive_of(tmp_path / "archive", 1, 2, 3)
     early, late = (
-        built(archive, tmp_path / "early", settings.load(None, CHOSEN)),
+        built(archive, tmp_path / "early", ALL_BANDS),
         built(archive, tmp_path / "late"),
     )
     pixels = [[path.read_bytes() for path in shard_files(dataset)] for dataset in (early, late)]
@@ -64,6 +70,25 @@ def test_a_sound_archive_gives_the_same_dataset(tmp_path):
     Run(late, AT_CUT, InlineExecutor()).scan(archive)
     Run(late, AT_CUT, InlineExecutor()).cut_as_scanned(archive)
     assert tree(late) == before
+
+
+@pytest.mark.slow
+def test_a_dataset_whose_fingerprints_lack_samples_of_images_grows(tmp_path, monkeypatch):
+    archive = archive_of(tmp_path / "archive", 1, 2)
+    with monkeypatch.context() as patch:
+        patch.setattr(inspect, "SAMPLED", 0)  # so wrote them the first version with `at-cut`
+        dataset = built(archive, tmp_path / "d")
+    before = tree(dataset)
+    shutil.rmtree(dataset / "work")
+    built(archive, dataset)
+    assert tree(dataset)["plan.json"] == before["plan.json"]
+    write_tile(archive, 7)  # where the second is
+    built(archive, dataset)
+    shards = {name for name in before if "/reflectance/c." in name}
+    assert {name: tree(dataset)[name] for name in shards} == {name: before[name] for name in shards}
+    assert len(list(shard_files(dataset))) > len(shards)
+    assert verify(dataset, archive) == []
+    assert (PATCHES.read(dataset)["status"] == "written").all()
 
 
 @pytest.fixture(scope="module")
@@ -120,6 +145,45 @@ def test_nothing_to_do_after_a_hole_was_found(strips, with_hole):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("work", ["kept", "deleted"])
+def test_verify_and_repair_know_what_cut_found(strips, with_hole, tmp_path, work):
+    dataset = shutil.copytree(with_hole, tmp_path / "d")
+    assert verify(dataset, strips) == []
+    before = tree(dataset)
+    if work == "deleted":
+        shutil.rmtree(dataset / "work")
+    for shard in shard_files(dataset):
+        shard.unlink()
+    assert repair(strips, dataset, settings.load(None, CHOSEN), InlineExecutor(), lambda _: None).left == []
+    assert tree(dataset) == before
+    built(strips, dataset)  # which makes masks again
+    assert tree(dataset) == before
+    assert verify(dataset, strips) == []
+
+
+@pytest.mark.slow
+def test_a_patch_planned_later_gets_no_pixel_of_a_hole_that_was_found_before(tmp_path):
+    """Also if what was found was deleted. The first tile is cut alone; the second joins it, with a window in both."""
+    archive, later = tmp_path / "archive", tmp_path / "later"
+    spoil_band(strip(archive, 1, 0, 180), 101, slice(160, 180))
+    strip(later, 2, 170, 214)
+    from_the_north = settings.load(None, CHOSEN | {"plan.strategy": "greedy"})
+    dataset = built(archive, tmp_path / "d", from_the_north)
+    assert len(exact_files(dataset)) == 1
+    forgetful = shutil.copytree(dataset, tmp_path / "e")
+    shutil.rmtree(forgetful / "work")
+    shutil.copytree(later, archive, dirs_exist_ok=True)
+    for each in (dataset, forgetful):
+        built(archive, each, from_the_north)
+        patches = PATCHES.read(each)
+        new = patches[patches["generation"] == 1]
+        straddling = new[new["sources"].map(len) == 2]
+        assert straddling["reason"].tolist() == [LOST]
+        assert verify(each, archive) == []
+    assert tree(dataset) == tree(forgetful)
+
+
+@pytest.mark.slow
 def test_a_damaged_neighbour_gives_no_pixels(strips, tmp_path):
     archive = shutil.copytree(strips, tmp_path / "archive")
     image = next(archive.glob("*_002_*/*SPECTRAL_IMAGE.TIF"))
@@ -134,6 +198,10 @@ def test_a_damaged_neighbour_gives_no_pixels(strips, tmp_path):
     ]
     assert tiles["error_class"].tolist() == ["", "HoleError"]
     before = tree(datasets[0])
+    built(archive, datasets[0])
+    assert tree(datasets[0]) == before
+    assert verify(datasets[0], archive) == []
+    shutil.rmtree(datasets[0] / "work")
     built(archive, datasets[0])
     assert tree(datasets[0]) == before
 

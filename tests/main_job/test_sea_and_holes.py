@@ -68,7 +68,8 @@ def archive(truth, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def dataset(build, archive, tmp_path_factory):
-    return build(archive, tmp_path_factory.mktemp("dataset"), **{"plan.value": "pairs"})
+    chosen = {"plan.value": "pairs", "scan.validity": "all-bands"}
+    return build(archive, tmp_path_factory.mktemp("dataset"), **chosen)
 
 
 def test_a_hole_costs_its_windows_and_sea_costs_nothing(dataset):

@@ -18,10 +18,11 @@ import rasterio
 from typer.testing import CliRunner
 
 from spectralearth_build import open_dataset
+from spectralearth_build.archive import scan as scan_module
 from spectralearth_build.checking.verify import verify
 from spectralearth_build.cli.app import app
 from spectralearth_build.store.seal import KEY, is_sealed
-from spectralearth_build.tables import PATCHES
+from spectralearth_build.tables import PATCHES, TILES
 
 BEFORE = Path(__file__).parents[1] / "data" / "before"
 _spec = spec_from_file_location("made_before", BEFORE / "make.py")
@@ -37,10 +38,18 @@ PROSE = ("report.html", "README.md")
 """Pages for people: their words may change."""
 
 
+THEN = ("--set", "scan.validity=all-bands")
+"""The default of the setting in these versions."""
+
+
 def call(*words):
     done = CliRunner().invoke(app, [str(word) for word in words])
     assert done.exit_code == 0, done.output
     return done.output
+
+
+def call_as_then(*words):
+    return call(*words, *(THEN if words[0] == "build" else ()))
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +69,7 @@ def today(place, tmp_path_factory):
     """A dataset of the same archive, and the hashes of its files after each stage."""
     dataset = tmp_path_factory.mktemp("today") / "restructuring"
     archives = place / "first", place / "more"
-    return dataset, made.stages(*archives, dataset, place / "archive" / "cover.tif", call)
+    return dataset, made.stages(*archives, dataset, place / "archive" / "cover.tif", call_as_then)
 
 
 @pytest.fixture(params=VERSIONS)
@@ -126,6 +135,49 @@ def test_it_grows_and_what_it_had_stays(dataset, place):
     assert {name: after[name] for name in before} == before
     assert verify(dataset, place / "most") == []
     assert len(PATCHES.read(dataset)) == 5
+
+
+@pytest.mark.parametrize(("known", "read"), [("records", [5]), ("other times", [1, 2, 3, 4, 5])])
+def test_a_new_default_of_scan_holds_for_new_products_only(today, place, tmp_path, monkeypatch, known, read):
+    archive, own = place / "most", shutil.copytree(today[0], tmp_path / "d")
+    if known != "records":
+        archive = shutil.copytree(archive, tmp_path / "archive", copy_function=shutil.copyfile)
+    inspect, seen = scan_module.inspect_product, []
+
+    def spy(product, name, settings):
+        seen.append((int(name.datatake[2:]), settings.validity))
+        return inspect(product, name, settings)
+
+    monkeypatch.setattr(scan_module, "inspect_product", spy)
+    call("build", archive, own, *made.INLINE, *made.SET)
+    assert sorted(seen) == [(number, "at-cut" if number == 5 else "all-bands") for number in read]
+    monkeypatch.undo()
+    expected = shutil.copytree(place / "restructuring", tmp_path / "e")
+    call("build", place / "most", expected, *made.INLINE, *made.SET)
+    assert comparable(made.hashes(own)) == comparable(made.hashes(expected))
+    left_to_cut = {row.datatake for row in TILES.read(own).itertuples() if "at-cut" in row.content}
+    assert left_to_cut == {"DT0000000005"}
+
+
+def test_a_dataset_of_the_new_default_stays_as_it_is_if_all_bands_are_asked_for(place, tmp_path):
+    dataset = tmp_path / "d"
+    call("build", place / "first", dataset, *made.INLINE, *made.SET)
+    before = made.hashes(dataset)
+    shutil.rmtree(dataset / "work")
+    call("build", place / "first", dataset, *made.INLINE, *made.SET, *THEN)
+    assert made.hashes(dataset) == before
+    assert all("at-cut" in content for content in TILES.read(dataset)["content"])
+
+
+def test_a_dataset_of_the_old_default_is_repaired_although_all_is_lost_that_says_so(place, tmp_path):
+    dataset = tmp_path / "d"
+    call_as_then("build", place / "first", dataset, *made.INLINE, *made.SET)
+    before = made.hashes(dataset)
+    for name in ("tiles.parquet", "store.zarr/reflectance/c.0.0.0.0"):
+        (dataset / name).unlink()
+    shutil.rmtree(dataset / "work")
+    call("repair", dataset, "--archive", place / "first", *made.INLINE)
+    assert made.hashes(dataset) == before
 
 
 def test_it_is_repaired_to_what_it_was(dataset, place):

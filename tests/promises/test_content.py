@@ -199,14 +199,14 @@ def test_other_clouds(own):
 
 def test_an_image_that_is_replaced_while_it_is_read(own, monkeypatch):
     """What was decoded before and after belongs to two files."""
-    real, attacked = tile_reader.read_part, []
+    real, attacked = tile_reader.Judge.read, []
 
-    def read_part(dataset, *arguments):
-        real(dataset, *arguments)
+    def read(judge, dataset, *arguments):
+        real(judge, dataset, *arguments)
         if str(image_of(own / "archive", 2)) == dataset.name and not attacked:
             attacked.append(other_pixels(own))
 
-    monkeypatch.setattr(tile_reader, "read_part", read_part)
+    monkeypatch.setattr(tile_reader.Judge, "read", read)
     tile = cut_only(own)
     assert attacked
     assert tile["error_class"] == "ContentChangedError"

@@ -145,7 +145,7 @@ def read_product(folder: Path, archive: Path, path: str, item: Found | None = No
     try:
         with open_product(archive, path, folder / "scratch") as product:
             name = item.name or identify(product)
-            row, coded = inspect_product(product, name, ScanConfig())
+            row, coded = inspect_product(product, name, ScanConfig(validity="all-bands"))
             pixels = read_image(product.image_path, np.array(row["band_index"]))
             assert pixels.shape[1:] == coded.shape == (row["height"], row["width"])
         save(mask_path(folder, name.product_id), coded)
@@ -154,7 +154,7 @@ def read_product(folder: Path, archive: Path, path: str, item: Found | None = No
         record = Record.of_error(error, archive)
     assert record.reason.isprintable()
     save_record(folder, item, "", record)
-    known = load_record(folder, item, "")
+    known = load_record(folder, item, [""])
     assert known is not None
     rows = rows_of_tile([item], [known])
     if known.sound:  # of others it holds texts only
