@@ -39,13 +39,13 @@ class BuildError(Exception):
 class ConfigError(BuildError):
     """A setting is unknown, has the wrong type or is out of range. Exit code 2."""
 
-    remedy = "See `spectralearth-build config template`."
+    remedy = "Type `spectralearth-build config template` to see all settings."
 
 
 class UsageError(BuildError):
     """A command or function got an argument that it cannot work with. Exit code 2."""
 
-    remedy = "See the command's --help."
+    remedy = "Type the command with --help, or help(FUNCTION) in Python."
 
 
 class PlanChangedError(BuildError):

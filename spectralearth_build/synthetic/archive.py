@@ -84,7 +84,9 @@ class ArchiveOptions:
         if self.dirty == ("all",):
             return tuple(CASES)
         if unknown := [name for name in self.dirty if name not in CASES]:
-            raise ConfigError(f"Unknown dirty cases: {', '.join(unknown)}; there are {', '.join(CASES)}.")
+            raise ConfigError(
+                f"Unknown faults in --dirty: {', '.join(unknown)}.", remedy=f"Use one of: {', '.join(CASES)}."
+            )
         return self.dirty
 
 

@@ -56,7 +56,11 @@ def refuses(text, call, *arguments, **named):
     with pytest.raises(UsageError) as caught:
         call(*arguments, **named)
     assert text in str(caught.value)
-    assert caught.value.remedy not in ("", "Please report this.", "See the command's --help.")
+    assert caught.value.remedy not in (
+        "",
+        "Please report this.",
+        "Type the command with --help, or help(FUNCTION) in Python.",
+    )
 
 
 @pytest.mark.parametrize(("conditions", "text"), QUERIES)
