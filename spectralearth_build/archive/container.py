@@ -152,8 +152,9 @@ def _list_tar(path: Path) -> Iterator[tuple[str, bool]]:
                 yield name, True
         if stream.last != bytes(tarfile.BLOCKSIZE):  # tarfile accepts any garbage as the end
             raise ValueError("it ends without an end mark")
-        while stream.read(PIECE):  # up to the checksum of the gzip
-            pass
+        while piece := stream.read(PIECE):  # up to the checksum of the gzip
+            if piece.count(0) < len(piece):
+                raise ValueError("data follows its end mark, as if several tars had been joined")
 
 
 def _unpack_zip(path: Path, wanted: Mapping[str, Path]) -> set[str]:

@@ -173,6 +173,9 @@ def _run_tasks(
     """
     nested = {item.path: 1 for item in items.values() if item.kind == "tar" and INSIDE in item.path}
     unpack_cache = UnpackCache(run.dataset / SCRATCH / UNPACKED, nested)
+    shutil.rmtree(
+        unpack_cache.folder, ignore_errors=True
+    )  # what an earlier step released may be needed again
     tasks = {
         key: (run.archive, run.dataset, item, *more(item), unpack_cache.only([item.path]))
         for key, item in items.items()

@@ -12,7 +12,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -95,6 +95,9 @@ class UnpackCache:
         """Delete the unpacked files of a product that no task needs any more."""
         shutil.rmtree(self._place(path), ignore_errors=True)
         self._zip(path).unlink(missing_ok=True)
+        if INSIDE in path:
+            with suppress(OSError):  # without the note, it is unpacked once more than necessary
+                self._released(path).touch()
 
     def _place(self, key: str) -> Path:
         return self.folder / hashlib.sha256(os.fsencode(key)).hexdigest()[:32]
@@ -102,12 +105,17 @@ class UnpackCache:
     def _zip(self, key: str) -> Path:
         return self._place(key).with_suffix(".zip")
 
+    def _released(self, key: str) -> Path:
+        """A note that no task needs a product any more."""
+        return self._place(key).with_suffix(".released")
+
     def _room(self, size: int) -> bool:
         disk = shutil.disk_usage(self.folder)
         return disk.free - size > FREE * disk.total
 
     def _unpack(self, place: Path, outer: str, member: str, target: Path) -> None:
-        names = {path.partition(INSIDE)[2] for path in self.wanted if path.startswith(f"{outer}{INSIDE}")}
+        inside = (path for path in self.wanted if path.startswith(f"{outer}{INSIDE}"))
+        names = {path.partition(INSIDE)[2] for path in inside if not self._released(path).exists()}
         places = {name: self._zip(f"{outer}{INSIDE}{name}") for name in {*names, member}}
         missing = {name: path for name, path in places.items() if not path.exists()}
         try:

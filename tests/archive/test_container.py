@@ -186,3 +186,25 @@ def test_a_full_disk_is_no_fault_of_the_archive(tmp_path):
 
 def test_an_archive_that_is_not_there(tmp_path):
     assert isinstance(list_members(tmp_path / "a.zip").problem, MissingFileError)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_tars_that_were_joined_are_not_taken_for_their_first(tmp_path, packed):
+    parts = []
+    for name in ("one", "two"):
+        parts.append(tmp_path / f"{name}.tar")
+        make_tar(parts[-1], {name: os.urandom(3000)}, mode="w")
+    write = gzip.compress if packed else bytes
+    joined = tmp_path / ("joined.tar.gz" if packed else "joined.tar")
+    joined.write_bytes(b"".join(write(part.read_bytes()) for part in parts))
+    found = list_members(joined)
+    assert found.members == ("one",)
+    assert "data follows its end mark" in str(found.problem)
+
+
+def test_one_tar_may_be_compressed_in_pieces_and_padded(tmp_path):
+    make_tar(tmp_path / "whole.tar", {"one": os.urandom(9000), "two": os.urandom(9000)}, mode="w")
+    data = (tmp_path / "whole.tar").read_bytes() + bytes(3 << 20)
+    pieces = tmp_path / "pieces.tar.gz"
+    pieces.write_bytes(gzip.compress(data[:9999]) + gzip.compress(data[9999:]) + bytes(512))
+    assert list_members(pieces) == container.Listing(("one", "two"))

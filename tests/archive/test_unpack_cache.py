@@ -66,6 +66,22 @@ def test_nothing_is_kept_for_others_on_a_full_disk(order, monkeypatch):
     assert len(list(unpack_cache.folder.glob("*.zip"))) == 1
 
 
+def test_room_is_not_taken_by_what_no_task_needs_any_more(order, monkeypatch):
+    unpack_cache, passes, each = cache_of(order), [], module.unpack_each
+
+    def counted(*arguments):
+        passes.append(arguments)
+        return each(*arguments)
+
+    monkeypatch.setattr(module, "unpack_each", counted)
+    monkeypatch.setattr(UnpackCache, "_room", lambda self, size: len(list(self.folder.glob("*.zip"))) < 2)
+    for name in NAMES:
+        assert inner(unpack_cache, order, name) == (order.parent / f"{name}.zip").read_bytes()
+        unpack_cache.release(f"{order.name}!{name}.zip")
+    assert len(passes) == 2  # two products each
+    assert list(unpack_cache.folder.glob("*.zip")) == []
+
+
 def test_damage_behind_a_member_hurts_only_those_behind(order):
     data = order.read_bytes()
     order.write_bytes(data[: len(data) * 5 // 8])
