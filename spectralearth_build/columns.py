@@ -208,10 +208,23 @@ class Table:
                 yield pa.record_batch(arrays, schema=schema)
 
     @contextmanager
-    def opened(self, folder: Path) -> Iterator[pq.ParquetFile]:
-        """Open the file in ``folder`` to read some of it. Errors of reading are those of `read`."""
-        with self._opened(folder) as path, pq.ParquetFile(path) as file:
+    def opened(self, folder: Path, source: pa.NativeFile | None = None) -> Iterator[pq.ParquetFile]:
+        """Read some of the file in ``folder``. Errors of reading are those of `read`.
+
+        Args:
+            folder: the folder of the file.
+            source: what `source` returned before; None: the file that is there now.
+        """
+        with (
+            _damage_named(folder / self.file),
+            pq.ParquetFile(source or self.source(folder)) as file,
+        ):
             yield file
+
+    def source(self, folder: Path) -> pa.NativeFile:
+        """Open the file in ``folder``. Errors are those of `read`."""
+        with self._opened(folder) as path:
+            return pa.OSFile(str(path))
 
     def names_in(self, file: pq.ParquetFile) -> list[str]:
         """Names of the columns that `read` returns of a file if it is not asked for some."""

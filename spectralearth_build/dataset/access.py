@@ -7,6 +7,7 @@ Opening reads no table. Queries read the columns and row groups of the tables th
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -26,8 +27,9 @@ from spectralearth_build.dataset import tables_copy as remote
 from spectralearth_build.dataset.consistency import ConsistencyCheck
 from spectralearth_build.dataset.outlines import Flags, Outlines, surely_all
 from spectralearth_build.dataset.select import Date, TimeRange
+from spectralearth_build.dataset.snapshot import Snapshot
 from spectralearth_build.dataset.table_rows import ROW, TableRows
-from spectralearth_build.errors import UsageError, require_utf8
+from spectralearth_build.errors import BuildError, UsageError, require_utf8
 from spectralearth_build.layout import MANIFEST, REFLECTANCE, ROOT, PatchStatus, shard_name
 from spectralearth_build.overlap.lattice import NODATA, window_of
 from spectralearth_build.storage import attach
@@ -120,6 +122,7 @@ class Dataset:
     @cached_property
     def patches(self) -> pd.DataFrame:
         """Every planned patch, including skipped and retired ones (`tables.PATCHES`)."""
+        _ = self._files  # queries then read the same rows
         return self.read(PATCHES)
 
     @property
@@ -240,7 +243,7 @@ class Dataset:
 
     def _touched(self, boxes: list[Bounds]) -> Flags | None:
         """Return which locations intersect any of some boxes, bool [location]; None: all."""
-        if surely_all(self.path, boxes):
+        if surely_all(self._files[LOCATIONS.file], boxes):
             return None
         touched = self._outlines.touched_by(boxes)
         return None if touched.all() else touched
@@ -338,14 +341,24 @@ class Dataset:
         return pixels
 
     @cached_property
+    def _files(self) -> dict[str, Snapshot]:
+        """The tables of which rows are read, opened together: a build may replace them between two queries."""
+        files = {table.file: Snapshot(table, self.path) for table in (PATCHES, LOCATIONS)}
+        for file in files.values():
+            with suppress(BuildError):  # raised when it is read
+                _ = file.source
+        return files
+
+    @cached_property
     def _patch_rows(self) -> TableRows:
         self._require_table(PATCHES)
-        return TableRows(PATCHES, self.path, "location_id", OF_PATCH)
+        return TableRows(self._files[PATCHES.file], "location_id", OF_PATCH)
 
     @cached_property
     def _location_rows(self) -> TableRows:
         self._require_table(LOCATIONS)
-        return TableRows(LOCATIONS, self.path, "location_id", ("epsg", "lattice_row", "lattice_col"))
+        known = ("epsg", "lattice_row", "lattice_col")
+        return TableRows(self._files[LOCATIONS.file], "location_id", known)
 
     @cached_property
     def _location_ids(self) -> pa.ChunkedArray:
@@ -354,7 +367,7 @@ class Dataset:
     @cached_property
     def _outlines(self) -> Outlines:
         self._require_table(LOCATIONS)
-        return Outlines(self.path)
+        return Outlines(self._files[LOCATIONS.file])
 
     @cached_property
     def _checksums(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float64]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from functools import reduce
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import shapely
 
+from spectralearth_build.dataset.snapshot import Snapshot
 from spectralearth_build.store.index import Bounds
 from spectralearth_build.tables import LOCATIONS
 
@@ -30,16 +30,16 @@ class Outlines:
     """The outlines of all locations of a dataset; of each, four numbers are kept in memory.
 
     Args:
-        folder: folder of the table of locations.
+        locations: the table of locations.
 
     Raises:
         UsageError: The table is missing.
         DamagedError: The table cannot be read.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        with LOCATIONS.opened(folder) as file:
+    def __init__(self, locations: Snapshot) -> None:
+        self._file = locations
+        with locations.opened() as file:
             LOCATIONS.require_columns(file, [GEOMETRY])
             groups = range(file.num_row_groups)
             parts = [bounds_of_wkb(chunk) for group in groups for chunk in _outlines(file, group).chunks]
@@ -82,21 +82,21 @@ class Outlines:
         """Return the outlines in some rows, ascending."""
         edges = np.searchsorted(rows, self._starts)
         found = [np.empty(0, object)]
-        with LOCATIONS.opened(self._folder) as file:
+        with self._file.opened() as file:
             for group in np.flatnonzero(np.diff(edges)).tolist():
                 part = rows[edges[group] : edges[group + 1]] - self._starts[group]
                 found.append(shapely.from_wkb(_outlines(file, group).take(part).to_numpy()))
         return np.concatenate(found)
 
 
-def surely_all(folder: Path, boxes: list[Bounds]) -> bool:
+def surely_all(locations: Snapshot, boxes: list[Bounds]) -> bool:
     """Return whether one of some boxes contains all locations, as far as the metadata of their table tells.
 
     Args:
-        folder: folder of the table.
+        locations: the table of locations.
         boxes: west, south, east, north in degrees, with west <= east.
     """
-    with LOCATIONS.opened(folder) as file:
+    with locations.opened() as file:
         about = (file.schema_arrow.metadata or {}).get(b"geo")
     extent = json.loads(about)["columns"][GEOMETRY].get("bbox") if about else None
     if extent is None or len(extent) != 4:

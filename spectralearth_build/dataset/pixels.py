@@ -13,7 +13,7 @@ import zarr
 from spectralearth_build.dataset import tables_copy as remote
 from spectralearth_build.dataset.consistency import ConsistencyCheck
 from spectralearth_build.dataset.read_errors import told
-from spectralearth_build.errors import DamagedError
+from spectralearth_build.errors import DamagedError, UsageError
 from spectralearth_build.layout import STORE, shard_name
 from spectralearth_build.reading.reader import Reader, array_of, open_reader
 from spectralearth_build.storage.url import Remote
@@ -36,6 +36,9 @@ class StoredPixels:
     @cached_property
     def group(self) -> zarr.Group:
         """The Zarr group."""
+        return self._opened()
+
+    def _opened(self) -> zarr.Group:
         with told(self._folder, self._place):
             if self._place is None:
                 return zarr.open_group(self._folder / STORE, mode="r")
@@ -69,8 +72,9 @@ class StoredPixels:
 
     def bands(self, store_rows: list[int]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         """Return actual centre wavelengths and widths of rows of the store, float64 [row, band], nm."""
-        tile = self._tile_of_row[store_rows]
-        return self._wavelength_nm[tile], self._fwhm_nm[tile]
+        tile_of_row, wavelength_nm, fwhm_nm = self._coordinates
+        tile = tile_of_row[store_rows]
+        return wavelength_nm[tile], fwhm_nm[tile]
 
     def values(self, name: str) -> npt.NDArray[Any]:
         """Return all values of an array of the store."""
@@ -84,13 +88,15 @@ class StoredPixels:
         return open_reader(array_of(self._place or self._folder))
 
     @cached_property
-    def _tile_of_row(self) -> npt.NDArray[np.int32]:
-        return self.values("tile_index")
+    def _coordinates(self) -> tuple[npt.NDArray[Any], ...]:
+        """Tile of each row, and wavelengths and widths of each tile. They are made again when a dataset grows."""
+        try:
+            return tuple(map(self.values, ("tile_index", "tile_wavelength_nm", "tile_fwhm_nm")))
+        finally:
+            self._require_same()
 
-    @cached_property
-    def _wavelength_nm(self) -> npt.NDArray[np.float64]:
-        return self.values("tile_wavelength_nm")
-
-    @cached_property
-    def _fwhm_nm(self) -> npt.NDArray[np.float64]:
-        return self.values("tile_fwhm_nm")
+    def _require_same(self) -> None:
+        """Check that the dataset has not grown since it was opened; else some arrays could be older than others."""
+        if self._opened().attrs.get("plan") != self.group.attrs.get("plan"):
+            what = "The dataset has grown since it was opened."
+            raise UsageError(what, str(self._place or self._folder), "Open it again, with `open_dataset`.")

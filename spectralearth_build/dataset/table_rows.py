@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property, lru_cache
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
-from spectralearth_build.columns import Table
+from spectralearth_build.dataset.snapshot import Snapshot
 
 Rows = npt.NDArray[np.int64]
 """Numbers of rows in the table, from 0."""
@@ -29,14 +28,13 @@ class TableRows:
     """A reader of some rows of one table.
 
     Args:
-        table: the table.
-        folder: folder of its file.
+        file: the table.
         found: the column whose values `find` looks up.
         known: the columns that `find` returns.
     """
 
-    def __init__(self, table: Table, folder: Path, found: str, known: Sequence[str]) -> None:
-        self.table, self.folder = table, folder
+    def __init__(self, file: Snapshot, found: str, known: Sequence[str]) -> None:
+        self.table, self._file = file.table, file
         self._found, self._known = found, list(dict.fromkeys([found, *known]))
         self._group = lru_cache(maxsize=KEPT_GROUPS)(self._read_group)
 
@@ -53,12 +51,11 @@ class TableRows:
             UsageError: The file or a column is missing.
             DamagedError: The file cannot be read.
         """
-        with self.table.opened(self.folder) as file:
+        with self._file.opened() as file:
             self.table.require_columns(file, names)
             groups: Sequence[int] = range(file.num_row_groups)
             if condition is not None:
-                (fragment,) = ds.dataset(self.folder / self.table.file, format="parquet").get_fragments()
-                groups = [group.id for group in fragment.subset(condition).row_groups]
+                groups = self._file.groups(condition)
             parts = [self._part(file, group, names).filter(condition) if condition is not None else
                      self._part(file, group, names) for group in groups]  # fmt: skip
             return pa.concat_tables(parts) if parts else self._part(file, None, names)
@@ -70,7 +67,7 @@ class TableRows:
             rows: ascending numbers of rows.
             names: columns to return; None: all.
         """
-        with self.table.opened(self.folder) as file:
+        with self._file.opened() as file:
             names = self.table.names_in(file) if names is None else names
             self.table.require_columns(file, names)
             starts = _starts(file.metadata)
@@ -104,18 +101,18 @@ class TableRows:
 
     @cached_property
     def _starts(self) -> Rows:
-        with self.table.opened(self.folder) as file:
+        with self._file.opened() as file:
             return _starts(file.metadata)
 
     @cached_property
     def _index(self) -> TextIndex:
-        with self.table.opened(self.folder) as file:
+        with self._file.opened() as file:
             self.table.require_columns(file, self._known)
             groups = range(file.num_row_groups)
             return TextIndex(file.read_row_group(group, [self._found])[self._found] for group in groups)
 
     def _read_group(self, group: int) -> dict[str, pa.Array]:
-        with self.table.opened(self.folder) as file:
+        with self._file.opened() as file:
             part = self._part(file, group, self._known)
         return {name: part[name].combine_chunks() for name in self._known}
 

@@ -16,6 +16,7 @@ from spectralearth_build.bench.feeding import large_tables
 from spectralearth_build.dataset.access import open_dataset
 from spectralearth_build.dataset.outlines import Outlines, bounds_of_wkb
 from spectralearth_build.dataset.select import halves
+from spectralearth_build.dataset.snapshot import Snapshot
 from spectralearth_build.dataset.table_rows import TableRows
 from spectralearth_build.errors import DamagedError, UsageError
 from spectralearth_build.tables import LOCATIONS, PATCHES
@@ -43,7 +44,7 @@ def shapes(large):
 
 @pytest.fixture(scope="module")
 def outlines(large):
-    return Outlines(large)
+    return Outlines(Snapshot(LOCATIONS, large))
 
 
 @pytest.fixture
@@ -173,7 +174,7 @@ def test_rows_have_the_types_of_the_whole_table(tmp_path):
     PATCHES.write(frame, tmp_path)
     names = ["patch_id", "checksum", "resampled", "store_row", "cloud_fraction", "correction"]
     whole = PATCHES.read(tmp_path)[names]
-    rows = TableRows(PATCHES, tmp_path, "location_id", [])
+    rows = TableRows(Snapshot(PATCHES, tmp_path), "location_id", [])
     for chosen in ([0, 2], [0], [1], [], [0, 1, 2]):
         part = rows.frame(np.array(chosen, np.int64), names)
         pd.testing.assert_frame_equal(part, whole.iloc[chosen], check_index_type=False)
@@ -182,7 +183,7 @@ def test_rows_have_the_types_of_the_whole_table(tmp_path):
 def test_columns_of_later_versions_are_null(tmp_path):
     frame = PATCHES.frame({"patch_id": ["a", "b"], "location_id": ["x", "y"], "checksum": [1, 2]})
     (tmp_path / PATCHES.file).write_bytes(PATCHES.of_before(PATCHES.encode(frame)))
-    rows = TableRows(PATCHES, tmp_path, "location_id", ["patch_id", "checksum"])
+    rows = TableRows(Snapshot(PATCHES, tmp_path), "location_id", ["patch_id", "checksum"])
     pd.testing.assert_frame_equal(
         rows.frame(np.array([1]), None), PATCHES.read(tmp_path).iloc[[1]], check_index_type=False
     )
@@ -191,7 +192,7 @@ def test_columns_of_later_versions_are_null(tmp_path):
 
 def test_rows_are_found_by_text(large):
     patches = PATCHES.read(large)
-    rows = TableRows(PATCHES, large, "location_id", ["patch_id", "acquired"])
+    rows = TableRows(Snapshot(PATCHES, large), "location_id", ["patch_id", "acquired"])
     for name, group in list(patches.groupby("location_id"))[::97]:
         found = rows.find(name)
         assert [row["row"] for row in found] == group.index.tolist()
@@ -202,13 +203,13 @@ def test_rows_are_found_by_text(large):
 def test_rows_with_equal_hashes_are_told_apart(large, monkeypatch):
     monkeypatch.setattr(pd.util, "hash_array", lambda values, **_: np.zeros(len(values), np.uint64))
     patches = PATCHES.read(large)
-    rows = TableRows(PATCHES, large, "location_id", ["patch_id"])
+    rows = TableRows(Snapshot(PATCHES, large), "location_id", ["patch_id"])
     name = patches["location_id"].iloc[1234]
     assert [row["row"] for row in rows.find(name)] == np.flatnonzero(patches["location_id"] == name).tolist()
 
 
 def test_damaged_and_missing_tables_are_named(tmp_path):
-    rows = TableRows(PATCHES, tmp_path, "location_id", ["patch_id"])
+    rows = TableRows(Snapshot(PATCHES, tmp_path), "location_id", ["patch_id"])
     with pytest.raises(UsageError, match=r"There is no patches\.parquet"):
         rows.find("x")
     (tmp_path / PATCHES.file).write_bytes(b"rubbish")
@@ -219,6 +220,7 @@ def test_damaged_and_missing_tables_are_named(tmp_path):
     ):
         with pytest.raises(DamagedError, match=r"patches\.parquet: The table cannot be read"):
             ask()
+    rows = TableRows(Snapshot(PATCHES, tmp_path), "location_id", ["patch_id"])
     pd.DataFrame({"patch_id": ["a"]}).to_parquet(tmp_path / PATCHES.file)
     with pytest.raises(UsageError, match="Columns are missing: location_id"):
         rows.where(["location_id"])

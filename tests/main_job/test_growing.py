@@ -7,6 +7,7 @@ from datetime import timedelta
 from hashlib import sha256
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from spectralearth_build import config as settings
@@ -17,7 +18,7 @@ from spectralearth_build.cluster.inline import InlineExecutor
 from spectralearth_build.cutting import cut_tile as task_module
 from spectralearth_build.cutting.cut import cut
 from spectralearth_build.dataset.access import open_dataset
-from spectralearth_build.errors import PlanChangedError
+from spectralearth_build.errors import PlanChangedError, UsageError
 from spectralearth_build.overlap.lattice import Box
 from spectralearth_build.pipeline import Run
 from spectralearth_build.plan.planner import plan
@@ -108,6 +109,28 @@ def test_new_tiles_join_what_is_there(build, place):
     same = state(folder)
     build(archive, folder, **SETTINGS)
     assert state(folder) == same
+
+
+def test_what_was_opened_before_stays_what_it_was(build, place):
+    archive, folder = place
+    product(archive, 1, 0)
+    used, framed, unread = (build(archive, folder, **SETTINGS), open_dataset(folder), open_dataset(folder))
+    old, values = used.query(), pixels(used)
+    assert len(framed.patches) == len(framed.query()) == 2
+    unread.query()
+    product(archive, 2, 0, height=260)
+    new = build(archive, folder, **SETTINGS)
+    south = (-180, -80, 180, new.locations.geometry.bounds["miny"].mean())
+    assert len(new.query()) > 2
+    assert len(new.query(bbox=south)) > len(used.query(bbox=south))
+    for dataset in (used, framed, unread):
+        pd.testing.assert_frame_equal(dataset.query(), old)
+        pd.testing.assert_frame_equal(dataset.query(bbox=(-180, -80, 180, 84)), old)
+        assert set(dataset.query(bbox=south)["patch_id"]) <= set(old["patch_id"])
+    assert pixels(used) == values
+    with pytest.raises(UsageError, match=r"has grown since it was opened.*Open it again"):
+        pixels(unread)
+    assert pixels(open_dataset(folder)).keys() > values.keys()
 
 
 def test_a_stop_between_plan_and_the_end_of_cut(build, place, monkeypatch):
