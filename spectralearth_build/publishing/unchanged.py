@@ -12,9 +12,11 @@ import json
 import os
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from spectralearth_build.errors import BuildError
 from spectralearth_build.files import PARTIAL, write_bytes
 from spectralearth_build.layout import FAILED, NEXT, PUBLISHED, REPORT, SPLITS, WORK
 from spectralearth_build.storage import attach
@@ -43,11 +45,12 @@ class Remembered:
 
 
 def remember(dataset: Path, found: Remembered) -> None:
-    """Write the note. Call it when everything else is written."""
+    """Write the note, if it can be written. Call it when everything else is written."""
     if attach.at(dataset) is None and os.access(dataset, os.W_OK):
         time.sleep(_TICK)  # so that any later change of a file shows in its times
-        note = {**asdict(found), "state": _state(dataset), "versions": versions()}
-        write_bytes(dataset / PUBLISHED, json_bytes(note))
+        with suppress(OSError, BuildError):  # the dataset is complete; the next publication reads everything
+            note = {**asdict(found), "state": _state(dataset), "versions": versions()}
+            write_bytes(dataset / PUBLISHED, json_bytes(note))
 
 
 def unchanged(dataset: Path) -> Remembered | None:

@@ -1,9 +1,12 @@
 """The benchmarks of large tables and of object stores, on small data."""
 
+import shutil
+
 import pandas as pd
 import pytest
 
 from spectralearth_build.bench.feeding import large_tables, objects, querying
+from spectralearth_build.dataset.access import open_dataset
 from spectralearth_build.tables import LOCATIONS, PATCHES
 
 pytest.importorskip("obstore")
@@ -23,6 +26,23 @@ def test_tables_are_those_of_a_dataset(tables, handmade):
     assert set(patches["store_row"]) <= set(PATCHES.read(handmade.folder)["store_row"])
     assert locations.geometry.is_valid.all()
     assert locations.crs == "EPSG:4326"
+
+
+def test_tables_that_were_not_finished_or_of_another_dataset_are_not_used(handmade, tmp_path, monkeypatch):
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(large_tables, "_patches", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            querying.prepare(tmp_path, handmade.folder, 30, 50)
+    assert list(tmp_path.iterdir()) == []
+    made = querying.prepare(tmp_path, handmade.folder, 30, 50)
+    assert len(open_dataset(made).query()) == 49
+    assert querying.prepare(tmp_path, handmade.folder, 30, 50) == made
+    twin = shutil.copytree(handmade.folder, tmp_path / "twin" / handmade.folder.name)
+    other = querying.prepare(tmp_path, twin, 30, 50)
+    assert (other / "store.zarr").resolve() == twin / "store.zarr"
 
 
 def test_the_most_locations_do_not_overlap():

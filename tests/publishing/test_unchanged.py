@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 
 import pytest
 
-from spectralearth_build.errors import UsageError
+from spectralearth_build.errors import OutOfSpaceError, UsageError
 from spectralearth_build.layout import PUBLISHED, ROOT
 from spectralearth_build.publishing import publish as module
 from spectralearth_build.publishing.publish import publish
@@ -92,6 +93,20 @@ def test_a_lost_or_shortened_shard_or_record_is_noticed(published, name, how):
 def test_another_library_is_noticed(published, monkeypatch):
     monkeypatch.setattr("spectralearth_build.publishing.unchanged.versions", lambda: {"numpy": "0"})
     assert unchanged(published.dataset) is None
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(errno.EACCES, "Permission denied"), OutOfSpaceError("No space left.")]
+)
+def test_a_note_that_cannot_be_written_fails_no_publication(finished, monkeypatch, error):
+    def refuse(*_):
+        raise error
+
+    monkeypatch.setattr("spectralearth_build.publishing.unchanged.write_bytes", refuse)
+    (finished.dataset / PUBLISHED).unlink(missing_ok=True)
+    flip_bit(finished.dataset / "statistics.json", 77)
+    assert publish(finished.dataset).changed
+    assert unchanged(finished.dataset) is None
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"[]", b"{"])

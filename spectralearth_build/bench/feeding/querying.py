@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pandas as pd
@@ -14,6 +17,8 @@ from spectralearth_build.bench.feeding.large_tables import write_tables
 from spectralearth_build.bench.measure import peak_mb
 from spectralearth_build.bench.show import table
 from spectralearth_build.dataset.access import Dataset, open_dataset
+from spectralearth_build.files import PARTIAL
+from spectralearth_build.layout import MANIFEST
 from spectralearth_build.loader.loader import Loader
 from spectralearth_build.reading.reader import array_of, open_reader
 from spectralearth_build.signals import raise_if_stopped
@@ -34,10 +39,19 @@ def prepare(work: Path, pixels: Path | None, locations: int, patches: int) -> Pa
     """
     if pixels is not None:
         open_dataset(pixels).query(columns=["patch_id"])
-    folder = work / f"tables-{locations}-{patches}{'' if pixels is None else f'-{pixels.name}'}"
+    folder = work / f"tables-{locations}-{patches}{'' if pixels is None else f'-{_key(pixels)}'}"
     if not folder.is_dir():
-        write_tables(folder, locations, patches, pixels=pixels)
+        work.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=work, suffix=PARTIAL, ignore_cleanup_errors=True) as made:
+            write_tables(Path(made) / folder.name, locations, patches, pixels=pixels)
+            (Path(made) / folder.name).rename(folder)
     return folder
+
+
+def _key(pixels: Path) -> str:
+    """Return what tells datasets, and states of a dataset, apart."""
+    place = os.fsencode(pixels.resolve())
+    return f"{pixels.name}-{hashlib.sha256(place + (pixels / MANIFEST).read_bytes()).hexdigest()[:12]}"
 
 
 def measure(folder: Path, pixels: bool) -> pd.DataFrame:
