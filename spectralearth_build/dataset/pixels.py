@@ -62,8 +62,9 @@ class StoredPixels:
                 for (row, out), request in zip(stored, requests, strict=True)
             ]
         if not all(there):
-            lost = [str(row["store_row"]) for row, found in zip(rows, there, strict=True) if not found]
-            raise DamagedError(f"Rows of the store are missing: {', '.join(lost)}.", self._folder)
+            lost = [row["store_row"] for row, found in zip(rows, there, strict=True) if not found]
+            what = f"Rows of the store are missing: {', '.join(map(str, lost))}."
+            raise DamagedError(what, self._reader.shard_of(lost[0]))
         for row, pixels in zip(rows, values, strict=True):
             if row["shard"] not in self._proven:  # files are mixed up as a whole
                 self._consistency.require(shard_name(row["shard"]), row["store_row"], row["checksum"], pixels)

@@ -33,6 +33,7 @@ class Spool:
         self._rows: list[pa.Table] = []
         self._buckets: list[Keys] = []
         self._bytes = 0
+        self._filled = set[int]()
         folder.mkdir()
 
     def add(self, rows: pa.Table, buckets: Keys) -> None:
@@ -51,7 +52,7 @@ class Spool:
     def buckets(self) -> list[int]:
         """The buckets that have rows, in ascending order."""
         self._flush()
-        return sorted(int(path.name) for path in self.folder.iterdir())
+        return sorted(self._filled)  # some systems leave files of their own in a folder
 
     def read(self, bucket: int) -> pa.Table:
         """The rows of a bucket in one chunk."""
@@ -78,3 +79,4 @@ class Spool:
                 pa.ipc.new_stream(file, self.schema) as stream,
             ):
                 stream.write_table(rows.slice(start, count))
+            self._filled.add(int(bucket))

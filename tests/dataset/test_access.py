@@ -230,7 +230,7 @@ def test_a_lost_shard_is_noticed(handmade, tmp_path):
             (tmp_path / relative).symlink_to(path)
     damaged = open_dataset(tmp_path)
     assert damaged.patch(DEEP, "DT0000000001").sizes["band"] == 202
-    with pytest.raises(DamagedError, match=r"missing: 2\."):
+    with pytest.raises(DamagedError, match=r"reflectance/c\..*: Rows of the store are missing: 2\."):
         damaged.patch(DEEP, "DT0000000002")
     with pytest.raises(DamagedError):
         damaged.series(DEEP)

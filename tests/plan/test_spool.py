@@ -37,6 +37,15 @@ def test_buckets_are_a_stable_sort(parts, held):
             assert spool.read(bucket).equals(rows(numbers))
 
 
+def test_files_that_the_system_leaves_in_the_folder_are_no_buckets(tmp_path):
+    spool = Spool(tmp_path / "spool", SCHEMA)
+    spool.add(rows([1, 2]), np.array([7, 7]))
+    for name in (".nfs00000000", ".DS_Store", "._7"):
+        (spool.folder / name).write_bytes(b"x")
+    assert spool.buckets() == [7]
+    assert spool.read(7).equals(rows([1, 2]))
+
+
 @pytest.mark.parametrize("parts", [20, 200])
 def test_what_is_held_does_not_grow(tmp_path, parts):
     part, keys = rows(range(1000)), np.arange(1000) % 10
