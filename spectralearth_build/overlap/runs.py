@@ -72,22 +72,13 @@ def sweep(runs: Runs, keys: Keys) -> tuple[Runs, npt.NDArray[np.int32], Keys]:
 
 def joined(segments: Runs, wanted: Flags) -> Runs:
     """The wanted segments as runs, with adjacent segments joined."""
-    runs = np.empty((len(segments), 3), np.int32)
-    return runs[: _join(packed(segments), np.ascontiguousarray(wanted, np.bool_), runs)].copy()
-
-
-@kernel_of("int64(int32[:, ::1], boolean[::1], int32[:, ::1])", writes=1)
-def _join(segments: Runs, wanted: Flags, runs: Runs) -> int:
-    m = 0
-    for k in range(segments.shape[0]):
-        if not wanted[k]:
-            continue
-        if m > 0 and runs[m - 1, 0] == segments[k, 0] and runs[m - 1, 2] == segments[k, 1]:
-            runs[m - 1, 2] = segments[k, 2]
-        else:
-            runs[m, 0], runs[m, 1], runs[m, 2] = segments[k, 0], segments[k, 1], segments[k, 2]
-            m += 1
-    return m
+    chosen = segments[wanted]
+    if len(chosen) == 0:
+        return chosen
+    apart = (chosen[1:, 0] != chosen[:-1, 0]) | (chosen[1:, 1] != chosen[:-1, 2])
+    first = np.flatnonzero(np.append(True, apart))
+    last = np.append(first[1:], len(chosen)) - 1
+    return np.stack([chosen[first, 0], chosen[first, 1], chosen[last, 2]], axis=1)
 
 
 def outside(segments: Runs, blocked: Runs) -> tuple[Runs, Ints]:
@@ -124,29 +115,75 @@ def transposed(segments: Runs, values: Ints) -> tuple[Runs, Ints]:
     """The same plane with lines and columns exchanged, so that segments run down the columns.
 
     Only columns whose value changes from one line to the next cost time.
+
+    Args:
+        segments: int32 [m, 3] of (line, start, stop), sorted and disjoint.
+        values: int64 [m], positive value of each segment.
+
+    Returns:
+        Segments of (column, first line, stop line), and their values.
     """
-    line, start, stop = segments.T.astype(np.int64)
-    # What each segment adds to the change from the line above: it begins on its line and ends on the next.
-    place = np.concatenate(
-        [places(line, start), places(line, stop), places(line + 1, start), places(line + 1, stop)]
-    )
-    order = np.argsort(place)
-    place = place[order]
-    added = np.concatenate([values, -values, -values, values])[order]
-    last = np.flatnonzero(np.append(place[1:] != place[:-1], len(place) > 0))
-    change = np.cumsum(added)[last]
-    at = np.concatenate([line, line, line + 1, line + 1])[order[last]]
-    col = np.concatenate([start, stop, start, stop])[order[last]]
-    begin = np.flatnonzero(change)
-    width = col[begin + 1] - col[begin] if len(begin) else begin
-    down = np.repeat(at[begin], width)
-    along = np.arange(len(down)) + np.repeat(col[begin] - np.cumsum(width) + width, width)
-    order = np.argsort(places(along, down))
-    value = np.cumsum(np.repeat(change[begin], width)[order])
-    along, down = along[order], down[order]
-    here = np.flatnonzero(value)
-    turned = np.stack([along[here], down[here], down[here + 1] if len(here) else here], axis=1)
-    return turned.astype(np.int32), value[here]
+    if len(segments) == 0:
+        return segments, values
+    col0, width = int(segments[:, 1].min()), int(segments[:, 2].max() - segments[:, 1].min())
+    place, since = np.zeros(width + 1, np.int64), np.zeros(width, np.int32)
+    plane = packed(segments), values, col0, since
+    _transpose(*plane, place, np.empty((0, 3), np.int32), np.empty(0, np.int64))  # counts
+    place = np.cumsum(place)
+    turned, turned_values = np.empty((place[-1], 3), np.int32), np.empty(place[-1], np.int64)
+    _transpose(*plane, place, turned, turned_values)
+    return turned, turned_values
+
+
+@kernel_of(
+    "void(int32[:, ::1], int64[::1], int64, int32[::1], int64[::1], int32[:, ::1], int64[::1])", writes=4
+)
+def _transpose(
+    segments: Runs,
+    values: Ints,
+    col0: int,
+    since: npt.NDArray[np.int32],
+    place: Ints,
+    turned: Runs,
+    turned_values: Ints,
+) -> None:
+    """Write the segments down the columns from ``place`` of each column on; count them there if there is no room.
+
+    Each line is compared with the line above it. ``since`` has, for each column from ``col0`` on, the line where its
+    value last changed.
+    """
+    above = here = stop = 0  # segments of the line above: [above, here); of the line: [here, stop)
+    line = np.int64(0)
+    while above < here or stop < segments.shape[0]:
+        line = line + 1 if above < here else np.int64(segments[here, 0])
+        while stop < segments.shape[0] and segments[stop, 0] == line:
+            stop += 1
+        i, j, col = above, here, np.int64(col0)
+        while i < here or j < stop:
+            before, now, until = np.int64(0), np.int64(0), np.int64(_LINE)
+            if i < here:
+                inside = segments[i, 1] <= col
+                before, until = (values[i], segments[i, 2]) if inside else (before, segments[i, 1])
+            if j < stop:
+                inside = segments[j, 1] <= col
+                now = values[j] if inside else now
+                until = min(until, segments[j, 2] if inside else segments[j, 1])
+            if before != now:
+                for x in range(col - col0, until - col0):
+                    if before > 0 and turned_values.size == 0:
+                        place[x + 1] += 1
+                    elif before > 0:
+                        k = place[x]
+                        turned[k, 0], turned[k, 1], turned[k, 2] = x + col0, since[x], line
+                        turned_values[k] = before
+                        place[x] = k + 1
+                    since[x] = line
+            col = until
+            if i < here and segments[i, 2] <= col:
+                i += 1
+            if j < stop and segments[j, 2] <= col:
+                j += 1
+        above, here = here, stop
 
 
 def anchors_within_limit(anchors: Runs, flags: Runs, size: int, limit: int) -> Runs:

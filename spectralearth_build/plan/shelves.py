@@ -16,10 +16,9 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from spectralearth_build.overlap.region import Points, Region
-from spectralearth_build.overlap.runs import Runs, outside, packed, segment_of
-from spectralearth_build.plan.fill import room
-from spectralearth_build.plan.greedy import by_levels
-from spectralearth_build.plan.problem import Problem, conflicts
+from spectralearth_build.overlap.runs import Runs, packed, segment_of
+from spectralearth_build.plan.fill import by_levels, free_of, room
+from spectralearth_build.plan.problem import Problem
 from spectralearth_build.plan.repack import Depth, Plane, planes_of, repacked
 from spectralearth_build.plan.schedule import room_for_steps, shelves_of
 from spectralearth_build.worth import Worth
@@ -68,7 +67,7 @@ def _best_layout(segments: Runs, depth: Depth, worth: Worth, size: int) -> Point
 
 def _improved(planes: Sequence[Plane], worth: Worth, anchors: Points, size: int) -> Points:
     moved = repacked(planes, worth, anchors, size, SWEEPS)
-    left, parent = outside(planes[0].rows, conflicts(moved, size).runs)
+    left, parent = free_of(planes[0].rows, moved, size)
     return np.concatenate([moved, filled(left, worth[planes[0].row_depth][parent], size)])
 
 
@@ -84,7 +83,7 @@ def filled(segments: Runs, values: Worth, size: int) -> Points:
     while len(segments):
         anchors, _ = best_shelves(segments, values, size)
         placed.append(anchors)
-        segments, parent = outside(segments, conflicts(anchors, size).runs)
+        segments, parent = free_of(segments, anchors, size)
         values = values[parent]
     return np.concatenate(placed)
 
@@ -95,12 +94,13 @@ def pieces(segments: Runs, size: int) -> npt.NDArray[np.int64]:
     Anchors closer than ``size`` are in the same or in neighbouring cells of a grid with that pitch.
     """
     line, first, last = (segments[:, 0] // size, segments[:, 1] // size, (segments[:, 2] - 1) // size)
-    line0, col0 = int(line.min()), int(first.min())
-    occupied = np.zeros((int(line.max()) - line0 + 1, int(last.max()) - col0 + 1), np.bool_)
-    for shift in range(int((last - first).max()) + 1):
-        occupied[line - line0, np.minimum(first + shift, last) - col0] = True
+    line, first, last = line - line.min(), first - first.min(), last - first.min()
+    height, width = int(line.max()) + 1, int(last.max()) + 2
+    row = line.astype(np.int64) * width
+    begun, ended = (np.bincount(row + at, minlength=height * width) for at in (first, last + 1))
+    occupied = np.cumsum(begun - ended).reshape(height, width) > 0
     labels, _ = ndimage.label(occupied, structure=np.ones((3, 3)))
-    return np.asarray(labels[line - line0, first - col0] - 1, np.int64)
+    return np.asarray(labels[line, first] - 1, np.int64)
 
 
 def best_shelves(segments: Runs, values: Worth, size: int) -> tuple[Points, int]:
