@@ -43,7 +43,7 @@ def test_levels_are_filled_in_reading_order(plane, size):
 
 @given(LEVELS, SIZES)
 def test_what_windows_leave_free(plane, size):
-    segments, values = runs_of(plane)
+    segments, _ = runs_of(plane)
     spots = np.argwhere(plane > 0)[::5] + [LINE, COL]
     windows = []
     for at in spots.tolist():
