@@ -58,7 +58,8 @@ def by_levels(segments: Runs, levels: Ints, size: int) -> Points:
     taken = squares(box, size, placed)
     placed = np.empty((room(box, size), 2), np.int32)
     ranks = np.flatnonzero(np.bincount(levels))[::-1].copy()
-    found = _fill(packed(segments), levels, ranks, taken.line, taken.col, size, taken.windows, placed)
+    ahead = np.empty((box.width, 2), np.int64)
+    found = _fill(packed(segments), levels, ranks, taken.line, taken.col, size, ahead, taken.windows, placed)
     return placed[:found].copy()
 
 
@@ -85,8 +86,9 @@ def free_of(segments: Runs, anchors: Points, size: int) -> tuple[Runs, Ints]:
 
 
 @kernel_of(
-    "int64(int32[:, ::1], int64[::1], int64[::1], int64, int64, int64, int32[:, :, ::1], int32[:, ::1])",
-    writes=2,
+    "int64(int32[:, ::1], int64[::1], int64[::1], int64, int64, int64, int64[:, ::1], "
+    "int32[:, :, ::1], int32[:, ::1])",
+    writes=3,
 )
 def _fill(
     segments: Runs,
@@ -95,18 +97,29 @@ def _fill(
     line0: int,
     col0: int,
     size: int,
+    ahead: Ints,
     windows: npt.NDArray[np.int32],
     placed: Points,
 ) -> int:
-    """Write the windows to ``placed`` and to the squares, for the levels ``ranks`` in turn; returns their number."""
+    """Write the windows to ``placed`` and to the squares, for the levels ``ranks`` in turn; returns their number.
+
+    Most anchors are in the way of a window of the same level above them. ``ahead`` has, for each column, the first line
+    that such windows leave free, and the column after the last of them. So the squares are rarely asked.
+    """
     m = 0
     for rank in ranks:
+        for x in range(ahead.shape[0]):
+            ahead[x, 0] = line0
         for k in range(segments.shape[0]):
             if levels[k] != rank:
                 continue
             line, col, stop = segments[k, 0], int(segments[k, 1]), segments[k, 2]
             row = (line - line0) // size
             while col < stop:
+                x = col - col0 - size
+                if ahead[x, 0] > line:
+                    col = ahead[x, 1]
+                    continue
                 at = (col - col0) // size
                 free = _next_free(windows, row, at, line, col, size)
                 if free == col:
@@ -114,6 +127,8 @@ def _fill(
                     windows[row, at, 0], windows[row, at, 1] = line, col
                     m += 1
                     free = col + size
+                    for c in range(max(0, x - size + 1), min(ahead.shape[0], x + size)):
+                        ahead[c, 0], ahead[c, 1] = line + size, free
                 col = free
     return m
 
