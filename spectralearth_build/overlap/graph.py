@@ -71,6 +71,8 @@ def shared_windows(
     Returns:
         Number of windows by pair of indices (i < j); only pairs with at least one.
     """
+    if len(set(datatakes)) < 2:
+        return {}
     covered = cover(regions, names)
     covered = covered.where(covered.depth > 1)
     if len(covered.segments) == 0:
@@ -81,4 +83,5 @@ def shared_windows(
     windows = (members.T * np.bincount(which, lengths)) @ members  # exact: far below 2^53
     other = np.not_equal.outer(*(2 * [np.unique(datatakes, return_inverse=True)[1]]))
     pairs = np.argwhere(np.triu(other & (windows > 0)))
-    return {(int(i), int(j)): int(windows[i, j]) for i, j in pairs}
+    found = windows[pairs[:, 0], pairs[:, 1]].astype(np.int64)
+    return {(i, j): n for (i, j), n in zip(pairs.tolist(), found.tolist(), strict=True)}

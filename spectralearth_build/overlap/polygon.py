@@ -37,10 +37,13 @@ def _fill(edges: Floats) -> Runs:
     line = np.arange(len(edge)) + np.repeat(first - np.cumsum(count) + count, count)
     col, at, to_col, to = edges[edge].T
     crossing = col + (line + 0.5 - at) / (to - at) * (to_col - col)
-    order = np.lexsort((crossing, line))
-    stops = np.ceil(crossing[order] - 0.5).astype(np.int64).reshape(-1, 2)  # each line is crossed in pairs
-    runs = np.stack([line[order[::2]], stops[:, 0], stops[:, 1]], axis=1)
-    return merged(runs[runs[:, 1] < runs[:, 2]]).runs
+    order = np.argsort(line, kind="stable")
+    lines, stops = line[order[::2]], crossing[order].reshape(-1, 2)  # each line is crossed in pairs
+    once = bool((lines[1:] > lines[:-1]).all())
+    stops = np.sort(stops, axis=1) if once else crossing[np.lexsort((crossing, line))].reshape(-1, 2)
+    runs = np.column_stack([lines, np.ceil(stops - 0.5).astype(np.int64)])
+    runs = runs[runs[:, 1] < runs[:, 2]]
+    return runs.astype(np.int32) if once else merged(runs).runs
 
 
 def outline(runs: Runs, shift: float = 0.0, tolerance: float = 0.0) -> BaseGeometry:

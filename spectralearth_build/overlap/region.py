@@ -115,6 +115,9 @@ def swept(
     regions: Sequence[Region], keys: kernels.Keys
 ) -> tuple[kernels.Runs, npt.NDArray[np.int32], kernels.Keys]:
     """Segments covered by the same regions, with the number of regions and the XOR of their keys."""
+    if len(regions) == 1:
+        runs = regions[0].runs
+        return runs, np.ones(len(runs), np.int32), np.repeat(keys, len(runs))
     runs = np.concatenate([region.runs for region in regions]) if regions else Region.empty().runs
     return kernels.sweep(runs, np.repeat(keys, [len(region.runs) for region in regions]))
 

@@ -203,22 +203,24 @@ def _tile_anchors(datatakes: Sequence[Datatake], size: int) -> list[tuple[View, 
 
 
 def _shared(inside: Sequence[tuple[View, Region]]) -> dict[tuple[str, str], int]:
-    tiles = [v.tile for v, _ in inside]
-    pairs = shared_windows([r for _, r in inside], [t.tile_id for t in tiles], [t.datatake for t in tiles])
-    named = {(tiles[i].tile_id, tiles[j].tile_id): n for (i, j), n in pairs.items()}
-    return {(min(pair), max(pair)): n for pair, n in named.items()}
+    names = [v.tile.tile_id for v, _ in inside]
+    pairs = shared_windows([r for _, r in inside], names, [v.tile.datatake for v, _ in inside])
+    return {
+        (names[i], names[j]) if names[i] < names[j] else (names[j], names[i]): n
+        for (i, j), n in pairs.items()
+    }
 
 
 def _tuples(epsg: int, depth: Coverage, datatakes: Sequence[Datatake], size: int) -> Rows:
     found = faces(depth)
     shapes = outlines([face.runs for face in found], shift=size / 2, tolerance=1.0)
-    parts = [list(zip(d.views, d.own, strict=True)) for d in datatakes]
+    parts = [[_Part(v.tile.tile_id, own) for v, own in zip(d.views, d.own, strict=True)] for d in datatakes]
     return [
         {
             "epsg": epsg,
             "n": len(face.members),
             "datatakes": [datatakes[i].name for i in face.members],
-            "tiles": sorted(v.tile.tile_id for i in face.members for v in _reaching(parts[i], face, size)),
+            "tiles": _reaching([parts[i] for i in face.members], face, size),
             "windows": face.area,
             "outline": shape,
         }
@@ -226,16 +228,29 @@ def _tuples(epsg: int, depth: Coverage, datatakes: Sequence[Datatake], size: int
     ]
 
 
-def _reaching(parts: list[tuple[View, Region]], face: Face, size: int) -> Iterator[View]:
-    """The tiles of a datatake that provide pixels to some window of a face."""
-    if len(parts) == 1:
-        yield parts[0][0]
-        return
-    first, last = face.runs[0, 0], face.runs[-1, 0] + size
-    for each, own in parts:
-        near = len(own.runs) > 0 and own.runs[0, 0] < last and own.runs[-1, 0] >= first
-        if near and touches(own.runs, face.runs, size):
-            yield each
+class _Part:
+    """The pixels that one tile provides."""
+
+    def __init__(self, tile_id: str, own: Region) -> None:
+        """Note where they are."""
+        self.tile_id, self.own, box = tile_id, own, own.box
+        self.first, self.stop, self.west, self.east = box.line, box.stop_line, box.col, box.stop_col
+
+
+def _reaching(datatakes: Sequence[Sequence[_Part]], face: Face, size: int) -> list[str]:
+    """The tiles of these datatakes that provide pixels to some window of a face, sorted."""
+    box = Region(face.runs).box
+    first, stop, west, east = box.line, box.stop_line + size - 1, box.col, box.stop_col + size - 1
+    found = []
+    for parts in datatakes:
+        if len(parts) == 1:
+            found.append(parts[0].tile_id)
+            continue
+        for each in parts:
+            near = each.first < stop and each.stop > first and each.west < east and each.east > west
+            if near and touches(each.own.runs, face.runs, size):
+                found.append(each.tile_id)
+    return sorted(found)
 
 
 def _describe(
