@@ -54,20 +54,12 @@ def _combine(a: Runs, b: Runs, selected: npt.NDArray[np.bool_], found: Runs) -> 
 
 def merged(runs: npt.NDArray[np.integer[Any]]) -> Runs:
     """The union of runs [n, 3], which may be in any order and overlap."""
-    order = np.argsort(places(runs[:, 0], runs[:, 1]))
-    found = runs[order].astype(np.int32)
-    return found[: _merge(found)].copy()
-
-
-@kernel_of("int64(int32[:, ::1])", writes=1)
-def _merge(runs: Runs) -> int:
-    """Merge sorted runs in place; returns how many are left."""
-    m = 0
-    for k in range(runs.shape[0]):
-        if m > 0 and runs[m - 1, 0] == runs[k, 0] and runs[k, 1] <= runs[m - 1, 2]:
-            if runs[k, 2] > runs[m - 1, 2]:
-                runs[m - 1, 2] = runs[k, 2]
-        else:
-            runs[m, 0], runs[m, 1], runs[m, 2] = runs[k, 0], runs[k, 1], runs[k, 2]
-            m += 1
-    return m
+    begin = places(runs[:, 0], runs[:, 1])
+    order = np.argsort(begin)
+    end = np.maximum.accumulate(places(runs[order, 0], runs[order, 2]))  # of all runs so far
+    first = np.flatnonzero(np.append(len(runs) > 0, begin[order[1:]] > end[:-1]))
+    last = np.append(first[1:], len(runs)) - 1 if len(first) else first
+    line = runs[order[first], 0].astype(np.int64)
+    return np.column_stack(
+        [line, runs[order[first], 1], end[last] - places(line, np.zeros(1, np.int64))]
+    ).astype(np.int32)

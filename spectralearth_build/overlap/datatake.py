@@ -76,7 +76,8 @@ def join(
         own.append(each.valid - seen if seen else each.valid)
         seen = seen | each.valid if seen else each.valid
     flags = {
-        flag: union([v.flags[flag] & part for v, part in zip(ordered, own, strict=True)]) for flag in FLAGS
+        flag: union([v.flags[flag] & part for v, part in zip(ordered, own, strict=True) if v.flags[flag]])
+        for flag in FLAGS
     }
     anchors = seen.anchors(size) & home
     for flag, setting in LIMITS.items():

@@ -91,6 +91,8 @@ class Region:
 
     def count_in(self, anchors: Points, size: int = WINDOW) -> npt.NDArray[np.int64]:
         """Number of pixels of this region in the window of each anchor."""
+        if not self:
+            return np.zeros(len(anchors), np.int64)
         return kernels.pixels_in_windows(self.runs, anchors, size)
 
     def contains(self, points: Points) -> npt.NDArray[np.bool_]:

@@ -83,32 +83,18 @@ def joined(segments: Runs, wanted: Flags) -> Runs:
 
 def outside(segments: Runs, blocked: Runs) -> tuple[Runs, Ints]:
     """The parts of segments that no blocked run covers, and the index of the segment of each part."""
-    most = len(segments) + len(blocked)
-    pieces, parents = np.empty((most, 3), np.int32), np.empty(most, np.int64)
-    found = _outside(packed(segments), packed(blocked), pieces, parents)
-    return pieces[:found].copy(), parents[:found].copy()
-
-
-@kernel_of("int64(int32[:, ::1], int32[:, ::1], int32[:, ::1], int64[::1])", writes=2)
-def _outside(segments: Runs, blocked: Runs, pieces: Runs, parents: Ints) -> int:
-    m = b = 0
-    for k in range(segments.shape[0]):
-        line, start, stop = segments[k, 0], segments[k, 1], segments[k, 2]
-        while b < blocked.shape[0] and (
-            blocked[b, 0] < line or (blocked[b, 0] == line and blocked[b, 2] <= start)
-        ):
-            b += 1
-        c = b
-        while start < stop:
-            blocks = c < blocked.shape[0] and blocked[c, 0] == line and blocked[c, 1] < stop
-            until = blocked[c, 1] if blocks else stop
-            if until > start:
-                pieces[m, 0], pieces[m, 1], pieces[m, 2] = line, start, until
-                parents[m] = k
-                m += 1
-            start = blocked[c, 2] if blocks else stop
-            c += 1
-    return m
+    starts, stops = places(segments[:, 0], segments[:, 1]), places(segments[:, 0], segments[:, 2])
+    first = np.searchsorted(places(blocked[:, 0], blocked[:, 2]), starts, side="right")
+    last = np.searchsorted(places(blocked[:, 0], blocked[:, 1]), stops, side="left")
+    gaps = np.maximum(last - first, 0) + 1  # before, between and after the blocked runs of each segment
+    parent = np.repeat(np.arange(len(segments)), gaps)
+    before = np.arange(len(parent)) - np.repeat(np.cumsum(gaps) - gaps - first, gaps) - 1
+    start, stop = segments[parent, 1], segments[parent, 2]
+    later, sooner = before >= first[parent], before + 1 < last[parent]
+    start[later], stop[sooner] = blocked[before[later], 2], blocked[before[sooner] + 1, 1]
+    kept = start < stop
+    parts = np.column_stack([segments[parent[kept], 0], start[kept], stop[kept]])
+    return parts, parent[kept]
 
 
 def transposed(segments: Runs, values: Ints) -> tuple[Runs, Ints]:
@@ -166,8 +152,8 @@ def _transpose(
                 before, until = (values[i], segments[i, 2]) if inside else (before, segments[i, 1])
             if j < stop:
                 inside = segments[j, 1] <= col
-                now = values[j] if inside else now
-                until = min(until, segments[j, 2] if inside else segments[j, 1])
+                now, other = (values[j], segments[j, 2]) if inside else (now, segments[j, 1])
+                until = other if other < until else until
             if before != now:
                 for x in range(col - col0, until - col0):
                     if before > 0 and turned_values.size == 0:

@@ -11,9 +11,10 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 import numpy as np
+import numpy.typing as npt
 import shapely
 
-from spectralearth_build.overlap.lattice import PIXEL, col_at, easting, line_at, northing
+from spectralearth_build.overlap.lattice import PIXEL, Box, col_at, easting, line_at, northing
 from spectralearth_build.overlap.region import Points, Region, merged, union
 from spectralearth_build.overlap.resample import transformer
 from spectralearth_build.plan.fixed_lattice import fixed_lattice
@@ -74,19 +75,32 @@ def _together(problems: Problems, placed: dict[int, Points], held: Placed) -> di
 def _left(problems: Problems, epsg: int, placed: Placed, held: Placed) -> Problem:
     """The problem of one lattice without the anchors that windows in place block."""
     problem = problems[epsg]
-    blocked = blocked_by(placed, epsg, problem.size) | blocked_by(held, epsg, problem.size)
+    box = Region(problem.cover.segments).box
+    blocked = union([blocked_by(each, epsg, problem.size, box) for each in (placed, held)])
     return problem.without(blocked) if blocked else problem
 
 
-def blocked_by(placed: Mapping[int, Points], epsg: int, size: int) -> Region:
-    """Anchors of ``epsg`` whose windows could overlap placed windows, on this lattice or on others."""
-    return union(
-        [
-            conflicts(anchors, size) if other == epsg else _shadow(anchors, other, epsg, size)
-            for other, anchors in placed.items()
-            if len(anchors)
-        ]
-    )
+def blocked_by(placed: Mapping[int, Points], epsg: int, size: int, box: Box) -> Region:
+    """Anchors of ``epsg`` in a box, and some outside, whose windows could overlap placed windows on any lattice."""
+    found = []
+    for other, anchors in placed.items():
+        if other == epsg:
+            found.append(conflicts(anchors, size))
+        elif len(near := anchors[_near(anchors, other, epsg, size, box)]):
+            found.append(_shadow(near, other, epsg, size))
+    return union(found)
+
+
+def _near(anchors: Points, other: int, epsg: int, size: int, box: Box) -> npt.NDArray[np.bool_]:
+    """Which windows of another lattice are less than two windows from those anchored in a box of ``epsg``.
+
+    All others are too far away to overlap any, since neighbouring lattices have the same scale to a part in a hundred.
+    """
+    x, y = easting(anchors[:, 1] + size / 2), northing(anchors[:, 0] + size / 2)
+    x, y = transformer(other, epsg).transform(x, y)
+    line, col = line_at(np.asarray(y)) - size / 2, col_at(np.asarray(x)) - size / 2
+    inside: npt.NDArray[np.bool_] = (line > box.line - 2 * size) & (line < box.stop_line + 2 * size)
+    return inside & (col > box.col - 2 * size) & (col < box.stop_col + 2 * size)
 
 
 def _shadow(anchors: Points, other: int, epsg: int, size: int) -> Region:

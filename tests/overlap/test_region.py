@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as hnp
 
 from spectralearth_build.overlap.lattice import Box
 from spectralearth_build.overlap.region import Region, union
-from spectralearth_build.overlap.runs import transposed
+from spectralearth_build.overlap.runs import outside, transposed
 
 SHAPE = (9, 11)
 MASKS = hnp.arrays(np.bool_, SHAPE, elements=st.sampled_from([True, True, True, False]))
@@ -105,3 +105,18 @@ def test_transposed_runs_down_the_columns(plane):
     assert (np.lexsort((turned[:, 1], turned[:, 0])) == np.arange(len(turned))).all()
     touching = (turned[1:, 0] == turned[:-1, 0]) & (turned[1:, 1] == turned[:-1, 2])
     assert (turned_values[1:][touching] != turned_values[:-1][touching]).all()
+
+
+@given(MASKS, MASKS, MASKS)
+def test_outside_keeps_the_parts_of_each_segment(plane, other, blocked):
+    """Segments of two kinds, which may touch, are cut where something is blocked, and nowhere else."""
+    runs = np.concatenate([region(plane).runs, region(other & ~plane).runs])
+    segments = runs[np.lexsort((runs[:, 1], runs[:, 0]))]
+    parts, parents = outside(segments, region(blocked).runs)
+    expected = []
+    for k, (line, start, stop) in enumerate(segments.tolist()):
+        free = [c for c in range(start, stop) if not blocked[line - BOX.line, c - BOX.col]]
+        first = [c for c in free if c - 1 not in free]
+        last = [c for c in free if c + 1 not in free]
+        expected += [(line, a, b + 1, k) for a, b in zip(first, last, strict=True)]
+    assert [(*part, k) for part, k in zip(parts.tolist(), parents.tolist(), strict=True)] == expected

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from spectralearth_build.config import QualityConfig
+from spectralearth_build.overlap.lattice import Box
 from spectralearth_build.plan.component import on_each_lattice
 from spectralearth_build.plan.fixed_lattice import fixed_lattice
 from spectralearth_build.plan.greedy import greedy
@@ -37,15 +38,17 @@ def test_ours_is_worth_at_least_as_much_as_the_plain_strategies(name, preset):
 def test_windows_keep_clear_of_those_of_the_other_lattice_and_of_what_is_held(strategy):
     problems = problems_at("zone edge", "patches")
     first, second = problems
+    around = {epsg: problem.cover.region().box for epsg, problem in problems.items()}
     everything = place(problems, shelves)
     held = {epsg: anchors[::3] for epsg, anchors in everything.items()}
     placed = place(problems, strategy, held)
     assert placed.keys() == problems.keys()
     for epsg, anchors in placed.items():
         assert len(anchors)
-        assert not blocked_by(held, epsg, SIZE).contains(anchors).any()
+        assert not blocked_by(held, epsg, SIZE, around[epsg]).contains(anchors).any()
     shadows = [
-        blocked_by({a: placed[a]}, b, SIZE).contains(placed[b]) for a, b in ((first, second), (second, first))
+        blocked_by({a: placed[a]}, b, SIZE, around[b]).contains(placed[b])
+        for a, b in ((first, second), (second, first))
     ]
     assert not all(shadow.any() for shadow in shadows)  # whichever was placed last kept clear of the other
 
@@ -55,3 +58,17 @@ def test_a_single_lattice_is_left_to_the_strategy():
     epsg = next(iter(problems))
     alone = {epsg: problems[epsg]}
     np.testing.assert_array_equal(place(alone, shelves)[epsg], shelves(problems[epsg]))
+
+
+@pytest.mark.parametrize("name", ["zone edge", "equator", "far north"])
+def test_windows_far_from_the_other_lattice_are_left_out_only_where_they_block_nothing(name):
+    problems = problems_at(name, "patches")
+    first, second = problems
+    everywhere = Box(-(1 << 20), -(1 << 20), 1 << 21, 1 << 21)
+    for one, other in ((first, second), (second, first)):
+        placed = {one: shelves(problems[one])}
+        region = problems[other].cover.region()
+        whole = blocked_by(placed, other, SIZE, everywhere)
+        near = blocked_by(placed, other, SIZE, region.box)
+        assert whole & region
+        np.testing.assert_array_equal((near & region).runs, (whole & region).runs)
