@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import zarr
 
 from spectralearth_build.archive.watched import sharing, watched
@@ -61,6 +60,7 @@ from spectralearth_build.store.index import boxes, holds
 from spectralearth_build.store.labels import StoredLabel, read_labels
 from spectralearth_build.store.manifest import Entry, Manifest, StatusCounts, counts, entry_of_file
 from spectralearth_build.store.planned import Planned, load_plan
+from spectralearth_build.store.schema import Coordinate, coordinate_chunk, decode_bytes, encode_texts
 from spectralearth_build.tables import LABELS, LOCATIONS, PATCHES, SPLITS, TILES
 
 _OF_PLAN = {PLAN, TILES.file, LOCATIONS.file, PATCHES.file}
@@ -269,14 +269,21 @@ def _store(dataset: Path, planned: Planned) -> Iterator[Damage]:
     reflectance = planned.reflectance
     root = zarr.open_group(dataset / STORE, mode="r", use_consolidated=True)
     for name, coordinate in coordinates_of(planned, planned.folders[PATCHES.file]):
-        values = np.asarray(root[name][...])  # type: ignore[index]
-        expected = coordinate.values
-        if isinstance(expected, pa.Array):
-            expected = expected.to_numpy(zero_copy_only=False)
-        if not np.array_equal(values, expected, equal_nan=values.dtype.kind == "f"):
+        if not _holds(dataset, name, root[name], coordinate):
             yield Damage("StoreWrong", f"{STORE}/{name}", "The values differ from those of the tables.")
     if _json(dataset / array_metadata(REFLECTANCE)) != reflectance:
         yield Damage("StoreWrong", REFLECTANCE, "The metadata differs from that of the plan.")
+
+
+def _holds(dataset: Path, name: str, array: Any, coordinate: Coordinate) -> bool:  # noqa: ANN401
+    """Return whether an array has the values of a coordinate. Zarr would make an object of each text."""
+    if isinstance(coordinate.values, np.ndarray):
+        values = np.asarray(array[...])
+        return np.array_equal(values, coordinate.values, equal_nan=values.dtype.kind == "f")
+    if array.shape != coordinate.shape or not len(coordinate.values):
+        return bool(array.shape == coordinate.shape)
+    chunk = (dataset / coordinate_chunk(name, 1)).read_bytes()
+    return decode_bytes(chunk) == encode_texts(coordinate.values)
 
 
 def _compare(

@@ -47,6 +47,7 @@ from spectralearth_build.store.manifest import (
     entries_of,
     entry,
     manifest_of,
+    together,
 )
 from spectralearth_build.store.planned import Planned, load_plan
 from spectralearth_build.store.shard import ShardReader, write_shard
@@ -264,7 +265,7 @@ def _publish(target: Path, planned: Planned, old: Manifest) -> int:
     labels = read_labels(target, planned.plan_of)
     files |= store_files(planned, target, labels)
     numbers = counts(planned, StatusCounts(planned.folders), len(commits.plans), commits.bytes, labels)
-    entries = {**entries_of(files), **commits.files}
+    entries = together(entries_of(files), commits.files)
     manifest = manifest_of(planned, numbers, entries, target, labels).encode()
     root = files.pop(ROOT)
     for name, data in {**files, MANIFEST: manifest, ROOT: root}.items():

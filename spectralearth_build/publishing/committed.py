@@ -6,17 +6,18 @@ from array import array
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from sys import intern
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from spectralearth_build.layout import shard_name, shard_path
+from spectralearth_build.layout import shard_path
 from spectralearth_build.store import statistics
 from spectralearth_build.store.commit import Commit, records
-from spectralearth_build.store.manifest import Entry, entry
 from spectralearth_build.store.planned import Planned
 from spectralearth_build.store.shard import ShardReader
+from spectralearth_build.store.shard_entries import ShardEntries
 from spectralearth_build.store.statistics import BandStatistics
 
 Integers = npt.NDArray[np.int64]
@@ -41,7 +42,7 @@ class Committed:
     """Size of all shards."""
     statistics: BandStatistics
     """Statistics of the written patches that are not retired."""
-    files: Mapping[str, Entry]
+    files: ShardEntries
     """Size and hash of shards and records, by path below the dataset."""
 
     def find(self, rows: npt.NDArray[np.integer[Any]]) -> tuple[npt.NDArray[np.bool_], Integers]:
@@ -80,20 +81,19 @@ def joined(found: Iterable[tuple[Commit, bytes]], live: Callable[[Commit], BandS
     rows, checksums = array("q"), array("q")
     plans: dict[int, str] = {}
     skipped: dict[tuple[int, str], str] = {}
-    files: dict[str, Entry] = {}
+    files = ShardEntries()
     total, size = statistics.Sum(), 0
     for commit, data in found:
-        plans[commit.shard] = commit.plan
+        plans[commit.shard] = intern(commit.plan)
         size += commit.size
         rows.extend(commit.rows)
         known = commit.checksums
         checksums.extend(known.get(row, UNKNOWN) for row in commit.rows)
         skipped |= {(commit.shard, each.patch_id): each.reason for each in commit.skipped}
-        files[commit.name] = entry(data)
-        files[shard_name(commit.shard)] = {"bytes": commit.size, "sha256": commit.sha256}
+        files.add(commit.shard, commit.size, commit.sha256, record=data)
         total.add(live(commit))
     every, sums = np.asarray(rows), np.asarray(checksums)
-    if not (np.diff(every) > 0).all():  # shards in another order, or damaged records
+    if not (every[1:] > every[:-1]).all():  # shards in another order, or damaged records
         order = np.argsort(every, kind="stable")
         every, sums = every[order], sums[order]
     return Committed(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,11 @@ from spectralearth_build.layout import PatchStatus
 from spectralearth_build.overlap.lattice import corner_of
 from spectralearth_build.store import schema
 from spectralearth_build.store.planned import Planned
-from spectralearth_build.store.planned_patches import location_ids
+from spectralearth_build.store.planned_patches import Integers, location_ids
 from spectralearth_build.tables import PATCHES, TILES
 
 _AT_ONCE = 1 << 17
-"""Rows whose location is made at a time."""
+"""Rows of which values are made at a time."""
 
 
 def coordinates_of(planned: Planned, patches: Path) -> Iterator[tuple[str, schema.Coordinate]]:
@@ -33,59 +33,81 @@ def coordinates_of(planned: Planned, patches: Path) -> Iterator[tuple[str, schem
     """
     bands = nominal()
     yield from schema.band_coordinates(bands.wavelength_nm, bands.fwhm_nm).items()
-    rows, acquired = _written(patches)
-    place = np.searchsorted(planned.live.rows, rows)
-    used, tile = np.unique(planned.live.tiles[place], return_inverse=True)
-    names = np.array([planned.live.names[number] for number in used], object)
-    order = np.argsort(names)
-    tile_ids: list[str] = names[order].tolist()
-    yield "tile_id", schema.tile_names(tile_ids)
+    place = _places(planned, patches)
+    names, number = _tiles(planned, place)
+    yield "tile_id", schema.tile_names(names)
     for name in ("wavelength_nm", "fwhm_nm"):
-        yield f"tile_{name}", schema.tile_bands(name, _of_tiles(planned, name, tile_ids))
-    windows = planned.live.windows
-    west, north = corner_of(windows[:, 2], windows[:, 1])
-    index = np.argsort(order).astype(np.int32)
-    for name, values in (("epsg", windows[:, 0]), ("west", west), ("north", north)):
-        yield name, _filled(planned, name, rows, values[place])
-    yield "acquired", _filled(planned, "acquired", rows, acquired)
-    yield "location", _locations(planned, rows, place)
-    yield "tile_index", _filled(planned, "tile_index", rows, index[tile])
+        yield f"tile_{name}", schema.tile_bands(name, _of_tiles(planned, name, names))
+    windows, tiles = planned.live.windows, planned.live.tiles
+    yield "epsg", _filled("epsg", place, lambda some: windows[some, 0])
+    yield "west", _filled("west", place, lambda some: corner_of(windows[some, 2], windows[some, 1])[0])
+    yield "north", _filled("north", place, lambda some: corner_of(windows[some, 2], windows[some, 1])[1])
+    yield "acquired", _acquired(len(place), patches)
+    locations = schema.Texts(len(place), lambda: _locations(windows, place))
+    yield "location", replace(schema.row_coordinate("location", 0), values=locations)
+    yield "tile_index", _filled("tile_index", place, lambda some: number[tiles[some]])
 
 
-def _written(patches: Path) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Return rows of the written patches and their times in microseconds since 1970, both int64 [patch]."""
-    rows, times = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
-    for batch in PATCHES.batches(patches, ["store_row", "acquired", "status"]):
-        there = batch.filter(pc.equal(batch["status"], PatchStatus.WRITTEN))
-        rows.append(there["store_row"].to_numpy())
-        times.append(there["acquired"].cast(pa.int64()).to_numpy())
-    return np.concatenate(rows), np.concatenate(times)
+def _places(planned: Planned, patches: Path) -> npt.NDArray[np.int32]:
+    """Return the number in the plan of the patch in each row of the store; -1: no patch was written; int32 [row]."""
+    place = np.full(planned.shards * planned.shard_rows, -1, np.int32)
+    for batch in _written(patches, "store_row"):
+        rows = batch["store_row"].to_numpy()
+        place[rows] = np.searchsorted(planned.live.rows, rows)
+    return place
+
+
+def _written(patches: Path, *columns: str) -> Iterator[pa.RecordBatch]:
+    """Yield columns of the written patches."""
+    for batch in PATCHES.batches(patches, [*columns, "status"]):
+        yield batch.filter(pc.equal(batch["status"], PatchStatus.WRITTEN))
+
+
+def _tiles(planned: Planned, place: npt.NDArray[np.int32]) -> tuple[list[str], npt.NDArray[np.int32]]:
+    """Return the tiles of the rows, sorted by name, and the place among them of each name of the plan."""
+    used = np.zeros(len(planned.live.names), np.bool_)
+    for first in range(0, len(place), _AT_ONCE):
+        here = place[first : first + _AT_ONCE]
+        used[planned.live.tiles[here[here >= 0]]] = True
+    numbers = sorted(np.flatnonzero(used).tolist(), key=planned.live.names.__getitem__)
+    number = np.full(len(used), -1, np.int32)
+    number[numbers] = np.arange(len(numbers))
+    return [planned.live.names[each] for each in numbers], number
 
 
 def _filled(
-    planned: Planned, name: str, rows: npt.NDArray[np.int64], values: npt.NDArray[Any]
+    name: str, place: npt.NDArray[np.int32], values_of: Callable[[npt.NDArray[np.int32]], npt.NDArray[Any]]
 ) -> schema.Coordinate:
-    """Return an array along ``row`` with values in some rows."""
-    coordinate = schema.row_coordinate(name, planned.shards * planned.shard_rows)
+    """Return an array along ``row``.
+
+    Args:
+        name: name of the array.
+        place: output of `_places`.
+        values_of: returns the values of patches, given their numbers in the plan.
+    """
+    coordinate = schema.row_coordinate(name, len(place))
     assert isinstance(coordinate.values, np.ndarray)
-    coordinate.values[rows] = values
+    for first in range(0, len(place), _AT_ONCE):
+        here = place[first : first + _AT_ONCE]
+        there = here >= 0
+        coordinate.values[first : first + _AT_ONCE][there] = values_of(here[there])
     return coordinate
 
 
-def _locations(
-    planned: Planned, rows: npt.NDArray[np.int64], place: npt.NDArray[np.int64]
-) -> schema.Coordinate:
-    """Return the array ``location``."""
-    count = planned.shards * planned.shard_rows
-    of_row = np.full(count, -1, np.int32)
-    of_row[rows] = place
-    parts = []
-    for first in range(0, count, _AT_ONCE):
-        here = of_row[first : first + _AT_ONCE]
-        names = location_ids(planned.live.windows[here])
-        parts.append(pc.if_else(here >= 0, names, ""))
-    texts = pa.chunked_array(parts, pa.string()).combine_chunks()
-    return replace(schema.row_coordinate("location", 0), values=texts)
+def _acquired(rows: int, patches: Path) -> schema.Coordinate:
+    """Return the array ``acquired``, in microseconds since 1970."""
+    coordinate = schema.row_coordinate("acquired", rows)
+    assert isinstance(coordinate.values, np.ndarray)
+    for batch in _written(patches, "store_row", "acquired"):
+        coordinate.values[batch["store_row"].to_numpy()] = batch["acquired"].cast(pa.int64()).to_numpy()
+    return coordinate
+
+
+def _locations(windows: Integers, place: npt.NDArray[np.int32]) -> Iterator[pa.StringArray]:
+    """Yield the array ``location`` in pieces."""
+    for first in range(0, len(place), _AT_ONCE):
+        here = place[first : first + _AT_ONCE]
+        yield pc.if_else(here >= 0, location_ids(windows[here]), "")
 
 
 def _of_tiles(planned: Planned, name: str, tile_ids: list[str]) -> npt.NDArray[np.float64]:

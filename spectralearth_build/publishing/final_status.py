@@ -31,6 +31,8 @@ _NEEDED = {
                    "correction_assumed"],
 }  # fmt: skip
 """Columns that decide about the final status, or have it."""
+_AT_ONCE = 1 << 17
+"""Patches whose windows are numbered at a time."""
 _MIDDLE = 1 << 23
 """More than any column or row of a lattice."""
 Flags = npt.NDArray[np.bool_]
@@ -159,8 +161,14 @@ class FinalStatus:
     @cached_property
     def _dates(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """Return the windows with written patches, as ascending numbers, and how many each has."""
-        windows = self.planned.live.windows[self._written]
-        return np.unique(_keys(*windows.T), return_counts=True)
+        places = np.flatnonzero(self._written)
+        windows, keys = self.planned.live.windows, np.empty(len(places), np.int64)
+        for first in range(0, len(places), _AT_ONCE):
+            some = places[first : first + _AT_ONCE]
+            keys[first : first + _AT_ONCE] = _keys(*windows[some].T)
+        keys.sort()
+        firsts = np.flatnonzero(np.append(True, keys[1:] > keys[:-1])[: len(keys)])
+        return keys[firsts], np.diff(firsts, append=len(keys))
 
     def _tiles(self, batch: pa.RecordBatch) -> dict[str, pa.Array]:
         planned, giving, names = *self._sides, batch["tile_id"]

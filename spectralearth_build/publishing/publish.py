@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -49,7 +50,7 @@ from spectralearth_build.store.failed_tiles import read_failed
 from spectralearth_build.store.index import boxes, write_index
 from spectralearth_build.store.label_arrays import label_document
 from spectralearth_build.store.labels import StoredLabel, frame, read_labels
-from spectralearth_build.store.manifest import FORMAT, StatusCounts, counts, entries_of, manifest_of
+from spectralearth_build.store.manifest import FORMAT, StatusCounts, counts, entries_of, manifest_of, together
 from spectralearth_build.store.planned import Planned, load_plan
 from spectralearth_build.tables import LABELS, LOCATIONS, OVERLAPS, PATCHES, QUARANTINE, TILES, TUPLES
 
@@ -110,8 +111,8 @@ def publish(dataset: Path, waiting: bool = False, anew: bool = False) -> Publish
         files |= _index_files(folders[LOCATIONS.file], Path(made))
         files |= store_files(planned, folders[PATCHES.file], labels)
         numbers = counts(planned, StatusCounts(folders), len(committed.plans), committed.bytes, labels)
-        entries = {**entries_of(files), **committed.files}
-        manifest = manifest_of(planned, numbers, entries, dataset, labels).encode()
+        entries = together(entries_of(files), committed.files)
+        manifest = manifest_of(planned, numbers, entries, dataset, labels).write(Path(made) / MANIFEST)
         root = files.pop(ROOT)
         swept = _sweep(dataset, committed, labels, files)
         changed = _replace(dataset, {**files, MANIFEST: manifest, ROOT: root}) or swept
@@ -160,6 +161,7 @@ def store_files(planned: Planned, patches: Path, labels: Sequence[StoredLabel] =
     for name, coordinate in coordinates_of(planned, patches):
         arrays[name], parts = schema.coordinate_files(name, coordinate)
         files |= parts
+        del coordinate  # the next one is made before the name is used again
     coordinates = [name for name in arrays if name != REFLECTANCE]
     for definition in (each.definition for each in labels):
         arrays[definition.array] = label_document(definition, planned.shards, planned.shard_rows)
@@ -216,15 +218,15 @@ def _sweep(
     """Delete shards without record, records without shard, an outdated map, and remains of labels."""
     known = set().union(*(label.names for label in labels))
     known |= {array_metadata(label.definition.array) for label in labels}
-    present = [
-        *(dataset / COMMITS).glob("*"),
-        *shard_files(dataset),
-        *(dataset / STORE).glob(f"{LABEL_PREFIX}*/*"),
-        *([] if labels else dataset.glob(LABELS.file)),
-        *([] if MAP in files else dataset.glob(MAP)),
-    ]
-    names = {path.relative_to(dataset).as_posix(): path for path in present}
-    stale = [path for name, path in names.items() if name not in known and name not in committed.files]
+    present = chain(
+        (dataset / COMMITS).glob("*"),
+        shard_files(dataset),
+        (dataset / STORE).glob(f"{LABEL_PREFIX}*/*"),
+        [] if labels else dataset.glob(LABELS.file),
+        [] if MAP in files else dataset.glob(MAP),
+    )
+    names = ((path, path.relative_to(dataset).as_posix()) for path in present)
+    stale = [path for path, name in names if name not in known and name not in committed.files]
     if stale:
         remove(dataset / ROOT)
     for path in stale:

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import Counter
-from collections.abc import Collection, Mapping
+from collections import ChainMap, Counter
+from collections.abc import Collection, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow.compute as pc
 import pyproj
 import shapely
@@ -26,7 +28,7 @@ from spectralearth_build.layout import MANIFEST, PatchStatus
 from spectralearth_build.store.commit import json_bytes
 from spectralearth_build.store.labels import StoredLabel
 from spectralearth_build.store.planned import Planned
-from spectralearth_build.store.seal import sealed
+from spectralearth_build.store.seal import KEY
 from spectralearth_build.tables import LOCATIONS, PATCHES, STATUSES, TILES
 from spectralearth_build.version import __version__
 
@@ -45,6 +47,8 @@ _PACKAGES = (
     "zarr",
 )
 _BLOCK = 1 << 20
+_AT_ONCE = 1 << 12
+"""Files whose entries are encoded at a time."""
 
 Entry = dict[str, int | str]
 """``bytes`` and ``sha256`` of a file."""
@@ -82,7 +86,36 @@ class Manifest:
 
     def encode(self) -> bytes:
         """Return the content of the file, with its own hash."""
-        return json_bytes(sealed({**vars(self), "files": dict(sorted(self.files.items()))}))
+        return b"".join(self.pieces())
+
+    def write(self, path: Path) -> Path:
+        """Write what `encode` returns to a new file, piece by piece."""
+        with path.open("wb") as file:
+            file.writelines(self.pieces())
+        return path
+
+    def pieces(self) -> Iterator[bytes]:
+        """Yield what `encode` returns in pieces of a few thousand files."""
+        names, digest = sorted(self.files), hashlib.sha256()
+        for piece in self._pieces(vars(self), names):
+            digest.update(piece)
+        yield from self._pieces({**vars(self), KEY: digest.hexdigest()}, names)
+
+    def _pieces(self, document: Mapping[str, Any], names: Sequence[str]) -> Iterator[bytes]:
+        """Yield what `json_bytes` makes of a document whose ``files`` are those of this manifest."""
+        opening = "{"
+        for key in sorted(document):
+            yield f'{opening}"{key}":'.encode()
+            yield from self._entries(names) if key == "files" else [json_bytes(document[key]).rstrip()]
+            opening = ","
+        yield b"}\n"
+
+    def _entries(self, names: Sequence[str]) -> Iterator[bytes]:
+        yield b"{"
+        for first in range(0, len(names), _AT_ONCE):
+            some = {name: self.files[name] for name in names[first : first + _AT_ONCE]}
+            yield (b"," if first else b"") + json_bytes(some).rstrip()[1:-1]
+        yield b"}"
 
     @classmethod
     def decode(cls, data: bytes) -> Manifest:
@@ -151,10 +184,13 @@ class StatusCounts:
         return self._counted(LOCATIONS, "n")
 
     @property
-    def written(self) -> set[int]:
-        """Rows of written patches."""
-        rows = PATCHES.read(self.folders[PATCHES.file], ["store_row", "status"])
-        return set(rows["store_row"][rows["status"] == PatchStatus.WRITTEN])
+    def written(self) -> npt.NDArray[np.int64]:
+        """Rows of written patches, int64 [patch]."""
+        batches = PATCHES.batches(self.folders[PATCHES.file], ["store_row", "status"])
+        rows = (
+            batch.filter(pc.equal(batch["status"], PatchStatus.WRITTEN))["store_row"] for batch in batches
+        )
+        return np.concatenate([np.empty(0, np.int64), *(each.to_numpy() for each in rows)])
 
     def _counted(self, table: Table, column: str) -> Counter[Any]:
         found: Counter[Any] = Counter()
@@ -214,11 +250,16 @@ def manifest_of(
         dataset: folder of the dataset, from which the records of labels are hashed.
         labels: the labels, whose records contain the hashes of their shards.
     """
-    entries = dict(entries)
+    of_labels: dict[str, Entry] = {}
     for record in (record for label in labels for record in label.records.values()):
-        entries[record.name] = entry((dataset / record.name).read_bytes())
-        entries[record.shard_name] = {"bytes": record.size, "sha256": record.sha256}
-    return Manifest(planned.id, planned.settings, versions(), numbers, entries)
+        of_labels[record.name] = entry((dataset / record.name).read_bytes())
+        of_labels[record.shard_name] = {"bytes": record.size, "sha256": record.sha256}
+    return Manifest(planned.id, planned.settings, versions(), numbers, together(of_labels, entries))
+
+
+def together(*entries: Mapping[str, Entry]) -> Mapping[str, Entry]:
+    """Return the entries of several mappings, which are not copied. The first that has a path counts."""
+    return ChainMap(*(cast("MutableMapping[str, Entry]", each) for each in entries))
 
 
 def entries_of(files: Mapping[str, bytes | Path]) -> dict[str, Entry]:
@@ -265,12 +306,20 @@ def entry_of_file(path: Path) -> Entry:
     return {"bytes": size, "sha256": digest.hexdigest()}
 
 
-def _labelled(labels: Collection[StoredLabel], rows: Collection[int]) -> dict[str, dict[str, int]]:
-    """Return for each label how many written patches have a map, and how many were left out."""
+def _labelled(labels: Collection[StoredLabel], rows: npt.NDArray[np.int64]) -> dict[str, dict[str, int]]:
+    """Return for each label how many written patches have a map, and how many were left out.
+
+    Args:
+        labels: the labels.
+        rows: rows of the written patches.
+    """
     found = {}
     for label in labels:
-        maps = [not p.reason for r in label.records.values() for p in r.patches if p.row in rows]
-        found[label.definition.label] = {"written": sum(maps), "skipped": len(maps) - sum(maps)}
+        patches = [patch for record in label.records.values() for patch in record.patches]
+        left_out = np.array([bool(patch.reason) for patch in patches], np.bool_)
+        there = np.isin(np.array([patch.row for patch in patches], np.int64), rows)
+        written, skipped = (int((there & each).sum()) for each in (~left_out, left_out))
+        found[label.definition.label] = {"written": written, "skipped": skipped}
     return found
 
 

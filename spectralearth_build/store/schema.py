@@ -8,7 +8,8 @@ coordinates (NaN, NaT, empty).
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import struct
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,25 +41,38 @@ _ZSTD: Document = {"name": "zstd", "configuration": {"level": _ZSTD_LEVEL, "chec
 
 
 @dataclass(frozen=True)
+class Texts:
+    """Texts of which only a piece is in memory at a time."""
+
+    count: int
+    """Number of texts."""
+    pieces: Callable[[], Iterable[pa.StringArray]]
+    """Returns them, in pieces."""
+
+    def __len__(self) -> int:
+        return self.count
+
+
+@dataclass(frozen=True)
 class Coordinate:
     """A small array of the store, written as one chunk."""
 
     dims: tuple[str, ...]
     """Names of the dimensions."""
-    values: npt.NDArray[Any] | pa.StringArray
-    """The values; text is an Arrow array."""
+    values: npt.NDArray[Any] | pa.StringArray | Texts
+    """The values; text is an Arrow array, or comes in pieces."""
     attributes: Mapping[str, Any]
     """Meaning, unit, and what xarray needs to decode it."""
 
     @property
     def is_text(self) -> bool:
         """Return whether the values are text."""
-        return isinstance(self.values, pa.Array)
+        return not isinstance(self.values, np.ndarray)
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Shape of the array."""
-        return (len(self.values),) if isinstance(self.values, pa.Array) else self.values.shape
+        return self.values.shape if isinstance(self.values, np.ndarray) else (len(self.values),)
 
 
 def reflectance_document(shards: int, shard_rows: int, codec: str, quantity: str = "land") -> Document:
@@ -141,18 +155,34 @@ def decode_plain(data: bytes, shape: tuple[int, ...], data_type: str) -> npt.NDA
         DamagedError: Its checksum or content is wrong.
     """
     try:
-        plain = numcodecs.Zstd().decode(bytes(verified(data)))
-        return np.frombuffer(plain, np.dtype(data_type).newbyteorder("<")).reshape(shape)
+        return np.frombuffer(decode_bytes(data), np.dtype(data_type).newbyteorder("<")).reshape(shape)
+    except ValueError as error:
+        raise DamagedError(f"A chunk cannot be decoded: {error}.") from error
+
+
+def decode_bytes(data: bytes) -> bytes:
+    """Return the content of a chunk that was compressed as `plain_codecs` says.
+
+    Raises:
+        DamagedError: Its checksum or content is wrong.
+    """
+    try:
+        return bytes(numcodecs.Zstd().decode(bytes(verified(data))))
     except (RuntimeError, ValueError) as error:
         raise DamagedError(f"A chunk cannot be decoded: {error}.") from error
+
+
+def coordinate_chunk(name: str, dimensions: int) -> str:
+    """Return the path of the only chunk of a coordinate array below the dataset."""
+    return f"{STORE}/{name}/{CHUNK_PREFIX}{'.'.join('0' * dimensions)}"
 
 
 def coordinate_files(name: str, coordinate: Coordinate) -> tuple[Document, dict[str, bytes]]:
     """Return the metadata document of a coordinate array, and its files by path below the dataset."""
     values, shape, first = coordinate.values, coordinate.shape, _LITTLE
     chunk = tuple(max(1, length) for length in shape)
-    plain: npt.NDArray[Any]
-    if isinstance(values, pa.Array):
+    plain: npt.NDArray[Any] | bytearray
+    if not isinstance(values, np.ndarray):
         plain, first = encode_texts(values), _TEXT
         data_type, fill = "string", ""
     else:
@@ -171,29 +201,32 @@ def coordinate_files(name: str, coordinate: Coordinate) -> tuple[Document, dict[
     )
     files = {array_metadata(name): metadata_bytes(document)}
     if all(shape):
-        files[f"{STORE}/{name}/{CHUNK_PREFIX}{'.'.join('0' * len(shape))}"] = _compressed(plain)
+        files[coordinate_chunk(name, len(shape))] = _compressed(plain)
     return document, files
 
 
-def encode_texts(texts: pa.StringArray) -> npt.NDArray[np.uint8]:
+def encode_texts(texts: pa.StringArray | Texts) -> bytearray:
     """Return the bytes of the codec ``vlen-utf8``: how many texts there are, then the length and bytes of each."""
-    ends = np.frombuffer(texts.buffers()[1], np.int32)[texts.offset : texts.offset + len(texts) + 1]
-    data = np.frombuffer(texts.buffers()[2] or b"", np.uint8)
-    whole = np.empty(4 + 4 * len(texts) + int(ends[-1]) - int(ends[0]), np.uint8)
-    whole[:4] = np.array([len(texts)], "<u4").view(np.uint8)
-    done = 4
-    for first in range(0, len(texts), _AT_ONCE):
-        some = ends[first : first + _AT_ONCE + 1].astype(np.int64)
-        lengths = np.diff(some).astype("<u4")
-        part = whole[done : done + some[-1] - some[0] + 4 * len(lengths)]
-        starts = some[:-1] - some[0] + 4 * np.arange(len(lengths))
-        own = np.ones(len(part), np.bool_)
-        for byte in range(4):
-            part[starts + byte] = lengths.view(np.uint8)[byte::4]
-            own[starts + byte] = False
-        part[own] = data[some[0] : some[-1]]
-        done += len(part)
+    whole = bytearray(struct.pack("<I", len(texts)))
+    for piece in texts.pieces() if isinstance(texts, Texts) else [texts]:
+        for first in range(0, len(piece), _AT_ONCE):
+            whole += _with_lengths(piece.slice(first, _AT_ONCE)).data
     return whole
+
+
+def _with_lengths(texts: pa.StringArray) -> npt.NDArray[np.uint8]:
+    """Return the length, in four bytes, and the bytes of each text."""
+    ends = np.frombuffer(texts.buffers()[1], np.int32)[texts.offset : texts.offset + len(texts) + 1]
+    data = np.frombuffer(texts.buffers()[2] or b"", np.uint8)[ends[0] : ends[-1]]
+    lengths = np.diff(ends).astype("<u4")
+    part = np.empty(len(data) + 4 * len(texts), np.uint8)
+    starts = ends[:-1] - ends[0] + 4 * np.arange(len(texts))
+    own = np.ones(len(part), np.bool_)
+    for byte in range(4):
+        part[starts + byte] = lengths.view(np.uint8)[byte::4]
+        own[starts + byte] = False
+    part[own] = data
+    return part
 
 
 def root_document(attributes: Document, arrays: Mapping[str, Document]) -> Document:
@@ -298,7 +331,7 @@ def metadata_bytes(document: Document) -> bytes:
     return (json.dumps(document, indent=1, sort_keys=True, allow_nan=False) + "\n").encode()
 
 
-def _compressed(plain: npt.NDArray[Any] | bytes) -> bytes:
+def _compressed(plain: npt.NDArray[Any] | bytes | bytearray) -> bytes:
     body = bytes(numcodecs.Zstd(_ZSTD_LEVEL).encode(plain))
     return body + checksum(body)
 

@@ -5,7 +5,8 @@ import json
 import pytest
 
 from spectralearth_build.errors import DamagedError
-from spectralearth_build.store.manifest import Manifest, entry, published_files
+from spectralearth_build.store.commit import json_bytes
+from spectralearth_build.store.manifest import _AT_ONCE, Manifest, entry, published_files
 from spectralearth_build.store.seal import is_sealed, sealed
 
 FILES = {"plan.json": entry(b"{}"), "commits/shard-00000000.json": entry(b"1"), "a.parquet": entry(b"")}
@@ -31,6 +32,15 @@ def test_bytes_come_back(tmp_path):
     (tmp_path / "manifest.json").write_bytes(DATA)
     assert Manifest.read(tmp_path) == found
     assert published_files(tmp_path) == FILES.keys()
+
+
+@pytest.mark.parametrize("count", [0, 1, _AT_ONCE, 2 * _AT_ONCE + 1])
+def test_pieces_are_the_document_encoded_at_once(count, tmp_path):
+    files = {f"{number % 7}/\u00e9{number}": entry(b"%d" % number) for number in range(count)}
+    manifest = Manifest("p", {"b": 1, "a": [None]}, {"GDAL": "3"}, {"patches": {"written": 1}}, files)
+    expected = json_bytes(sealed({**vars(manifest), "files": dict(sorted(files.items()))}))
+    assert b"".join(manifest.pieces()) == expected == manifest.encode()
+    assert manifest.write(tmp_path / "manifest.json").read_bytes() == expected
 
 
 def test_of_earlier_versions_without_a_seal():

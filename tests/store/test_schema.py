@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import struct
 
 import numpy as np
 import pyarrow as pa
@@ -13,7 +14,9 @@ from hypothesis.extra.numpy import arrays, from_dtype
 from spectralearth_build.layout import shard_name
 from spectralearth_build.store.schema import (
     Coordinate,
+    Texts,
     coordinate_files,
+    encode_texts,
     metadata_bytes,
     reflectance_document,
     root_attributes,
@@ -51,6 +54,18 @@ def test_zarr_reads_numbers_back(tmp_path_factory, values):
 def test_zarr_reads_text_back(tmp_path_factory, words):
     array = read_back(tmp_path_factory.mktemp("c"), "t", Coordinate(("a",), pa.array(words, pa.string()), {}))
     assert array[...].tolist() == words
+
+
+@given(st.lists(st.lists(st.text(max_size=5), max_size=4), max_size=4))
+def test_texts_in_pieces_are_the_same_bytes(pieces):
+    whole = pa.array([word for piece in pieces for word in piece], pa.string())
+    plain = struct.pack("<I", len(whole)) + b"".join(
+        struct.pack("<I", len(word.encode())) + word.encode() for word in whole.to_pylist()
+    )
+    texts = Texts(len(whole), lambda: (pa.array(piece, pa.string()) for piece in pieces))
+    assert encode_texts(texts) == encode_texts(whole) == plain
+    padded = pa.concat_arrays([pa.array(["x"]), whole]).slice(1)
+    assert encode_texts(padded) == plain
 
 
 def test_a_flipped_bit_in_a_coordinate_is_noticed(tmp_path):
