@@ -140,17 +140,22 @@ class Table:
         return extent_of_wkb(table["geometry"]) if self.spatial else NOWHERE
 
     def of_before(self, data: bytes) -> bytes:
-        """The file ``data`` as earlier versions wrote it: without later columns and without plan ids."""
-        early = replace(self, columns=tuple(column for column in self.columns if not column.later))
-        return early.encode(pq.read_table(pa.BufferReader(data)).select([c.name for c in early.columns]))
+        """The file ``data`` as early versions wrote it: without later columns and plan ids, in large row groups."""
+        columns = tuple(column for column in self.columns if not column.later)
+        early = replace(self, columns=columns, rows_at_once=None)
+        return early.encode(pq.read_table(pa.BufferReader(data)).select([c.name for c in columns]))
+
+    def in_large_groups(self, data: bytes) -> bytes:
+        """The file ``data`` as versions wrote it that had row groups of `ROW_GROUP` rows in every table."""
+        table = pq.read_table(pa.BufferReader(data))
+        return replace(self, rows_at_once=None).encode(table, _plans_told(table.schema))
 
     def plans_of(self, folder: Path) -> tuple[str, ...]:
         """Ids of the plan generations that the file in ``folder`` belongs to; empty if it names none."""
         try:
-            told = (pq.read_schema(folder / self.file).metadata or {}).get(_PLANS.encode(), b"")
+            return _plans_told(pq.read_schema(folder / self.file))
         except (OSError, ValueError):  # missing or damaged: reported when the table is read
             return ()
-        return tuple(told.decode().split())
 
     def _write(
         self, parts: Iterable[pa.Table], target: Path | pa.NativeFile, plans: Sequence[str], extent: Extent
@@ -319,6 +324,10 @@ def _damage_named(path: Path) -> Iterator[None]:
         if fault := fault_of(error, path):
             raise fault from error
         raise DamagedError(f"The table cannot be read ({type(error).__name__}: {error}).", path) from error
+
+
+def _plans_told(schema: pa.Schema) -> tuple[str, ...]:
+    return tuple((schema.metadata or {}).get(_PLANS.encode(), b"").decode().split())
 
 
 def _array(values: Any, column: Column) -> pa.Array | pa.ChunkedArray:  # noqa: ANN401

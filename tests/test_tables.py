@@ -115,3 +115,17 @@ def test_columns_of_a_later_version_are_nulls_in_older_files(tmp_path):
 def test_values_of_the_wrong_type_are_refused():
     with pytest.raises(pa.ArrowInvalid):
         LOCATIONS.frame([{"n": "many"}])
+
+
+def test_large_row_groups_are_those_of_before():
+    """As the versions wrote that passed a whole table to pyarrow with row groups of 131,072 rows."""
+    count = TILES.row_group + 1
+    rows = TILES.arrow(
+        {"product_id": [f"p{n}" for n in range(count)], "band_index": [[n] for n in range(count)]}
+    )
+    now = TILES.encode(rows, ("a", "b"))
+    assert pq.read_metadata(pa.BufferReader(now)).num_row_groups == 2
+    schema = rows.schema.with_metadata(pq.read_schema(pa.BufferReader(now)).metadata)
+    expected = pa.BufferOutputStream()
+    pq.write_table(rows.cast(schema), expected, compression="zstd", row_group_size=1 << 17)
+    assert TILES.in_large_groups(now) == expected.getvalue().to_pybytes()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,10 +15,15 @@ from spectralearth_build.tables import LOCATIONS, OVERLAPS, PATCHES, TILES, TUPL
 TABLES = (TILES, LOCATIONS, PATCHES, OVERLAPS, TUPLES)
 
 
-def forms_of(name: str, data: bytes) -> list[bytes]:
-    """Return a table or plan as this version writes it, and as earlier versions did."""
-    forms = [data, *(table.of_before(data) for table in TABLES if table.file == name)]
-    return [*forms, of_before(data)] if name == PLAN else forms
+def earlier_forms(name: str, path: Path) -> Iterator[bytes]:
+    """Yield a table or plan of this version as earlier versions wrote it."""
+    if name == PLAN:
+        yield of_before(path.read_bytes())
+    for table in TABLES:
+        if table.file == name:
+            data = path.read_bytes()
+            yield table.in_large_groups(data)
+            yield table.of_before(data)
 
 
 def record_as_published(name: str, made: Path, dataset: Path, expected: Mapping[str, Entry]) -> bytes:

@@ -1,196 +1,136 @@
-"""Consistency checks within and between the tables of a dataset, as pure functions of data frames."""
+"""Consistency checks within and between the tables of a dataset, which are read one row group at a time.
+
+A row of a table is remembered as a few numbers: the hash of its name, its row in the store, its window. If these show
+that something is wrong, the table is read again for the names.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 
-import geopandas as gpd
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
 import shapely
 
+from spectralearth_build.checking.audit_patches import PatchAudit
 from spectralearth_build.checking.damage import Damage
-from spectralearth_build.layout import PatchStatus, TileStatus
-from spectralearth_build.overlap.geography import to_lonlat
-from spectralearth_build.overlap.lattice import PIXEL, WINDOW, anchors_of, bounds_of
-from spectralearth_build.overlap.resample import transformer
+from spectralearth_build.checking.noted import (
+    KIND,
+    Noted,
+    hashes,
+    noted,
+    repeated_names,
+    row_count,
+    values_at,
+)
+from spectralearth_build.checking.shared_ground import Windows, outlines, sharing_ground
+from spectralearth_build.layout import TileStatus
 from spectralearth_build.tables import LOCATIONS, PATCHES, STATUSES, TILES
 
-KIND = "TableWrong"
 OVERLAP = "LocationsOverlap"
-_EXAMPLES = 3
-_SLACK_M2 = PIXEL**2
-"""Area that windows of different zones may share, because their edges are curves in the other zone."""
-_STEP = 500.0
+_OF_TILES = ["product_id", "tile_id", "path", "status", "eligible", "acquired"]
+_OF_LOCATIONS = ["location_id", "epsg", "lattice_col", "lattice_row", "n", "geometry"]
 _SAME_PLACE = 1e-6
 """Tolerance between two computations of one outline in degrees, about 10 cm."""
 
 
-def audit(
-    tiles: gpd.GeoDataFrame, locations: gpd.GeoDataFrame, patches: pd.DataFrame, shard_rows: int
-) -> list[Damage]:
+def audit(folders: Mapping[str, Path], shard_rows: int) -> list[Damage]:
     """Return all contradictions within and between the tables of a published dataset.
 
     Args:
-        tiles: tiles.parquet.
-        locations: locations.parquet.
-        patches: patches.parquet.
+        folders: folders of tiles.parquet, locations.parquet and patches.parquet, by file name.
         shard_rows: number of rows per shard.
+
+    Raises:
+        UsageError: A file is missing or lacks columns.
+        DamagedError: A file cannot be read.
     """
-    return [
-        *_tiles(tiles),
-        *_locations(locations),
-        *_patches(patches, shard_rows),
-        *_references(tiles, locations, patches),
-        *(
-            Damage(OVERLAP, LOCATIONS.file, f"{a} and {b} share ground.")
-            for a, b in overlapping_locations(locations)
-        ),
-    ]
+    tiles = TILES.read(folders[TILES.file], _OF_TILES)
+    locations = LocationAudit(folders[LOCATIONS.file])
+    found = [*_tiles(tiles), *locations.damages()]
+    patches = PatchAudit(folders[PATCHES.file], shard_rows, tiles, locations.names)
+    found += patches.damages()
+    found += _references(tiles, patches.giving)
+    wrong = patches.dates(locations.keys) != locations.dates
+    found += noted(LOCATIONS.file, "has a wrong number of dates", locations.named(wrong))
+    del patches
+    return found + list(locations.overlaps())
 
 
-def overlapping_locations(locations: gpd.GeoDataFrame) -> list[tuple[str, str]]:
-    """Return pairs of locations that share ground: at least a pixel, on one lattice or across two."""
-    names = locations["location_id"].to_numpy()
-    pairs = {*_within_lattices(locations), *_across_lattices(locations)}
-    return sorted((str(names[i]), str(names[j])) for i, j in pairs)
+class LocationAudit:
+    """What is remembered of locations.parquet, and what is wrong in it by itself.
+
+    Args:
+        folder: folder of the table.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        count = row_count(LOCATIONS, folder)
+        self._folder = folder
+        self._misnamed = Noted(LOCATIONS.file, "is not named after its window")
+        self._moved = Noted(LOCATIONS.file, "has an outline that differs from its window")
+        self.keys = np.empty(count, np.uint64)
+        """Hash of each name, uint64 [location]."""
+        self.dates = np.empty(count, np.int32)
+        """Number of dates of each location, int32 [location]."""
+        self.windows: Windows = np.empty((count, 3), np.int32)
+        """epsg, lattice_col and lattice_row of each location, int32 [location, 3]."""
+        first = 0
+        for batch in LOCATIONS.batches(folder, _OF_LOCATIONS):
+            self._read(batch, slice(first, first + len(batch)))
+            first += len(batch)
+        self.names = np.sort(self.keys)
+        """Hashes of the names, ascending, uint64 [location]."""
+
+    def damages(self) -> Iterator[Damage]:
+        """Yield what is wrong with single locations and with their names."""
+        counted = np.ones(len(self.keys), np.bool_)
+        yield from repeated_names(LOCATIONS, self._folder, "location_id", self.keys, counted)
+        yield from self._misnamed.damages()
+        yield from self._moved.damages()
+
+    def named(self, wrong: npt.NDArray[np.bool_]) -> Iterator[object]:
+        """Yield the names of some locations, bool [location]."""
+        return values_at(LOCATIONS, self._folder, "location_id", wrong)
+
+    def overlaps(self) -> Iterator[Damage]:
+        """Yield a damage for each pair of locations that share ground."""
+        pairs = sharing_ground(self.windows)
+        wrong = np.zeros(len(self.keys), np.bool_)
+        wrong[[place for pair in pairs for place in pair]] = True
+        names = dict(zip(np.flatnonzero(wrong).tolist(), map(str, self.named(wrong)), strict=True))
+        for a, b in sorted((names[i], names[j]) for i, j in pairs):
+            yield Damage(OVERLAP, LOCATIONS.file, f"{a} and {b} share ground.")
+
+    def _read(self, batch: pa.RecordBatch, rows: slice) -> None:
+        frame = batch.to_pandas()
+        columns = (frame[name].astype(str) for name in ("epsg", "lattice_col", "lattice_row"))
+        expected = pd.Series(["_".join(parts) for parts in zip(*columns, strict=True)], index=frame.index)
+        windows = frame[["epsg", "lattice_col", "lattice_row"]].to_numpy(np.int32)
+        shapes = shapely.from_wkb(frame["geometry"].to_numpy(object))
+        ours = shapely.normalize(outlines(windows))
+        moved = ~shapely.equals_exact(shapely.normalize(shapes), ours, _SAME_PLACE)
+        names = frame["location_id"]
+        self._misnamed.add(names[names != expected])
+        self._moved.add(names[moved])
+        self.keys[rows], self.dates[rows], self.windows[rows] = hashes(names), frame["n"], windows
 
 
 def _tiles(tiles: pd.DataFrame) -> Iterator[Damage]:
-    yield from _repeated(TILES.file, tiles, "path")
-    yield from _repeated(TILES.file, tiles[tiles["eligible"].eq(True)], "tile_id")
-    yield from _where(TILES.file, tiles, ~tiles["status"].isin(STATUSES), "product_id", "has no known status")
+    for rows, column in ((tiles, "path"), (tiles[tiles["eligible"].eq(True)], "tile_id")):
+        again = rows[column][rows[column].duplicated(keep=False)]
+        yield from noted(TILES.file, f"occurs more than once in {column}", again)
+    unknown = ~tiles["status"].isin(STATUSES)
+    yield from noted(TILES.file, "has no known status", tiles["product_id"][unknown])
 
 
-def _locations(locations: gpd.GeoDataFrame) -> Iterator[Damage]:
-    yield from _repeated(LOCATIONS.file, locations, "location_id")
-    columns = (locations[name].astype(str) for name in ("epsg", "lattice_col", "lattice_row"))
-    expected = pd.Series(["_".join(parts) for parts in zip(*columns, strict=True)], index=locations.index)
-    wrong = locations["location_id"] != expected
-    yield from _where(LOCATIONS.file, locations, wrong, "location_id", "is not named after its window")
-    moved = ~shapely.equals_exact(
-        shapely.normalize(locations.geometry.to_numpy()), shapely.normalize(_outlines(locations)), _SAME_PLACE
-    )
-    yield from _where(
-        LOCATIONS.file, locations, moved, "location_id", "has an outline that differs from its window"
-    )
-
-
-def _patches(patches: pd.DataFrame, shard_rows: int) -> Iterator[Damage]:
-    file = PATCHES.file
-    yield from _repeated(file, patches[patches["status"] != PatchStatus.RETIRED], "patch_id")
-    yield from _repeated(file, patches, "store_row")
-    written, away = (
-        patches["status"] == PatchStatus.WRITTEN,
-        patches["status"].isin([PatchStatus.SKIPPED, PatchStatus.RETIRED]),
-    )
-    named = patches["location_id"] + "_" + patches["datatake"]
-    several = patches["shard"].isin(_keys(patches.groupby("shard")["tile_id"].nunique() > 1))
-    for wrong, text in (
-        (~written & ~away, "is neither written nor skipped nor retired"),
-        (away & (patches["reason"].fillna("") == ""), "is skipped or retired without a reason"),
-        (patches["patch_id"] != named, "is not named after its location and datatake"),
-        (patches["store_row"] // shard_rows != patches["shard"], "has a row outside its shard"),
-        (patches["tile_id"].str.slice(0, -4) != patches["datatake"], "has a tile of another datatake"),
-        (several, "shares its shard with another tile"),
-    ):
-        yield from _where(file, patches, wrong, "patch_id", text)
-
-
-def _references(tiles: pd.DataFrame, locations: pd.DataFrame, patches: pd.DataFrame) -> Iterator[Damage]:
-    file = PATCHES.file
-    sources = patches[["patch_id", "tile_id", "status", "sources"]].explode("sources")
-    giving = sources[sources["status"] == PatchStatus.WRITTEN]["sources"]
+def _references(tiles: pd.DataFrame, giving: set[str]) -> Iterator[Damage]:
+    """Check the status of tiles against the tiles that give pixels to written patches."""
     able = tiles["status"].isin([TileStatus.USED, TileStatus.QUARANTINED]) & tiles["eligible"].eq(True)
-    own = set(sources["patch_id"][sources["tile_id"] == sources["sources"]])
-    times = tiles[tiles["eligible"].eq(True)].drop_duplicates("tile_id").set_index("tile_id")["acquired"]
-    for wrong, text in (
-        (~patches["location_id"].isin(locations["location_id"]), "has an unknown location"),
-        (~patches["tile_id"].isin(tiles["tile_id"]), "has an unknown tile"),
-        (~patches["patch_id"].isin(own), "does not name its tile among its sources"),
-        (
-            (times.reindex(patches["tile_id"]).array != patches["acquired"].array)
-            & (patches["status"] != PatchStatus.RETIRED),
-            "has a different time than its tile",
-        ),
-    ):
-        yield from _where(file, patches, wrong, "patch_id", text)
-    unable = sorted(set(giving) - set(tiles["tile_id"][able]))
-    yield from (
-        Damage(KIND, TILES.file, f"{tile} gives pixels but is not marked as used.") for tile in unable
-    )
-    idle = (tiles["status"] == TileStatus.USED) & ~tiles["tile_id"].isin(set(giving))
-    yield from _where(TILES.file, tiles, idle, "product_id", "is marked as used but gives no pixels")
-    dates = patches["location_id"][patches["status"] == PatchStatus.WRITTEN].value_counts()
-    counted = locations["location_id"].map(dates).fillna(0)
-    yield from _where(
-        LOCATIONS.file, locations, counted != locations["n"], "location_id", "has a wrong number of dates"
-    )
-
-
-def _within_lattices(locations: pd.DataFrame) -> Iterator[tuple[int, int]]:
-    for rows in locations.groupby("epsg").indices.values():
-        part = locations.iloc[rows]
-        line, col = anchors_of(part).T
-        # Shrunk by a quarter of a pixel on each side, so that windows that share a pixel intersect, but not
-        # those that only touch.
-        shapes = shapely.box(col + 0.25, line + 0.25, col + WINDOW - 0.25, line + WINDOW - 0.25)
-        first, second = shapely.STRtree(shapes).query(shapes, predicate="intersects")
-        yield from ((int(rows[i]), int(rows[j])) for i, j in zip(first, second, strict=True) if i < j)
-
-
-def _across_lattices(locations: gpd.GeoDataFrame) -> Iterator[tuple[int, int]]:
-    epsg, outlines = locations["epsg"].to_numpy(), _outlines(locations)
-    first, second = shapely.STRtree(outlines).query(outlines, predicate="intersects")
-    for i, j in zip(first.tolist(), second.tolist(), strict=True):
-        if i < j and epsg[i] != epsg[j] and _shared_m2(locations.iloc[i], locations.iloc[j]) > _SLACK_M2:
-            yield i, j
-
-
-def _shared_m2(a: pd.Series, b: pd.Series) -> float:
-    """Return the area that two windows on different lattices share, in the projection of the first."""
-    project = transformer(int(b["epsg"]), int(a["epsg"]))
-    moved = shapely.transform(
-        shapely.segmentize(_square(b), _STEP), lambda p: np.stack(project.transform(p[:, 0], p[:, 1]), axis=1)
-    )
-    return float(shapely.area(shapely.intersection(_square(a), moved)))
-
-
-def _square(location: pd.Series | pd.DataFrame) -> npt.NDArray[np.object_]:
-    """Return windows in metres of their zones."""
-    squares: npt.NDArray[np.object_] = shapely.box(
-        *bounds_of(location["lattice_row"], location["lattice_col"])
-    )
-    return squares
-
-
-def _outlines(locations: pd.DataFrame) -> npt.NDArray[np.object_]:
-    """Compute windows in longitude and latitude."""
-    result = np.empty(len(locations), object)
-    for epsg, rows in locations.groupby("epsg").indices.items():
-        result[rows] = to_lonlat(_square(locations.iloc[rows]), int(epsg))
-    return result
-
-
-def _repeated(file: str, frame: pd.DataFrame, column: str) -> Iterator[Damage]:
-    wrong = frame[column].duplicated(keep=False)
-    yield from _where(file, frame, wrong, column, f"occurs more than once in {column}")
-
-
-def _where(
-    file: str, frame: pd.DataFrame, wrong: pd.Series | npt.NDArray[np.bool_], name: str, text: str
-) -> Iterator[Damage]:
-    """Return one damage for all rows where ``wrong``, which names the first few."""
-    found = frame[name][np.asarray(wrong, bool)].astype(str).tolist()
-    if found:
-        yield Damage(KIND, file, f"{_listed(found)} {text}.")
-
-
-def _listed(names: list[str]) -> str:
-    more = f" and {len(names) - _EXAMPLES} more" if len(names) > _EXAMPLES else ""
-    return ", ".join(names[:_EXAMPLES]) + more
-
-
-def _keys(flags: pd.Series) -> Iterable[object]:
-    return list(flags.index[flags])
+    for tile in sorted(giving - set(tiles["tile_id"][able])):
+        yield Damage(KIND, TILES.file, f"{tile} gives pixels but is not marked as used.")
+    idle = (tiles["status"] == TileStatus.USED) & ~tiles["tile_id"].isin(giving)
+    yield from noted(TILES.file, "is marked as used but gives no pixels", tiles["product_id"][idle])

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from spectralearth_build.checking.as_published import (
     committed_hash,
+    earlier_forms,
     entry_if_there,
-    forms_of,
     record_as_published,
 )
 from spectralearth_build.checking.damage import NOT_CHECKED, Damage
@@ -33,7 +33,7 @@ from spectralearth_build.layout import (
 from spectralearth_build.publishing import final_status
 from spectralearth_build.publishing.committed import read_committed
 from spectralearth_build.publishing.final_status import FinalStatus, given_up
-from spectralearth_build.publishing.publish import publish
+from spectralearth_build.publishing.publish import publish, put
 from spectralearth_build.store.failed_tiles import read_failed
 from spectralearth_build.store.labels import MEND
 from spectralearth_build.store.manifest import Entry, Manifest, entry, entry_of_file
@@ -135,7 +135,7 @@ class RepairJob:
 
     def tables(self, planned: Planned) -> None:
         """Restore tables and plan, if the new ones are identical."""
-        made = {name: (self.folder / name).read_bytes() for name in self._changed(PLANNED)}
+        made = {name: self.folder / name for name in self._changed(PLANNED)}
         if hit := self._changed(FINAL):
             try:
                 committed = read_committed(self.dataset, planned)
@@ -145,18 +145,18 @@ class RepairJob:
                 return
             status = FinalStatus(planned, committed, failed)
             made |= {
-                table.file: status.write(table, self.folder / "final").read_bytes()
+                table.file: status.write(table, self.folder / "final")
                 for table in final_status.FINAL
                 if table.file in hit
             }
-        for name, data in made.items():
-            self._accept(name, data)
+        for name, path in made.items():
+            self._accept(name, path)
 
     def map(self, draw: Callable[[Path], None]) -> None:
         """Draw the map again, once the tables are intact."""
         if MAP in self.names and not self.result.refused:
             draw(self.folder / MAP)
-            self._accept(MAP, (self.folder / MAP).read_bytes())
+            self._accept(MAP, self.folder / MAP)
 
     def labels(self) -> None:
         """Refuse to repair labels: they need their rasters, which only `pair` gets."""
@@ -246,14 +246,16 @@ class RepairJob:
                 move(self.folder / name, self.dataset / name)
                 self.result.repaired.append(name)
 
-    def _accept(self, name: str, data: bytes) -> None:
-        """Put a small file into place, if it is as expected, in the format of this or an earlier version."""
-        for form in forms_of(name, data):
-            if self.expected.get(name) == entry(form):
-                write_bytes(self.dataset / name, form)
-                self.result.repaired.append(name)
-                return
-        self.result.refused.append(f"{name}: making it again gives another file than was published.")
+    def _accept(self, name: str, made: Path) -> None:
+        """Put a file into place, if it is as expected, in the format of this or an earlier version."""
+        expected = self.expected.get(name)
+        same = entry_of_file(made) == expected
+        form = made if same else next((f for f in earlier_forms(name, made) if entry(f) == expected), None)
+        if form is None:
+            self.result.refused.append(f"{name}: making it again gives another file than was published.")
+        else:
+            put(self.dataset / name, form)
+            self.result.repaired.append(name)
 
 
 def _ways(config: Config) -> Iterator[Config]:

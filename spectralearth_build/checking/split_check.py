@@ -13,18 +13,19 @@ import pyarrow.parquet as pq
 
 from spectralearth_build.checking.damage import Damage
 from spectralearth_build.layout import PatchStatus
-from spectralearth_build.tables import SPLITS
+from spectralearth_build.store.planned import Planned
+from spectralearth_build.tables import PATCHES, SPLITS
 
 KIND = "SplitsWrong"
 _EXAMPLES = 3
 
 
-def check_splits(dataset: Path, patches: pd.DataFrame) -> Iterator[Damage]:
+def check_splits(dataset: Path, planned: Planned) -> Iterator[Damage]:
     """Yield all errors in the splits of a dataset; none if it has no splits, or none by patch.
 
     Args:
         dataset: the folder.
-        patches: patches.parquet.
+        planned: its plan.
     """
     path = dataset / SPLITS.file
     if not path.is_file():
@@ -36,6 +37,7 @@ def check_splits(dataset: Path, patches: pd.DataFrame) -> Iterator[Damage]:
         return
     if not {column.name for column in SPLITS.columns} <= set(splits):
         return
+    patches = PATCHES.read(planned.folders[PATCHES.file], ["patch_id", "datatake", "status"])
     live = patches[patches["status"].isin([PatchStatus.WRITTEN, PatchStatus.PLANNED])]
     joined = splits.merge(live[["patch_id", "datatake"]], on="patch_id", how="left")
     assigned = joined[joined["split"] != ""]

@@ -41,7 +41,6 @@ from spectralearth_build.layout import (
     ROOT,
     STATISTICS,
     STORE,
-    PatchStatus,
     array_metadata,
     commit_name,
     is_commit,
@@ -114,8 +113,8 @@ def _verified(dataset: Path, archive: Path | None, executor: Executor | None) ->
     changed = {damage.path for damage in found}
     try:
         planned = load_plan(dataset)
-        wrong = audit(planned.tiles, planned.locations, planned.patches, planned.shard_rows)
-        affected = Affected(planned.patches)
+        wrong = audit(planned.folders, planned.shard_rows)
+        affected = Affected.read(planned.folders[PATCHES.file])
         commits = joined(_records(dataset, files), lambda _: statistics.BandStatistics())
         labels = read_labels(dataset, planned.plan_of, lenient=True)
         balance = list(_balance(dataset, manifest, planned, commits, labels))
@@ -127,7 +126,7 @@ def _verified(dataset: Path, archive: Path | None, executor: Executor | None) ->
     def check(kind: str, path: str, by: Callable[[], Iterable[Damage]]) -> list[Damage]:
         return list(examined(kind, path, by, path in changed))
 
-    found += check("SplitsWrong", SPLITS.file, partial(check_splits, dataset, planned.patches))
+    found += check("SplitsWrong", SPLITS.file, partial(check_splits, dataset, planned))
     with sharing(runner, dataset) as sharers:
         found += _shards(dataset, planned, commits, affected, files, sharers)
         checking_labels = partial(
@@ -189,20 +188,27 @@ def _balance(
         plan != planned.plan_of(shard) for shard, plan in commits.plans.items()
     ):
         yield Damage("PlanWrong", MANIFEST, "Manifest, plan and commit records belong to different plans.")
-    if manifest.counts != counts(
-        planned, StatusCounts(planned.folders), len(commits.plans), commits.bytes, labels
-    ):
+    statuses = StatusCounts(planned.folders)
+    if manifest.counts != counts(planned, statuses, len(commits.plans), commits.bytes, labels):
         yield Damage("CountsWrong", MANIFEST, "The counts differ from those of tables and commit records.")
-    written = planned.patches.loc[planned.patches["status"] == PatchStatus.WRITTEN, "store_row"]
     rows = commits.rows[~np.isin(commits.rows, planned.live.retired)]
-    if not np.array_equal(rows, np.sort(written.to_numpy())):
+    if not np.array_equal(rows, np.sort(statuses.written)):
         yield Damage(
             "CountsWrong", PATCHES.file, "The rows marked as written differ from those that were committed."
         )
-    known = commits.checksums != UNKNOWN
-    told = planned.patches.set_index("store_row")["checksum"].reindex(commits.rows[known])
-    if not np.array_equal(told.to_numpy(float), commits.checksums[known]):
+    if not _same_checksums(planned, commits):
         yield Damage("CountsWrong", PATCHES.file, "The checksums differ from those of the commit records.")
+
+
+def _same_checksums(planned: Planned, commits: Committed) -> bool:
+    """Return whether patches.parquet has every checksum of the commit records."""
+    asked, found = commits.checksums != UNKNOWN, np.zeros(len(commits.rows), np.bool_)
+    for batch in PATCHES.batches(planned.folders[PATCHES.file], ["store_row", "checksum"]):
+        rows = batch["store_row"].to_numpy()
+        there, expected = commits.find(rows)
+        same = there & (batch["checksum"].fill_null(UNKNOWN).to_numpy() == expected)
+        found[np.searchsorted(commits.rows, rows[same])] = True
+    return bool(found[asked].all())
 
 
 def _shards(

@@ -25,7 +25,7 @@ def test_a_simulated_dataset_is_a_real_one(dataset):
     assert (len(planned.live), planned.shards, planned.shard_rows) == (372, 6, SHARD_ROWS)
     assert publish(dataset).written == 372
     again = load_plan(dataset)
-    assert audit(again.tiles, again.locations, again.patches, SHARD_ROWS) == []
+    assert audit(again.folders, SHARD_ROWS) == []
     assert again.locations["n"].value_counts().to_dict() == {1: 124, 2: 124}
     assert simulate(dataset, 400) == dataset
 

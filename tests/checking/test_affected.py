@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from spectralearth_build.checking import affected as module
@@ -11,6 +12,7 @@ from spectralearth_build.checking.affected import Affected
 from spectralearth_build.checking.damage import Damage
 from spectralearth_build.checking.verify import verify
 from spectralearth_build.layout import label_shard, shard_name
+from spectralearth_build.tables import PATCHES
 
 
 def made(count):
@@ -22,10 +24,15 @@ def made(count):
     })  # fmt: skip
 
 
+def read(patches):
+    schema = pa.schema([PATCHES.schema.field(name) for name in patches])
+    return Affected(pa.Table.from_pandas(patches, schema=schema).to_batches(max_chunksize=77))
+
+
 @pytest.mark.parametrize("path", [shard_name, lambda shard: label_shard("corine", shard)])
 def test_patches_of_a_shard_are_those_with_pixels_in_it(path):
     patches = made(200)
-    affected = Affected(patches)
+    affected = read(patches)
     for shard in range(152):
         expected = [
             row.patch_id
@@ -37,7 +44,7 @@ def test_patches_of_a_shard_are_those_with_pixels_in_it(path):
 
 def test_names_of_a_shard_are_those_of_all_its_rows():
     patches = made(200)
-    affected = Affected(patches)
+    affected = read(patches)
     for shard in range(152):
         own = patches[patches["shard"] == shard]
         assert affected.names(shard) == dict(zip(own["store_row"], own["patch_id"], strict=True))
@@ -48,12 +55,12 @@ def test_names_of_a_shard_are_those_of_all_its_rows():
 )
 def test_other_files_affect_no_patch(path):
     damage = Damage("FileMissing", path, "")
-    assert Affected(made(50)).named(damage) == damage
+    assert read(made(50)).named(damage) == damage
 
 
 def test_unknown_shards_affect_no_patch():
     damage = Damage("FileUnknown", shard_name(1), "")
-    assert Affected(made(50)).named(damage) == damage
+    assert read(made(50)).named(damage) == damage
 
 
 def test_each_missing_shard_costs_one_search(monkeypatch):
@@ -69,7 +76,7 @@ def test_each_missing_shard_costs_one_search(monkeypatch):
         searches.clear()
         sorts.clear()
         patches = made(count)
-        affected = Affected(patches)
+        affected = read(patches)
         for shard in range(20):
             affected.named(Damage("FileMissing", shard_name(shard), ""))
         assert len(searches) == 20

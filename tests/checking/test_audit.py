@@ -8,9 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyproj import Transformer
 
-from spectralearth_build.checking.audit import audit, overlapping_locations
+from spectralearth_build import columns
+from spectralearth_build.checking.audit import audit
+from spectralearth_build.checking.shared_ground import sharing_ground
 from spectralearth_build.overlap.geography import to_lonlat
 from spectralearth_build.tables import LOCATIONS, PATCHES, TILES
+from tests.support.audit_of_frames import audit as audit_of_frames
+from tests.support.audit_of_frames import overlapping_locations as overlapping_frames
 from tests.support.store_study import A1, B1, ZONE, Study
 
 
@@ -25,6 +29,12 @@ def location(epsg: int, line: int, col: int) -> dict:
 
 def frame(*windows: tuple[int, int, int]):
     return LOCATIONS.frame([location(*each) for each in windows])
+
+
+def overlapping_locations(locations: pd.DataFrame) -> list[tuple[str, str]]:
+    windows = locations[["epsg", "lattice_col", "lattice_row"]].to_numpy(np.int32)
+    names = locations["location_id"].tolist()
+    return sorted((names[i], names[j]) for i, j in sharing_ground(windows))
 
 
 @settings(max_examples=60, deadline=None)
@@ -61,12 +71,27 @@ def tables(finished_study: Study):
     return [table.read(finished_study.dataset) for table in (TILES, LOCATIONS, PATCHES)]
 
 
-def messages(tables) -> str:
-    return "\n".join(damage.message for damage in audit(*tables, shard_rows=2))
+@pytest.fixture
+def audited(tmp_path):
+    """Writes the tables and checks them."""
+
+    def run(tables) -> list:
+        kinds = (TILES, LOCATIONS, PATCHES)
+        for kind, table in zip(kinds, tables, strict=True):
+            kind.write(table, tmp_path)
+        found = audit({kind.file: tmp_path for kind in kinds}, shard_rows=2)
+        assert sorted(found) == sorted(audit_of_frames(*(kind.read(tmp_path) for kind in kinds), 2))
+        return found
+
+    return run
 
 
-def test_sound_tables(tables):
-    assert audit(*tables, shard_rows=2) == []
+def messages(found) -> str:
+    return "\n".join(damage.message for damage in found)
+
+
+def test_sound_tables(tables, audited):
+    assert audited(tables) == []
 
 
 def put(table: int, row: int, column: str, value: object):
@@ -119,33 +144,54 @@ def shift_geometry(tables):
         (drop(2, 0), "has a wrong number of dates"),
     ],
 )
-def test_every_contradiction_is_named(tables, change, message):
+@pytest.mark.parametrize("rows", [1, 3, 1 << 17])
+def test_every_contradiction_is_named(tables, change, message, rows, audited, monkeypatch):
+    monkeypatch.setattr(columns, "ROW_GROUP", rows)
     change(tables)
-    assert message in messages(tables)
+    assert message in messages(audited(tables))
 
 
-def test_a_retired_row_may_share_its_name_and_counts_nowhere(tables):
+def test_a_retired_row_may_share_its_name_and_counts_nowhere(tables, audited):
     patches = tables[2]
     again = patches.iloc[[0]].assign(store_row=10, shard=5)
     patches.loc[0, ["status", "reason"]] = ["retired", "a newer version"]
     tables[2] = pd.concat([patches, again], ignore_index=True)
-    assert audit(*tables, shard_rows=2) == []
+    assert audited(tables) == []
     tables[2].loc[0, "reason"] = ""
-    assert "is skipped or retired without a reason" in messages(tables)
+    assert "is skipped or retired without a reason" in messages(audited(tables))
     tables[2].loc[0, "status"] = "written"
-    assert "occurs more than once in patch_id" in messages(tables)
+    assert "occurs more than once in patch_id" in messages(audited(tables))
 
 
-def test_a_used_tile_without_patches_is_named(tables):
+def test_a_used_tile_without_patches_is_named(tables, audited):
     tables[2] = tables[2][tables[2]["tile_id"] != B1].reset_index(drop=True)
-    assert "is marked as used but gives no pixels" in messages(tables)
+    assert "is marked as used but gives no pixels" in messages(audited(tables))
 
 
-def test_long_lists_are_cut_short(tables):
+def test_long_lists_are_cut_short(tables, audited):
     tables[2]["status"] = "planned"
-    line = next(line for line in messages(tables).splitlines() if "neither written" in line)
+    line = next(line for line in messages(audited(tables)).splitlines() if "neither written" in line)
     assert line.endswith("and 5 more is neither written nor skipped nor retired.")
 
 
-def test_empty_tables(tables):
-    assert audit(*(table.iloc[:0] for table in tables), shard_rows=2) == []
+def test_empty_tables(tables, audited):
+    assert audited([table.iloc[:0] for table in tables]) == []
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([32631, 32632, 32633, 32660, 32601, 32732]),
+            st.integers(-300, 300),
+            st.sampled_from([9000, 11000, 24200, 24328, 30000]),
+            st.integers(-400, 400),
+            st.sampled_from([100, 100_000, 166_000, 280_000]),
+        ),
+        max_size=12,
+    )
+)
+def test_the_same_pairs_as_with_a_tree_of_all_windows(anchors):
+    """Also at the antimeridian (zones 60 and 1), at the equator (zones 32 north and south) and near the poles."""
+    windows = frame(*((epsg, line - north, col + east) for epsg, line, east, col, north in anchors))
+    assert overlapping_locations(windows) == overlapping_frames(windows)

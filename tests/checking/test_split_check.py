@@ -4,6 +4,7 @@ import pytest
 from spectralearth_build.checking.split_check import check_splits
 from spectralearth_build.checking.verify import verify
 from spectralearth_build.export.recode import recode
+from spectralearth_build.store.planned import load_plan
 from spectralearth_build.tables import PATCHES, SPLITS
 
 
@@ -46,7 +47,7 @@ def test_wrong_splits_are_found(split):
     }
     for text, change in changes.items():
         SPLITS.write(SPLITS.frame(change(rows)), finished.dataset)
-        messages = [str(damage) for damage in check_splits(finished.dataset, patches)]
+        messages = [str(damage) for damage in check_splits(finished.dataset, load_plan(finished.dataset))]
         assert any(text in message for message in messages), (text, messages)
 
 

@@ -268,3 +268,15 @@ def test_a_dataset_of_before_is_repaired_to_what_it_was(archive, dataset, lost):
     assert repaired(archive, dataset) == []
     changed = {name for name, digest in tree(dataset).items() if digest != whole[name]}
     assert changed <= (REWRITTEN if RECORD in lost else set())  # a lost record has tables published again
+
+
+def test_tables_in_the_row_groups_of_before_are_repaired_to_what_they_were(archive, dataset, monkeypatch):
+    """Earlier versions wrote tables of tiles in row groups of 131,072 rows, this one in smaller ones."""
+    whole = tree(dataset)
+    assert pq.read_metadata(dataset / TILES.file).num_rows > 1
+    small = property(lambda table: 1 if table.rows_at_once else ROW_GROUP)
+    monkeypatch.setattr(Table, "row_group", small)
+    (dataset / TILES.file).unlink()
+    assert repaired(archive, dataset) == []
+    assert tree(dataset) == whole
+    assert pq.read_metadata(dataset / TILES.file).num_row_groups == 1

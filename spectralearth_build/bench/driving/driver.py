@@ -30,6 +30,7 @@ from spectralearth_build.layout import shard_name
 from spectralearth_build.progress import set_quiet, track
 from spectralearth_build.publishing.publish import publish
 from spectralearth_build.store.planned import load_plan
+from spectralearth_build.tables import PATCHES
 
 ASKED = 1000
 """Tasks that are made."""
@@ -78,7 +79,7 @@ def opened(dataset: Path) -> dict[str, float]:
 def missing(dataset: Path) -> dict[str, float]:
     """Name the patches of a tenth of all shards, as verify does if they are missing."""
     planned = load_plan(dataset)
-    affected = Affected(planned.patches)
+    affected = Affected.read(planned.folders[PATCHES.file])
     damages = [Damage("FileMissing", shard_name(shard), "") for shard in range(0, planned.shards, 10)]
     began = time.process_time()
     count = sum(len(affected.named(damage).patches) for damage in damages)
@@ -88,7 +89,7 @@ def missing(dataset: Path) -> dict[str, float]:
 def tables(dataset: Path) -> dict[str, float]:
     """Verify the tables against each other."""
     planned = load_plan(dataset)
-    return {"count": len(audit(planned.tiles, planned.locations, planned.patches, planned.shard_rows))}
+    return {"count": len(audit(planned.folders, planned.shard_rows))}
 
 
 STEPS = {
