@@ -12,6 +12,7 @@ import pytest
 
 from spectralearth_build.checking.verify import verify
 from spectralearth_build.cluster.inline import InlineExecutor
+from spectralearth_build.columns import ROW_GROUP, Table
 from spectralearth_build.layout import shard_name, shard_path
 from spectralearth_build.pipeline import Run
 from spectralearth_build.publishing.publish import publish
