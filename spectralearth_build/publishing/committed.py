@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from sys import intern
 from typing import Any
@@ -44,6 +44,11 @@ class Committed:
     """Statistics of the written patches that are not retired."""
     files: ShardEntries
     """Size and hash of shards and records, by path below the dataset."""
+
+    def without_rows(self) -> Committed:
+        """Return the same without rows and checksums, which need most of the memory."""
+        nothing = np.empty(0, np.int64)
+        return replace(self, rows=nothing, checksums=nothing)
 
     def find(self, rows: npt.NDArray[np.integer[Any]]) -> tuple[npt.NDArray[np.bool_], Integers]:
         """Return whether rows were written, and their checksums.

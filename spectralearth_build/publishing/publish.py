@@ -38,6 +38,7 @@ from spectralearth_build.layout import (
     label_definition,
     shard_files,
 )
+from spectralearth_build.memory import release
 from spectralearth_build.publishing.committed import Committed, read_committed
 from spectralearth_build.publishing.coordinates import coordinates_of
 from spectralearth_build.publishing.final_status import FINAL, FinalStatus, given_up
@@ -96,20 +97,24 @@ def publish(dataset: Path, waiting: bool = False, anew: bool = False) -> Publish
     delete_partials(dataset)
     if not anew and (known := unchanged(dataset)):
         return Published(False, known.written, known.skipped, known.failed)
-    planned = load_plan(dataset, waiting)
+    planned = load_plan(dataset, waiting).without_products()
     committed = read_committed(dataset, planned)
     failed = given_up(planned, committed.plans, read_failed(dataset, planned.first_id))
     labels = read_labels(dataset, planned.plan_of)
     find = partial(newest, dataset) if waiting else dataset.joinpath
     with scratch_of(dataset) as scratch, TemporaryDirectory(dir=scratch, ignore_cleanup_errors=True) as made:
         folders = _final_tables(FinalStatus(planned, committed, failed), Path(made))
+        committed = committed.without_rows()
         files: dict[str, Content] = {name: folder / name for name, folder in folders.items()}
         files[QUARANTINE.file] = QUARANTINE.encode(quarantine(TILES.read(folders[TILES.file], list(GROUPED))))
         files |= {name: find(name) for name in BY_PLAN if find(name).is_file()}
         files[STATISTICS] = json_bytes(statistics_document(committed.statistics))
         _read_back(dataset, files)
+        release()
         files |= _index_files(folders[LOCATIONS.file], Path(made))
+        release()
         files |= store_files(planned, folders[PATCHES.file], labels)
+        release()
         numbers = counts(planned, StatusCounts(folders), len(committed.plans), committed.bytes, labels)
         entries = together(entries_of(files), committed.files)
         manifest = manifest_of(planned, numbers, entries, dataset, labels).write(Path(made) / MANIFEST)

@@ -32,6 +32,10 @@ Boxes = tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]
 """Rows of locations.parquet, int64 [box], and boxes, float64 [box, (west, south, east, north)]."""
 
 
+_TOGETHER = 1 << 21
+"""Locations whose boxes are compared before the files are read again for the next ones."""
+
+
 def boxes(geometries: Iterable[Sequence[bytes | None] | pa.Array]) -> Iterator[Boxes]:
     """Yield row and bounds of every part of every geometry, in order. Empty geometries have none.
 
@@ -111,19 +115,29 @@ def encode_index(pieces: Iterable[Boxes], scratch: Path | None = None) -> dict[s
 def holds(folder: Path, pieces: Iterable[Boxes]) -> bool:
     """Return whether the index in a folder contains exactly these boxes.
 
+    Args:
+        folder: folder of the two files.
+        pieces: output of `boxes`. The rows of a piece are ascending, and larger than those of the piece before.
+
     Raises:
         OSError: A file cannot be read.
         ValueError: The files are not a whole index.
     """
-    rows, bounds = read_entries(folder)
-    order, done = np.argsort(rows, kind="stable"), 0
+    rows, bounds, count = read_entries(folder, 0, 0)
+    stop = done = 0
     for piece in pieces:
-        some = order[done : done + len(piece[0])]
+        if not len(piece[0]):
+            continue
+        first, last = int(piece[0][0]), int(piece[0][-1])
+        if last >= stop:
+            stop = max(last + 1, first + _TOGETHER)
+            rows, bounds, _ = read_entries(folder, first, stop)
+        some = slice(*np.searchsorted(rows, [first, last + 1]))
         pairs = zip(sorted_boxes(rows[some], bounds[some]), sorted_boxes(*piece), strict=True)
         if not all(np.array_equal(held, expected) for held, expected in pairs):
             return False
-        done += len(some)
-    return done == len(rows)
+        done += len(piece[0])
+    return done == count
 
 
 def _items(pieces: Iterable[Boxes]) -> Generator[tuple[int, list[float], None]]:

@@ -27,37 +27,40 @@ _AT_ONCE = 1 << 12
 """Nodes that are in memory at a time."""
 
 
-def read_entries(folder: Path) -> tuple[Integers, Floats]:
-    """Return the boxes of an index, in any order.
+def read_entries(folder: Path, first: int, stop: int) -> tuple[Integers, Floats, int]:
+    """Return the boxes of an index whose identifiers are in a range, and the number of all boxes.
 
     Args:
         folder: folder of the two files.
+        first: smallest identifier.
+        stop: one past the largest identifier.
 
     Returns:
-        Identifiers, int64 [box], and boxes, float64 [box, (west, south, east, north)].
+        Identifiers, ascending, int64 [box], boxes, float64 [box, (west, south, east, north)], and how many boxes the
+        whole index has.
 
     Raises:
         OSError: A file cannot be read.
         ValueError: The files are not a whole index.
     """
     listing, data = (folder / name for name in INDEX)
-    leaves = np.empty(0, _ENTRY)
-    filled = 0
+    parts, count = [np.empty(0, _ENTRY)], 0
     nodes, children = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
     for numbers, leaf, entries in _nodes(listing.read_bytes(), data):
         nodes.append(numbers)
         if leaf:
-            if not len(leaves):  # no more than all nodes can hold
-                leaves = np.empty(data.stat().st_size // _ENTRY.itemsize, _ENTRY)
-            leaves[filled : filled + entries.size] = entries.ravel()
-            filled += entries.size
+            flat = entries.ravel()
+            parts.append(flat[(flat["id"] >= first) & (flat["id"] < stop)])
+            count += len(flat)
         else:
             children.append(entries["id"].ravel())
     below, held = np.sort(np.concatenate(children)), np.sort(np.concatenate(nodes))
     roots = np.setdiff1d(held, below)
     if len(roots) != 1 or len(held) != len(below) + 1 or not np.isin(below, held).all():
         raise ValueError("nodes of the index are missing")
-    return leaves["id"][:filled], leaves["box"][:filled]
+    found = np.concatenate(parts)
+    order = np.argsort(found["id"], kind="stable")
+    return found["id"][order], found["box"][order], count
 
 
 def sorted_boxes(ids: Integers, boxes: Floats) -> tuple[Integers, Floats]:

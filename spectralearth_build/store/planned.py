@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ import pandas as pd
 from spectralearth_build.errors import DamagedError, UsageError
 from spectralearth_build.journal import newest
 from spectralearth_build.layout import PLAN
-from spectralearth_build.plan_document import PlanDocument
+from spectralearth_build.plan_document import Inputs, PlanDocument
 from spectralearth_build.store.planned_patches import PlannedPatches, read_patches
 from spectralearth_build.store.planned_tiles import PlannedTiles, read_tiles
 from spectralearth_build.tables import LOCATIONS, PATCHES, TILES
@@ -48,6 +48,12 @@ class Planned:
     def plans(self) -> tuple[str, ...]:
         """Fingerprints of all generations, oldest first, as stored in tables."""
         return self.document.ids
+
+    def without_products(self) -> Planned:
+        """Return the same plan without the names of the products from which it was made."""
+        grown = (replace(each, new_tiles=(), replaced_tiles=()) for each in self.document.generations)
+        inputs = Inputs(settings=self.document.inputs["settings"], tiles={})
+        return replace(self, document=replace(self.document, inputs=inputs, generations=tuple(grown)))
 
     def plan_of(self, shard: int) -> str:
         """Return the fingerprint of a shard's generation, which its commit record contains."""

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from shapely import MultiPolygon, Polygon, box
 
 from spectralearth_build.errors import UsageError
-from spectralearth_build.store.index import boxes, encode_index, opened_index
+from spectralearth_build.store import index as module
+from spectralearth_build.store.index import boxes, encode_index, holds, opened_index, write_index
 from tests.support.rtree_query import query_index, search
 
 DEGREES = st.integers(-180, 180)
@@ -90,6 +91,31 @@ def test_other_tools_can_read_it(tmp_path):
     index = rtree.index.Index(str(tmp_path / "locations"))
     assert list(index.intersection((5.5, 5.5, 9, 9))) == [1]
     index.close()
+
+
+@pytest.mark.parametrize("together", [1, 7, 1 << 21])
+def test_any_other_box_is_noticed(tmp_path, monkeypatch, together):
+    monkeypatch.setattr(module, "_TOGETHER", together)
+    random = np.random.default_rng(3)
+    corners = random.uniform(-170, 80, (300, 2))
+    rows = np.sort(random.integers(0, 200, 300))
+    bounds = np.concatenate([corners, corners + 1], axis=1)
+    write_index(tmp_path, lambda: [(rows, bounds)])
+    cuts = np.searchsorted(rows, [50, 51, 130])
+    pieces = list(zip(np.split(rows, cuts), np.split(bounds, cuts), strict=True))
+    assert holds(tmp_path, pieces)
+    assert holds(tmp_path, [pieces[0], (rows[:0], bounds[:0]), *pieces[1:]])
+    assert not holds(tmp_path, pieces[:-1])
+    assert not holds(tmp_path, pieces[1:])
+    assert not holds(tmp_path, [*pieces, (np.array([999]), bounds[:1])])
+    for number in (0, 120, 299):
+        changed = bounds.copy()
+        changed[number, 3] += 1e-9
+        assert not holds(tmp_path, [(rows, changed)])
+        moved = rows.copy()
+        moved[number] = 200
+        order = np.argsort(moved, kind="stable")
+        assert not holds(tmp_path, [(moved[order], bounds[order])])
 
 
 def test_empty(tmp_path):
