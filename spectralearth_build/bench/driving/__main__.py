@@ -1,8 +1,9 @@
 """Measure everything but pixels, on simulated datasets of several sizes.
 
 ``python -m spectralearth_build.bench.driving 10000,1000000 FOLDER`` measures reading the plan, making tasks of cut,
-publishing, publishing again, opening and verifying tables. Tables, plan and commit records are real; shards have one
-byte. A million patches need about 0.6 GB in FOLDER, which is emptied again but for the table, bench-driver.parquet.
+publishing, publishing again, opening, querying, starting a loader and verifying tables. Tables, plan and commit records
+are real; shards have one byte. A million patches need about 0.6 GB in FOLDER, which is emptied again but for the table,
+bench-driver.parquet.
 """
 
 from __future__ import annotations
