@@ -22,16 +22,15 @@ from spectralearth_build.cluster.inline import InlineExecutor
 from spectralearth_build.errors import DamagedError, UsageError
 from spectralearth_build.files import delete_partials, remove, write_bytes
 from spectralearth_build.journal import recover, refuse_half_grown
+from spectralearth_build.labels.cut_patches import CutShards, PatchPlaces
 from spectralearth_build.labels.define import Given, Request, define, kind_of
 from spectralearth_build.labels.label_raster import Kind, open_label_raster
 from spectralearth_build.labels.pair_task import PairTask, PatchToLabel, pair_shards
 from spectralearth_build.labels.reach import reach
 from spectralearth_build.layout import LABEL_NAME, MANIFEST, ROOT, label_definition, label_record, label_shard
-from spectralearth_build.overlap.lattice import corner_of
 from spectralearth_build.progress import track
 from spectralearth_build.publishing.final_status import given_up
 from spectralearth_build.publishing.publish import publish
-from spectralearth_build.store.commit import Commit, read_all
 from spectralearth_build.store.failed_tiles import read_failed
 from spectralearth_build.store.label_arrays import is_whole
 from spectralearth_build.store.labels import (
@@ -42,7 +41,8 @@ from spectralearth_build.store.labels import (
     records_of,
 )
 from spectralearth_build.store.planned import Planned, load_plan
-from spectralearth_build.tables import LABELS
+from spectralearth_build.store.planned_patches import location_ids
+from spectralearth_build.tables import LABELS, PATCHES
 from spectralearth_build.texts import counted, listed
 
 STAGE = "pair"
@@ -123,8 +123,8 @@ class _PairWork:
 
     dataset: Path
     planned: Planned
-    commits: Mapping[int, Commit]
-    """Commit records of the pixels, by shard."""
+    commits: CutShards
+    """The shards of pixels."""
     executor: Executor
 
     def refuse_others(self, definition: Definition) -> None:
@@ -180,31 +180,21 @@ class _PairWork:
 
     def places(self, shard: int) -> tuple[PatchToLabel, ...]:
         """The patches of a shard, including retired ones, in order of their rows."""
-        rows = list(self.commits[shard].rows)
-        patches = self._patches.loc[rows]
-        windows = self._windows.loc[patches["location_id"]]
-        west, north = corner_of(*(windows[name].to_numpy(float) for name in ("lattice_row", "lattice_col")))
-        columns = windows["epsg"].tolist(), west.tolist(), north.tolist(), patches["acquired"]
-        return tuple(PatchToLabel(*values) for values in zip(rows, *columns, strict=True))
+        return self._patches.of(self.commits[shard].rows)
 
     def ground(self, shards: Sequence[int]) -> shapely.Geometry:
         """The area of the patches of shards, in longitude and latitude."""
-        rows = [row for shard in shards for row in self.commits[shard].rows]
-        return shapely.union_all(
-            self._outlines.loc[self._patches.loc[rows, "location_id"].unique()].to_numpy()
-        )
+        rows = tuple(row for shard in shards for row in self.commits[shard].rows)
+        names = location_ids(np.unique(self._patches.windows(rows), axis=0)).to_pylist()
+        return shapely.union_all(self._outlines.loc[names].to_numpy())
 
     @cached_property
     def _outlines(self) -> pd.Series:
         return self.planned.locations.set_index("location_id").geometry
 
     @cached_property
-    def _patches(self) -> pd.DataFrame:
-        return self.planned.patches.set_index("store_row")[["location_id", "acquired"]]
-
-    @cached_property
-    def _windows(self) -> pd.DataFrame:
-        return self.planned.locations.set_index("location_id")[["epsg", "lattice_col", "lattice_row"]]
+    def _patches(self) -> PatchPlaces:
+        return PatchPlaces(self.planned.folders[PATCHES.file])
 
     def _by_tile(self, shards: list[int]) -> dict[str, list[int]]:
         """Shards by tile; the patches of a tile are close to each other on the ground."""
@@ -267,7 +257,7 @@ def _opened(dataset: Path, executor: Executor) -> _PairWork:
     refuse_half_grown(dataset)
     planned = load_plan(dataset)
     planned.require_readable()
-    commits = read_all(dataset, planned.plan_of)
+    commits = CutShards(dataset, planned.plan_of)
     given_up(
         planned, commits, read_failed(dataset, planned.first_id)
     )  # refuses a dataset that is not completely cut

@@ -183,7 +183,7 @@ def _part(batch: pa.RecordBatch, numbers: dict[str, int]) -> dict[str, Integers]
     return {
         "retired": batch["store_row"].filter(away).to_numpy(),
         "rows": live["store_row"].to_numpy(),
-        "windows": _windows(live["location_id"]),
+        "windows": windows_of(live["location_id"]),
         "tiles": _numbered(live["tile_id"], numbers),
         "datatakes": _numbered(live["datatake"], numbers),
         "sources": _numbered(lists.flatten(), numbers),
@@ -201,8 +201,12 @@ def location_ids(windows: Integers) -> pa.StringArray:
     return pc.binary_join_element_wise(*parts, "_")
 
 
-def _windows(names: pa.Array) -> Integers:
-    """Return epsg, column and row from ids, int32 [patch, 3]."""
+def windows_of(names: pa.Array) -> Integers:
+    """Return epsg, lattice_col and lattice_row from ids of locations, int32 [location, 3].
+
+    Raises:
+        DamagedError: An id has another form.
+    """
     parts = pc.split_pattern(names, "_")
     if not pc.all(pc.equal(pc.list_value_length(parts), 3), min_count=0).as_py():
         raise DamagedError("A location is not named after its window.")
