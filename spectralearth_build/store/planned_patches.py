@@ -77,9 +77,8 @@ class PlannedPatches:
     @cached_property
     def shards_by_tile(self) -> dict[str, list[int]]:
         """Shards, ascending, of each tile; tiles sorted by name."""
-        pairs = np.unique(
-            np.stack([self.rows // self.shard_rows, self.tiles], axis=1)[self._first_of_shard], axis=0
-        )
+        first = self._first_of_shard
+        pairs = np.unique(np.stack([self.rows[first] // self.shard_rows, self.tiles[first]], axis=1), axis=0)
         found: dict[str, list[int]] = {}
         for shard, tile in pairs.tolist():
             found.setdefault(self.names[tile], []).append(shard)
@@ -98,9 +97,9 @@ class PlannedPatches:
     @property
     def _first_of_shard(self) -> npt.NDArray[np.bool_]:
         """Whether a patch has another shard or tile than the one before, bool [patch]."""
-        first = np.ones(len(self), np.bool_)
-        first[1:] = np.diff(self.rows // self.shard_rows) != 0
-        first[1:] |= np.diff(self.tiles) != 0
+        first, shards = np.ones(len(self), np.bool_), self.rows // self.shard_rows
+        first[1:] = shards[1:] != shards[:-1]
+        first[1:] |= self.tiles[1:] != self.tiles[:-1]
         return first
 
     def of_shard(self, shard: int) -> tuple[PlannedPatch, ...]:
