@@ -13,12 +13,13 @@ from rasterio.io import DatasetReader
 from spectralearth_build.archive import holes
 from spectralearth_build.archive.raster import Pixels, RasterPart, chunks, interleaved_by_pixel
 from spectralearth_build.errors import HoleError, NoValidPixelError
-from spectralearth_build.kernels import kernel
+from spectralearth_build.kernels import inlined, kernel
 from spectralearth_build.overlap.lattice import NODATA
 from spectralearth_build.waive import how
 
 Bools = npt.NDArray[np.bool_]
 Sums = npt.NDArray[np.int64]
+Line = npt.NDArray[np.int16]
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,11 +41,16 @@ class ImagePass:
         image: the image, int16.
         index: 0-based kept bands.
         inside: pixels inside the swath [line, col].
+        checksum: whether to make the sums, which are zeros otherwise.
     """
 
-    def __init__(self, image: DatasetReader, index: npt.NDArray[np.int32], inside: Bools) -> None:
+    def __init__(
+        self, image: DatasetReader, index: npt.NDArray[np.int32], inside: Bools, checksum: bool = True
+    ) -> None:
         self._index, self._inside, self._width = index, inside, image.block_shapes[0][1]
+        self._checksum = checksum
         shape = len(index), image.height, -(-image.width // self._width)
+        self._swath, self._dim = _swath(inside, self._width), np.ones(shape[1:], np.bool_)
         self._valid, self._sums = inside.copy(), np.zeros((len(index), 2), np.int64)
         self._seen = holes.ImageEvidence(
             ~inside,
@@ -63,29 +69,14 @@ class ImagePass:
             part: one of the parts into which `raster.chunks` divides the image.
             values: int16 [band, line, col], contiguous.
         """
-        seen, bands, rows, cols = self._seen, part.bands, part.rows, part.cols
-        segments = slice(cols.start // self._width, -(-cols.stop // self._width))
-        sums, outside = (np.zeros((len(values), 2), np.int64) for _ in range(2))
-        stride = self._inside.shape[1]
-        _look(
-            values,
-            self._inside[rows, cols],
-            self._valid[rows, cols],
-            rows.start * stride + cols.start,
-            stride,
-            sums,
-            seen.lit[rows, cols],
-            outside,
-            seen.data[bands],
-            seen.zero[bands, rows, segments],
-            seen.bright[bands, rows, segments],
-            self._width,
-            holes.LEAST,
-            holes.BRIGHT,
-        )
+        seen, sums, outside = self._seen, *(np.zeros((len(values), 2), np.int64) for _ in range(2))
+        place = (part.bands.start, part.rows.start, part.cols.start)
+        flags = (self._valid, seen.lit, self._dim, seen.data, seen.zero, seen.bright)
+        _look(values, place, self._inside, self._swath, flags, sums, outside, self._width, self._checksum,
+              holes.LEAST, holes.BRIGHT)  # fmt: skip
         with self._lock:  # flags of one pixel may be set twice, but sums must not be
-            self._sums[bands] += sums
-            seen.outside[bands] += outside
+            self._sums[part.bands] += sums
+            seen.outside[part.bands] += outside
 
     def result(self, image: DatasetReader, near: npt.NDArray[np.int32]) -> ImageSummary:
         """Return what all parts together show. Some bands of a damaged image are read again.
@@ -176,54 +167,127 @@ def _nothing(dataset: DatasetReader, index: npt.NDArray[np.int32], data: Bools) 
     return NoValidPixelError(f"Kept bands without any data: {shown}.", dataset.name)
 
 
+def _swath(inside: Bools, segment: int) -> npt.NDArray[np.int64]:
+    """First column, column after the last, and number of pixels of the swath in segments [line, segment, 3]."""
+    height, width = inside.shape
+    count = -(-width // segment)
+    padded = np.zeros((height, count * segment), np.bool_)
+    padded[:, :width] = inside
+    parts = padded.reshape(height, count, segment)
+    number = parts.sum(axis=2)
+    first, last = parts.argmax(axis=2), segment - parts[:, :, ::-1].argmax(axis=2)
+    return np.stack([np.where(number, each, 0) for each in (first, last, number)], axis=2)
+
+
 @kernel
 def _look(
-    part: npt.NDArray[np.int16],
+    part: Pixels,
+    place: tuple[int, int, int],
     inside: Bools,
-    valid: Bools,
-    place: int,
-    stride: int,
+    swath: npt.NDArray[np.int64],
+    flags: tuple[Bools, Bools, Bools, Bools, Bools, Bools],
     sums: Sums,
-    lit: Bools,
     outside: Sums,
-    data: Bools,
-    zero: Bools,
-    bright: Bools,
     segment: int,
+    checksum: bool,
     least: int,
     light: int,
 ) -> None:
-    """Update validity, sums and `holes.ImageEvidence`. Thresholds are arguments because kernels are cached."""
-    bands, height, width = part.shape
-    for band in range(bands):
-        total, weighted = np.int64(0), np.int64(0)
-        for line in range(height):
-            for start in range(0, width, segment):
-                stop = min(width, start + segment)
-                zeros, others, high = 0, 0, 0
-                for col in range(start, stop):
-                    value = part[band, line, col]
-                    if inside[line, col]:
-                        if value == NODATA:
-                            valid[line, col] = False
-                            lit[line, col] = True
-                            continue
-                        total += value
-                        weighted += value * np.int64(place + line * stride + col + 1)
-                        if value == 0:
-                            zeros += 1
-                            continue
-                        others += 1
-                        lit[line, col] = True
-                        if value >= light:
-                            high += 1
-                    elif value == NODATA:
-                        outside[band, 0] += 1
-                    elif value == 0:
-                        outside[band, 1] += 1
+    """Update validity, sums and `holes.ImageEvidence`. Thresholds are arguments because kernels are cached.
+
+    Args:
+        part: values [band, line, col].
+        place: band, line and column of the first value in the other arrays, which cover the whole image.
+        inside: pixels inside the swath [line, col].
+        swath: see `_swath`.
+        flags: valid and lit pixels [line, col], segments of which some pixel may not be lit [line, segment], bands with
+            data [band], zero and bright segments [band, line, segment].
+        sums: sums of each band of the part [band, 2].
+        outside: numbers of -32768 and of 0 outside the swath [band, 2].
+        segment: columns of a segment. The part begins at one.
+        checksum: whether to make the sums.
+        least: fewest zeros that are evidence.
+        light: smallest value that is bright.
+    """
+    valid, lit, dim, data, zero, bright = flags
+    for b in range(part.shape[0]):
+        for k in range(part.shape[1]):
+            line = place[1] + k
+            for start in range(0, part.shape[2], segment):
+                whole = part[b, k, start : start + segment]
+                col = place[2] + start
+                s = col // segment
+                first, last, number = swath[line, s]
+                ours = inside[line, col + first : col + last]
+                row = whole[first:last]
+                if number < last - first:
+                    row = _only(row, ours)
+                if number < len(whole):
+                    for j, what in enumerate((NODATA, 0)):
+                        outside[b, j] += _count(whole, what) - _count(row, what)
+                dark, none, high = 0, 0, _at_least(row, light)
+                if len(row) and _lowest(row) <= 0:
+                    dark, none = _count(row, 0), _count(row, NODATA)
+                if none:
+                    usable = valid[line, col + first : col + last]
+                    for i in range(len(row)):
+                        usable[i] &= row[i] != NODATA
+                if dark or dim[line, s]:
+                    seen = lit[line, col + first : col + last]
+                    for i in range(len(row)):
+                        seen[i] |= row[i] != 0 and ours[i]
+                    dim[line, s] &= dark > 0
+                others = number - dark - none
                 if others > 0:
-                    data[band] = True
-                zero[band, line, start // segment] = others == 0 and zeros >= least
-                bright[band, line, start // segment] = 2 * high > zeros + others
-        sums[band, 0] += total
-        sums[band, 1] += weighted
+                    data[place[0] + b] = True
+                zero[place[0] + b, line, s] = others == 0 and dark >= least
+                bright[place[0] + b, line, s] = 2 * high > dark + others
+                if checksum:
+                    total, weighted = _weighed(row, ours, line * inside.shape[1] + col + first + 1)
+                    sums[b, 0] += total
+                    sums[b, 1] += weighted
+
+
+@inlined
+def _only(row: Line, ours: Bools) -> Line:
+    """A copy of a line in which the values outside the swath are 1: neither 0, nor missing, nor bright."""
+    out = np.empty_like(row)
+    for i in range(len(row)):
+        out[i] = row[i] if ours[i] else np.int16(1)
+    return out
+
+
+# The compiler makes vectors of 16-bit values only of loops that do one thing, from the first value to the last.
+@inlined
+def _count(row: Line, value: int) -> int:
+    found, wanted = np.int32(0), np.int16(value)
+    for i in range(len(row)):
+        found = np.int32(found + np.int32(row[i] == wanted))
+    return int(found)
+
+
+@inlined
+def _at_least(row: Line, value: int) -> int:
+    found, wanted = np.int32(0), np.int16(value)
+    for i in range(len(row)):
+        found = np.int32(found + np.int32(row[i] >= wanted))
+    return int(found)
+
+
+@inlined
+def _lowest(row: Line) -> int:
+    low = row[0]
+    for i in range(len(row)):
+        low = row[i] if row[i] < low else low
+    return int(low)
+
+
+@inlined
+def _weighed(row: Line, ours: Bools, place: int) -> tuple[np.int64, np.int64]:
+    """Sums of the values inside the swath that are not missing, and of these times their position."""
+    total, weighted = np.int64(0), np.int64(0)
+    for i in range(len(row)):
+        value = np.int64(row[i]) if row[i] != NODATA and ours[i] else np.int64(0)
+        total += value
+        weighted += value * (place + i)
+    return total, weighted

@@ -45,6 +45,46 @@ def open_raster(path: Path) -> Iterator[DatasetReader]:
         BrokenRasterError: it is not a GeoTIFF, claims impossible dimensions, or cannot be decoded while it is open.
         EmptyFileError, MissingFileError, UnreadableFileError: some of its bytes cannot be read.
     """
+    with _reading(path), _opened(path) as dataset:
+        _check_size(dataset, path)
+        yield dataset
+
+
+class SharedRaster:
+    """A GeoTIFF that several threads read, each with a handle of its own for the time of a read.
+
+    Handles are used again, because opening a file of 200 bands reads tables of 85,000 blocks.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._idle: list[DatasetReader] = []
+
+    @contextmanager
+    def opened(self) -> Iterator[DatasetReader]:
+        """Lend a handle. For the errors see `open_raster`."""
+        with _reading(self._path):
+            try:
+                dataset = self._idle.pop()
+            except IndexError:
+                dataset = _opened(self._path)
+                _check_size(dataset, self._path)
+            try:
+                yield dataset
+            except BaseException:
+                dataset.close()
+                raise
+            self._idle.append(dataset)
+
+    def close(self) -> None:
+        """Close all handles that are not lent."""
+        while self._idle:
+            self._idle.pop().close()
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Settings of GDAL while a file is opened and read, and errors in our words."""
     require_readable(path)
     options = {
         "GDAL_PAM_ENABLED": "NO",
@@ -57,9 +97,8 @@ def open_raster(path: Path) -> Iterator[DatasetReader]:
     }
     try:
         # No session: otherwise rasterio looks for AWS credentials and passes them to GDAL, 50 ms per file.
-        with rasterio.Env(DummySession(), **options), _opened(path) as dataset:
-            _check_size(dataset, path)
-            yield dataset
+        with rasterio.Env(DummySession(), **options):
+            yield
     except RasterioError as error:
         require_whole(path)  # GDAL reports a failing disk like a truncated file
         raise BrokenRasterError(f"The raster cannot be read ({_reason(error, path)}).", path) from error

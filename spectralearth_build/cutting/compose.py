@@ -62,7 +62,7 @@ def compose(patch: PlannedPatch, sources: Sources, out: Patch | None = None) -> 
         ContentChangedError: A tile has changed since scan read it, so the plan is no longer valid for it.
     """
     out = np.empty(PATCH_SHAPE, np.int16) if out is None else out
-    out.fill(NODATA)
+    cleared = False
     missing = np.ones(PATCH_SHAPE[1:], bool)
     exact, lost = False, False
     for name in patch.sources:
@@ -80,6 +80,9 @@ def compose(patch: PlannedPatch, sources: Sources, out: Patch | None = None) -> 
                 and loses(patch, pixels.epsg, box=pixels.box, valid=pixels.valid, lost=pixels.lost)
             ),
         )
+        if not cleared and not _covers(pixels, patch):
+            out.fill(NODATA)
+        cleared = True
         if pixels.epsg == patch.epsg:
             _copy(pixels, patch, out, missing)
         else:
@@ -116,6 +119,12 @@ def loses(patch: PlannedPatch, epsg: int, box: Box, valid: Flags, lost: Flags) -
     where = shared.slices(box)
     before, now = (bilinear_valid(flags[where], shared, lines, cols) for flags in (valid, valid & ~lost))
     return bool((before & ~now).any())
+
+
+def _covers(pixels: TilePixels, patch: PlannedPatch) -> bool:
+    """Whether all pixels of a patch come from a tile, as for most."""
+    box = patch.window.intersection(pixels.box) if pixels.epsg == patch.epsg else None
+    return box == patch.window and bool(pixels.valid[box.slices(pixels.box)].all())
 
 
 def _copy(pixels: TilePixels, patch: PlannedPatch, out: Patch, missing: Flags) -> None:

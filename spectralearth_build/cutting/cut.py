@@ -19,6 +19,7 @@ from spectralearth_build.archive.unpack_cache import UNPACKED, UnpackCache
 from spectralearth_build.archive.watched import Watched, watched
 from spectralearth_build.cluster import Executor, Failure
 from spectralearth_build.config import Config, RunConfig
+from spectralearth_build.cutting import memory
 from spectralearth_build.cutting.appeals import appeals, forget_appeals
 from spectralearth_build.cutting.cut_tile import cut_tile
 from spectralearth_build.cutting.no_patches import any_written, refuse_no_patches, refuse_nothing_cut
@@ -216,6 +217,7 @@ def _cut_all(
                 if waiting[path] == 0:
                     unpack_cache.release(path)
     finally:
+        memory.forget()
         shutil.rmtree(dataset / SCRATCH, ignore_errors=True)
     return decoded, tuple(sorted(changed))
 

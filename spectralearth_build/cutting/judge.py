@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import threading
+
 import numpy as np
 import numpy.typing as npt
 from rasterio.io import DatasetReader
@@ -39,7 +42,8 @@ class Judge:
         with open_raster(path) as classes:
             inside = as_bytes(classes.read(1), path) < BACKGROUND
         self._index, self._source = index, source
-        self._pass = ImagePass(image, index, inside)
+        self._pass = ImagePass(image, index, inside, checksum=False)
+        self._held = threading.local()
 
     def read(self, image: DatasetReader, part: RasterPart, out: Patch, box: Box) -> None:
         """Decode a part, judge it, and copy what lies in a box.
@@ -50,7 +54,8 @@ class Judge:
             out: int16 [band, line, col], the pixels of the box.
             box: the box, on the lattice.
         """
-        values: Pixels = image.read([int(i) + 1 for i in self._index[part.bands]], window=part.window)
+        values = self._own_part(part)
+        image.read([int(i) + 1 for i in self._index[part.bands]], window=part.window, out=values)
         self._pass.look(part, values)
         place = self._source.box
         covered = Box(
@@ -62,6 +67,15 @@ class Judge:
         shared = covered.intersection(box)
         if shared is not None:
             out[part.bands, *shared.slices(box)] = values[:, *shared.slices(covered)]
+
+    def _own_part(self, part: RasterPart) -> Pixels:
+        """Return memory of this thread for a part [band, line, col], which the next part overwrites."""
+        shape = tuple(s.stop - s.start for s in (part.bands, part.rows, part.cols))
+        size = math.prod(shape)
+        held: Pixels | None = getattr(self._held, "part", None)
+        if held is None or held.size < size:
+            held = self._held.part = np.empty(size, np.int16)
+        return held[:size].reshape(shape)
 
     def usable(self, image: DatasetReader, path: str) -> Flags:
         """Return the pixels that can be used [line, col], once all parts are read.

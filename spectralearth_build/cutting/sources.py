@@ -38,7 +38,8 @@ class Decoded:
 class SourceCache:
     """The readers of a task's tiles, opened on first use. A context manager that closes all of them.
 
-    Calling it with a tile id returns the pixels of the tile, which are read if necessary.
+    After that, nobody may use their pixels. Calling it with a tile id returns the pixels of the tile, which are read if
+    necessary.
 
     Args:
         archive: folder of the products.
@@ -60,7 +61,7 @@ class SourceCache:
     def __exit__(self, *_: object) -> None:
         for reader in self._found.values():
             if isinstance(reader, TileReader):
-                reader.close()
+                reader.give_back()
 
     def reader(self, tile_id: str) -> TileReader:
         """Return the reader of a tile.

@@ -22,14 +22,14 @@ from spectralearth_build.archive.identity import (
 )
 from spectralearth_build.archive.names import IMAGE
 from spectralearth_build.archive.product import WANTED, open_product
-from spectralearth_build.archive.raster import RasterPart, chunks, decoded, open_raster, read_part
+from spectralearth_build.archive.raster import RasterPart, SharedRaster, chunks, decoded, read_part
 from spectralearth_build.archive.unpack_cache import UnpackCache
+from spectralearth_build.cutting import memory
 from spectralearth_build.cutting.compose import Flags, TilePixels
 from spectralearth_build.cutting.judge import Judge
 from spectralearth_build.errors import ContentChangedError, MissingFileError, NoValidPixelError, ProductError
 from spectralearth_build.layout import SCRATCH
 from spectralearth_build.overlap.lattice import Box
-from spectralearth_build.store.codec import Patch
 from spectralearth_build.store.planned_tiles import SourceTile
 
 
@@ -80,7 +80,9 @@ class TileReader:
                 )
                 self._path = product.image_path
                 read_ahead(self._path)
-                with open_raster(self._path) as image:
+                self._raster = SharedRaster(self._path)
+                self._open.callback(self._raster.close)
+                with self._raster.opened() as image:
                     require_place(image, source.epsg, source.box, source.path)
                     area = source.box if judging else box
                     self.parts, self.decoded, self.size = self._plan(image, area)
@@ -94,7 +96,7 @@ class TileReader:
         except BaseException:
             self.close()
             raise
-        values: Patch = np.empty((len(self._index), box.height, box.width), np.int16)
+        values = memory.take((len(self._index), box.height, box.width))
         self._pixels = TilePixels(source.epsg, box, values, _valid(self._mask)[box.slices(source.box)], lost)
         self._unread.update(range(len(self.parts)))
         self._undecoded = len(self.parts)
@@ -106,7 +108,7 @@ class TileReader:
             ProductError: The part cannot be decoded.
         """
         try:
-            with self._own_path(), open_raster(self._path) as dataset:
+            with self._own_path(), self._raster.opened() as dataset:
                 self._decode(dataset, self.parts[number])
             with self._lock:
                 self._undecoded -= 1
@@ -139,6 +141,11 @@ class TileReader:
         self._finished.set()
         self._open.close()
 
+    def give_back(self) -> None:
+        """Close the product, and give back the memory of the pixels, which nobody may use any more."""
+        self.close()
+        memory.give_back(self._pixels.values)
+
     @property
     def corrected(self) -> masks.Mask | None:
         """The mask [line, col] without the pixels that turned out to be lost; None if it is that of scan."""
@@ -159,7 +166,7 @@ class TileReader:
         """
         if self._judge is None:
             return
-        with self._own_path(), open_raster(self._path) as image:
+        with self._own_path(), self._raster.opened() as image:
             usable = self._judge.usable(image, self._source.path)
         exact = np.where(usable, self._mask, 0).astype(np.uint8)
         if not exact.any():

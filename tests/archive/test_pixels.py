@@ -1,5 +1,7 @@
 """Validity and checksums, against plain numpy."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import rasterio
@@ -7,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rasterio import Affine
 
-from spectralearth_build.archive.image_summary import inspect_image
-from spectralearth_build.archive.raster import open_raster
+from spectralearth_build.archive.image_summary import ImagePass, inspect_image
+from spectralearth_build.archive.raster import RasterPart, open_raster
 from spectralearth_build.errors import NoValidPixelError
 
 LAYOUTS = {
@@ -87,3 +89,46 @@ def test_data_in_every_band_but_never_together(tmp_path):
     cube[0, :, :100], cube[1, :, 100:] = -32768, -32768
     with pytest.raises(NoValidPixelError, match="No pixel has data in every kept band"):
         inspect(tmp_path / "a.TIF", cube, inside, "pixel strips")
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    seed=st.integers(0, 10_000),
+    segment=st.sampled_from([17, 40, 64, 101]),
+    gaps=st.booleans(),
+    checksum=st.booleans(),
+)
+def test_evidence_is_what_numpy_finds(seed, segment, gaps, checksum):
+    """Any swath, also with gaps and lines outside; parts in any order."""
+    rng = np.random.default_rng(seed)
+    bands, height, width = 4, 30, 101
+    line, col = np.mgrid[:height, :width]
+    inside = (col >= line + rng.integers(-20, 20)) & (col < 70 + line) & (line % 11 != 3)
+    inside &= ~(gaps & (rng.random(inside.shape) < 0.2))
+    cube = rng.choice(np.array([-32768, -7, 0, 0, 150, 199, 200, 3000], np.int16), (bands, height, width))
+    cube[:, 5:9] = rng.choice(np.array([0, -32768, 1, 200], np.int16), (bands, 4, 1))
+    looking = ImagePass(SimpleNamespace(block_shapes=[(3, segment)], height=height, width=width),
+                        np.arange(bands, dtype=np.int32), inside, checksum)  # fmt: skip
+    parts = [
+        RasterPart(slice(b, b + 2), slice(r, r + 10), slice(c, min(width, c + segment)))
+        for b in (0, 2) for r in (0, 10, 20) for c in range(0, width, segment)
+    ]  # fmt: skip
+    for k in rng.permutation(len(parts)):
+        part = parts[k]
+        looking.look(part, np.ascontiguousarray(cube[part.bands, part.rows, part.cols]))
+    seen, missing = looking._seen, cube == -32768
+    assert (looking._valid == inside & ~missing.any(axis=0)).all()
+    assert (seen.lit == ~inside | (cube != 0).any(axis=0)).all()
+    assert (
+        seen.outside == np.stack([(each & ~inside).sum(axis=(1, 2)) for each in (missing, cube == 0)], 1)
+    ).all()
+    assert (seen.data == (inside & ~missing & (cube != 0)).any(axis=(1, 2))).all()
+    edges = np.arange(0, width, segment)
+    counts = [np.add.reduceat((inside & each).astype(int), edges, axis=2)
+              for each in (cube == 0, ~missing & (cube != 0), cube >= 200)]  # fmt: skip
+    assert (seen.zero == (counts[1] == 0) & (counts[0] >= 16)).all()
+    assert (seen.bright == (2 * counts[2] > counts[0] + counts[1])).all()
+    values = np.where(inside & ~missing, cube, 0).astype(np.int64)
+    position = np.arange(1, inside.size + 1).reshape(inside.shape)
+    sums = np.stack([values.sum(axis=(1, 2)), (values * position).sum(axis=(1, 2))], 1)
+    assert (looking._sums == (sums if checksum else 0)).all()

@@ -1,6 +1,7 @@
 """`bench build`: all ways write the same patches, and the table follows from what was measured."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import zarr
 
@@ -27,15 +28,36 @@ def test_the_script_writes_the_patches_of_the_dataset(tmp_path):
 
 @pytest.mark.slow
 def test_every_way_is_measured_and_compared_with_decoding_and_encoding(tmp_path):
-    archive = bench.synthetic(tmp_path / "archive", tiles=1, edge=300, seed=0)
+    archive = bench.synthetic(tmp_path / "archive", tiles=2, edge=300, seed=0)
     measured = bench.measure(archive, (1,), rounds=1)
-    builds = [f"{what}, {validity}" for validity in bench.VALIDITIES for what in ("build", "scan")]
+    builds = [f"{what}, {validity}" for validity in bench.VALIDITIES for what in bench.BUILDS]
     assert measured["what"].tolist() == ["decode", "encode", "script", *builds]
     assert (measured["cpu_seconds"] > 0).all()
+    assert (measured["fixed_seconds"] >= 0).all()
+    assert (measured["fixed_seconds"][:3] == 0).all()
+    assert (measured["tiles"] == 2).all()
     assert (measured["patches"] == measured["patches"][0]).all()
-    fixed = measured.assign(cpu_seconds=[1.0, 1.0, 4.0, 2.5, 0.5, 4.2, 2.0], seconds=1.0, tiles=1, patches=4)
-    (text,) = bench.lines(fixed)
+
+
+def test_what_does_not_depend_on_the_tiles_is_told_apart():
+    cost = {"seconds": 9.0, "cpu_seconds": 0.0}
+    best = {
+        ("decode", 1, 3): cost | {"cpu_seconds": 3.0},
+        ("encode", 1, 3): cost | {"cpu_seconds": 3.0},
+        ("script", 1, 3): cost | {"cpu_seconds": 12.0},
+        ("build, at-cut", 1, 1): cost | {"cpu_seconds": 4.5},
+        ("build, at-cut", 1, 3): cost | {"cpu_seconds": 9.5},
+    }
+    measured = pd.DataFrame(bench._rows(best, tiles=3, patches=12))
+    assert measured["fixed_seconds"].tolist() == [0, 0, 0, 2]  # 2 + 2.5 a tile
+    (text,) = bench.lines(measured)
     line = next(line for line in text.splitlines() if "build, at-cut" in line)
-    assert [float(cell.replace(",", "")) for cell in line.split()[3:]] == pytest.approx(
-        [1, 2.5, 2.5, 625, 1.25, 1.6, 2.5 * 11_636 / 3600, 2.5 * 240_000 / 3600], rel=0.01
-    )
+    hours = [(2 + 2.5 * count) / 3600 for count in bench.ARCHIVES]
+    found = [float(cell.replace(",", "")) for cell in line.split()[2:]]
+    assert found == pytest.approx([1, 9, 9.5, 2, 2.5, 0.5, 625, 1.25, 1.6, *hours], rel=0.01)
+
+
+def test_of_one_tile_nothing_is_known_about_fixed_costs():
+    best = {("build, at-cut", 1, 1): {"seconds": 1.0, "cpu_seconds": 2.0}}
+    (row,) = bench._rows(best, tiles=1, patches=4)
+    assert np.isnan(row["fixed_seconds"])

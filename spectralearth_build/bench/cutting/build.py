@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import resource
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,6 +16,7 @@ import pandas as pd
 
 from spectralearth_build import config as settings
 from spectralearth_build.archive.raster import read_image
+from spectralearth_build.archive.tile_list import Listed, write_tile_list
 from spectralearth_build.bench.cutting import script
 from spectralearth_build.bench.measure import timed
 from spectralearth_build.bench.show import table
@@ -24,13 +25,27 @@ from spectralearth_build.cluster.inline import InlineExecutor
 from spectralearth_build.config import Config
 from spectralearth_build.overlap.lattice import WINDOW, box_of, window_of
 from spectralearth_build.pipeline import Run
-from spectralearth_build.store.codec import encode_patch
+from spectralearth_build.store.codec import Patch, encode_patch
 from spectralearth_build.synthetic.archive import ArchiveOptions, synthesize
 from spectralearth_build.tables import PATCHES, TILES
 
 VALIDITIES = ("at-cut", "all-bands")
 ARCHIVES = (11_636, 240_000)
 """Numbers of tiles for which core hours are projected: SpectralEarth's, and the whole catalogue's."""
+BUILDS = ("build", "scan")
+HEAD = [
+    "way",
+    "workers",
+    "s",
+    "CPU s",
+    "fixed CPU s",
+    "CPU s / tile",
+    "neither decode nor encode",
+    "CPU ms / patch",
+    "/ (decode + encode)",
+    "script /",
+    *(f"core h, {count:,} tiles" for count in ARCHIVES),
+]
 SHARD_ROWS = Config().store.shard_rows
 
 
@@ -38,6 +53,7 @@ SHARD_ROWS = Config().store.shard_rows
 class _Tile:
     """A tile whose patches lie in its own image."""
 
+    tile_id: str
     image: Path
     bands: tuple[int, ...]
     corners: tuple[script.Corner, ...]
@@ -46,15 +62,19 @@ class _Tile:
 def measure(archive: Path, workers: tuple[int, ...], rounds: int) -> pd.DataFrame:
     """Build an archive of products in folders, and do the same work by its steps and by a script.
 
+    A build has costs that do not depend on the number of tiles. So it is done for one tile and for all, and the
+    difference counts for the tiles.
+
     Args:
         archive: the archive.
         workers: numbers of workers of the builds. 1 runs in this process.
         rounds: number of runs, in turn; the fastest counts.
 
     Returns:
-        One row per way: what, workers, tiles, patches, seconds, cpu_seconds (of this process and its workers).
+        One row per way: what, workers, tiles, patches, seconds and cpu_seconds of all tiles, and fixed_seconds, the CPU
+        seconds that do not depend on the tiles (NaN if there is only one).
     """
-    best: dict[tuple[str, int], dict[str, Any]] = {}
+    best: dict[tuple[str, int, int], dict[str, float]] = {}
     with TemporaryDirectory(prefix="bench-build-") as name:
         folder = Path(name)
         _build(
@@ -62,44 +82,56 @@ def measure(archive: Path, workers: tuple[int, ...], rounds: int) -> pd.DataFram
         )  # loads compiled code, and says where the windows are
         tiles = list(_tiles(archive, folder / "first"))
         for _ in range(rounds):
-            for what, count, step in _ways(archive, folder, tiles, workers):
-                row = {"what": what, "workers": count, **_cost(step)}
-                if row["cpu_seconds"] < best.get((what, count), {"cpu_seconds": np.inf})["cpu_seconds"]:
-                    best[what, count] = row
-    patches = sum(len(tile.corners) for tile in tiles)
-    return pd.DataFrame(best.values()).assign(tiles=len(tiles), patches=patches)
+            for what, count, number, step in _ways(archive, folder, tiles, workers):
+                cost, key = _cost(step), (what, count, number)
+                if cost["cpu_seconds"] < best.get(key, {"cpu_seconds": np.inf})["cpu_seconds"]:
+                    best[key] = cost
+    return pd.DataFrame(_rows(best, len(tiles), sum(len(tile.corners) for tile in tiles)))
+
+
+def _rows(
+    best: Mapping[tuple[str, int, int], dict[str, float]], tiles: int, patches: int
+) -> Iterator[dict[str, Any]]:
+    for (what, workers, number), cost in best.items():
+        if number < tiles:
+            continue
+        fixed = 0.0
+        if what.startswith(BUILDS):
+            alone = best.get((what, workers, 1), cost)["cpu_seconds"] if tiles > 1 else np.nan
+            fixed = max(0.0, (tiles * alone - cost["cpu_seconds"]) / (tiles - 1)) if tiles > 1 else np.nan
+        yield {
+            "what": what,
+            "workers": workers,
+            "tiles": tiles,
+            "patches": patches,
+            **cost,
+            "fixed_seconds": fixed,
+        }
 
 
 def lines(measured: pd.DataFrame) -> Iterator[str]:
     """Format the result: per tile and per patch, against one decode and one encode, and against the script."""
-    cost = measured.set_index(["what", "workers"])["cpu_seconds"]
+    fixed = measured["fixed_seconds"].fillna(0.0)
+    found = measured.assign(tile=(measured["cpu_seconds"] - fixed) / measured["tiles"], fixed=fixed)
+    cost = found.set_index(["what", "workers"])["tile"]
     least, rival = cost["decode", 1] + cost["encode", 1], cost["script", 1]
-    head = [
-        "way",
-        "workers",
-        "s",
-        "CPU s",
-        "CPU s / tile",
-        "CPU ms / patch",
-        "/ (decode + encode)",
-        "script /",
-    ]
-    head += [f"core h, {count:,} tiles" for count in ARCHIVES]
     rows = [
         [
             row.what,
             row.workers,
             row.seconds,
             row.cpu_seconds,
-            row.cpu_seconds / row.tiles,
-            1000 * row.cpu_seconds / row.patches,
-            row.cpu_seconds / least,
-            rival / row.cpu_seconds,
-            *(row.cpu_seconds / row.tiles * count / 3600 for count in ARCHIVES),
+            row.fixed_seconds,
+            row.tile,
+            row.tile - least if row.what.startswith(BUILDS[0]) else "",
+            1000 * row.tile * row.tiles / row.patches,
+            row.tile / least,
+            rival / row.tile,
+            *((row.fixed + row.tile * count) / 3600 for count in ARCHIVES),
         ]
-        for row in measured.itertuples()
+        for row in found.itertuples()
     ]
-    yield table(f"{measured['tiles'][0]} tiles, {measured['patches'][0]} patches", head, rows)
+    yield table(f"{measured['tiles'][0]} tiles, {measured['patches'][0]} patches", HEAD, rows)
 
 
 def synthetic(folder: Path, tiles: int, edge: int, seed: int) -> Path:
@@ -110,16 +142,21 @@ def synthetic(folder: Path, tiles: int, edge: int, seed: int) -> Path:
 
 def _ways(
     archive: Path, folder: Path, tiles: list[_Tile], workers: tuple[int, ...]
-) -> Iterator[tuple[str, int, Callable[[], object]]]:
-    yield "decode", 1, lambda: [read_image(t.image, np.array(t.bands, np.int32)) for t in tiles]
-    cubes = _patches(tiles)
-    yield "encode", 1, lambda: [encode_patch(cube.copy(), Config().store.codec) for cube in cubes]
-    yield "script", 1, lambda: _script(tiles, folder / "script")
+) -> Iterator[tuple[str, int, int, Callable[[], object]]]:
+    """Yield what is done, by how many workers, on how many tiles, and the function that does it."""
+    yield "decode", 1, len(tiles), lambda: [read_image(t.image, np.array(t.bands, np.int32)) for t in tiles]
+    yield "encode", 1, len(tiles), partial(_encode, _patches(tiles))
+    yield "script", 1, len(tiles), lambda: _script(tiles, folder / "script")
+    lists = {}
+    for some in {1: tiles[:1], len(tiles): tiles}.values():
+        lists[len(some)] = folder / f"{len(some)}.csv"
+        write_tile_list(lists[len(some)], [Listed(tile.tile_id, "") for tile in some])
     for validity in VALIDITIES:
         for count in workers:
-            for what, whole in (("build", True), ("scan", False)):
-                step = partial(_build, archive, folder / "d", validity, count, whole)
-                yield f"{what}, {validity}", count, step
+            for what in BUILDS:
+                for number, listed in lists.items():
+                    step = partial(_build, archive, folder / "d", validity, count, what == "build", listed)
+                    yield f"{what}, {validity}", count, number, step
 
 
 def _cost(step: Callable[[], object]) -> dict[str, float]:
@@ -135,18 +172,31 @@ def _cpu() -> float:
     return sum(each.ru_utime + each.ru_stime for each in used)
 
 
-def _build(archive: Path, dataset: Path, validity: str, workers: int, whole: bool = True) -> None:
-    """Scan; if ``whole``, also plan, cut and publish."""
+def _build(
+    archive: Path,
+    dataset: Path,
+    validity: str,
+    workers: int,
+    whole: bool = True,
+    listed: Path | None = None,
+) -> None:
+    """Scan, all products or those of a tile list; if ``whole``, also plan, cut and publish."""
     shutil.rmtree(dataset, ignore_errors=True)
     scheduler = "inline" if workers == 1 else ""
     chosen = {"run.scheduler": scheduler, "run.workers": workers, "run.threads": 1, "run.check_space": False}
-    config = settings.load(None, chosen | {"scan.validity": validity})
+    chosen |= {"scan.validity": validity, "scan.manifest": str(listed or "")}
+    config = settings.load(None, chosen)
     with connect(config.run) as executor:
         run = Run(dataset, config, executor)
         run.scan(archive)
         if whole:
             run.plan()
             run.cut_as_scanned(archive)
+
+
+def _encode(cubes: list[Patch]) -> None:
+    for cube in cubes:
+        encode_patch(cube.copy(), Config().store.codec)
 
 
 def _script(tiles: list[_Tile], store: Path) -> None:
@@ -167,10 +217,10 @@ def _tiles(archive: Path, dataset: Path) -> Iterator[_Tile]:
             if inside and epsg == tile["epsg"]:
                 corners.append((line, col))
         image = next((archive / tile["path"]).glob("*SPECTRAL_IMAGE.TIF"))
-        yield _Tile(image, tuple(int(band) for band in tile["band_index"]), tuple(corners))
+        yield _Tile(str(tile_id), image, tuple(int(band) for band in tile["band_index"]), tuple(corners))
 
 
-def _patches(tiles: list[_Tile]) -> list[Any]:
+def _patches(tiles: list[_Tile]) -> list[Patch]:
     """The pixels of all patches."""
     found = []
     for tile in tiles:
