@@ -2,6 +2,7 @@
 
 import os
 import struct
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from rasterio import Affine
 
 from spectralearth_build.archive import raster
-from spectralearth_build.archive.raster import chunks, open_raster, read_image
+from spectralearth_build.archive.raster import SharedRaster, chunks, open_raster, read_image
 from spectralearth_build.errors import (
     BrokenRasterError,
     EmptyFileError,
@@ -167,3 +168,35 @@ def test_no_georeference_is_no_warning(tmp_path):
     with open_raster(tmp_path / "a.TIF") as dataset:
         assert dataset.crs is None
         assert (dataset.read() == CUBE).all()
+
+
+def test_threads_open_a_file_once_each_and_read_what_is_there(tmp_path, monkeypatch):
+    path = write(tmp_path / "a.TIF", **LAYOUTS["strips of 3"])
+    real, opened = raster._opened, []
+    monkeypatch.setattr(raster, "_opened", lambda place: opened.append(place) or real(place))
+    shared = SharedRaster(path)
+
+    def read(band):
+        with shared.opened() as dataset:
+            return dataset.read(band)
+
+    with ThreadPoolExecutor(3) as pool:
+        found = list(pool.map(read, [*range(1, 10)] * 5))
+    assert (np.stack(found) == np.concatenate([CUBE] * 5)).all()
+    assert 1 <= len(opened) <= 3
+    shared.close()
+    assert (read(1) == CUBE[0]).all()  # opens it again
+
+
+def test_a_handle_that_failed_is_not_lent_again(tmp_path, monkeypatch):
+    path = write(tmp_path / "a.TIF", **LAYOUTS["strips of 3"])
+    os.truncate(path, path.stat().st_size * 2 // 3)
+    real, opened = raster._opened, []
+    monkeypatch.setattr(raster, "_opened", lambda place: opened.append(place) or real(place))
+    shared = SharedRaster(path)
+    for _ in range(2):
+        with pytest.raises(BrokenRasterError, match="Download the product again"), shared.opened() as dataset:
+            dataset.read()
+    assert len(opened) == 2
+    with pytest.raises(MissingFileError), SharedRaster(tmp_path / "none.TIF").opened():
+        pass
