@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pyarrow as pa
+
 from spectralearth_build.archive.discover import Found
 from spectralearth_build.archive.identity import decode
 from spectralearth_build.archive.record import Record, load_record, stamp_of
@@ -69,6 +71,6 @@ def held(dataset: Path) -> dict[str, str]:
                 ):
                     if name in products:
                         found[name] = AT_CUT if AT_CUT in decode(content) else ALL_BANDS
-        except (UsageError, DamagedError):
-            continue  # a later stage reports it
+        except (UsageError, DamagedError, OSError, pa.ArrowException):
+            continue  # scan makes it anew, or a later stage reports it
     return found
