@@ -32,7 +32,7 @@ _NEEDED = {
 }  # fmt: skip
 """Columns that decide about the final status, or have it."""
 _AT_ONCE = 1 << 17
-"""Patches whose windows are numbered at a time."""
+"""Patches that are looked up, or whose windows are numbered, at a time."""
 _MIDDLE = 1 << 23
 """More than any column or row of a lattice."""
 Flags = npt.NDArray[np.bool_]
@@ -156,7 +156,11 @@ class FinalStatus:
     @cached_property
     def _written(self) -> Flags:
         """Whether the patches of the plan were written, bool [patch]."""
-        return self.committed.find(self.planned.live.rows)[0]
+        rows = self.planned.live.rows
+        written = np.empty(len(rows), np.bool_)
+        for first in range(0, len(rows), _AT_ONCE):
+            written[first : first + _AT_ONCE] = self.committed.find(rows[first : first + _AT_ONCE])[0]
+        return written
 
     @cached_property
     def _dates(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:

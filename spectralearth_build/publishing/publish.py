@@ -98,6 +98,7 @@ def publish(dataset: Path, waiting: bool = False, anew: bool = False) -> Publish
     if not anew and (known := unchanged(dataset)):
         return Published(False, known.written, known.skipped, known.failed)
     planned = load_plan(dataset, waiting).without_products()
+    release()
     committed = read_committed(dataset, planned)
     failed = given_up(planned, committed.plans, read_failed(dataset, planned.first_id))
     labels = read_labels(dataset, planned.plan_of)

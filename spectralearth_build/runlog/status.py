@@ -119,9 +119,9 @@ def _meaning(status: Status, now: float) -> str:
     assert run is not None
     again = "the same command goes on"
     return {
-        "running": f"running, last sign of life {duration(max(0.0, now - run.sign))} ago",
-        "silent": f"no sign of life for {duration(now - run.sign)}; its process or its machine has died or hangs",
-        "died": f"its process has died, last sign of life {duration(now - run.sign)} ago; {again}",
+        "running": f"running, last seen {duration(max(0.0, now - run.sign))} ago",
+        "silent": f"not seen for {duration(now - run.sign)}; its process or its machine has ended or hangs",
+        "died": f"its process has died, last seen {duration(now - run.sign)} ago; {again}",
         "stopped": f"stopped after {duration(run.ended - run.began if run.ended else 0)}; {again}",
         "failed": f"failed with {run.error}",
         "done": f"done in {duration(run.ended - run.began if run.ended else 0)}",
