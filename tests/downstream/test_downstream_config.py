@@ -27,7 +27,7 @@ def test_the_workflow_is_complete_and_as_large_as_it_says():
     labels = {task.labels: "l" for task in config.tasks}
     classes = {task.nomenclature: "c" for task in config.tasks}
     cells = list(jobs(config, CellInputs("d", labels, dict.fromkeys(weight_files(config), "w"), classes)))
-    assert f"is {len(cells)} evaluations" in " ".join(text.replace("#", " ").split())
+    assert f"has {len(cells)} evaluations" in " ".join(text.replace("#", " ").split())
     assert {task.nomenclature for task in config.tasks} >= {"corine19", "cdl14"}
 
 

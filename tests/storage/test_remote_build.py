@@ -31,7 +31,7 @@ def test_the_tree_is_the_same(local_tree, cloud_set, s3_environment):
     assert all(path.stat().st_size > 0 == path.stat().st_blocks for path in shards)
     assert not any(path.stat().st_blocks for path in staging.rglob("*SPECTRAL_IMAGE.TIF"))
     left = [meta.name for meta in Client(dataset).listing("work")]
-    assert {name.split("/")[1] for name in left} == {"masks", "scan", "listings"}
+    assert {name.split("/")[1] for name in left} == {"masks", "scan", "listings", "exact"}
 
 
 @pytest.mark.slow
