@@ -101,8 +101,16 @@ def test_a_combined_product_gives_each_dataset_its_side_of_the_shore(tmp_path):
         assert patches_of(tmp_path / str(offset)) == [(1, "combined", [offset])]
 
 
+def of_before(config):
+    """The settings of the version before, which checked the pixels in scan."""
+    return config.model_copy(update={"scan": config.scan.model_copy(update={"validity": "all-bands"})})
+
+
 def aged(dataset):
-    """The dataset as the version before wrote it: without the setting, without the columns that came later."""
+    """The dataset as the version before wrote it: without the setting, without the columns that came later.
+
+    It must be built with the settings of `of_before`.
+    """
     path = dataset / "plan.json"
     record = json.loads(path.read_bytes())
     del record["inputs"]["settings"]["scan.correction"]
@@ -116,7 +124,7 @@ def aged(dataset):
 def test_a_dataset_of_the_version_before_grows(tmp_path):
     write_tile(tmp_path / "archive", 1)
     write(tmp_path / "archive", 2, "")
-    run_stages(tmp_path / "archive", tmp_path / "d")
+    run_stages(tmp_path / "archive", tmp_path / "d", config=of_before(CONFIG))
     aged(tmp_path / "d")
     write_tile(tmp_path / "archive", 7)
     write(tmp_path / "archive", 5, "Water_Mode")
@@ -142,7 +150,7 @@ def test_water_that_the_version_before_took_for_land_is_named_and_replaced_on_re
     archive, dataset = tmp_path / "archive", tmp_path / "d"
     write_tile(archive, 1)
     write(archive, 1, "Water_Mode", newer=True)
-    run_stages(archive, dataset, config=WATER)
+    run_stages(archive, dataset, config=of_before(WATER))
     aged(dataset)
     before = tree(dataset)
     with pytest.raises(PlanChangedError, match="patches of another quantity, from DT0000000001_001"):
