@@ -6,7 +6,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dask.utils import format_bytes
 
@@ -38,6 +38,11 @@ from spectralearth_build.publishing.quarantine import causes
 from spectralearth_build.storage import attach
 from spectralearth_build.tables import LOCATIONS, STATUSES, TILES
 from spectralearth_build.texts import counted
+
+if TYPE_CHECKING:
+    import geopandas as gpd
+
+    from spectralearth_build.columns import Table
 
 ROUNDS = 3
 """Number of times to scan and plan again because of what cut found: a tile may have several damaged products."""
@@ -82,7 +87,7 @@ class Run:
             say(f"plan: {line}")
         if not planned.fresh:
             say("plan: nothing to do, inputs and settings have not changed")
-        tiles = TILES.read(newest(self.dataset, TILES.file).parent)
+        tiles = TILES.read(newest(self.dataset, TILES.file).parent, ["eligible", "reason", "error_class"])
         refuse_no_patches(tiles, planned.counts["patches"], self.config)
         if planned.fresh or not newest(self.dataset, MAP).is_file():
             self._draw_map(newest(self.dataset, MAP), waiting=True)
@@ -170,10 +175,11 @@ class Run:
     def _draw_map(self, path: Path, waiting: bool = False) -> None:
         from spectralearth_build.report.maps import plan_map  # it imports Matplotlib
 
-        files = [
-            newest(self.dataset, t.file) if waiting else self.dataset / t.file for t in (TILES, LOCATIONS)
-        ]
-        tiles, places = (t.read(file.parent) for t, file in zip((TILES, LOCATIONS), files, strict=True))
+        def shown(table: Table, column: str) -> gpd.GeoDataFrame:
+            file = newest(self.dataset, table.file) if waiting else self.dataset / table.file
+            return table.read(file.parent, [column, "geometry"])  # whole tables take gigabytes
+
+        tiles, places = shown(TILES, "eligible"), shown(LOCATIONS, "n")
         plan_map(tiles[tiles["eligible"].astype(bool)], places, path)
 
 

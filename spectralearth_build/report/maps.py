@@ -203,11 +203,16 @@ def _layer(frame: gpd.GeoDataFrame) -> MapLayer:
 
 def _held(regions: list[MapRegion], windows: MapLayer) -> npt.NDArray[np.int64]:
     """Count the windows in each region."""
-    tree = shapely.STRtree(shapely.points(*middles(windows.parts)))
+    lon, lat = middles(windows.parts)
+    order = np.argsort(lon)
+    lon, lat = lon[order], lat[order]
     held = np.zeros(len(regions), np.int64)
     for turn in (-360, 0, 360):
-        boxes = np.array([shapely.box(r.west + turn, r.south, r.east + turn, r.north) for r in regions])
-        held += np.bincount(tree.query(boxes)[0], minlength=len(regions))
+        first = np.searchsorted(lon, [r.west + turn for r in regions], side="left")
+        stop = np.searchsorted(lon, [r.east + turn for r in regions], side="right")
+        for k, region in enumerate(regions):
+            some = lat[first[k] : stop[k]]
+            held[k] += np.count_nonzero((some >= region.south) & (some <= region.north))
     return held
 
 

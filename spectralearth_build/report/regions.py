@@ -62,7 +62,14 @@ class MapRegion:
 
 def pieces(geometry: npt.NDArray[np.object_]) -> tuple[npt.NDArray[np.object_], npt.NDArray[np.int64]]:
     """Return the polygons of geometries, and for each the index of its geometry. Empty geometries have none."""
-    parts, owner = shapely.get_parts(geometry, return_index=True)
+    one = shapely.get_type_id(geometry) == shapely.GeometryType.POLYGON
+    whole, several = np.flatnonzero(one), np.flatnonzero(~one)
+    inner, of = shapely.get_parts(
+        geometry[several], return_index=True
+    )  # copies them, so not the millions of others
+    parts, owner = np.concatenate([geometry[whole], inner]), np.concatenate([whole, several[of]])
+    order = np.argsort(owner, kind="stable")
+    parts, owner = parts[order], owner[order]
     sound = ~shapely.is_empty(parts) & np.isfinite(shapely.bounds(parts)).all(axis=1)
     return parts[sound], owner[sound]
 

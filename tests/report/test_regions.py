@@ -75,3 +75,14 @@ def test_fitting_only_grows(south, width, height, ratio):
     assert min(after.east - after.west - width, after.north - after.south - height) == pytest.approx(
         0, abs=1e-9
     )
+
+
+def test_pieces_are_those_of_shapely_in_the_same_order():
+    one, two = shapely.box(0, 0, 1, 1), shapely.box(3, 3, 4, 4)
+    mixed = np.array([one, None, shapely.MultiPolygon([two, one]), two, shapely.Polygon(), one], dtype=object)
+    parts, owner = pieces(mixed)
+    expected, of = shapely.get_parts(mixed, return_index=True)
+    filled = ~shapely.is_empty(expected)
+    assert owner.tolist() == of[filled].tolist() == [0, 2, 2, 3, 5]
+    assert shapely.equals_exact(parts, expected[filled]).all()
+    assert parts[0] is one
