@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pkgutil import resolve_name
 from typing import Any
 
-from distributed import Client, Future, get_worker
+from distributed import Client, Future, KilledWorker, get_worker
 
 from spectralearth_build.cluster.requirements import NOTHING, Required
 from spectralearth_build.cluster.task import Failure, Look, attempt
@@ -152,14 +152,16 @@ class Sight:
         return self.client.submit(*function, workers=[address], allow_other_workers=False, pure=False)
 
     def _answer(self, address: str, future: Future[Any]) -> Blind | None:
-        """Return what a worker found. One that cannot even import the check has another version, or none."""
+        """Return what a worker found; None: it died, or is sound. A check that fails otherwise rules the worker out."""
         if future.status == "finished":
             found: Blind | None = future.result()
             return found
         error = future.exception() if future.status == "error" else None
-        if not isinstance(error, ImportError | AttributeError):
+        if error is None or isinstance(error, KilledWorker):
             return None
-        what = f"It cannot import this version of spectralearth-build ({error})."
+        other = isinstance(error, ImportError | AttributeError)  # it has another version, or none
+        what = "It cannot import this version of spectralearth-build" if other else "Its check failed"
+        what = f"{what} ({type(error).__name__}: {error})."
         host = live_workers(self.client).get(address, {}).get("host", "its machine")
         return Blind(
             address, host, MachineError(what, remedy="Install the same wheel or commit there as here.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import deque
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -106,7 +107,8 @@ def read_run(path: Path) -> RunRecord:
     """Read a log. Lines that are cut short or of an unknown kind are passed over."""
     record = RunRecord(path, sign=path.stat().st_mtime)
     for event in events(path):
-        _add(record, event)
+        with suppress(LookupError, TypeError, ValueError):  # an event of another version
+            _add(record, event)
     return record
 
 
@@ -114,8 +116,9 @@ def spans(path: Path) -> Iterator[tuple[str, TaskSpan]]:
     """Yield the stage and the span of each task that ended with a result."""
     for event in events(path):
         if event["event"] == "task":
-            began = seconds_of(event["began"])
-            yield event["stage"], TaskSpan(event["task"], event["worker"], began, event["seconds"])
+            with suppress(LookupError, TypeError, ValueError):
+                began = seconds_of(event["began"])
+                yield event["stage"], TaskSpan(event["task"], event["worker"], began, event["seconds"])
 
 
 def events(path: Path) -> Iterator[dict[str, Any]]:

@@ -1,3 +1,4 @@
+import itertools
 import json
 import os
 import shutil
@@ -127,18 +128,23 @@ def test_a_worker_with_little_memory_is_named(cluster):
     assert next(iter(cluster.scheduler_info["workers"])) in str(caught.value)
 
 
-def joined_late(cluster, executor, **options):
-    """Addresses that did tasks, of a worker that was there and one that joined with these options."""
-    steps = executor.run("scan", tasks.where, {f"k{n}": (0.1,) for n in range(60)})
+def joined_late(cluster, executor, enough, **options):
+    """Processes of the old and of the joined worker that did tasks, until ``enough`` and a little longer."""
+    steps = executor.run("scan", tasks.where, {f"k{n}": (0.1,) for n in range(1200)})
     places = {next(steps)[1]}
     command = [sys.executable, "-m", "distributed.cli.dask_worker", cluster.scheduler_address]
     flags = ["--nthreads", "1", "--no-dashboard", "--host", "127.0.0.1", "--memory-limit", options["memory"]]
     with subprocess.Popen([*command, *flags], env=os.environ | options["env"], cwd=options["cwd"]) as late:
         try:
             wait_for(lambda: len(executor.client.scheduler_info(n_workers=-1)["workers"]) == 2)
-            return places | {place for _, place in steps}
+            for _, place in steps:
+                places.add(place)
+                if enough(places):
+                    break
+            return places | {place for _, place in itertools.islice(steps, 10)}
         finally:
             late.terminate()
+            steps.close()
 
 
 @pytest.mark.slow
@@ -163,7 +169,15 @@ def test_a_worker_that_joins_later_is_checked_too(cluster, tmp_path, capsys, lac
         env["PYTHONPATH"] = str(root)
     with connect(settings, 500 << 20) as executor:
         memory = "300MiB" if lack == "memory" else "1GiB"
-        places = joined_late(cluster, executor, memory=memory, env=env, cwd=tmp_path)
+        both = lack == "nothing"
+        places = joined_late(
+            cluster,
+            executor,
+            lambda places: len(places) == 2 if both else executor.said,
+            memory=memory,
+            env=env,
+            cwd=tmp_path,
+        )
     said = capsys.readouterr().out
     assert len(places) == (2 if lack == "nothing" else 1)
     reasons = {"memory": "A task may need", "code": "other code", "package": "cannot import"}

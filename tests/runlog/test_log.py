@@ -185,6 +185,22 @@ def test_what_is_left_is_estimated_from_the_rate(tmp_path):
     assert document(status)["run"]["stages"][0]["seconds_left"] == pytest.approx(300)
 
 
+def test_events_of_another_version_are_passed_over(tmp_path):
+    now = elsewhere(tmp_path)
+    with only_log(tmp_path).open("a") as file:
+        for event in (
+            {"event": "task", "stage": "cut"},
+            {"event": "stage"},
+            {"event": "new"},
+            {"event": "end"},
+        ):
+            file.write(json.dumps({"time": writing.stamp(now)} | event) + "\n")
+        file.write('{"time": "soon", "event": "message", "text": "x"}\n[1]\n')
+    status = status_of(tmp_path, now)
+    assert len(status.run.stages) == 1
+    assert len(list(spans(status.run.path))) == 20
+
+
 def test_a_run_elsewhere_that_is_silent_is_told(tmp_path):
     now = elsewhere(tmp_path, silent=SILENT + 1)
     assert status_of(tmp_path, now).state == "silent"
