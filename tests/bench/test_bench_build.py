@@ -1,5 +1,8 @@
 """`bench build`: all ways write the same patches, and the table follows from what was measured."""
 
+import shutil
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,6 +11,7 @@ import zarr
 from spectralearth_build.bench.cutting import build as bench
 from spectralearth_build.bench.cutting import script
 from spectralearth_build.dataset.access import open_dataset
+from spectralearth_build.errors import UsageError
 
 
 @pytest.mark.slow
@@ -37,6 +41,19 @@ def test_every_way_is_measured_and_compared_with_decoding_and_encoding(tmp_path)
     assert (measured["fixed_seconds"][:3] == 0).all()
     assert (measured["tiles"] == 2).all()
     assert (measured["patches"] == measured["patches"][0]).all()
+
+
+def test_products_in_archives_are_unpacked_or_refused(tmp_path):
+    archive = bench.synthetic(
+        tmp_path / "archive", tiles=4, edge=64, seed=0
+    )  # of which one was written as a zip
+    assert not list(archive.rglob("*.zip"))
+    products = [image.parent for image in archive.rglob("*SPECTRAL_IMAGE.TIF")]
+    assert len(products) >= 4
+    packed = shutil.make_archive(str(products[0]), "zip", products[0].parent, products[0].name)
+    shutil.rmtree(products[0])
+    with pytest.raises(UsageError, match="Unpack"):
+        bench._image(Path(packed))
 
 
 def test_what_does_not_depend_on_the_tiles_is_told_apart():

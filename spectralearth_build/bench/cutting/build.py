@@ -23,6 +23,7 @@ from spectralearth_build.bench.show import table
 from spectralearth_build.cluster import connect
 from spectralearth_build.cluster.inline import InlineExecutor
 from spectralearth_build.config import Config
+from spectralearth_build.errors import UsageError
 from spectralearth_build.overlap.lattice import WINDOW, box_of, window_of
 from spectralearth_build.pipeline import Run
 from spectralearth_build.store.codec import Patch, encode_patch
@@ -135,8 +136,11 @@ def lines(measured: pd.DataFrame) -> Iterator[str]:
 
 
 def synthetic(folder: Path, tiles: int, edge: int, seed: int) -> Path:
-    """Write full-size products of one layout without clouds, so that windows fill the tiles."""
+    """Write full-size products in folders, of one layout and without clouds, so that windows fill the tiles."""
     synthesize(folder, ArchiveOptions(tiles=tiles, seed=seed, size=edge, clouds=False), InlineExecutor())
+    for packed in sorted(folder.rglob("*.zip")):
+        shutil.unpack_archive(packed, packed.parent)
+        packed.unlink()
     return folder
 
 
@@ -216,8 +220,16 @@ def _tiles(archive: Path, dataset: Path) -> Iterator[_Tile]:
             inside = 0 <= line <= tile["height"] - WINDOW and 0 <= col <= tile["width"] - WINDOW
             if inside and epsg == tile["epsg"]:
                 corners.append((line, col))
-        image = next((archive / tile["path"]).glob("*SPECTRAL_IMAGE.TIF"))
-        yield _Tile(str(tile_id), image, tuple(int(band) for band in tile["band_index"]), tuple(corners))
+        bands = tuple(int(band) for band in tile["band_index"])
+        yield _Tile(str(tile_id), _image(archive / tile["path"]), bands, tuple(corners))
+
+
+def _image(product: Path) -> Path:
+    image = next(product.glob("*SPECTRAL_IMAGE.TIF"), None)
+    if image is None:
+        what = "the script reads products in folders, with an image that ends in SPECTRAL_IMAGE.TIF."
+        raise UsageError(what, product, "Unpack the products, and try again.")
+    return image
 
 
 def _patches(tiles: list[_Tile]) -> list[Patch]:
