@@ -30,6 +30,7 @@ from spectralearth_build.layout import (
     committed_shards,
 )
 from spectralearth_build.plan_document import PlanDocument
+from spectralearth_build.signals import raise_if_told
 
 
 @contextmanager
@@ -41,11 +42,13 @@ def replaced_together(dataset: Path) -> Iterator[Path]:
 
     Raises:
         OutOfSpaceError: no space or quota exceeded; nothing was replaced.
+        StoppedError: another run has taken over; nothing was replaced.
     """
     folder = dataset / PENDING
     shutil.rmtree(folder, ignore_errors=True)
     make_folder(folder)
     yield folder
+    raise_if_told()
     names = sorted(path.name for path in folder.iterdir())
     write_bytes(dataset / PENDING_LIST, json.dumps(names).encode())
     recover(dataset)

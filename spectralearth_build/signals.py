@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 
@@ -13,6 +13,7 @@ from spectralearth_build.errors import StoppedError
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _received: list[int] = []
+_reasons: list[StoppedError] = []
 
 
 @contextmanager
@@ -36,19 +37,43 @@ def stop_on_signals() -> Iterator[None]:
         _received.clear()
 
 
+@contextmanager
+def stoppable(reason: StoppedError) -> Iterator[Callable[[], None]]:
+    """Yield a function that stops the work inside this context at its next safe point, from any thread.
+
+    Args:
+        reason: what `raise_if_stopped` then raises.
+    """
+    try:
+        yield lambda: _reasons.append(reason)
+    finally:
+        _reasons[:] = [other for other in _reasons if other is not reason]
+
+
 def is_stopped() -> bool:
     """Whether a signal was received since `stop_on_signals` began, for loops that save something before they end."""
-    return bool(_received)
+    return bool(_received or _reasons)
 
 
 def raise_if_stopped() -> None:
     """Mark a safe point, at which a signal may stop the run.
 
     Raises:
-        StoppedError: a signal was received since `stop_on_signals` began.
+        StoppedError: a signal was received since `stop_on_signals` began, or there is another reason to stop.
     """
+    raise_if_told()
     if _received:
         raise StoppedError(f"Stopped by {signal.Signals(_received[0]).name}.")
+
+
+def raise_if_told() -> None:
+    """Mark a point of no return: it is not passed if another run has taken over, but a signal does not stop it.
+
+    Raises:
+        StoppedError: the function of `stoppable` was called.
+    """
+    for reason in _reasons:
+        raise reason
 
 
 def _note(number: int, frame: FrameType | None) -> None:

@@ -102,7 +102,8 @@ def export(
     if work.target.finished():
         say(f"{path}: already complete")
         return False
-    with alone(work.target.building):
+    # No lease: two exports write the same files, and the slower one fails at its end.
+    with alone(work.target.building, lease=False):
         _run(work, per_file, workers or os.cpu_count() or 1)
     say(f"{path}: {counted(len(selection), 'patch', 'patches')}")
     return True

@@ -45,6 +45,7 @@ from spectralearth_build.publishing.final_status import FINAL, FinalStatus, give
 from spectralearth_build.publishing.quarantine import GROUPED, quarantine
 from spectralearth_build.publishing.unchanged import Remembered, remember, unchanged
 from spectralearth_build.scratch import scratch_of
+from spectralearth_build.signals import raise_if_told
 from spectralearth_build.store import schema, statistics
 from spectralearth_build.store.commit import json_bytes
 from spectralearth_build.store.failed_tiles import read_failed
@@ -93,6 +94,7 @@ def publish(dataset: Path, waiting: bool = False, anew: bool = False) -> Publish
         PlanChangedError: A commit record belongs to another plan.
         DamagedError: The definition of a label, or a table of the plan, is damaged.
         OutOfSpaceError: The disk is full.
+        StoppedError: Another run has taken over; nothing was replaced.
     """
     delete_partials(dataset)
     if not anew and (known := unchanged(dataset)):
@@ -120,6 +122,7 @@ def publish(dataset: Path, waiting: bool = False, anew: bool = False) -> Publish
         entries = together(entries_of(files), committed.files)
         manifest = manifest_of(planned, numbers, entries, dataset, labels).write(Path(made) / MANIFEST)
         root = files.pop(ROOT)
+        raise_if_told()
         swept = _sweep(dataset, committed, labels, files)
         changed = _replace(dataset, {**files, MANIFEST: manifest, ROOT: root}) or swept
     if waiting:

@@ -28,7 +28,7 @@ from spectralearth_build.layout import (
 )
 from spectralearth_build.lock import alone
 from spectralearth_build.storage.attach import attached
-from spectralearth_build.storage.lease import leased
+from spectralearth_build.storage.lease_object import leased
 from spectralearth_build.storage.mirror import Mirror, Rules, write_session
 from spectralearth_build.storage.url import Remote
 from spectralearth_build.store.commit import decode

@@ -1,7 +1,7 @@
-"""A lock for one run at a time on a location of an object store, and a check that the store supports it.
+"""A lock for one run at a time that needs no locks of a file system: a file or an object that its owner renews.
 
-The lock is an object made by conditional create. Its owner renews it. A lock that was not renewed for `EXPIRY` may be
-taken over. All times come from the store, so clocks need not agree.
+Whoever creates it has it. A run that finds it and cannot see its owner waits for signs of life, and takes it over if
+there are none for `EXPIRY`. `lease_object` and `lease_file` say what such a lock is on an object store and in a folder.
 """
 
 from __future__ import annotations
@@ -9,127 +9,159 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import replace
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import timedelta
+from typing import Any, Protocol
 
 from spectralearth_build.errors import StorageError, UsageError
-from spectralearth_build.layout import LOCK, PROBE
-from spectralearth_build.storage.client import Client
 from spectralearth_build.storage.process_identity import has_ended, presence
-from spectralearth_build.storage.retry import Patience
 
 EXPIRY = timedelta(minutes=5)
-RENEW = 60.0
-"""Seconds between two renewals."""
-BRIEF = Patience(tries=3, deadline=10)
-"""Limits for releasing the lock: the run may be ending because the store is unreachable."""
+"""How long a lock without signs of life stays that of its owner."""
+JOIN = 10.0
+"""Seconds to wait for a renewal that is under way."""
+
+
+class Lease(Protocol):
+    """A lock of one place. Its content is a document; what else it has is a version, which each renewal changes."""
+
+    @property
+    def where(self) -> str:
+        """Return the place, for messages."""
+
+    @property
+    def remedy(self) -> str:
+        """Return how to remove the lock of a run that is dead."""
+
+    @property
+    def pause(self) -> float:
+        """Return the seconds between two renewals."""
+
+    def create(self, document: bytes) -> bool:
+        """Write the lock unless there is one, and return whether it was written."""
+
+    def read(self) -> bytes:
+        """Return the document.
+
+        Raises:
+            FileNotFoundError: There is no lock.
+        """
+
+    def version(self) -> Any:  # noqa: ANN401
+        """Return the version; None: there is no lock."""
+
+    def quiet(self, version: Any) -> str:  # noqa: ANN401
+        """Return when there was a sign of life; empty: none for `EXPIRY`. This may wait for one."""
+
+    def replace(self, version: Any, document: bytes) -> bool:  # noqa: ANN401
+        """Replace a lock that still has this version, and return whether it had."""
+
+    def renew(self, version: Any, document: bytes) -> bool:  # noqa: ANN401
+        """Give a lock that has this version another one, and return whether it is still there."""
+
+    def delete(self) -> None:
+        """Remove the lock, if there is one."""
+
+    def patient(self) -> Lease:
+        """Return the same lock with little patience: the run may be ending because the place is out of reach."""
 
 
 @contextmanager
-def leased(client: Client, token: str, mine: str = "") -> Iterator[None]:
-    """Hold the lock of a location.
+def held(lease: Lease, token: str, mine: str = "", lost: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """Hold a lock, and renew it.
 
     Args:
-        client: a client of the location.
+        lease: the lock.
         token: id of this run.
         mine: prefix, up to a dash, of the tokens of earlier runs that are known to have ended. Their locks are taken
             over at once.
+        lost: called, from another thread, if another run has taken over.
 
     Raises:
         UsageError: Another run is active there.
-        StorageError: The store does not support conditional writes, or refuses access.
     """
-    now = prove(client, token)
-    _take(client, token, mine, now)
+    _take(lease, token, mine)
     ended = threading.Event()
-    keeper = threading.Thread(target=_keep, args=(client, token, ended), daemon=True, name="lease")
+    keeper = threading.Thread(target=_keep, args=(lease, token, ended, lost), daemon=True, name="lease")
     keeper.start()
     try:
         yield
     finally:
         ended.set()
-        keeper.join(timeout=BRIEF.deadline)
-        with suppress(StorageError):  # if the store is unreachable, the lock expires
-            brief = replace(client, patience=BRIEF)
+        keeper.join(timeout=JOIN)
+        with suppress(StorageError, OSError):  # if the place is out of reach, the lock expires
+            brief = lease.patient()
             if holder(brief) == token:
-                brief.delete(LOCK)
+                brief.delete()
 
 
-def prove(client: Client, token: str) -> datetime:
-    """Check that the store supports conditional writes, and return its time.
-
-    Raises:
-        StorageError: The store does not.
-    """
-    client.require_sense()
-    name = f"{PROBE}{token}"
-    try:
-        first = client.create(name, b"first")
-        if first is None or client.create(name, b"second") is not None or client.read(name) != b"first":
-            raise _dishonoured(client, "create")
-        replaced = client.swap(first, b"replaced")
-        if replaced is None or client.swap(first, b"again") is not None or client.read(name) != b"replaced":
-            raise _dishonoured(client, "replace")
-        now = client.modified(name)
-        assert now is not None
-        return now
-    finally:
-        client.delete(name)
-
-
-def require(client: Client, token: str) -> None:
+def require(lease: Lease, token: str) -> None:
     """Check that the lock is still held, before something is committed.
 
     Raises:
         StorageError: The lock was lost.
     """
-    if holder(client) != token:
+    if holder(lease) != token:
         raise StorageError(
             "Another run has taken over.",
-            str(client.remote),
+            lease.where,
             "Let the other run finish. Nothing that was written is lost.",
         )
 
 
-def holder(client: Client) -> str:
+def holder(lease: Lease) -> str:
     """Return the token of the run that holds the lock; empty if none does."""
-    return str(_lock(client).get("token", ""))
+    return str(_content(lease).get("token", ""))
 
 
-def break_lock(client: Client) -> bool:
+def break_lock(lease: Lease) -> bool:
     """Remove the lock, whoever holds it, and return whether there was one."""
-    there = client.head(LOCK) is not None
-    client.delete(LOCK)
+    there = lease.version() is not None
+    lease.delete()
     return there
 
 
-def _take(client: Client, token: str, mine: str, now: datetime) -> None:
+def owner(lease: Lease) -> str:
+    """Return process and host of the run that holds the lock, for messages; empty: not known."""
+    found = _content(lease)
+    if not {"process", "host"} <= found.keys():
+        return ""
+    return f"process {str(found['process'])[:20]} on {str(found['host'])[:60]!a}"
+
+
+def sign_of_life(lease: Lease, version: Any, mine: str = "") -> str:  # noqa: ANN401
+    """Return when the owner of a lock gave a sign of life; empty: it is dead. This may wait, see `Lease.quiet`."""
+    found = _content(lease)
+    dead = (mine and str(found.get("token", "")).startswith(f"{mine}-")) or has_ended(found)
+    return "" if dead else lease.quiet(version)
+
+
+def _take(lease: Lease, token: str, mine: str) -> None:
     """Acquire the lock: create it, or take it over from a run that has ended."""
     document = _document(token)
-    if client.create(LOCK, document) is not None:
+    if lease.create(document):
         return
-    meta, since, held = client.head(LOCK), client.modified(LOCK), holder(client)
-    if meta is None or since is None:
-        raise _occupied(client, "just now", "")
-    dead = (mine and held.startswith(f"{mine}-")) or has_ended(_lock(client))
-    if not dead and now - since < EXPIRY:
-        ago = max(0, round((now - since).total_seconds()))
-        raise _occupied(client, f"last sign of life {ago} seconds ago", _owner(client))
-    if client.swap(meta, document) is None:
-        raise _occupied(client, "just now", "")
+    version, who = lease.version(), owner(lease)
+    if version is None:  # given back just now
+        taken = lease.create(document)
+    elif sign := sign_of_life(lease, version, mine):
+        raise _occupied(lease, sign, who)
+    else:
+        taken = lease.replace(version, document)
+    if not taken:
+        raise _occupied(lease, "just now", "")
 
 
-def _keep(client: Client, token: str, ended: threading.Event) -> None:
-    """Renew the lock periodically. If it is lost, `require` detects that."""
-    while not ended.wait(RENEW):
+def _keep(lease: Lease, token: str, ended: threading.Event, lost: Callable[[], None]) -> None:
+    """Renew the lock periodically, until it is lost."""
+    while not ended.wait(lease.pause):
         try:
-            meta = client.head(LOCK)
-            if meta is None or holder(client) != token or client.swap(meta, _document(token)) is None:
+            version = lease.version()
+            if version is None or holder(lease) != token or not lease.renew(version, _document(token)):
+                lost()
                 return
-        except StorageError:
+        except (StorageError, OSError):
             continue
 
 
@@ -137,34 +169,19 @@ def _document(token: str) -> bytes:
     return json.dumps({"token": token, **presence(), "sign": os.urandom(4).hex()}).encode()
 
 
-def _lock(client: Client) -> dict[str, Any]:
+def _content(lease: Lease) -> dict[str, Any]:
     """Return the content of the lock; empty if it does not exist or is unreadable."""
     try:
-        found = json.loads(client.read(LOCK))
+        found = json.loads(lease.read())
     except (FileNotFoundError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 
 
-def _owner(client: Client) -> str:
-    owner = _lock(client)
-    if not {"process", "host"} <= owner.keys():
-        return ""
-    return f" (process {str(owner['process'])[:20]} on {str(owner['host'])[:60]!a})"
-
-
-def _occupied(client: Client, when: str, who: str) -> UsageError:
+def _occupied(lease: Lease, when: str, who: str) -> UsageError:
     return UsageError(
-        f"Another run{who} is at work there, {when}.",
-        str(client.remote),
+        f"Another run{f' ({who})' if who else ''} is at work there, {when}.",
+        lease.where,
         f"Wait for it, or stop it. The lock of a dead run expires after {EXPIRY.seconds // 60} minutes. If "
-        f"you are sure that it is dead, run `spectralearth-build unlock {client.remote}`.",
-    )
-
-
-def _dishonoured(client: Client, what: str) -> StorageError:
-    return StorageError(
-        f"The object store does not support conditional {what}, so publishing and locking would not be safe.",
-        str(client.remote),
-        "Use another store, or build into a local folder and copy it there.",
+        f"you are sure that it is dead, {lease.remedy}.",
     )

@@ -26,6 +26,7 @@ from spectralearth_build.errors import StorageError
 from spectralearth_build.storage import lease
 from spectralearth_build.storage.attach import Attachment
 from spectralearth_build.storage.client import Client, Meta
+from spectralearth_build.storage.lease_object import ObjectLease
 
 FETCHES = 16
 """Number of small objects to fetch at a time."""
@@ -118,7 +119,7 @@ class Mirror(Attachment):
         if name.startswith(self.rules.own) or name.endswith(PARTIAL):
             return
         if name.startswith(self.rules.once):
-            lease.require(self.client, self.token)
+            lease.require(ObjectLease(self.client), self.token)
             meta = self.client.create(name, path.read_bytes())
             if meta is None:
                 raise StorageError("Another run has written this file.", str(self.remote / name))

@@ -162,11 +162,11 @@ def test_two_runs_do_not_meet(source, tmp_path, monkeypatch):
     with alone(tmp_path / "t.unfinished"), pytest.raises(UsageError, match="Another run"):
         export(source, tmp_path / "t", "numpy", options=SMALL)
 
-    def late(folder):
+    def late(folder, lease):
         """The lock of a run that looked before another one ended."""
         monkeypatch.undo()
         export(source, tmp_path / "t", "numpy", options=SMALL)
-        return alone(folder)
+        return alone(folder, lease=lease)
 
     monkeypatch.setattr(driver, "alone", late)
     export(source, tmp_path / "t", "numpy", options=SMALL)

@@ -16,8 +16,10 @@ from spectralearth_build.cluster import Failure
 from spectralearth_build.cluster.inline import InlineExecutor
 from spectralearth_build.config import load
 from spectralearth_build.errors import PlanChangedError, UsageError
+from spectralearth_build.layout import LOCK
 from spectralearth_build.lock import alone
 from spectralearth_build.pipeline import Run
+from tests.support import no_locks
 from tests.support.files import tree
 from tests.support.small_archive import CONFIG, image_of, run_stages, spec_of, write_tile
 
@@ -142,6 +144,32 @@ def test_without_a_lock_two_runs_that_cut_do_no_harm(made, tmp_path):
     print(f"{len(failures)} of two runs failed: {failures}")
     run_stages(made / "archive", tmp_path / "d")
     assert tree(tmp_path / "d") == tree(made / "d")
+
+
+@pytest.mark.parametrize("fault", ["NFS without lockd", "locks of one machine only"])
+def test_where_locks_do_not_work_a_build_is_refused_until_the_other_run_is_gone(made, tmp_path, fault):
+    """Even if it is killed, on this machine."""
+    dataset, start = tmp_path / "d", no_locks.runner(tmp_path, fault)
+    words = [no_locks.COMMAND, "build", made / "archive", dataset, "--scheduler", "inline"]
+    words += ["--set", "store.shard_rows=1", "--set", "run.check_space=false"]
+    with start(no_locks.HOLD, dataset) as other:
+        try:
+            assert other.stdout.readline() == "held\n"
+            with start(*words) as build:
+                said = build.communicate()[0]
+            assert build.returncode == 2, said
+            assert f"process {other.pid} on" in said
+            assert "is at work there" in said
+            assert [path.name for path in dataset.rglob("*")] == ["work", "lock.json"]
+        finally:
+            other.kill()
+    with start(*words) as build:
+        said = build.communicate()[0]
+    assert build.returncode == 0, said
+    assert not (dataset / LOCK).exists()
+    found = tree(dataset)
+    del found["report.html"]
+    assert found == tree(made / "d")
 
 
 def test_the_lock_ends_with_its_process(tmp_path):

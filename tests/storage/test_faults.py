@@ -5,7 +5,7 @@ import pytest
 from spectralearth_build.errors import StorageError
 from spectralearth_build.storage import client, retry
 from spectralearth_build.storage.client import Client
-from spectralearth_build.storage.lease import leased, prove
+from spectralearth_build.storage.lease_object import leased, prove
 from spectralearth_build.storage.retry import Patience
 from tests.support.fault_proxy import FAULTS
 

@@ -9,9 +9,10 @@ import pytest
 
 from spectralearth_build.errors import StorageError, UsageError
 from spectralearth_build.layout import LOCK
-from spectralearth_build.storage import lease
+from spectralearth_build.storage import lease, lease_object
 from spectralearth_build.storage.client import Client
-from spectralearth_build.storage.lease import break_lock, holder, leased, require
+from spectralearth_build.storage.lease import break_lock, holder, require
+from spectralearth_build.storage.lease_object import ObjectLease, leased
 from spectralearth_build.storage.process_identity import has_ended, presence
 
 
@@ -22,13 +23,13 @@ def place(bucket):
 
 def test_a_lock_is_held_and_given_back(place):
     with leased(place, "one"):
-        require(place, "one")
+        require(ObjectLease(place), "one")
         with pytest.raises(UsageError, match="is at work there") as caught, leased(place, "two"):
             raise AssertionError
         assert "unlock s3://" in str(caught.value)
     assert place.listing() == []
     with leased(place, "two"):
-        assert holder(place) == "two"
+        assert holder(ObjectLease(place)) == "two"
 
 
 def test_of_many_one_gets_it(place):
@@ -57,7 +58,7 @@ def test_of_many_one_gets_it(place):
 def test_the_lock_of_a_dead_run_here_is_taken_at_once(place):
     place.put(LOCK, b'{"token": "mine-1", "host": "h", "process": 1}')
     with leased(place, "mine-2", mine="mine"):
-        require(place, "mine-2")
+        require(ObjectLease(place), "mine-2")
 
 
 def test_a_lock_expires(place, monkeypatch):
@@ -66,7 +67,7 @@ def test_a_lock_expires(place, monkeypatch):
         raise AssertionError
     monkeypatch.setattr(lease, "EXPIRY", timedelta(seconds=-1))
     with leased(place, "mine-2", mine="mine"):
-        require(place, "mine-2")
+        require(ObjectLease(place), "mine-2")
 
 
 def test_a_damaged_lock_expires_too(place, monkeypatch):
@@ -75,27 +76,27 @@ def test_a_damaged_lock_expires_too(place, monkeypatch):
         raise AssertionError
     monkeypatch.setattr(lease, "EXPIRY", timedelta(seconds=-1))
     with leased(place, "two"):
-        require(place, "two")
+        require(ObjectLease(place), "two")
 
 
 def test_a_lock_is_renewed_and_its_loss_noticed(place, monkeypatch):
-    monkeypatch.setattr(lease, "RENEW", 0.02)
+    monkeypatch.setattr(lease_object, "RENEW", 0.02)
     with leased(place, "one"):
         first = place.head(LOCK)
         while place.head(LOCK) == first:
             pass
-        assert break_lock(place)
+        assert break_lock(ObjectLease(place))
         with leased(place, "two"):
             with pytest.raises(StorageError, match="has taken over"):
-                require(place, "one")
-            require(place, "two")
-    assert not break_lock(place)
+                require(ObjectLease(place), "one")
+            require(ObjectLease(place), "two")
+    assert not break_lock(ObjectLease(place))
 
 
 def test_who_ends_leaves_the_lock_of_others(place):
     with leased(place, "one"):
         place.put(LOCK, b'{"token": "two"}')
-    assert holder(place) == "two"
+    assert holder(ObjectLease(place)) == "two"
 
 
 ANNOUNCE = """
@@ -127,7 +128,7 @@ def test_the_lock_of_a_killed_run_here_is_taken_at_once_though_its_folder_is_los
     process.kill()
     process.wait()
     with leased(place, "mine-2", mine="mine"):
-        require(place, "mine-2")
+        require(ObjectLease(place), "mine-2")
 
 
 def test_who_cannot_be_seen_from_here_is_not_taken_for_dead(place, other):

@@ -18,7 +18,7 @@ from spectralearth_build.places import at_work, both
 from spectralearth_build.storage import client
 from spectralearth_build.storage.attach import attached, current
 from spectralearth_build.storage.client import Client
-from spectralearth_build.storage.lease import leased
+from spectralearth_build.storage.lease_object import leased
 from tests.support.cloud_archive import build, tree, write_tile
 from tests.support.s3_server import PLANTED
 
