@@ -12,7 +12,6 @@ import torch
 from spectralearth_build.errors import UsageError
 from spectralearth_build.layout import STATISTICS
 from spectralearth_build.loader import Loader
-from spectralearth_build.overlap.lattice import WINDOW
 from spectralearth_build.pretrain import checkpoint
 from spectralearth_build.pretrain.encoders import Architecture, Encoder, build
 from spectralearth_build.pretrain.memory import keep_memory
@@ -91,19 +90,27 @@ def objective_of(config: PretrainConfig, bands: int) -> Objective:
         UsageError: The encoder settings do not fit the dataset or the objective.
     """
     try:
-        return OBJECTIVES[config.objective](
-            build(architecture_of(config, bands)), getattr(config, config.objective)
-        )
+        encoder = build(architecture_of(config, bands))
+        _require_views(config, encoder)
+        return OBJECTIVES[config.objective](encoder, getattr(config, config.objective))
     except (TypeError, ValueError) as error:
         raise UsageError(
             str(error), remedy="Change the settings under encoder, such as --set encoder.name=vit_s."
         ) from error
 
 
+def _require_views(config: PretrainConfig, encoder: Encoder) -> None:
+    for section, size in config.view_sizes().items():
+        if size % encoder.multiple:
+            raise UsageError(
+                f"{section} have {size} pixels, but {config.encoder.name} needs a multiple of {encoder.multiple}.",
+                remedy=f"Type --set {section}.size={-(-size // encoder.multiple) * encoder.multiple}.",
+            )
+
+
 def architecture_of(config: PretrainConfig, bands: int) -> Architecture:
     """What the encoder of a run is made of."""
-    views = getattr(config, config.objective).views
-    image = config.encoder.image or views.size or WINDOW
+    image = config.encoder.image or config.view_sizes()[f"{config.objective}.views"]
     pool = config.encoder.pool or ("mean" if config.objective == "mae" else "token")
     return Architecture(config.encoder.name, bands, patch=config.encoder.patch, image=image, pool=pool)
 

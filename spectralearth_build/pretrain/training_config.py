@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from spectralearth_build.pretrain.recipes import DinoConfig, MaeConfig, MoCoConfig, SimClrConfig
+from spectralearth_build.overlap.lattice import WINDOW
+from spectralearth_build.pretrain.recipes import Augmentation, DinoConfig, MaeConfig, MoCoConfig, SimClrConfig
 from spectralearth_build.settings import Section
 from spectralearth_build.settings.bounds import Count, CountOrNone, NotNegative, Seed, Share
 
@@ -104,9 +105,34 @@ class PretrainConfig(Section):
                 f"train.batch={batch} cannot be split into moco.batch_splits={splits} equal parts; choose a "
                 "multiple, or another moco.batch_splits"
             )
-        if self.objective == "mae" and not self.encoder.name.startswith("vit"):
-            raise ValueError(f"encoder.name={self.encoder.name}: MAE needs a ViT, such as vit_s")
+        if self.objective == "moco" and self.moco.queue < batch:
+            raise ValueError(
+                f"moco.queue={self.moco.queue} cannot hold the keys of train.batch={batch}; "
+                "make the queue longer"
+            )
+        if self.objective == "mae":
+            self._fits_mae()
         return self
+
+    def _fits_mae(self) -> None:
+        if not self.encoder.name.startswith("vit"):
+            raise ValueError(f"encoder.name={self.encoder.name}: MAE needs a ViT, such as vit_s")
+        image, view = self.encoder.image, self.view_sizes()["mae.views"]
+        if image not in (0, view):
+            raise ValueError(
+                f"encoder.image={image}: the views of MAE have {view} pixels, and it draws hidden patches from the "
+                f"grid of the encoder; leave encoder.image out, or set mae.views.size={image}"
+            )
+
+    def view_sizes(self) -> dict[str, int]:
+        """Return the edge in pixels of the objective's views, by the section that describes them."""
+        recipe = getattr(self, self.objective)
+        sections = {name: getattr(recipe, name) for name in type(recipe).model_fields}
+        return {
+            f"{self.objective}.{name}": section.size or WINDOW
+            for name, section in sections.items()
+            if isinstance(section, Augmentation) and not (name == "local" and not recipe.local_crops)
+        }
 
     def document(self) -> dict[str, Any]:
         """Return the settings as a JSON document, without those of other objectives."""

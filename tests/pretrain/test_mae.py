@@ -133,3 +133,11 @@ def test_only_a_vit_will_do():
 def test_positions_start_with_zero():
     assert torch.equal(sine_cosine(3, 8)[0], torch.zeros(8))
     assert torch.equal(sine_cosine(3, 8)[1], torch.tensor([0, 0, 1, 1, 0, 0, 1, 1.0]))
+
+
+@pytest.mark.parametrize("official", [False, True])
+@pytest.mark.parametrize("size", [8, 12, 24])
+def test_images_of_another_size_than_the_encoders_are_refused(size, official):
+    ours = Mae(SpectralViT(128, (48, 1, 4), 4, 16), MaeConfig(mask=0.75, dim=32, heads=4, official=official))
+    with pytest.raises(ValueError, match="16 x 16 pixels, got"):
+        ours.loss(torch.randn(2, 128, size, size), torch.Generator().manual_seed(0))

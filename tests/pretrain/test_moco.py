@@ -107,3 +107,11 @@ def test_keys_follow_in_closed_form():
         start, made.key_encoder.parameters(), made.encoder.parameters(), strict=True
     ):
         torch.testing.assert_close(key, 0.9**7 * begun + (1 - 0.9**7) * query.detach(), rtol=1e-5, atol=1e-6)
+
+
+def test_of_more_keys_than_the_queue_holds_the_last_stay():
+    made = moco(queue=4)
+    keys = torch.randn(6, 6)
+    made._enqueue(keys, torch.arange(6))
+    assert made.queue_places.tolist() == [2, 3, 4, 5]
+    assert torch.equal(made.queue, keys[2:])

@@ -74,3 +74,24 @@ def test_recipes_are_the_published_ones(objective, epochs, optimiser, rate):
 
 def test_template_is_toml():
     assert tomllib.loads(template())["moco"]["queue"] == 32768
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (["objective=mae", "encoder.image=64"], "encoder.image=64.*mae.views.size=64"),
+        (["objective=mae", "mae.views.size=64", "encoder.image=128"], "views of MAE have 64"),
+        (["objective=mae", "encoder.name=resnet50"], "MAE needs a ViT"),
+        (["objective=moco", "train.batch=62"], "moco.batch_splits=4"),
+        (["objective=moco", "moco.queue=60"], "moco.queue=60 .*train.batch=64"),
+    ],
+)
+def test_settings_that_contradict_each_other_are_refused(given, words):
+    with pytest.raises(ConfigError, match=words):
+        load(None, given)
+
+
+def test_images_and_views_of_one_size_agree():
+    for given in (["encoder.image=64", "mae.views.size=64"], ["encoder.image=128"], ["mae.views.size=96"]):
+        load(None, ["objective=mae", *given])
+    load(None, ["objective=simclr", "encoder.image=64"])  # other objectives interpolate the positions

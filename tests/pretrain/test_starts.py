@@ -70,3 +70,15 @@ def test_vectors_of_another_split_or_encoder_are_not_overwritten(dataset, settin
     with pytest.raises(UsageError, match="belongs to something else"):
         write_embeddings(other, encoders[0], output, batch=4, split="train")
     assert output.read_text() == "notes"
+
+
+def test_views_that_the_encoder_cannot_cut_are_refused(dataset, settings, tmp_path):
+    sound = settings("dino")
+    words = {"views": "multiple of the patch size, got 20 and 8", "local": "Type --set dino.local.size=16"}
+    for section, size in (("views", 20), ("local", 12)):  # the ViT has patches of 8 pixels
+        views = getattr(sound.dino, section).changed(size=size)
+        with pytest.raises(UsageError, match=words[section]):
+            prepare(dataset.folder, tmp_path / "run", with_setting(sound, "dino", **{section: views}))
+    assert not (tmp_path / "run").exists()
+    unused = sound.dino.local.changed(size=12)
+    prepare(dataset.folder, tmp_path / "run", with_setting(sound, "dino", local=unused, local_crops=0))

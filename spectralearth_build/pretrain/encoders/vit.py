@@ -74,10 +74,14 @@ class SpectralViT(Encoder):
 
         Returns:
             [batch, 1 + patches, dim], normalised, class token first.
+
+        Raises:
+            ValueError: Only some patches are given, and the image does not have the size of the encoder.
         """
         if visible is None:
             grid = (x.shape[2] // self.patch, x.shape[3] // self.patch)
             return self.encode(to_patches(self.adapter(x), self.patch), None, grid)
+        self.require_own_grid(x)
         seen = pick(to_patches(x, self.patch), visible)  # [batch, kept, band, pixel]
         batch, kept, bands, pixels = seen.shape
         adapted = self.adapter(seen.transpose(1, 2).reshape(batch, bands, kept * pixels))
@@ -107,6 +111,18 @@ class SpectralViT(Encoder):
             out = block(out)
         normed: Tensor = self.norm(out)
         return normed
+
+    def require_own_grid(self, x: Tensor) -> None:
+        """Refuse images whose patches are not numbered as the encoder's: numbers beyond the image would wrap round.
+
+        Raises:
+            ValueError: The images do not have the size that the encoder was made for.
+        """
+        edge = self.grid * self.patch
+        if x.shape[2:] != (edge, edge):
+            raise ValueError(
+                f"Patches are numbered for images of {edge} x {edge} pixels, got {x.shape[2]} x {x.shape[3]}."
+            )
 
     def positions_for(self, grid: tuple[int, int]) -> Tensor:
         """Interpolate the position embeddings to another patch grid (bicubic): [1, 1 + patches, dim]."""

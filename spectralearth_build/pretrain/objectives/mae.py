@@ -60,7 +60,12 @@ class Mae(Objective):
         return self.loss_of(image, visible, hidden)
 
     def loss_of(self, image: Tensor, visible: Tensor, hidden: Tensor) -> Tensor:
-        """Return the loss for a given mask: int [batch, patch] each, which together number each patch once."""
+        """Return the loss for a given mask: int [batch, patch] each, which together number each patch once.
+
+        Raises:
+            ValueError: The images do not have the size that the encoder was made for.
+        """
+        self.encoder.require_own_grid(image)
         if self.config.official:
             cut = to_patches(self.encoder.adapter(image), self.encoder.patch)
             tokens = self.encoder.encode(pick(cut, visible), visible)

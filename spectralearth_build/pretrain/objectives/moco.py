@@ -71,6 +71,8 @@ class MoCo(Objective):
 
     @torch.no_grad()
     def _enqueue(self, keys: Tensor, places: Tensor) -> None:
+        # Of more keys than the queue holds, the last stay. Written twice, a place would get either of two.
+        keys, places = keys[-len(self.queue) :], places[-len(self.queue) :]
         at = (self.cursor + torch.arange(len(keys), device=keys.device)) % len(self.queue)
         self.queue[at] = keys.to(self.queue.dtype)
         self.queue_places[at] = places
