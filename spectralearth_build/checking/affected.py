@@ -33,7 +33,8 @@ class Affected:
             rows.append(batch["store_row"].to_numpy())
             pixels = pc.is_in(batch["status"], pa.array([PatchStatus.WRITTEN, PatchStatus.RETIRED]))
             with_pixels.append(pixels.to_numpy(zero_copy_only=False))
-        self._names = pa.chunked_array(names, pa.string())
+        self._names = names
+        self._begins = np.cumsum([0, *map(len, names)])
         self._shards, self._rows = np.concatenate(shards), np.concatenate(rows)
         self._with_pixels = np.concatenate(with_pixels)
         self._order = None
@@ -57,7 +58,12 @@ class Affected:
         return places if self._order is None else self._order[places]
 
     def _named(self, places: npt.NDArray[np.int64]) -> list[str]:
-        return [str(name) for name in self._names.take(pa.array(places)).to_pylist()]
+        # Not `take` of a chunked array: it copies all names, for each shard.
+        pieces = np.searchsorted(self._begins, places, side="right") - 1
+        return [
+            str(self._names[piece][place])
+            for piece, place in zip(pieces.tolist(), (places - self._begins[pieces]).tolist(), strict=True)
+        ]
 
     def named(self, damage: Damage) -> Damage:
         """Add the affected patches to the damage of a whole shard, which is missing or has another size."""
