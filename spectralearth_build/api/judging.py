@@ -39,6 +39,7 @@ def evaluate_encoder(
     seeds: int = 1,
     device: str = "",
     cache: str | Path | None = None,
+    allow_seen: bool = False,
     settings: Mapping[str, Any] | None = None,
 ) -> list[Result]:
     """Score an encoder on labels: train a head, choose the epoch on val, report micro and macro scores on test.
@@ -61,6 +62,7 @@ def evaluate_encoder(
         seeds: number of runs, with consecutive seeds.
         device: device, such as cuda or cpu; empty: cuda if available.
         cache: folder in which to cache the features of frozen encoders.
+        allow_seen: whether to score an encoder even if it was trained on ground of val or test.
         settings: further settings by name, such as epochs, batch, rate or size; the evaluation page lists all.
 
     Returns:
@@ -77,7 +79,7 @@ def evaluate_encoder(
     """
     given = {
         "labels": labels, "task": task, "protocol": protocol, "head": head, "nomenclature": classes,
-        "fraction": fraction, "seed": seed, "device": device,
+        "fraction": fraction, "seed": seed, "device": device, **({"allow_seen": True} if allow_seen else {}),
     }  # fmt: skip
     config = layered(EvaluateConfig, given, settings or {}, remedy=REMEDY)
     need_torch("Evaluation")
@@ -198,13 +200,14 @@ def compared(config: GridConfig, out: Path, page_only: bool = False) -> pd.DataF
     from spectralearth_build.downstream.page import classes_of, write
     from spectralearth_build.downstream.result_tables import sheets
     from spectralearth_build.downstream.run import planned, run
+    from spectralearth_build.downstream.separation import told as separation
     from spectralearth_build.lock import alone
     from spectralearth_build.progress import say
 
     classes = classes_of(config)
     with nullcontext() if page_only else alone(out.resolve()):  # the page can be written while cells run
         cells = planned(config) if page_only else run(config, out.resolve())
-        results, files = write(config, cells, out.resolve(), classes)
+        results, files = write(config, cells, out.resolve(), classes, separation(config))
     for sheet in sheets(config, results):  # transposed so that they fit the terminal
         say(table(sheet.title, *sheet.turned()))
     say(f"downstream: {', '.join(path.name for path in files if path.suffix in ('.html', '.md'))} in {out}")

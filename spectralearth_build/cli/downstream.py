@@ -9,6 +9,7 @@ import typer
 
 from spectralearth_build.api.torch import need_torch
 from spectralearth_build.cli.codes import DONE, QUARANTINED
+from spectralearth_build.cli.evaluating import AllowSeen
 from spectralearth_build.errors import UsageError
 from spectralearth_build.texts import counted
 
@@ -43,6 +44,7 @@ def downstream(
     page: Annotated[
         bool, typer.Option("--page", help="Write tables and the page from the finished cells. Runs nothing.")
     ] = False,
+    allow_seen: AllowSeen = False,
     scheduler: Annotated[str, typer.Option(help="Address of a Dask scheduler, or 'inline'.")] = "",
     workers: Annotated[
         int | None, typer.Option(min=1, help="Number of local worker processes. Default: one per core.")
@@ -75,6 +77,8 @@ def downstream(
         require_writable(first)
         first, out = prepare(first, scheduler, workers), first
     config = load(first, scheduler=scheduler, workers=workers)
+    if allow_seen:
+        config = config.changed(evaluate=config.evaluate.changed(allow_seen=True))
     if dry_run:
         return _list(config, out)
     require_writable(out)

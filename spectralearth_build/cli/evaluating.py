@@ -37,6 +37,10 @@ SingleSettings = Annotated[
 ]
 
 
+AllowSeen = Annotated[
+    bool,
+    typer.Option("--allow-seen", help="Score an encoder even if it was trained on ground of val or test."),
+]
 Dataset = Annotated[
     str, typer.Argument(metavar="DATASET", help="Folder or URL of a dataset that has labels and splits.")
 ]
@@ -70,6 +74,7 @@ def evaluate(
         "evaluation"
     ),
     cache: Cache = None,
+    allow_seen: AllowSeen = False,
     setting: SingleSettings = None,
 ) -> None:
     """Score an encoder on labels: train a head, choose the epoch on val, report micro and macro scores on test.
@@ -90,7 +95,7 @@ def evaluate(
     optional: dict[str, Any] = {"epochs": epochs, "batch": batch, "rate": rate, "size": size}
     given = {
         "labels": labels, "task": task, "protocol": protocol, "head": head, "nomenclature": classes,
-        "fraction": fraction, "seed": seed, "device": device,
+        "fraction": fraction, "seed": seed, "device": device, **({"allow_seen": True} if allow_seen else {}),
         **{name: value for name, value in optional.items() if value is not None},
     }  # fmt: skip
     config = layered(EvaluateConfig, given, setting or [], remedy=REMEDY)

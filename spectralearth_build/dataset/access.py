@@ -135,6 +135,11 @@ class Dataset:
         """Nominal centre wavelengths [band], nm."""
         return self._pixels.values("wavelength_nm")
 
+    @property
+    def splits(self) -> list[str]:
+        """Names of the splits, in alphabetical order; empty if there are none."""
+        return select.split_names(self.path)
+
     def query(
         self,
         bbox: Bounds | None = None,

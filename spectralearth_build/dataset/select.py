@@ -141,6 +141,12 @@ def parts(patches: pd.DataFrame, folder: Path) -> pd.Series | None:
     )
 
 
+def split_names(folder: Path) -> list[str]:
+    """Return the names of all splits of a dataset, in alphabetical order; empty if it has none."""
+    table = _split_table(folder)
+    return [] if table is None else sorted(set(pc.unique(table["split"]).to_pylist()) - {"", None})
+
+
 def in_split(found: pa.Table, every: Callable[[], pa.Table], folder: Path, split: str) -> pa.Array:
     """Return which patches are in one split, bool [patch].
 

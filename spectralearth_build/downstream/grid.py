@@ -15,8 +15,8 @@ from spectralearth_build.evaluate.task_config import Training
 FORMAT = 1
 """Version of a cell's record. A new version makes all cells run again."""
 
-INDECISIVE = ("device", "memory_gb")
-"""Settings that do not define the result, only where and how it is computed."""
+INDECISIVE = ("device", "memory_gb", "allow_seen")
+"""Settings that do not define the result, only whether, where and how it is computed."""
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ Classes = dict[str, tuple[LabelClass, ...]]
 
 
 def write(
-    config: GridConfig, cells: Sequence[CellJob], out: Path, classes: Classes
+    config: GridConfig, cells: Sequence[CellJob], out: Path, classes: Classes, separation: Sequence[str] = ()
 ) -> tuple[pd.DataFrame, list[Path]]:
     """Write results.parquet, curves.parquet, tables.md, plots and downstream.html from the finished cells.
 
@@ -42,6 +42,7 @@ def write(
         cells: all cells, from `run.planned`.
         out: output folder.
         classes: the classes of each task, from `classes_of`.
+        separation: sentences of `separation.told`.
 
     Returns:
         The results, one row per cell, and the paths of the files.
@@ -62,6 +63,7 @@ def write(
     write_bytes(out / TABLES, _markdown(config, [*sheets, *details]).encode())
     settings = flat(config.model_dump(mode="json", exclude_defaults=True))
     parts = _head(config, results) | {
+        "separation": separation,
         "sheets": sheets,
         "details": details,
         "kinds": [(kind, [chart.svg() for chart in kind.charts]) for kind in kinds],

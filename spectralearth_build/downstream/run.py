@@ -47,6 +47,9 @@ def run(config: GridConfig, out: Path) -> list[CellJob]:
         StoppedError: A signal arrived. Finished cells are kept.
     """
     every = planned(config)
+    from spectralearth_build.downstream.separation import refuse_seen  # imports torch
+
+    refuse_seen(config, every)
     folder = out.resolve() / CELLS
     delete_partials(folder)
     delete_partials(out.resolve() / CACHE)

@@ -16,6 +16,7 @@ import torch
 from spectralearth_build.errors import UsageError
 from spectralearth_build.evaluate.cell import Cell
 from spectralearth_build.evaluate.data import PARTS, LabelledDataset, labelled
+from spectralearth_build.evaluate.exposure import JUDGED, Exposure, exposure_of
 from spectralearth_build.evaluate.result import Result, read_result
 from spectralearth_build.evaluate.task_config import EvaluateConfig
 from spectralearth_build.pretrain.memory import keep_memory
@@ -45,11 +46,13 @@ def evaluate(
         The result, with test figures of the epoch that was best on val.
 
     Raises:
-        UsageError: Dataset, labels, splits and encoder do not fit together, or the folder contains another result.
+        UsageError: Dataset, labels, splits and encoder do not fit together, the encoder was trained on ground of val or
+            test, or the folder contains another result.
         StoppedError: A signal arrived. There is no result.
     """
     begin = time.perf_counter()
     data = labelled(dataset, config)
+    exposure = _exposure(data, encoder, config)
     settings = settings_of(data, encoder, config)
     before = read_result(folder)
     if before is not None:
@@ -59,9 +62,25 @@ def evaluate(
     keep_memory(device)
     with seeded(config.seed, device):
         found = Cell(data, dataset, encoder, config, device).run(folder, cache)
-    result = replace(found, settings=settings, seconds=time.perf_counter() - begin)
+    notes = [note] if exposure is not None and (note := exposure.note()) else []
+    seconds = time.perf_counter() - begin
+    result = replace(found, settings=settings, seconds=seconds, notes=found.notes + notes)
     result.write(folder)
     return result
+
+
+def _exposure(data: LabelledDataset, encoder: Path | None, config: EvaluateConfig) -> Exposure | None:
+    """Return what the encoder has seen of val and test; None if no trained weights are used.
+
+    Raises:
+        UsageError: It has seen some, and the settings do not allow it.
+    """
+    if encoder is None or config.protocol == "scratch":
+        return None
+    found = exposure_of(encoder, {name: data.parts[name].patches["location_id"] for name in JUDGED})
+    if not config.allow_seen:
+        found.refuse(encoder)
+    return found
 
 
 def settings_of(data: LabelledDataset, encoder: Path | None, config: EvaluateConfig) -> dict[str, Any]:

@@ -34,8 +34,8 @@ FIGURES: dict[Task, tuple[str, ...]] = {
 """The figures of each task."""
 CHOOSES: dict[Task, str] = {"multilabel": "map_macro", "single": "f1_macro", "segmentation": "iou_macro"}
 """The figure on val that chooses the best epoch. Tables also show it by default."""
-UNDECISIVE = ("device", "memory_gb", "threads")
-"""Settings that do not define the result, only where and how it is computed."""
+UNDECISIVE = ("device", "memory_gb", "threads", "allow_seen")
+"""Settings that do not define the result, only whether, where and how it is computed."""
 
 
 class Training(Section):
@@ -70,6 +70,9 @@ class Training(Section):
     memory_gb: NotNegative = 8.0
     """Maximum memory in GB for features of a frozen encoder. If they need more, they are computed again in each
     epoch."""
+
+    allow_seen: bool = False
+    """Score an encoder even if it was trained on ground of val or test."""
 
     def overrides(self) -> dict[str, Any]:
         """Return the training settings that were set explicitly. The caller decides on the others."""

@@ -115,14 +115,23 @@ def note_settings(folder: Path, document: dict[str, Any]) -> None:
         write_bytes(path, json.dumps(document, indent=1, sort_keys=True).encode())
 
 
+def noted_settings(folder: Path) -> dict[str, Any] | None:
+    """Return the settings that the run in a folder was started with; None if there is no run."""
+    path = folder / SETTINGS
+    if not path.is_file():
+        return None
+    document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return document
+
+
 def refuse_other_settings(folder: Path, document: dict[str, Any]) -> None:
     """Compare settings with those of the run in the folder, if there is one.
 
     Raises:
         UsageError: Settings differ (the message lists them), or the folder contains files of something else.
     """
-    path = folder / SETTINGS
-    if not path.is_file():
+    before = noted_settings(folder)
+    if before is None:
         if any((folder / name).exists() for name in OTHERS) or found(folder / "checkpoints"):
             raise UsageError(
                 f"The folder has no {SETTINGS}, but files of something else.",
@@ -130,7 +139,6 @@ def refuse_other_settings(folder: Path, document: dict[str, Any]) -> None:
                 "Give a new folder for the run.",
             )
         return
-    before = json.loads(path.read_text(encoding="utf-8"))
     changed = [
         line
         for line in changes(before, json.loads(json.dumps(document)))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from spectralearth_build.dataset.access import open_dataset
+from spectralearth_build.dataset.seen import SeenPatches
 from spectralearth_build.errors import UsageError
 from spectralearth_build.layout import STATISTICS
 from spectralearth_build.loader import Loader
@@ -27,7 +29,9 @@ from spectralearth_build.pretrain.spectra import Spectra
 from spectralearth_build.pretrain.trainer import TrainingRun
 from spectralearth_build.pretrain.training_config import ObjectiveName, PretrainConfig
 from spectralearth_build.pretrain.weights import save_encoder
+from spectralearth_build.progress import say
 from spectralearth_build.reading.byte_source import source_of
+from spectralearth_build.texts import counted
 
 OBJECTIVES: dict[ObjectiveName, Callable[[Encoder, Any], Objective]] = {
     "moco": MoCo,
@@ -50,10 +54,13 @@ def prepare(dataset: str | Path, folder: Path, config: PretrainConfig) -> Traini
     """
     device = device_of(config.train.device)
     keep_memory(device)
+    config = with_split(config, dataset, checkpoint.noted_settings(folder))
     if world()[0] == 0:
         checkpoint.refuse_other_settings(folder, config.document())
     torch.manual_seed(config.train.seed)
     loader = loader_of(dataset, config)
+    if world()[0] == 0:
+        say(_what_is_read(loader, config.data.split))
     spectra = spectra_of(dataset)
     objective = objective_of(config, len(spectra.mean))
     run = TrainingRun(objective, loader, spectra=spectra, config=config, folder=folder, device=device)
@@ -65,8 +72,43 @@ def prepare(dataset: str | Path, folder: Path, config: PretrainConfig) -> Traini
     return run
 
 
+AUTO, TRAIN = "auto", "train"
+
+
+def with_split(
+    config: PretrainConfig, dataset: str | Path, before: Mapping[str, Any] | None = None
+) -> PretrainConfig:
+    """Replace the split "auto" by that of the settings before; else by "train", or by all if there are no splits.
+
+    Raises:
+        UsageError: The dataset has splits, but none of that name.
+    """
+    if config.data.split != AUTO:
+        return config
+    if before is not None:
+        split = str(before["data"]["split"])
+    else:
+        names = open_dataset(dataset).splits
+        split = TRAIN if names else ""
+        if names and TRAIN not in names:
+            raise UsageError(
+                f"The dataset has splits, but none is called {TRAIN}: {', '.join(names)}.",
+                dataset,
+                "Type --set data.split=NAME, or --set data.split= for all patches.",
+            )
+    return config.changed(data=config.data.changed(split=split))
+
+
+def _what_is_read(loader: Loader, split: str) -> str:
+    patches = loader.samples.patches
+    count, places = len(patches), patches["location_id"].nunique()
+    which = f" of the split {split}" if split else ""
+    return f"pretrain: {counted(count, 'patch', 'patches')} at {counted(places, 'location')}{which}"
+
+
 def loader_of(dataset: str | Path, config: PretrainConfig) -> Loader:
     """Return the loader of a run: one date per location for MAE, two for the other objectives."""
+    config = with_split(config, dataset)
     data = config.data
     return Loader(
         dataset,
@@ -138,6 +180,7 @@ def finish(run: TrainingRun) -> Path:
     path = run.folder / "encoder.safetensors"
     architecture = architecture_of(run.config, len(run.spectra.mean))
     about = {"objective": run.config.objective, "steps": run.step, "settings": run.config.document()}
+    about["seen"] = SeenPatches.of(run.loader.samples.patches, run.config.data.split).document()
     if world()[0] == 0:
         save_encoder(path, plain(run.objective.encoder, architecture), architecture, run.spectra, about)
     return path

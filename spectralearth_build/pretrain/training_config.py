@@ -22,8 +22,8 @@ class DataConfig(Section):
 
     dates: Literal["random", "farthest", "season"] = "random"
     """How to choose two dates of a location. If there is only one date, it is used twice."""
-    split: str = ""
-    """Use only patches of this split, such as train; empty: all patches."""
+    split: str = "auto"
+    """Use only patches of this split, such as train; auto: train if the dataset has splits; empty: all patches."""
     min_dates: Count = 1
     """Use only locations with at least this many dates."""
     max_cloud: Share = 1.0

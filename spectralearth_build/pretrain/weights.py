@@ -100,6 +100,16 @@ def architecture_of(path: str | Path) -> Architecture:
     return Architecture.from_document(_read(path, None)[0]["encoder"])
 
 
+def seen_by(path: str | Path) -> dict[str, Any] | None:
+    """Return the document of `seen.SeenPatches` of the encoder in a file; None if the file has none.
+
+    Raises:
+        UsageError: As for `load_encoder`.
+    """
+    about: dict[str, Any] = _read(path, None)[0]["about"]
+    return about.get("seen")
+
+
 def _read(path: str | Path, device: str | None) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Read the header of a file and, if a device is given, its tensors."""
     try:

@@ -11,15 +11,21 @@ from pathlib import Path
 import pytest
 import torch
 
+from spectralearth_build.dataset.access import open_dataset
+from spectralearth_build.dataset.seen import SeenPatches
 from spectralearth_build.downstream.grid import jobs
 from spectralearth_build.downstream.grid_config import GridConfig
 from spectralearth_build.downstream.inputs import inputs_of
 from spectralearth_build.downstream.job import Refusal, RunContext, is_done, run_cell, share
 from spectralearth_build.downstream.results import collect
 from spectralearth_build.downstream.run import CELLS, FAILED, planned, run, threads_of
+from spectralearth_build.downstream.separation import refuse_seen, told
 from spectralearth_build.errors import UsageError
 from spectralearth_build.evaluate.result import read_result
 from spectralearth_build.labels import classes
+from spectralearth_build.pretrain.encoders import Architecture, build
+from spectralearth_build.pretrain.setup import spectra_of
+from spectralearth_build.pretrain.weights import save_encoder
 from tests.support.downstream_files import RIDGE_AND_SLOW
 
 INSTANT = {"labels": "corine", "task": "single", "size": 16}
@@ -57,6 +63,31 @@ def test_cells_run_once_and_a_failing_one_costs_only_itself(labelled, tmp_path):
     assert stamps(tmp_path, less) == before[:1]  # another grid, the same cell
     assert (results["test_oa"].dropna() > 0).all()
     assert results["encoder_trainable"].dropna().eq(0).all()
+
+
+def test_an_encoder_that_has_seen_test_is_refused_before_any_cell(labelled, tmp_path):
+    dataset, architecture = open_dataset(labelled), Architecture("resnet18", 202)
+    for split in ("train", "test"):
+        about = {"seen": SeenPatches.of(dataset.query(split=split), split).document()}
+        file = tmp_path / split / "encoder.safetensors"
+        save_encoder(file, build(architecture), architecture, spectra_of(labelled), about)
+    encoder = {"name": "R", "network": "resnet18", "random": False}
+    both = {split: str(tmp_path / split / "encoder.safetensors") for split in ("train", "test")}
+    config = config_of(labelled, encoders=[encoder | {"pretrained": both}])
+    with pytest.raises(UsageError, match=r"test.encoder.safetensors: 2 of 2 test patches"):
+        run(config, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    allowed = config_of(labelled, encoders=[encoder | {"pretrained": both}], evaluate={"allow_seen": True})
+    refuse_seen(allowed, planned(allowed))
+    assert [job.key for job in planned(allowed)] == [job.key for job in planned(config)]
+    assert (
+        told(config)
+        == [
+            "2 of 2 test patches share ground, a tile or a datatake with patches of other parts.",  # all are of one tile
+            "2 of 2 test patches share ground with patches that the encoder was trained on. test/encoder.safetensors",
+            "Trained on no ground of val and test: train/encoder.safetensors",
+        ]
+    )
 
 
 @pytest.mark.slow

@@ -3,10 +3,11 @@
 import pandas as pd
 import pytest
 
+from spectralearth_build.dataset.seen import SeenPatches
 from spectralearth_build.errors import UsageError
 from spectralearth_build.pretrain.embed import write_embeddings
 from spectralearth_build.pretrain.setup import finish, prepare
-from spectralearth_build.pretrain.weights import load_encoder
+from spectralearth_build.pretrain.weights import load_encoder, seen_by
 
 
 def with_setting(config, section, **values):
@@ -82,3 +83,52 @@ def test_views_that_the_encoder_cannot_cut_are_refused(dataset, settings, tmp_pa
     assert not (tmp_path / "run").exists()
     unused = sound.dino.local.changed(size=12)
     prepare(dataset.folder, tmp_path / "run", with_setting(sound, "dino", local=unused, local_crops=0))
+
+
+def with_splits(dataset, folder, name):
+    """A copy of the dataset whose parts are called as ``name`` says, of the number of a location."""
+    folder.mkdir()
+    for path in dataset.folder.iterdir():
+        (folder / path.name).symlink_to(path)
+    places = pd.read_parquet(dataset.folder / "locations.parquet")["location_id"]
+    splits = pd.DataFrame({"location_id": places, "split": [name(k) for k in range(len(places))]})
+    splits.to_parquet(folder / "splits.parquet")
+    return folder, splits
+
+
+def places(run):
+    return set(run.loader.samples.patches["location_id"])
+
+
+def test_a_run_reads_train_if_there_are_splits_and_its_encoder_says_what_it_saw(
+    dataset, settings, tmp_path, capsys
+):
+    split, splits = with_splits(dataset, tmp_path / "d", lambda k: "val" if k == 1 else "train")
+    train = set(splits.loc[splits["split"] == "train", "location_id"])
+    automatic = with_setting(settings("simclr"), "data", split="auto")
+    run = prepare(split, tmp_path / "train", automatic)
+    assert places(run) == train
+    assert "of the split train" in capsys.readouterr().out
+    seen = SeenPatches.from_document(seen_by(finish(run)))
+    assert (seen.split, seen.patches) == ("train", len(run.loader.samples.patches))
+    everywhere = splits["location_id"].tolist()
+    assert seen.share_ground(everywhere).tolist() == [place in train for place in everywhere]
+
+    run = prepare(split, tmp_path / "all", with_setting(settings("simclr"), "data", split=""))
+    assert places(run) == set(everywhere)
+    assert SeenPatches.from_document(seen_by(finish(run))).split == ""
+
+
+def test_a_run_that_began_without_splits_goes_on_with_all_patches(dataset, settings, tmp_path):
+    automatic = with_setting(settings("simclr"), "data", split="auto")
+    before = places(prepare(dataset.folder, tmp_path / "run", automatic))
+    split, splits = with_splits(dataset, tmp_path / "d", lambda k: "val" if k == 1 else "train")
+    assert places(prepare(split, tmp_path / "run", automatic)) == before == set(splits["location_id"])
+
+
+def test_splits_without_train_are_not_guessed(dataset, settings, tmp_path):
+    split, _ = with_splits(dataset, tmp_path / "d", lambda k: "fold1" if k == 1 else "fold2")
+    automatic = with_setting(settings("simclr"), "data", split="auto")
+    with pytest.raises(UsageError, match=r"fold1, fold2.*data\.split=NAME"):
+        prepare(split, tmp_path / "run", automatic)
+    assert not (tmp_path / "run").exists()
