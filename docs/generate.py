@@ -87,12 +87,15 @@ def store_arrays() -> str:
 
 def settings() -> str:
     """Every section of the configuration with its keys."""
-    parts = []
-    for name, field in Config.model_fields.items():
-        section = section_of(field)
-        assert section is not None
-        parts.append(f"## [{name}]\n\n{_about(section)}\n\n{_keys(section)}")
-    return "\n\n".join(parts)
+    return "\n\n".join(_sections(Config, ""))
+
+
+def _sections(kind: type[Section], prefix: str) -> Iterable[str]:
+    """Each section below a section, with its keys, and those below it."""
+    for name, field in kind.model_fields.items():
+        if (section := section_of(field)) is not None:
+            yield f"## [{prefix}{name}]\n\n{_about(section)}\n\n{_keys(section)}"
+            yield from _sections(section, f"{prefix}{name}.")
 
 
 def downstream_settings() -> str:

@@ -106,12 +106,47 @@ class StoreConfig(Section):
     """Patches per shard file; about 3 MB each."""
 
 
+def _one_line(text: str) -> str:
+    if any(not character.isprintable() for character in text):
+        raise ValueError("line breaks and control characters are not allowed")
+    return text
+
+
+Word = Annotated[str, AfterValidator(_one_line)]
+"""A text on one line."""
+
+
+class SlurmConfig(Section):
+    """The jobs that run the workers with run.scheduler = "slurm". Each is one element of a job array."""
+
+    jobs: Annotated[int, Field(ge=1, le=1000)] = 4
+    """Number of jobs to keep in the queue or running. Those that end are replaced while there is work."""
+    cores: Count = 1
+    """Cores of a job; it runs one worker per core."""
+    memory: str = "4 GiB"
+    """Memory of a job, for all of its workers. `plan` prints what a worker needs."""
+    minutes: Annotated[int, Field(ge=1)] = 60
+    """Time limit of a job. Its workers stop a little earlier, by themselves."""
+    partition: Word = ""
+    """Partition. Empty: the default one."""
+    account: Word = ""
+    """Account to charge. Empty: the default one."""
+    directives: tuple[Word, ...] = ()
+    """More options of sbatch, such as ["--qos=long", "--constraint=avx2"]."""
+    prologue: tuple[Word, ...] = ()
+    """Lines of shell before the worker starts, such as ["module load gdal"]. Jobs have the environment of this
+    command."""
+    interface: Word = ""
+    """Network interface by which jobs and this command reach each other, such as "ib0". Needed unless run.tls is
+    set."""
+
+
 class RunConfig(Section):
     """Where and how the work runs. Nothing here changes a byte of the result."""
 
     scheduler: str = ""
     """Address of a Dask scheduler (tcp://...), or its scheduler file (.json). Empty: a local cluster. 'inline': this
-    process."""
+    process. 'slurm': workers in jobs that this command submits, see run.slurm."""
     workers: CountOrNone = 0
     """Local worker processes; 0: one per core, as memory allows."""
     threads: CountOrNone = 0
@@ -136,6 +171,7 @@ class RunConfig(Section):
     and only holders of a certificate of that authority may connect. Empty: no encryption."""
     performance_report: str = ""
     """Save Dask's performance report to this HTML file."""
+    slurm: SlurmConfig = SlurmConfig()
 
 
 class Config(Section):

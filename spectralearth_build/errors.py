@@ -80,6 +80,12 @@ class ArchiveError(BuildError):
     remedy = "Mount it again or restore the connection, then run the same command again. No product was quarantined."
 
 
+class ClusterError(BuildError):
+    """The batch system refuses jobs or does not answer, or its jobs end before they do any work. Exit code 69."""
+
+    remedy = "Correct the settings in run.slurm, or ask your administrator, then run the same command again."
+
+
 class MachineError(BuildError):
     """Every product would fail because of this machine, a limit or an environment variable. Exit code 2."""
 

@@ -13,6 +13,7 @@ pytest_plugins = [
     "tests.support.labelled_dataset",
     "tests.support.loader_data",
     "tests.support.pairing_site",
+    "tests.support.slurm",
     "tests.support.store_study",
 ]
 """Modules of tests/support whose fixtures more than one folder uses."""

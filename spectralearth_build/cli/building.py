@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from spectralearth_build.cli.codes import DONE, QUARANTINED, code_of_damages
 from spectralearth_build.cli.options import Accept, ArchivePlace, BegunPlace, DatasetPlace, Manifest, Settings
+from spectralearth_build.errors import UsageError
+
+if TYPE_CHECKING:
+    from spectralearth_build.config import Config
 
 
 def build(
@@ -21,6 +25,9 @@ def build(
     accept_quarantined: Accept = False,
     retry_quarantined: Annotated[
         bool, typer.Option("--retry-quarantined", help="Retry quarantined products.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="With --cluster slurm: print the script of the jobs, and end.")
     ] = False,
 ) -> int:
     """Build a dataset from an archive: scan, plan, cut, verify, report.
@@ -36,10 +43,21 @@ def build(
     from spectralearth_build.api.building import build_dataset
 
     config = settings.load(scan_manifest=manifest, run_accept_quarantined=float(accept_quarantined) or None)
+    if dry_run:
+        return _print_script(config)
     built = build_dataset(archive, dataset, config, compare=compare, retry_quarantined=retry_quarantined)
     if built.damages:
         return code_of_damages(built.damages)
     return QUARANTINED if built.quarantined else DONE
+
+
+def _print_script(config: Config) -> int:
+    from spectralearth_build.cluster.slurm import script_of
+
+    if config.run.scheduler != "slurm":
+        raise UsageError("--dry-run prints the script of jobs.", remedy="Add --cluster slurm.")
+    print(script_of(config.run), end="")
+    return DONE
 
 
 def scan(

@@ -8,6 +8,7 @@ from spectralearth_build.checking.damage import NOT_CHECKED, Damage
 from spectralearth_build.errors import (
     ArchiveError,
     BuildError,
+    ClusterError,
     ConfigError,
     DamagedError,
     MachineError,
@@ -35,7 +36,7 @@ MEANING = {
     QUARANTINED: "done, but some tiles were quarantined (unless --accept-quarantined), or cells of a "
     "benchmark failed",
     NO_SPACE: "no space left",
-    NO_ANSWER: "an archive, a disk or an object store does not answer or refuses",
+    NO_ANSWER: "an archive, a disk, an object store or a batch system does not answer or refuses",
     FAILED: "something unexpected went wrong",
     STOPPED: "stopped by a signal (the same command continues)",
 }
@@ -49,6 +50,7 @@ _OF_ERROR: dict[type[BuildError], int] = {
     StoppedError: STOPPED,
     StorageError: NO_ANSWER,
     ArchiveError: NO_ANSWER,
+    ClusterError: NO_ANSWER,
     MachineError: USAGE,
     DamagedError: DAMAGED,
 }

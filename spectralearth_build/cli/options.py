@@ -159,8 +159,10 @@ def settings_of(
     scheduler: Annotated[
         str,
         typer.Option(
-            help="Address of a Dask scheduler, such as tcp://host:8786, or its scheduler file (.json); 'inline': run "
-            "in this process.",
+            "--scheduler",
+            "--cluster",
+            help="Address of a Dask scheduler, such as tcp://host:8786, or its scheduler file (.json); 'slurm': submit "
+            "jobs, see run.slurm in the settings; 'inline': run in this process.",
             rich_help_panel=PANEL,
         ),
     ] = "",

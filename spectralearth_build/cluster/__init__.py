@@ -33,7 +33,8 @@ def connect(config: RunConfig, memory_needed: int = 0) -> Iterator[Executor]:
     Raises:
         MachineError: This machine or its environment would make every product fail.
         ConfigError: There is not enough memory for even one worker.
-        UsageError: The scheduler does not respond, or its workers cannot run this package.
+        UsageError: The scheduler does not respond, its workers cannot run this package, or there is no Slurm here.
+        ClusterError: The batch system refuses jobs, or they end before they do any work.
     """
     from spectralearth_build.progress import say
 
@@ -44,6 +45,11 @@ def connect(config: RunConfig, memory_needed: int = 0) -> Iterator[Executor]:
         from spectralearth_build.cluster.inline import InlineExecutor
 
         yield with_log(with_attachments(InlineExecutor()))
+    elif config.scheduler == "slurm":
+        from spectralearth_build.cluster.slurm import slurm_cluster
+
+        with slurm_cluster(config, memory_needed) as executor:
+            yield with_log(with_attachments(executor))
     elif config.scheduler:
         from spectralearth_build.cluster.existing import existing_cluster
 

@@ -35,3 +35,9 @@ DASK_SETTINGS: dict[str, Any] = {
     "distributed.admin.tick.limit": "10s",  # do not warn about a busy machine
 }
 """Dask settings of a cluster that this package starts."""
+
+JOB_SETTINGS: dict[str, Any] = DASK_SETTINGS | {
+    "distributed.scheduler.allowed-failures": 3,  # jobs are preempted and cancelled; a task is rarely to blame
+    "distributed.scheduler.no-workers-timeout": None,  # jobs may wait in the queue for days
+}
+"""Dask settings of a cluster whose workers are jobs of a batch system."""

@@ -13,6 +13,10 @@ FILES = ("ca.pem", "cert.pem", "key.pem")
 """Certificate of the authority that signed all certificates; own certificate; own private key."""
 
 
+OWN = ("", "inline", "slurm")
+"""Values of ``run.scheduler`` that are no address: this process starts its scheduler itself, or needs none."""
+
+
 def security_of(config: RunConfig) -> Security | None:
     """Return the encryption that ``run.tls`` configures; None: connections are not encrypted.
 
@@ -30,12 +34,18 @@ def security_of(config: RunConfig) -> Security | None:
             folder,
             "Put ca.pem, cert.pem and key.pem into the folder.",
         )
-    if config.scheduler and not config.scheduler.startswith("tls://"):
+    if config.scheduler not in OWN and not config.scheduler.startswith("tls://"):
         raise ConfigError(
             f"run.tls is set, but run.scheduler={config.scheduler} is not encrypted.",
             remedy="Use an address that begins with tls://.",
         )
-    authority, certificate, key = (str(folder / name) for name in FILES)
+    authority, certificate, key = files_of(config)
     roles = {f"tls_{role}_{part}": path for role in ("client", "scheduler", "worker")
              for part, path in (("cert", certificate), ("key", key))}  # fmt: skip
     return Security(tls_ca_file=authority, require_encryption=True, **roles)
+
+
+def files_of(config: RunConfig) -> tuple[str, str, str]:
+    """Return the paths of authority, certificate and key in the folder ``run.tls``."""
+    authority, certificate, key = (str(Path(config.tls).absolute() / name) for name in FILES)
+    return authority, certificate, key

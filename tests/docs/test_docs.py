@@ -8,6 +8,7 @@ import pytest
 
 from spectralearth_build import errors, tables
 from spectralearth_build.config import Config
+from spectralearth_build.settings.reading import section_of
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -34,6 +35,14 @@ def test_each_generated_part_is_on_a_page():
     assert marked == set(generate["PARTS"])
 
 
+def sections(kind, prefix=""):
+    """(dotted name, type) of each section below a section."""
+    for name, field in kind.model_fields.items():
+        if section := section_of(field):
+            yield f"{prefix}{name}", section
+            yield from sections(section, f"{prefix}{name}.")
+
+
 def test_every_column_setting_and_error_is_documented():
     dataset, configuration, wrong = (
         (DOCS / f"{name}.md").read_text() for name in ("dataset-format", "configuration", "errors")
@@ -43,9 +52,10 @@ def test_every_column_setting_and_error_is_documented():
         assert re.findall(r"^\| `(\w+)`", section, re.MULTILINE)[: len(table.columns)] == [
             c.name for c in table.columns
         ]
-    for name, field in Config.model_fields.items():
+    for name, kind in sections(Config):
         section = configuration.split(f"## [{name}]\n")[1].split("## [")[0]
-        assert re.findall(r"^\| `(\w+)`", section, re.MULTILINE) == list(field.annotation.model_fields)
+        keys = [key for key, field in kind.model_fields.items() if section_of(field) is None]
+        assert re.findall(r"^\| `(\w+)`", section, re.MULTILINE) == keys
     kinds = [
         kind
         for kind in vars(errors).values()

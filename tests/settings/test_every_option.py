@@ -81,7 +81,17 @@ FREE = {
       for name in ("out", "work", "dataset", "image", "archive")),
 }  # fmt: skip
 """Paths and names: only the file, the dataset or torch knows whether they are right."""
-SHARED = {"config", "setting", "scheduler", "workers", "performance_report", "quiet", "debug", "log_file"}
+SHARED = {
+    "config",
+    "setting",
+    "scheduler",
+    "cluster",
+    "workers",
+    "performance_report",
+    "quiet",
+    "debug",
+    "log_file",
+}
 
 
 def verbs():
