@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from spectralearth_build.api.judging import compare_encoders, evaluate_encoder
     from spectralearth_build.api.labelling import drop_labels, pair_labels
     from spectralearth_build.api.splitting import check_split, export_split, import_split, split_dataset
-    from spectralearth_build.api.training import embed_patches, export_encoder, load_encoder, pretrain_encoder
+    from spectralearth_build.api.training import embed_patches, load_encoder, pretrain_encoder
+    from spectralearth_build.api.weights import export_encoder, import_encoder
     from spectralearth_build.checking.damage import Damage
     from spectralearth_build.config import Config
     from spectralearth_build.dataset.access import Dataset, open_dataset
@@ -52,8 +53,9 @@ _FROM = {
     "embed_patches": "api.training",
     "evaluate_encoder": "api.judging",
     "export_dataset": "api.exporting",
-    "export_encoder": "api.training",
+    "export_encoder": "api.weights",
     "export_split": "api.splitting",
+    "import_encoder": "api.weights",
     "import_split": "api.splitting",
     "load_config": "api.entry",
     "load_encoder": "api.training",
@@ -93,6 +95,7 @@ __all__ = [
     "export_dataset",
     "export_encoder",
     "export_split",
+    "import_encoder",
     "import_split",
     "load_config",
     "load_encoder",

@@ -1,4 +1,4 @@
-"""Pretrain, load, apply and export encoders. torch is imported only when a function is called."""
+"""Pretrain, load and apply encoders. torch is imported only when a function is called."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from spectralearth_build.api.entry import new, public
 from spectralearth_build.api.torch import need_torch
-from spectralearth_build.errors import UsageError
 from spectralearth_build.texts import counted
 
 if TYPE_CHECKING:
@@ -93,7 +92,8 @@ def load_encoder(path: str | Path, device: str = "cpu", dense: bool = False, ste
     """Load an encoder in evaluation mode, as a torch module that takes counts as they are stored.
 
     Args:
-        path: ``encoder.safetensors`` of a run.
+        path: ``encoder.safetensors`` of a run or of `import_encoder`, or SpectralEarth's weights with mu.npy and
+            sigma.npy beside them.
         device: device to load it to.
         dense: for ResNets, whether to replace all strides by dilation, so that maps have the size of the image. The
             weights are the same.
@@ -164,42 +164,3 @@ def embed_patches(
     count = write_embeddings(dataset, load_encoder(encoder, where), new(output), batch, where, split or None)
     say(f"{counted(count, 'vector')} in {output}.")
     return count
-
-
-@public
-def export_encoder(encoder: str | Path, target: str | Path, edge: int = 128) -> None:
-    """Export an encoder as a torch program (``.pt2``), which runs without this package, or as ONNX (``.onnx``).
-
-    The same as ``spectralearth-build export-encoder``. Both take stored values, int16 [batch, band, y, x], and
-    contain wavelengths and statistics.
-
-    Args:
-        encoder: ``encoder.safetensors`` of a run.
-        target: the file to write. Its suffix, .pt2 or .onnx, decides the format.
-        edge: edge of the input images in pixels.
-
-    Raises:
-        BuildError: torch is missing, or the target has another suffix.
-
-    Examples:
-        ```python
-        export_encoder("run/encoder.safetensors", "encoder.onnx")
-        ```
-    """
-    need_torch()
-    from spectralearth_build.files import require_writable
-    from spectralearth_build.pretrain.export import export_onnx, export_program
-    from spectralearth_build.pretrain.weights import load_encoder
-    from spectralearth_build.signals import raise_if_stopped
-
-    exporters, target = {".pt2": export_program, ".onnx": export_onnx}, new(target)
-    if target.suffix not in exporters:
-        raise UsageError(
-            f"The file name must end in {' or '.join(exporters)}.",
-            target,
-            "Name the file, for example, encoder.onnx.",
-        )
-    require_writable(target)
-    loaded = load_encoder(encoder)
-    raise_if_stopped()  # the export takes long and cannot be interrupted
-    exporters[target.suffix](loaded, target, edge)

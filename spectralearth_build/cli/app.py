@@ -94,6 +94,7 @@ for panel, functions in {
         pretraining.pretrain,
         pretraining.pretrain_template,
         pretraining.embed,
+        pretraining.import_encoder,
         pretraining.export_encoder,
         evaluating.evaluate,
         downstream.downstream,

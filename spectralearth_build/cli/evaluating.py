@@ -11,7 +11,12 @@ from spectralearth_build.api.torch import need_torch
 
 Encoder = Annotated[
     Path | None,
-    typer.Option(help="encoder.safetensors of a run. Default: random weights.", exists=True, dir_okay=False),
+    typer.Option(
+        help="encoder.safetensors of a run, or published weights beside their mu.npy and sigma.npy. Default: random "
+        "weights.",
+        exists=True,
+        dir_okay=False,
+    ),
 ]
 Head = Annotated[
     str,

@@ -1,4 +1,4 @@
-"""Commands on encoders: `pretrain`, `embed` and `export-encoder`. They import torch only when they run."""
+"""Commands that make, apply, import and export encoders. They import torch only when they run."""
 
 from __future__ import annotations
 
@@ -79,20 +79,92 @@ def embed(
     embed_patches(dataset, encoder, output, batch=batch, device=device, split=split or None)
 
 
+def import_encoder(
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE",
+            help="SpectralEarth's weights, or a checkpoint of their training.",
+            exists=True,
+            dir_okay=False,
+        ),
+    ],
+    out: Annotated[
+        Path, typer.Argument(metavar="OUT", help="Encoder to write, .safetensors.", dir_okay=False)
+    ],
+    mean: Annotated[
+        Path | None,
+        typer.Option(help="Mean of each band (.npy): mu.npy of SpectralEarth.", exists=True, dir_okay=False),
+    ] = None,
+    std: Annotated[
+        Path | None,
+        typer.Option(
+            help="Standard deviation of each band (.npy): sigma.npy of SpectralEarth.",
+            exists=True,
+            dir_okay=False,
+        ),
+    ] = None,
+    statistics: Annotated[
+        str, typer.Option(metavar="DATASET", help="Dataset whose bands and statistics to use instead.")
+    ] = "",
+    wavelengths: Annotated[
+        Path | None,
+        typer.Option(
+            help="Wavelength of each band in nm (.npy, or .csv with a column wavelength_nm). Default: the 202 bands of "
+            "this package.",
+            exists=True,
+            dir_okay=False,
+        ),
+    ] = None,
+    network: Annotated[
+        str,
+        typer.Option(
+            help="Network of a checkpoint: teacher (default) or student of DINO, query (default) or key of MoCo."
+        ),
+    ] = "",
+) -> None:
+    """Make an encoder from SpectralEarth's published weights (.pth, .ckpt or .safetensors).
+
+    The network is read from the shapes of the weights. Each weight must match; otherwise nothing is written, and the
+    message names what is missing or unknown. Code in the file is never run.
+
+    Example: [bold]spectralearth-build import-encoder vit_s_mae.pth vit_s_mae.safetensors --mean mu.npy --std
+    sigma.npy[/bold]
+
+    Next: [bold]evaluate[/bold] or [bold]embed[/bold] a dataset with OUT.
+    """
+    from spectralearth_build.api import weights
+
+    given = {"mean": mean, "std": std, "statistics": statistics or None, "wavelengths": wavelengths}
+    weights.import_encoder(file, out, network=network, **given)
+
+
 def export_encoder(
     encoder: Annotated[
         Path,
         typer.Argument(metavar="ENCODER", help="encoder.safetensors of a run.", exists=True, dir_okay=False),
     ],
-    target: Annotated[Path, typer.Argument(metavar="TARGET", help="File to write: .pt2 or .onnx.")],
-    edge: Annotated[int, typer.Option(min=1, help="Edge of the input images in pixels.")] = 128,
+    target: Annotated[
+        Path,
+        typer.Argument(
+            metavar="TARGET", help="File to write: .pt2 or .onnx; with --as: .pth, .pt or .safetensors."
+        ),
+    ],
+    edge: Annotated[
+        int, typer.Option(min=1, help="Edge of the input images in pixels, for .pt2 and .onnx.")
+    ] = 128,
+    names: Annotated[
+        str, typer.Option("--as", help="Export only the weights, under the names of spectral_earth or timm.")
+    ] = "",
 ) -> None:
     """Export an encoder as a torch program (.pt2), which runs without this package, or as ONNX (.onnx).
 
-    Both take stored values, int16 [batch, band, y, x], and contain wavelengths and statistics.
+    Both take stored values, int16 [batch, band, y, x], and contain wavelengths and statistics. With --as, only the
+    weights are exported, for programs that build the network themselves: SpectralEarth's code loads them.
 
-    Example: [bold]spectralearth-build export-encoder run/encoder.safetensors encoder.onnx[/bold]
+    Examples: [bold]spectralearth-build export-encoder run/encoder.safetensors encoder.onnx[/bold];
+    [bold]spectralearth-build export-encoder run/encoder.safetensors vit_s.pth --as spectral_earth[/bold]
     """
-    from spectralearth_build.api import training
+    from spectralearth_build.api import weights
 
-    training.export_encoder(encoder, target, edge)
+    weights.export_encoder(encoder, target, edge, names)

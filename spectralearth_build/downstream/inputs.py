@@ -12,6 +12,7 @@ from spectralearth_build.downstream.grid_config import GridConfig
 from spectralearth_build.errors import UsageError
 from spectralearth_build.labels.classes import nomenclature
 from spectralearth_build.layout import MANIFEST, REFLECTANCE, STATISTICS, STORE, label_of
+from spectralearth_build.pretrain.weights_identity import digest_of
 from spectralearth_build.reading.byte_source import ByteSource, source_of
 from spectralearth_build.store.manifest import Manifest
 from spectralearth_build.tables import SPLITS
@@ -32,15 +33,10 @@ def inputs_of(config: GridConfig) -> CellInputs:
         task.labels: _digest({name: entry for name, entry in files.items() if label_of(name) == task.labels})
         for task in config.tasks
     }
-    weights = {name: _of_file(Path(name)) for name in weight_files(config)}
+    weights = {name: digest_of(Path(name)) for name in weight_files(config)}
     classes = {name: _of_classes(name) for task in config.tasks if (name := task.nomenclature)}
     splits = hashlib.sha256(_whole(source, SPLITS.file, "Run `split DATASET` to make it.")).hexdigest()
     return CellInputs(_digest({"splits": splits, "pixels": pixels}), labels, weights, classes)
-
-
-def _of_file(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _of_classes(name: str) -> str:

@@ -20,6 +20,7 @@ from spectralearth_build.evaluate.exposure import JUDGED, Exposure, exposure_of
 from spectralearth_build.evaluate.result import Result, read_result
 from spectralearth_build.evaluate.task_config import EvaluateConfig
 from spectralearth_build.pretrain.memory import keep_memory
+from spectralearth_build.pretrain.weights_identity import digest_of
 from spectralearth_build.texts import changes, listed
 
 __all__ = ["Result", "evaluate", "read_result"]
@@ -36,8 +37,8 @@ def evaluate(
 
     Args:
         dataset: folder or URL of a dataset with splits and labels.
-        encoder: file of weights; None: random weights of ``config.encoder``. Protocol scratch uses the architecture of
-            the file with new weights.
+        encoder: file of weights, as for `load_encoder`; None: random weights of ``config.encoder``. Protocol scratch
+            uses the architecture of the file with new weights.
         config: the settings.
         folder: folder for result.json and predictions.npz.
         cache: folder of cached features of frozen encoders, which evaluations share. None: no cache.
@@ -92,7 +93,7 @@ def settings_of(data: LabelledDataset, encoder: Path | None, config: EvaluateCon
         for truth in (part.whole, part.maps):
             hashed.update(b"" if truth is None else truth.numpy().tobytes())
     about = {
-        "encoder_sha256": "" if encoder is None else hashlib.sha256(_bytes(encoder)).hexdigest(),
+        "encoder_sha256": "" if encoder is None else digest_of(encoder),
         "plan": data.plan,
         "classes": [each.name for each in data.classes],
         "labels_sha256": hashed.hexdigest(),
@@ -107,15 +108,6 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
         yield
-
-
-def _bytes(encoder: Path) -> bytes:
-    try:
-        return encoder.read_bytes()
-    except OSError as error:
-        raise UsageError(
-            f"The encoder cannot be read: {error}.", encoder, "Use encoder.safetensors of a run."
-        ) from error
 
 
 def _compare(before: dict[str, Any], now: dict[str, Any], folder: Path) -> None:

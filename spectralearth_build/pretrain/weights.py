@@ -19,9 +19,15 @@ from torch import Tensor, nn
 from spectralearth_build.errors import UsageError
 from spectralearth_build.files import replacing
 from spectralearth_build.pretrain.encoders import Architecture, Encoder, build
+from spectralearth_build.pretrain.published.reading import read_published, spectra_from
+from spectralearth_build.pretrain.published.statistics import beside
 from spectralearth_build.pretrain.spectra import Spectra, Standardise
+from spectralearth_build.pretrain.weights_identity import FORMAT, is_ours
 
-FORMAT = "spectralearth-build encoder 1"
+REMEDY = (
+    "Use encoder.safetensors of a run. SpectralEarth's weights can be used once mu.npy and sigma.npy lie beside them, "
+    "or after `import-encoder`."
+)
 
 
 class CountsEncoder(nn.Module):
@@ -77,7 +83,7 @@ def load_encoder(path: str | Path, device: str = "cpu", dense: bool = False, ste
     """Load an encoder, in evaluation mode.
 
     Args:
-        path: a file written by `save_encoder`.
+        path: a file written by `save_encoder`, or a file of SpectralEarth's weights with its statistics beside it.
         device: device to load it to.
         dense: for ResNets: use dilation instead of stride, for segmentation.
         stem: for ResNets: "full" for a first stage without stride.
@@ -110,16 +116,39 @@ def seen_by(path: str | Path) -> dict[str, Any] | None:
     return about.get("seen")
 
 
+def header_of(path: str | Path) -> dict[str, Any]:
+    """Return what a file of `save_encoder` says of its encoder: ``encoder``, ``spectra`` (JSON) and ``about``.
+
+    Raises:
+        UsageError: The file is damaged or no encoder of this package.
+    """
+    return _read_ours(path, None)[0]
+
+
 def _read(path: str | Path, device: str | None) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Read the header of a file and, if a device is given, its tensors."""
+    """Read the header of a file and, if a device is given, its tensors. Published weights are converted."""
+    try:
+        found = None if is_ours(Path(path)) else beside(Path(path))
+        if found is None:
+            return _read_ours(path, device)
+        published = read_published(Path(path), spectra_from(*found))
+    except OSError as error:
+        raise UsageError(f"The encoder cannot be read: {error}.", path, REMEDY) from error
+    header = {
+        "encoder": published.architecture.document(),
+        "spectra": published.spectra.to_json(),
+        "about": published.about,
+    }
+    return header, published.encoder.state_dict()
+
+
+def _read_ours(path: str | Path, device: str | None) -> tuple[dict[str, Any], dict[str, Tensor]]:
     try:
         with safe_open(path, "pt", device or "cpu") as file:
             header = file.metadata() or {}
             if FORMAT not in header:
-                raise UsageError("Not an encoder of this package.", path, "Use encoder.safetensors of a run.")
+                raise UsageError("Not an encoder of this package.", path, REMEDY)
             names = file.keys() if device else ()
             return json.loads(header[FORMAT]), {name: file.get_tensor(name) for name in names}
     except (OSError, SafetensorError) as error:
-        raise UsageError(
-            f"The encoder cannot be read: {error}.", path, "Use encoder.safetensors of a run."
-        ) from error
+        raise UsageError(f"The encoder cannot be read: {error}.", path, REMEDY) from error

@@ -22,7 +22,7 @@ RUNNER = CliRunner()
 BEFORE = Path(__file__).parents[1] / "data" / "before" / "restructuring.tar.xz"
 PATHS = {
     "archive": "{full}", "dataset": "{dataset}", "encoder": "{file}", "first": "{file}", "run": "{new}",
-    "target": "{new}", "folder": "{new}", "out": "{new}",
+    "target": "{new}", "file": "{file}", "folder": "{new}", "out": "{new}",
 }  # fmt: skip
 """What arguments stand for; options that must be given stand in NEEDED."""
 NEEDED = {
@@ -57,6 +57,7 @@ TEXTS = {
     "evaluate --protocol": ["nosuch"],
     "evaluate --head": ["nosuch"],
     "evaluate --labels": [""],
+    "export-encoder --as": ["nosuch"],
     "synthesize --preset": ["nosuch"],
     "synthesize --layouts": ["nosuch"],
     "synthesize --dirty": ["nosuch"],
@@ -73,6 +74,7 @@ BESIDE = {"bench plan --sizes": ["--scale"], "pair --labels": ["--scheduler", "i
 FREE = {
     "split --train", "split --val", "split --test", "split --import", "split --export", "tuples --map",
     "status --timeline",
+    *(f"import-encoder --{name}" for name in ("mean", "std", "statistics", "wavelengths", "network")),
     "embed --output", "embed --split", "embed --device", "export --split", "pair --drop",
     *(f"evaluate --{name}" for name in ("encoder", "classes", "device", "output", "cache")),
     "verify --archive", "repair --archive", "build --manifest", "scan --manifest", "bench pretrain --device",
@@ -114,7 +116,9 @@ def parameters(callback):
         kind, *rest = typing.get_args(parameter.annotation) if hasattr(parameter.annotation, "__metadata__") else (
             parameter.annotation, parameter.default)  # fmt: skip
         info = next(each for each in rest if isinstance(each, typer.models.ParameterInfo))
-        flags = [text for text in info.param_decls or () if text.startswith("--")]
+        # In an annotation, typer keeps the first of these as the default.
+        said = [text for text in (info.default, *(info.param_decls or ())) if isinstance(text, str)]
+        flags = [text for text in said if text.startswith("--")]
         yield (
             (flags or ["--" + parameter.name.strip("_").replace("_", "-")])[0],
             parameter.name,

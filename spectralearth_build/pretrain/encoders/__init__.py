@@ -8,7 +8,16 @@ from spectralearth_build.pretrain.encoders.resnet import SpectralResNet
 from spectralearth_build.pretrain.encoders.swin import SpectralSwin
 from spectralearth_build.pretrain.encoders.vit import SIZES, SpectralViT
 
-__all__ = ["NAMES", "Architecture", "Encoder", "build", "make"]
+__all__ = [
+    "NAMES",
+    "Architecture",
+    "Encoder",
+    "SpectralResNet",
+    "SpectralSwin",
+    "SpectralViT",
+    "build",
+    "make",
+]
 
 NAMES = ("resnet18", "resnet50", *(f"vit_{size}" for size in SIZES), "swin_t")
 """The names that `make` accepts."""

@@ -129,6 +129,11 @@ def _encoder(made: Prepared) -> Path:
     return made.path("run") / "encoder.safetensors"
 
 
+def _weights(made: Prepared) -> Path:
+    made.call("export-encoder", made["encoder"], made.path("weights.pth"), "--as", "timm")
+    return made.path("weights.pth")
+
+
 def _splits(made: Prepared) -> Path:
     made.call("split", made["labelled"], "--export", made.path("lists"))
     return next(made.path("lists").glob("*.csv"))
@@ -157,6 +162,7 @@ _MAKERS: dict[str, Callable[[Prepared], Path]] = {
     "labelled": _labelled,
     "raster": _raster,
     "encoder": _encoder,
+    "weights": _weights,
     "splits": _splits,
     "list": _text("list.txt", lambda made: "32633_1_2/a.tif\n32633_9_9/b.tif\n"),
     "toml": _text("downstream.toml", lambda made: RIDGE.format(dataset=made["labelled"])),

@@ -121,6 +121,9 @@ VERBS = {
         notes=True,
         needs="patches.parquet",
     ),
+    "import-encoder": Verb(
+        "import-encoder", "{weights} {out}.safetensors --statistics {labelled}", needs="statistics.json"
+    ),
     "export-encoder, pt2": Verb("export-encoder", "{encoder} {out}.pt2 --edge 32", same=(), slow=True),
     "export-encoder, onnx": Verb("export-encoder", "{encoder} {out}.onnx --edge 32", same=(), slow=True),
     "evaluate": Verb(
