@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -124,8 +125,15 @@ def noted_settings(folder: Path) -> dict[str, Any] | None:
     return document
 
 
-def refuse_other_settings(folder: Path, document: dict[str, Any]) -> None:
+def refuse_other_settings(
+    folder: Path, document: dict[str, Any], as_before: Mapping[str, Any] | None = None
+) -> None:
     """Compare settings with those of the run in the folder, if there is one.
+
+    Args:
+        folder: folder of the run.
+        document: the settings.
+        as_before: values of settings, by their dotted keys, that runs had before there were these settings.
 
     Raises:
         UsageError: Settings differ (the message lists them), or the folder contains files of something else.
@@ -139,6 +147,10 @@ def refuse_other_settings(folder: Path, document: dict[str, Any]) -> None:
                 "Give a new folder for the run.",
             )
         return
+    for key, value in (as_before or {}).items():
+        section, _, name = key.partition(".")
+        if section in before:
+            before[section].setdefault(name, value)
     changed = [
         line
         for line in changes(before, json.loads(json.dumps(document)))

@@ -30,3 +30,24 @@ def half_cosine(done: float, start: float, end: float) -> float:
 def stairs(step: int, total: int, start: float, drops: Sequence[float], factor: float = 0.1) -> float:
     """Return ``start``, multiplied by ``factor`` once for each share of the total in ``drops`` that has passed."""
     return start * factor ** bisect_right([drop * total for drop in drops], step)
+
+
+def by_epoch(epoch: int, epochs: int, start: float, *, warmup: float, drops: Sequence[float]) -> float:
+    """Return the rate of an epoch in the published code of SpectralEarth, which uses the schedulers of torch.
+
+    With ``drops``: MultiStepLR. Else: LinearLR from a third, then CosineAnnealingLR, whose half period is the number of
+    all epochs, so that a warm-up leaves its end unreached.
+
+    Args:
+        epoch: 0 for the first.
+        epochs: number of epochs.
+        start: rate after the warm-up.
+        warmup: share of the epochs used for the warm-up.
+        drops: shares of the epochs at which the rate drops by a factor of ten.
+    """
+    if drops:
+        return stairs(epoch, epochs, start, drops)
+    warm = round(warmup * epochs)
+    if epoch < warm:
+        return start * (1 / 3 + 2 / 3 * epoch / warm)
+    return half_cosine((epoch - warm) / epochs, start, 0.0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -71,8 +71,9 @@ class MoCoConfig(Section):
     mask_location: bool = True
     """Exclude keys of the query's own location from its negatives."""
     official: bool = False
-    """Follow the published code: query and key encoder start from different weights, batch normalisation is plain, and
-    keys of the same location count as negatives."""
+    """Follow the published code: query and key encoder start from different weights and the key encoder moves before a
+    step, batch normalisation is plain and also in the head, and keys of the same location count as negatives. Also
+    changes defaults of [train], see docs/pretraining.md."""
     views: Augmentation = Augmentation(blur=0.5)
     """Augmentation of both views."""
 
@@ -99,7 +100,10 @@ class DinoConfig(Section):
     local_crops: CountOrNone = 0
     """Number of additional local views, which only the student sees."""
     official: bool = False
-    """Follow the published code: the momentum of the teacher reaches 1 after 9 % of the steps and stays there."""
+    """Follow the published code: the momentum of the teacher reaches 1 after 9 % of the steps and stays there, and the
+    teacher moves before a step. Also changes defaults of [train], see docs/pretraining.md."""
+    export: Literal["teacher", "student"] = "teacher"
+    """Which network becomes the encoder. The paper evaluates the teacher."""
     views: Augmentation = Augmentation(scale=(0.05, 1.0), blur=0.5)
     """Augmentation of the two global views."""
     local: Augmentation = Augmentation(scale=(0.05, 0.4), size=64, blur=0.5)
@@ -121,7 +125,7 @@ class MaeConfig(Section):
     """Normalise each target patch to mean 0 and variance 1."""
     official: bool = False
     """Follow the published code: the adapter also runs on hidden pixels. This takes ten times the work, and its batch
-    statistics include hidden pixels."""
+    statistics include hidden pixels. Also changes defaults of [train] and [encoder], see docs/pretraining.md."""
     views: Augmentation = Augmentation(scale=(0.4, 1.0))
     """Augmentation."""
 

@@ -16,6 +16,7 @@ from spectralearth_build.layout import STATISTICS
 from spectralearth_build.loader import Loader
 from spectralearth_build.pretrain import checkpoint
 from spectralearth_build.pretrain.encoders import Architecture, Encoder, build
+from spectralearth_build.pretrain.encoders.vit import SpectralViT
 from spectralearth_build.pretrain.memory import keep_memory
 from spectralearth_build.pretrain.objectives.across import world
 from spectralearth_build.pretrain.objectives.base import Objective
@@ -56,7 +57,7 @@ def prepare(dataset: str | Path, folder: Path, config: PretrainConfig) -> Traini
     keep_memory(device)
     config = with_split(config, dataset, checkpoint.noted_settings(folder))
     if world()[0] == 0:
-        checkpoint.refuse_other_settings(folder, config.document())
+        checkpoint.refuse_other_settings(folder, config.document(), AS_BEFORE)
     torch.manual_seed(config.train.seed)
     loader = loader_of(dataset, config)
     if world()[0] == 0:
@@ -72,6 +73,11 @@ def prepare(dataset: str | Path, folder: Path, config: PretrainConfig) -> Traini
     return run
 
 
+AS_BEFORE = {
+    "train.rate_scaling": "none", "train.schedule": "steps", "train.decay": "weights", "encoder.positions": "learned",
+    "dino.export": "student",
+}  # fmt: skip
+"""What runs did that were started before there were these settings."""
 AUTO, TRAIN = "auto", "train"
 
 
@@ -133,6 +139,8 @@ def objective_of(config: PretrainConfig, bands: int) -> Objective:
     """
     try:
         encoder = build(architecture_of(config, bands))
+        if isinstance(encoder, SpectralViT) and config.encoder.positions == "fixed":
+            encoder.fix_positions()
         _require_views(config, encoder)
         return OBJECTIVES[config.objective](encoder, getattr(config, config.objective))
     except (TypeError, ValueError) as error:
@@ -182,7 +190,7 @@ def finish(run: TrainingRun) -> Path:
     about = {"objective": run.config.objective, "steps": run.step, "settings": run.config.document()}
     about["seen"] = SeenPatches.of(run.loader.samples.patches, run.config.data.split).document()
     if world()[0] == 0:
-        save_encoder(path, plain(run.objective.encoder, architecture), architecture, run.spectra, about)
+        save_encoder(path, plain(run.objective.exported, architecture), architecture, run.spectra, about)
     return path
 
 

@@ -48,7 +48,7 @@ class TrainingRun:
     """Returns the accuracy of the encoder on held-out labels."""
 
     def __post_init__(self) -> None:
-        self.recipe: ObjectiveRecipe = recipe_of(self.config)
+        self.recipe: ObjectiveRecipe = recipe_of(self.config, world()[1])
         train = self.config.train
         self.total = train.steps or self.recipe.epochs * (len(self.loader) // train.accumulate)
         if self.total < 1 or len(self.loader) < 1:
@@ -105,6 +105,7 @@ class TrainingRun:
         """Run one optimiser step, and return the state of the loader after it."""
         train = self.config.train
         set_rate(self.optimiser, self.recipe, self.step, self.total)
+        self.objective.begin_step(self.step / self.total)
         for part in range(train.accumulate):
             batch = next(prefetcher)
             last = part == train.accumulate - 1
@@ -140,7 +141,7 @@ class TrainingRun:
         figures |= self.recent.figures()
         last = self.step == self.total
         if self.probe is not None and (last or self.step % self.config.train.checkpoint_steps == 0):
-            figures["knn"] = self.probe(self.objective.encoder)
+            figures["knn"] = self.probe(self.objective.exported)
         return figures
 
     def warning(self, figures: dict[str, float]) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from spectralearth_build.overlap.lattice import WINDOW
 from spectralearth_build.pretrain.recipes import Augmentation, DinoConfig, MaeConfig, MoCoConfig, SimClrConfig
@@ -47,6 +47,8 @@ class EncoderConfig(Section):
     pool: Literal["", "token", "mean"] = ""
     """ViT only: the feature vector of an image, either the class token or the mean of the patch tokens. Empty: the mean
     for MAE, whose loss does not train the class token, else the token."""
+    positions: Literal["learned", "fixed"] = "learned"
+    """ViT only: position embeddings, either learned or fixed sines and cosines."""
 
 
 class TrainConfig(Section):
@@ -63,9 +65,17 @@ class TrainConfig(Section):
     optimiser: Literal["", "sgd", "adamw"] = ""
     """Optimiser; empty: that of the recipe."""
     rate: NotNegative = 0.0
-    """Peak learning rate; 0: that of the recipe."""
+    """Peak learning rate; 0: that of the recipe, which holds for 256 samples a step. See rate_scaling."""
+    rate_scaling: Literal["batch", "none"] = "batch"
+    """How the rate of the recipe changes with the number of samples a step. batch: in proportion with SGD, with its
+    square root with AdamW. A rate that you give is not scaled."""
+    schedule: Literal["steps", "epochs"] = "steps"
+    """When the learning rate changes. epochs: once an epoch, with the warm-up and the unfinished cosine of the
+    published code."""
     weight_decay: Annotated[float, Field(ge=-1)] = -1.0
     """Weight decay; below 0: that of the recipe."""
+    decay: Literal["weights", "all"] = "weights"
+    """What weight decay applies to. weights: not to biases and normalisation layers."""
     warmup: Annotated[float, Field(ge=-1, le=1)] = -1.0
     """Share of the steps used for learning-rate warm-up; below 0: that of the recipe."""
     clip: NotNegative = 3.0
@@ -96,6 +106,22 @@ class PretrainConfig(Section):
     dino: DinoConfig = DinoConfig()
     mae: MaeConfig = MaeConfig()
     simclr: SimClrConfig = SimClrConfig()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_published(cls, tree: Any) -> Any:  # noqa: ANN401
+        """If the objective is to follow the published code, give other sections the values that belong to it."""
+        if not isinstance(tree, dict):
+            return tree
+        objective = tree.get("objective", "moco")
+        if not isinstance(objective, str) or objective not in PUBLISHED:
+            return tree
+        if not _is_true(_given(tree.get(objective)).get("official")):
+            return tree
+        return tree | {
+            section: {**values, **_given(tree.get(section))}
+            for section, values in PUBLISHED[objective].items()
+        }
 
     @model_validator(mode="after")
     def _fits(self) -> PretrainConfig:
@@ -140,6 +166,32 @@ class PretrainConfig(Section):
         return self.model_dump(exclude=others)
 
 
+_TRAINING = {"clip": 0.0, "decay": "all", "schedule": "epochs", "rate_scaling": "none"}
+PUBLISHED: dict[str, dict[str, dict[str, Any]]] = {
+    "moco": {"train": _TRAINING},
+    "dino": {"train": _TRAINING},
+    "mae": {
+        "train": _TRAINING | {"weight_decay": 0.01, "warmup": 0.0},
+        "encoder": {"positions": "fixed", "pool": "token"},
+    },
+}
+"""Settings outside the section of an objective with which the published code trains it."""
+
+
+def _given(section: Any) -> dict[str, Any]:  # noqa: ANN401
+    if isinstance(section, Section):
+        return section.given()
+    return section if isinstance(section, dict) else {}
+
+
+def _is_true(value: Any) -> bool:  # noqa: ANN401
+    """Return whether a value that is not validated yet means true."""
+    try:
+        return TypeAdapter(bool).validate_python(value)
+    except ValidationError:
+        return False  # the field will say so
+
+
 @dataclass(frozen=True)
 class ObjectiveRecipe:
     """The default optimisation of an objective, which settings override."""
@@ -152,8 +204,14 @@ class ObjectiveRecipe:
     """Share of the steps used for learning-rate warm-up."""
     drops: tuple[float, ...] = ()
     """Shares of the steps at which the learning rate drops by a factor of ten; empty: cosine decay to 0."""
+    decay_all: bool = False
+    """Whether weight decay also applies to biases and normalisation layers."""
+    by_epoch: bool = False
+    """Whether the learning rate changes once an epoch, as in the published code."""
 
 
+SAMPLES = 256
+"""Samples a step for which the learning rates of the recipes hold: 64 on each of 4 GPUs."""
 RECIPES = {
     "moco": ObjectiveRecipe(100, "sgd", rate=1e-3, weight_decay=1e-4, warmup=0.0, drops=(0.6, 0.8)),
     "dino": ObjectiveRecipe(100, "adamw", 1e-3, 1e-5, 0.2),
@@ -162,16 +220,27 @@ RECIPES = {
 }
 
 
-def recipe_of(config: PretrainConfig) -> ObjectiveRecipe:
-    """Return the recipe of the objective, with the settings applied."""
+def recipe_of(config: PretrainConfig, processes: int = 1) -> ObjectiveRecipe:
+    """Return the recipe of the objective, with the settings applied.
+
+    Args:
+        config: the settings.
+        processes: number of processes, each of which has a batch of its own.
+    """
     base, train = RECIPES[config.objective], config.train
     # Drops apply only to the recipe's own optimiser.
     drops = base.drops if train.optimiser in ("", base.optimiser) else ()
+    optimiser = train.optimiser or base.optimiser
+    scale = 1.0
+    if train.rate_scaling == "batch":
+        scale = (train.batch * train.accumulate * processes / SAMPLES) ** (1 if optimiser == "sgd" else 0.5)
     return ObjectiveRecipe(
         train.epochs or base.epochs,
-        train.optimiser or base.optimiser,
-        rate=train.rate or base.rate,
+        optimiser,
+        rate=train.rate or base.rate * scale,
         weight_decay=base.weight_decay if train.weight_decay < 0 else train.weight_decay,
         warmup=base.warmup if train.warmup < 0 else train.warmup,
         drops=drops,
+        decay_all=train.decay == "all",
+        by_epoch=train.schedule == "epochs",
     )

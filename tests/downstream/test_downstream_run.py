@@ -80,8 +80,8 @@ def test_an_encoder_that_has_seen_test_is_refused_before_any_cell(labelled, tmp_
     allowed = config_of(labelled, encoders=[encoder | {"pretrained": both}], evaluate={"allow_seen": True})
     refuse_seen(allowed, planned(allowed))
     assert [job.key for job in planned(allowed)] == [job.key for job in planned(config)]
+    # All patches are of one tile.
     assert told(config) == [
-        # all are of one tile
         "2 of 2 test patches share ground, a tile or a datatake with patches of other parts.",
         "2 of 2 test patches share ground with patches that the encoder was trained on. test/encoder.safetensors",
         "Trained on no ground of val and test: train/encoder.safetensors",

@@ -5,9 +5,10 @@ from hypothesis import strategies as st
 from torch import nn
 from transformers import ViTMAEConfig, ViTMAEForPreTraining
 
+from spectralearth_build.pretrain.encoders.attention import sine_cosine
 from spectralearth_build.pretrain.encoders.resnet import SpectralResNet
 from spectralearth_build.pretrain.encoders.vit import SpectralViT
-from spectralearth_build.pretrain.objectives.mae import Mae, MaeConfig, partition, sine_cosine
+from spectralearth_build.pretrain.objectives.mae import Mae, MaeConfig, partition
 from tests.support.reference_blocks import block
 
 BANDS = 128  # as many as the adapter's channels: with it left out, ours is a plain MAE on 128 channels

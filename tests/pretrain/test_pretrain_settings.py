@@ -64,7 +64,9 @@ def test_a_broken_file_is_named(tmp_path):
     [("moco", 100, "sgd", 1e-3), ("dino", 100, "adamw", 1e-3), ("mae", 200, "adamw", 1e-4)],
 )
 def test_recipes_are_the_published_ones(objective, epochs, optimiser, rate):
-    recipe = recipe_of(load(None, [f"objective={objective}"]))
+    recipe = recipe_of(
+        load(None, [f"objective={objective}"]), processes=4
+    )  # of 64 samples each, as published
     assert (recipe.epochs, recipe.optimiser, recipe.rate) == (epochs, optimiser, rate)
     given = recipe_of(
         load(None, [f"objective={objective}", "train.epochs=3", "train.optimiser=adamw", "train.rate=0.5"])

@@ -1,5 +1,7 @@
 """A start that is refused leaves nothing; files of another run, split or encoder are not overwritten."""
 
+import json
+
 import pandas as pd
 import pytest
 
@@ -132,3 +134,20 @@ def test_splits_without_train_are_not_guessed(dataset, settings, tmp_path):
     with pytest.raises(UsageError, match=r"fold1, fold2.*data\.split=NAME"):
         prepare(split, tmp_path / "run", automatic)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_run_of_an_earlier_version_goes_on_as_it_began(dataset, settings, tmp_path):
+    """Its settings know nothing of those that came later."""
+    sound = settings("dino")
+    prepare(dataset.folder, tmp_path / "run", sound)
+    file = tmp_path / "run" / "settings.json"
+    document = json.loads(file.read_text())
+    for section, keys in (("train", ("rate_scaling", "schedule", "decay")), ("encoder", ("positions",)),
+                          ("dino", ("export",))):  # fmt: skip
+        for key in keys:
+            del document[section][key]
+    file.write_text(json.dumps(document))
+    with pytest.raises(UsageError, match=r"(?s)dino.export: was .student.*train.rate_scaling: was .none"):
+        prepare(dataset.folder, tmp_path / "run", sound)
+    before = with_setting(with_setting(sound, "dino", export="student"), "train", rate_scaling="none")
+    prepare(dataset.folder, tmp_path / "run", before)

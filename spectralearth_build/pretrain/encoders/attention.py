@@ -78,3 +78,16 @@ def pick(tokens: Tensor, index: Tensor) -> Tensor:
     """Select rows of [batch, token, ...] by ``index`` [batch, kept]."""
     shape = (*index.shape, *(1 for _ in tokens.shape[2:]))
     return torch.take_along_dim(tokens, index.view(shape), 1)
+
+
+def sine_cosine(grid: int, dim: int) -> Tensor:
+    """Return fixed sine-cosine position embeddings of a square patch grid (arXiv 2111.06377), [1 + grid * grid, dim].
+
+    The first embedding, of the class token, is zero. In the others, the first half encodes the column and the second
+    half the line. Each half holds sines, then cosines.
+    """
+    omega = 10000 ** -(torch.arange(dim // 4, dtype=torch.float64) / (dim / 4))
+    angle = torch.arange(grid, dtype=torch.float64)[:, None] * omega
+    line = torch.cat([angle.sin(), angle.cos()], 1)
+    both = torch.cat([line[None].expand(grid, -1, -1), line[:, None].expand(-1, grid, -1)], 2)
+    return torch.cat([torch.zeros(1, dim), both.reshape(-1, dim).float()])

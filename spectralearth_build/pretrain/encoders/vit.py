@@ -8,7 +8,13 @@ from torch.nn.functional import interpolate
 
 from spectralearth_build.overlap.lattice import WINDOW
 from spectralearth_build.pretrain.encoders.adapter import CHANNELS, SpectralAdapter
-from spectralearth_build.pretrain.encoders.attention import TransformerBlock, initialise, pick, to_patches
+from spectralearth_build.pretrain.encoders.attention import (
+    TransformerBlock,
+    initialise,
+    pick,
+    sine_cosine,
+    to_patches,
+)
 from spectralearth_build.pretrain.encoders.encoder import Encoder
 
 SIZES = {"s": (384, 12, 6), "b": (768, 12, 12), "l": (1024, 24, 16), "h": (1280, 32, 16), "g": (1536, 40, 24)}
@@ -61,6 +67,10 @@ class SpectralViT(Encoder):
         initialise(self.blocks)
         nn.init.trunc_normal_(self.token, std=0.02)
         nn.init.trunc_normal_(self.positions, std=0.02)
+
+    def fix_positions(self) -> None:
+        """Set the position embeddings to sines and cosines, and keep them from being trained."""
+        self.positions.requires_grad_(False).copy_(sine_cosine(self.grid, self.dim)[None])
 
     def tokens(self, x: Tensor, visible: Tensor | None = None) -> Tensor:
         """Encode an image, or only some of its patches.

@@ -36,11 +36,19 @@ class Objective(nn.Module):
             draw: random generator, on the CPU.
         """
 
+    def begin_step(self, done: float) -> None:
+        """Hook called before the batches of a step. ``done`` is the share of all steps finished before this one."""
+
     def before_step(self, done: float) -> None:
         """Hook called when gradients are ready. ``done`` is the share of all steps finished before this one."""
 
     def after_step(self, done: float) -> None:
         """Hook called after each optimiser step. ``done`` is the share of all steps finished; 1 after the last."""
+
+    @property
+    def exported(self) -> Encoder:
+        """The network that becomes the encoder."""
+        return self.encoder
 
     def monitors(self) -> dict[str, Tensor]:
         """Return figures of the last call. They stay on the device, so nothing waits for them until they are logged."""

@@ -66,11 +66,25 @@ class Dino(Objective):
         if done < self.config.freeze_prototypes:
             self.head.prototypes.grad = None
 
+    def begin_step(self, done: float) -> None:
+        """Update the teacher, if the published code is followed."""
+        if self.config.official:
+            self._move_teacher(done)
+
     def after_step(self, done: float) -> None:
-        """Update the teacher, with a momentum that rises over the run."""
+        """Update the teacher."""
+        if not self.config.official:
+            self._move_teacher(done)
+
+    def _move_teacher(self, done: float) -> None:
         momentum = self.momentum_at(done)
         follow(self.teacher, self.encoder, momentum)
         follow(self.teacher_head, self.head, momentum)
+
+    @property
+    def exported(self) -> Encoder:
+        """The network that becomes the encoder."""
+        return self.teacher if self.config.export == "teacher" else self.encoder
 
     def momentum_at(self, done: float) -> float:
         """Return the momentum of the teacher after the share ``done`` of all steps."""

@@ -17,6 +17,14 @@ def mlp(*widths: int) -> nn.Sequential:
     return nn.Sequential(*layers[:-1])
 
 
+def normed_mlp(*widths: int) -> nn.Sequential:
+    """Return linear layers without bias, each followed by a batch normalisation, with ReLU in between."""
+    layers: list[nn.Module] = []
+    for inputs, outputs in pairwise(widths):
+        layers += [nn.Linear(inputs, outputs, bias=False), nn.BatchNorm1d(outputs), nn.ReLU(inplace=True)]
+    return nn.Sequential(*layers[:-1])
+
+
 class DinoHead(nn.Module):
     """The projection head of DINO: a three-layer MLP to a normalised bottleneck, then cosines to prototypes.
 

@@ -7,7 +7,13 @@ from torch import Tensor, nn
 
 from spectralearth_build.pretrain.augment import augment
 from spectralearth_build.pretrain.encoders import Encoder
-from spectralearth_build.pretrain.encoders.attention import TransformerBlock, initialise, pick, to_patches
+from spectralearth_build.pretrain.encoders.attention import (
+    TransformerBlock,
+    initialise,
+    pick,
+    sine_cosine,
+    to_patches,
+)
 from spectralearth_build.pretrain.encoders.vit import SpectralViT
 from spectralearth_build.pretrain.objectives.base import Objective
 from spectralearth_build.pretrain.objectives.losses import masked_error
@@ -109,16 +115,3 @@ def partition(batch: int, patches: int, mask: float, draw: torch.Generator) -> t
     order = torch.rand(batch, patches, generator=draw).argsort(1)
     visible = max(1, int(patches * (1 - mask)))
     return order[:, :visible], order[:, visible:]
-
-
-def sine_cosine(grid: int, dim: int) -> Tensor:
-    """Return fixed sine-cosine position embeddings of a square patch grid (arXiv 2111.06377), [1 + grid * grid, dim].
-
-    The first embedding, of the class token, is zero. In the others, the first half encodes the column and the second
-    half the line. Each half holds sines, then cosines.
-    """
-    omega = 10000 ** -(torch.arange(dim // 4, dtype=torch.float64) / (dim / 4))
-    angle = torch.arange(grid, dtype=torch.float64)[:, None] * omega
-    line = torch.cat([angle.sin(), angle.cos()], 1)
-    both = torch.cat([line[None].expand(grid, -1, -1), line[:, None].expand(-1, grid, -1)], 2)
-    return torch.cat([torch.zeros(1, dim), both.reshape(-1, dim).float()])

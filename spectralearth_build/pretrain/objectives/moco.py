@@ -11,7 +11,7 @@ from spectralearth_build.pretrain.encoders import Encoder
 from spectralearth_build.pretrain.objectives.across import gathered
 from spectralearth_build.pretrain.objectives.base import Objective, two_views
 from spectralearth_build.pretrain.objectives.ema import follow, follower, reset
-from spectralearth_build.pretrain.objectives.heads import mlp
+from spectralearth_build.pretrain.objectives.heads import mlp, normed_mlp
 from spectralearth_build.pretrain.objectives.losses import info_nce
 from spectralearth_build.pretrain.objectives.split_norm import split_norms
 from spectralearth_build.pretrain.recipes import MoCoConfig
@@ -33,7 +33,7 @@ class MoCo(Objective):
         super().__init__(encoder)
         self.config = config = config or MoCoConfig()
         dim = encoder.dim
-        self.head = mlp(dim, config.hidden, config.dim)
+        self.head = (normed_mlp if config.official else mlp)(dim, config.hidden, config.dim)
         if config.batch_splits > 1 and not config.official:
             split_norms(encoder, config.batch_splits)
         self.key_encoder, self.key_head = follower(encoder), follower(self.head)
@@ -78,7 +78,16 @@ class MoCo(Objective):
         self.queue_places[at] = places
         self.cursor.copy_((self.cursor + len(keys)) % len(self.queue))
 
+    def begin_step(self, done: float) -> None:
+        """Update the key networks, if the published code is followed."""
+        if self.config.official:
+            self._move_keys()
+
     def after_step(self, done: float) -> None:
         """Update the key networks."""
+        if not self.config.official:
+            self._move_keys()
+
+    def _move_keys(self) -> None:
         follow(self.key_encoder, self.encoder, self.config.momentum)
         follow(self.key_head, self.head, self.config.momentum)
