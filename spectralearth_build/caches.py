@@ -34,7 +34,9 @@ def settle_caches() -> None:
 
 
 def writable(place: Path) -> bool:
-    """Whether a folder, or its nearest existing parent, is writable."""
+    """Whether a folder, or its nearest existing parent, is writable; not if it is below a home that is unknown."""
+    if not place.is_absolute():
+        return False
     while not place.exists() and place != place.parent:
         place = place.parent
     return os.access(place, os.W_OK)

@@ -2,27 +2,80 @@
 
 Numba reads what it finds there unchecked, and raises if it cannot be read or written. Here, code that cannot be read is
 compiled and written again, and code that cannot be written serves this process only.
+
+Numba also reads only folders that it can write to. Here, code beside the package is read in any case: a container image
+or a shared installation may have compiled it when it was made, and is read-only since.
 """
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
-from numba.core.caching import FunctionCache
+from numba.core.caching import CompileResultCacheImpl, FunctionCache
+
+_places: dict[str, Any] = {
+    each.__name__.lstrip("_"): each
+    for each in CompileResultCacheImpl._locator_classes  # numba has renamed them
+}
+_UserProvided: Any = _places["UserProvidedCacheLocator"]
+_InTree: Any = _places["InTreeCacheLocator"]
+_UserWide: Any = _places["UserWideCacheLocator"]
 
 unwritten: list[OSError] = []
 """Why code could not be written."""
+written: list[str] = []
+"""Folders to which code was written."""
+
+
+class _BesidePackage(_InTree):  # type: ignore[misc]
+    """The folder beside the package, whether it is writable or not."""
+
+    def ensure_cache_path(self) -> None:
+        """Create nothing."""
+
+
+class _InHome(_UserWide):  # type: ignore[misc]
+    """The user's cache. Without a home, numba would make a folder named ~ where the command runs."""
+
+    @classmethod
+    def from_function(cls, py_func: Any, py_file: str) -> Any:  # noqa: ANN401  # numba has no types
+        """Return the place of a function; None if the user has no home."""
+        home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~")  # noqa: PTH111  # never raises
+        return super().from_function(py_func, py_file) if os.path.isabs(home) else None  # noqa: PTH117
+
+
+class _Shipped(CompileResultCacheImpl):
+    _locator_classes = [_BesidePackage]  # noqa: RUF012  # numba's
+
+
+class _Writable(CompileResultCacheImpl):
+    _locator_classes = [_UserProvided, _InTree, _InHome]  # noqa: RUF012
+
+
+class _ShippedCache(FunctionCache):
+    _impl_class = _Shipped
 
 
 class KernelCache(FunctionCache):
     """The cached code of one function."""
 
-    def load_overload(self, sig: Any, target_context: Any) -> Any:  # noqa: ANN401  # numba has no types
+    _impl_class = _Writable
+
+    def __init__(self, function: Any) -> None:  # noqa: ANN401
+        super().__init__(function)  # type: ignore[no-untyped-call]
+        self._shipped = _ShippedCache(function)  # type: ignore[no-untyped-call]
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:  # noqa: ANN401
         """Return the code for a signature; None if there is none that can be read."""
-        try:
-            return super().load_overload(sig, target_context)  # type: ignore[no-untyped-call]
-        except Exception:  # pickle raises anything on a file that is cut off
-            return None
+        for load in (super().load_overload, self._shipped.load_overload):
+            try:
+                found = load(sig, target_context)  # type: ignore[no-untyped-call]
+            except Exception:  # pickle raises anything on a file that is cut off
+                continue
+            if found is not None:
+                return found
+        return None
 
     def save_overload(self, sig: Any, data: Any) -> None:  # noqa: ANN401
         """Write the code for a signature, and a new index if the old one cannot be read."""
@@ -34,6 +87,7 @@ class KernelCache(FunctionCache):
             except Exception:
                 self.flush()  # type: ignore[no-untyped-call]
                 super().save_overload(sig, data)  # type: ignore[no-untyped-call]
+            written.append(str(self.cache_path))
         except OSError as error:
             unwritten.append(error)
 
@@ -47,4 +101,4 @@ def keep(dispatcher: Any) -> None:  # noqa: ANN401
     Raises:
         RuntimeError: There is no folder for it.
     """
-    dispatcher._cache = KernelCache(dispatcher.py_func)  # type: ignore[no-untyped-call]
+    dispatcher._cache = KernelCache(dispatcher.py_func)

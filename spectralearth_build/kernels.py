@@ -1,8 +1,9 @@
 """Compiled loops: numba kernels, cached on disk, without the GIL, and with the types of the original function.
 
 A kernel is compiled when it is first called, once per machine; numba itself is imported only then. Numba keeps compiled
-code beside the package or in the user's cache. In a container, neither may be writable. Compiled code then goes to a
-folder of this user below the temporary folder. Without that, every process compiles anew.
+code beside the package or in the user's cache. In a container, neither may be writable. Code that `warm-up` compiled
+when the image was made is then read from beside the package; other code goes to a folder of this user below the
+temporary folder. Without that, every process compiles anew.
 """
 
 from __future__ import annotations
@@ -163,12 +164,16 @@ def not_kept() -> OSError | None:
 
 
 def cache_note() -> str:
-    """A note on where compiled code is kept; empty if numba keeps it in its usual place."""
+    """A note on where this process keeps code that it compiled; empty if numba keeps it in its usual place."""
     _ = cast(Kernel[..., int], _any).compiled
     if not _elsewhere:
         return ""
     remedy = "to keep it, type `export NUMBA_CACHE_DIR=/path/to/a/writable/folder`"
     if folder := own_folder():
+        from spectralearth_build.kernel_cache import written
+
+        if not written:  # all that was needed was there
+            return ""
         return f"compiled code is kept in {folder}, which may be emptied, so later runs may compile again; {remedy}"
     return (
         f"compiled code cannot be kept anywhere, so every process compiles again for some seconds; {remedy}"

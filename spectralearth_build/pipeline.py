@@ -80,9 +80,9 @@ class Run:
 
     def plan(self) -> int:
         """Place patches and report the estimated cost; returns the bytes of memory that a worker needs."""
+        planned = plan(self.dataset, self.config, self.executor)
         if note := cache_note():
             say(f"plan: {note}")
-        planned = plan(self.dataset, self.config, self.executor)
         for line in planned.summary(self.executor.workers):
             say(f"plan: {line}")
         if not planned.fresh:

@@ -22,6 +22,15 @@ print(cache_note())
 """
 
 
+HOMELESS = """
+import os
+import sys
+
+os.chdir(sys.argv[1])
+del os.environ["HOME"]
+os.path.expanduser = lambda path: path  # as for a user without an entry in /etc/passwd
+"""
+
 FULL = """
 import errno
 from spectralearth_build import kernels
@@ -52,6 +61,7 @@ def package(tmp_path_factory):
         shutil.copy(source / name, folder)
     (folder / "probe.py").write_text(PROBE)
     (folder / "full.py").write_text(FULL)
+    (folder / "homeless.py").write_text(HOMELESS + PROBE)
     for place in (*folder.iterdir(), folder):
         place.chmod(0o555 if place.is_dir() else 0o444)
     yield top
@@ -94,6 +104,37 @@ def test_nothing_is_writable_but_the_folder_for_temporary_files(package, tmp_pat
     assert list(folder.rglob("*.nbi")), "the next process need not compile"
     assert f"kept in {folder}, which may be emptied, so later runs may compile again; " in said
     assert "to keep it, type `export NUMBA_CACHE_DIR" in said
+
+
+@pytest.mark.slow
+def test_code_compiled_at_installation_is_read_where_the_package_is_read_only(package, tmp_path):
+    """As in a container image: made by root, with times in whole seconds, on a file system that is read-only since."""
+    image = tmp_path / "image"
+    shutil.copytree(package, image)
+    folder = image / "spectralearth_build"
+    folder.chmod(0o755)
+    assert probe(image) == ""
+    made = list(folder.rglob("*.nbi"))
+    assert made
+    for place in [*folder.rglob("*"), folder]:
+        os.utime(place, (1_700_000_000, 1_700_000_000))
+        place.chmod(0o555 if place.is_dir() else 0o444)
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    assert probe(image, TMPDIR=str(temporary)) == ""
+    assert not list(temporary.rglob("*.nb?")), "nothing was compiled"
+    folder.chmod(0o755)
+
+
+@pytest.mark.slow
+def test_without_a_home_nothing_is_written_where_the_command_runs(package, tmp_path):
+    """An unknown user without HOME, as in a container: numba takes ~ for the name of a folder."""
+    here, temporary = tmp_path / "here", tmp_path / "tmp"
+    for each in (here, temporary):
+        each.mkdir()
+    said = probe(package, "-m", "spectralearth_build.homeless", str(here), TMPDIR=str(temporary))
+    assert "kept in" in said
+    assert list(here.iterdir()) == []
 
 
 @pytest.mark.slow
