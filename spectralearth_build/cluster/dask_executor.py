@@ -13,12 +13,14 @@ from typing import Any, TypeVar
 from distributed import CancelledError, Client, Future, performance_report, wait
 
 from spectralearth_build.cluster.isolate import run_alone
+from spectralearth_build.cluster.job_totals import JobTotals
 from spectralearth_build.cluster.requirements import NOTHING, Required
 from spectralearth_build.cluster.sight import LOST, Blind, Sight, attempt_there, everything
 from spectralearth_build.cluster.task import Failure, Look, attempt
 from spectralearth_build.errors import BuildError, StoppedError
 from spectralearth_build.files import replacing
 from spectralearth_build.progress import say
+from spectralearth_build.runlog.reading import StageRecord
 from spectralearth_build.signals import raise_if_stopped
 from spectralearth_build.texts import counted
 
@@ -57,6 +59,8 @@ class DaskExecutor:
     """Workers that were reported to get no tasks."""
     required: Required = NOTHING
     """What workers of an existing cluster must have."""
+    totals: JobTotals | None = None
+    """Counts for the page beside the dashboard; None: there is none."""
 
     def seeing(self, look: Look) -> DaskExecutor:
         """See `Executor.seeing`. Workers of a local cluster see what the driver sees, so they are not checked."""
@@ -66,6 +70,15 @@ class DaskExecutor:
         self, stage: str, function: Callable[..., T], tasks: Mapping[str, tuple[Any, ...]]
     ) -> Iterator[tuple[str, T | Failure]]:
         """See `Executor.run`. Tasks whose workers died run last, each in its own process."""
+        outcomes = self._outcomes(stage, function, tasks)
+        if tasks and self.totals:
+            record = StageRecord.starting(stage, len(tasks), self.workers, time.monotonic())
+            outcomes = self.totals.counted(record, outcomes)
+        return outcomes
+
+    def _outcomes(
+        self, stage: str, function: Callable[..., T], tasks: Mapping[str, tuple[Any, ...]]
+    ) -> Iterator[tuple[str, T | Failure]]:
         work = _StageRun(self, stage, function, tasks, f"{stage}-{{}}-{uuid.uuid4().hex[:8]}")
         try:
             if tasks and work.sight:
@@ -151,6 +164,8 @@ class _StageRun:
             self._drop_overdue()
             self._report_silence(bool(ended))
             self.executor.restore()
+            if self.executor.totals:
+                self.executor.totals.tell()
 
     def cancel(self) -> None:
         """Cancel all submitted tasks. Afterwards none is running, so their files may be deleted."""

@@ -15,6 +15,7 @@ from distributed import Client, Security
 
 from spectralearth_build import version
 from spectralearth_build.cluster.dask_executor import DaskExecutor, reporting
+from spectralearth_build.cluster.job_totals import shown_totals
 from spectralearth_build.cluster.requirements import Required, contents
 from spectralearth_build.cluster.security import security_of
 from spectralearth_build.cluster.sight import live_workers
@@ -48,11 +49,11 @@ def existing_cluster(
         _check_version(client)
         limit = _check_memory(workers, memory_needed)
         threads = sum(worker["nthreads"] for worker in workers.values())
-        say(
-            f"Dask cluster at {config.scheduler}: {counted(threads, 'thread')}, dashboard "
-            f"{client.dashboard_link}"
-        )
-        with reporting(config.performance_report):
+        with shown_totals(client) as (totals, page), reporting(config.performance_report):
+            say(
+                f"Dask cluster at {config.scheduler}: {counted(threads, 'thread')}, dashboard "
+                f"{client.dashboard_link}{f', totals {page}' if page else ''}"
+            )
             yield DaskExecutor(
                 client,
                 threads,
@@ -61,6 +62,7 @@ def existing_cluster(
                 _watcher(client),
                 elsewhere=True,
                 required=Required(contents(), memory_needed),
+                totals=totals,
             )
 
 

@@ -6,7 +6,7 @@ import logging
 import signal
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import gettempdir
@@ -20,6 +20,7 @@ from distributed.system import MEMORY_LIMIT
 
 from spectralearth_build.cluster.dask_executor import DaskExecutor, reporting
 from spectralearth_build.cluster.environment import DASK_SETTINGS, WORKER_ENVIRONMENT
+from spectralearth_build.cluster.job_totals import shown_totals
 from spectralearth_build.cluster.security import security_of
 from spectralearth_build.config import RunConfig
 from spectralearth_build.errors import BuildError, ConfigError
@@ -83,11 +84,14 @@ def local_cluster(config: RunConfig, memory_needed: int = 0) -> Iterator[DaskExe
         _started(size, config.dashboard, security_of(config)) as cluster,
         Client(cluster) as client,
     ):
-        link = f", dashboard {cluster.dashboard_link}" if config.dashboard else ""
-        say(f"Local Dask cluster: {counted(size.workers, 'worker')} of {format_bytes(size.memory)}{link}")
-        restore = _restorer(cluster, size.workers)
-        with reporting(config.performance_report):
-            yield DaskExecutor(client, size.workers, size.memory, config.task_timeout, restore)
+        pages = shown_totals(client) if config.dashboard else nullcontext((None, ""))
+        with pages as (totals, page), reporting(config.performance_report):
+            links = [f"dashboard {cluster.dashboard_link}"] if config.dashboard else []
+            links += [f"totals {page}"] if page else []
+            size_there = f"{counted(size.workers, 'worker')} of {format_bytes(size.memory)}"
+            say(f"Local Dask cluster: {', '.join([size_there, *links])}")
+            restore = _restorer(cluster, size.workers)
+            yield DaskExecutor(client, size.workers, size.memory, config.task_timeout, restore, totals=totals)
 
 
 class IgnoreInterrupt(WorkerPlugin):

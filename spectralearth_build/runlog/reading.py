@@ -62,6 +62,21 @@ class StageRecord:
     recent: deque[float] = field(default_factory=deque)
     """When the latest tasks ended."""
 
+    @classmethod
+    def starting(cls, name: str, tasks: int, workers: int, now: float) -> StageRecord:
+        """Return a stage that begins at ``now``, in seconds."""
+        recent: deque[float] = deque(maxlen=max(RECENT, 4 * workers))
+        return cls(name, tasks, workers, began=now, last=now, recent=recent)
+
+    def count(self, now: float, task: str, error: str = "") -> None:
+        """Note that a task ended at ``now``, with a result or with an error of this class."""
+        self.last = now
+        self.recent.append(now)
+        if error:
+            self.failures.setdefault(error, []).append(task)
+        else:
+            self.done += 1
+
     @property
     def over(self) -> int:
         """Number of tasks that ended, with a result or without."""
@@ -145,17 +160,10 @@ def _add(record: RunRecord, event: Mapping[str, Any]) -> None:
         record.verb, record.version = event["verb"], event["version"]
         record.host, record.pid, record.began = event["host"], event["pid"], now
     elif kind == "stage":
-        latest: deque[float] = deque(maxlen=max(RECENT, 4 * event["workers"]))
-        record.stages.append(
-            StageRecord(event["stage"], event["tasks"], event["workers"], began=now, last=now, recent=latest)
-        )
+        record.stages.append(StageRecord.starting(event["stage"], event["tasks"], event["workers"], now))
     elif kind in ("task", "failure") and stage:
-        stage.last = now
-        stage.recent.append(now)
-        if kind == "failure":
-            stage.failures.setdefault(event["error"], []).append(event["task"])
-        else:
-            stage.done += 1
+        stage.count(now, event["task"], event["error"] if kind == "failure" else "")
+        if kind == "task":
             stage.busy += event["seconds"]
             stage.read += event["read"] or 0
             stage.written += event["written"] or 0

@@ -17,10 +17,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from io import BufferedWriter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from spectralearth_build.layout import log_name
 from spectralearth_build.version import __version__
+
+if TYPE_CHECKING:
+    from spectralearth_build.runlog.reading import StageRecord
 
 BEAT = 20.0
 """Seconds between two signs of life: the modification time of the log is set to now."""
@@ -31,6 +34,12 @@ class RunLog:
     """The log of one run. Until the first stage with tasks, events are kept in memory, so a refused run writes none."""
 
     path: Path
+    verb: str = ""
+    """What runs, such as build."""
+    dataset: Path = Path()
+    """Folder of the dataset."""
+    stages: list[StageRecord] = field(default_factory=list)
+    """Stages on a Dask cluster so far, for the page of totals."""
     trouble: str = ""
     """Why the log ends early; empty: it is complete."""
     tell: bool = True
@@ -112,7 +121,7 @@ def recorded(dataset: Path, verb: str) -> Iterator[None]:
     """
     host, now = socket.gethostname(), time.time()
     name = f"{datetime.fromtimestamp(now, UTC):%Y%m%dT%H%M%S}-{verb}-{os.getpid()}"
-    log = RunLog(dataset / log_name(name))
+    log = RunLog(dataset / log_name(name), verb, dataset)
     log.record("run", verb=verb, version=__version__, host=host, pid=os.getpid())
     _logs.append(log)
     try:
