@@ -1,4 +1,4 @@
-"""Cache folders for libraries where the home folder is not writable, as in many containers."""
+"""Cache folders for libraries where the home folder is unknown or not writable, as in many containers."""
 
 from __future__ import annotations
 
@@ -7,6 +7,15 @@ import stat
 import tempfile
 from functools import cache
 from pathlib import Path
+
+
+def settle_home() -> None:
+    """Set HOME to a folder that does not exist if the user has no home: some libraries fail otherwise.
+
+    That is so for a user id that /etc/passwd does not have, without HOME. Numba would make a folder named ~.
+    """
+    if os.path.expanduser("~") == "~":  # noqa: PTH111  # never raises
+        os.environ["HOME"] = "/nonexistent"
 
 
 @cache
@@ -28,15 +37,14 @@ def own_folder() -> str:
 
 def settle_caches() -> None:
     """Give Matplotlib a cache folder if the user's is not writable; else it makes one, and warns, each time."""
+    settle_home()
     default = Path(os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config"))  # noqa: PTH111  # never raises
     if "MPLCONFIGDIR" not in os.environ and not writable(default) and (folder := own_folder()):
         os.environ["MPLCONFIGDIR"] = f"{folder}/matplotlib"
 
 
 def writable(place: Path) -> bool:
-    """Whether a folder, or its nearest existing parent, is writable; not if it is below a home that is unknown."""
-    if not place.is_absolute():
-        return False
+    """Whether a folder, or its nearest existing parent, is writable."""
     while not place.exists() and place != place.parent:
         place = place.parent
     return os.access(place, os.W_OK)

@@ -9,18 +9,14 @@ or a shared installation may have compiled it when it was made, and is read-only
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 from numba.core.caching import CompileResultCacheImpl, FunctionCache
 
-_places: dict[str, Any] = {
-    each.__name__.lstrip("_"): each
-    for each in CompileResultCacheImpl._locator_classes  # numba has renamed them
-}
-_UserProvided: Any = _places["UserProvidedCacheLocator"]
-_InTree: Any = _places["InTreeCacheLocator"]
-_UserWide: Any = _places["UserWideCacheLocator"]
+_InTree: Any = next(
+    each for each in CompileResultCacheImpl._locator_classes if each.__name__.endswith("InTreeCacheLocator")
+)
+"""Numba's class, which had another name in earlier versions."""
 
 unwritten: list[OSError] = []
 """Why code could not be written."""
@@ -35,22 +31,8 @@ class _BesidePackage(_InTree):  # type: ignore[misc]
         """Create nothing."""
 
 
-class _InHome(_UserWide):  # type: ignore[misc]
-    """The user's cache. Without a home, numba would make a folder named ~ where the command runs."""
-
-    @classmethod
-    def from_function(cls, py_func: Any, py_file: str) -> Any:  # noqa: ANN401  # numba has no types
-        """Return the place of a function; None if the user has no home."""
-        home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~")  # noqa: PTH111  # never raises
-        return super().from_function(py_func, py_file) if os.path.isabs(home) else None  # noqa: PTH117
-
-
 class _Shipped(CompileResultCacheImpl):
     _locator_classes = [_BesidePackage]  # noqa: RUF012  # numba's
-
-
-class _Writable(CompileResultCacheImpl):
-    _locator_classes = [_UserProvided, _InTree, _InHome]  # noqa: RUF012
 
 
 class _ShippedCache(FunctionCache):
@@ -59,8 +41,6 @@ class _ShippedCache(FunctionCache):
 
 class KernelCache(FunctionCache):
     """The cached code of one function."""
-
-    _impl_class = _Writable
 
     def __init__(self, function: Any) -> None:  # noqa: ANN401
         super().__init__(function)  # type: ignore[no-untyped-call]

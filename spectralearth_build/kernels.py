@@ -13,7 +13,7 @@ from collections.abc import Callable
 from functools import cached_property, update_wrapper
 from typing import Any, Generic, ParamSpec, TypeVar, cast
 
-from spectralearth_build.caches import own_folder
+from spectralearth_build.caches import own_folder, settle_home
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -120,6 +120,7 @@ def _compiled(wanted: Kernel[..., Any]) -> Any:  # noqa: ANN401
 
     from spectralearth_build.kernel_cache import keep
 
+    settle_home()
     njit = cast(Callable[..., Any], numba.njit)
     compiled = njit(nogil=True, **wanted.options)(wanted.py_func)
     if compiled is wanted.py_func:  # NUMBA_DISABLE_JIT is set

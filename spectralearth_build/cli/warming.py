@@ -8,7 +8,8 @@ def warm_up() -> None:
 
     Builds a dataset of one small product in a temporary folder and deletes it. The compiled code is kept: in
     NUMBA_CACHE_DIR if it is set, else next to the package if its folder is writable, else in the user's cache. It is
-    reused by the same user, on the same type of processor, with the same versions of Python and Numba.
+    reused on the same type of processor, with the same versions of Python and Numba: next to the package by every user,
+    also if the folder is read-only by then.
 
     Example: [bold]spectralearth-build warm-up[/bold]
 
@@ -38,6 +39,20 @@ def warm_up() -> None:
         with connect(config.run) as executor:
             synthesize(archive, ArchiveOptions("random", 1, size=300, clouds=False), executor)
         pipeline.build(archive, dataset, config)
+    _resample_once()
     if error := not_kept():
         raise fault_of(error, Path(kept)) or error
     say(f"warm-up: compiled code is in {kept}")
+
+
+def _resample_once() -> None:
+    """Compile what only tiles at a border of zones need."""
+    import numpy as np
+
+    from spectralearth_build.overlap.lattice import Box
+    from spectralearth_build.overlap.resample import bilinear_valid, nearest, source_grid, support
+
+    lines, cols = source_grid(Box(-177600, 24000, 4, 4), 32632, 32633)
+    box = support(lines, cols)
+    bilinear_valid(np.ones((box.height, box.width), np.bool_), box, lines, cols)
+    nearest(np.ones((box.height, box.width), np.uint8), box, lines, cols)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from spectralearth_build.caches import settle_home
 from spectralearth_build.cluster.attached import with_attachments
 from spectralearth_build.cluster.recorded import with_log
 from spectralearth_build.cluster.task import Executor, Failure
@@ -38,6 +39,7 @@ def connect(config: RunConfig, memory_needed: int = 0) -> Iterator[Executor]:
     """
     from spectralearth_build.progress import say
 
+    settle_home()
     check_machine()
     if note := clock_note():
         say(note)

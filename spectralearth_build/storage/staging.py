@@ -18,7 +18,7 @@ def staging_folder(configured: str = "") -> Path:
     if configured:
         return Path(configured).expanduser().resolve()
     cache = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"))  # noqa: PTH111  # never raises
-    if not writable(cache):
+    if not cache.is_absolute() or not writable(cache):
         what = (
             "There is no folder for local copies of files on object stores: the user's cache is not writable."
         )
