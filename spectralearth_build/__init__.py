@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from spectralearth_build.api.labelling import drop_labels, pair_labels
     from spectralearth_build.api.splitting import check_split, export_split, import_split, split_dataset
     from spectralearth_build.api.training import embed_patches, load_encoder, pretrain_encoder
-    from spectralearth_build.api.weights import export_encoder, import_encoder
+    from spectralearth_build.api.weights import export_encoder, import_encoder, timm_style
     from spectralearth_build.checking.damage import Damage
     from spectralearth_build.config import Config
     from spectralearth_build.dataset.access import Dataset, open_dataset
@@ -69,6 +69,7 @@ _FROM = {
     "scan_archive": "api.building",
     "set_quiet": "progress",
     "split_dataset": "api.splitting",
+    "timm_style": "api.weights",
     "verify_dataset": "api.checking",
     "write_report": "api.checking",
 }
@@ -109,6 +110,7 @@ __all__ = [
     "scan_archive",
     "set_quiet",
     "split_dataset",
+    "timm_style",
     "verify_dataset",
     "write_report",
 ]

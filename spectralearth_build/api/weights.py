@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 from spectralearth_build.api.entry import new, public
 from spectralearth_build.api.torch import need_torch
+from spectralearth_build.arguments import whole
 from spectralearth_build.errors import UsageError
 
 if TYPE_CHECKING:
     from spectralearth_build.pretrain.spectra import Spectra
+    from spectralearth_build.pretrain.timm_style import TimmStyle
     from spectralearth_build.pretrain.weights import CountsEncoder
 
 PROGRAMS = (".pt2", ".onnx")
@@ -163,3 +165,49 @@ def _export_weights(loaded: CountsEncoder, target: Path, names: str) -> None:
         say(
             "This encoder's vector is the mean of its patch tokens. SpectralEarth's code returns the class token."
         )
+
+
+@public
+def timm_style(
+    encoder: str | Path | CountsEncoder,
+    num_classes: int = 0,
+    global_pool: str | None = None,
+    *,
+    device: str = "cpu",
+    dense: bool = False,
+    stem: str = "",
+) -> TimmStyle:
+    """Load an encoder as a module with the interface of timm's networks. Does not need timm.
+
+    Args:
+        encoder: ``encoder.safetensors`` of a run or an import, or what `load_encoder` returned.
+        num_classes: number of outputs of a new classifier; 0: none, so the output is the vector.
+        global_pool: how features are pooled: token (ViTs only), avg, max or empty (not at all); None: as the encoder
+            pools.
+        device: device to load it to.
+        dense: as for `load_encoder`.
+        stem: as for `load_encoder`.
+
+    Returns:
+        A module with num_features, feature_info, forward_features, forward_head, forward_intermediates, features_only,
+        get_classifier and reset_classifier. It takes stored values, int16 [batch, band, y, x].
+
+    Raises:
+        BuildError: torch is missing, the file is not an encoder, or the encoder does not pool so.
+
+    Examples:
+        ```python
+        network = timm_style("run/encoder.safetensors", num_classes=10)
+        scores = network(counts)  # [batch, 10]
+        maps = network.features_only()(counts)  # fine to coarse
+        ```
+    """
+    need_torch("An encoder")
+    from spectralearth_build.pretrain.timm_style import TimmStyle
+    from spectralearth_build.pretrain.weights import load_encoder
+
+    loaded = load_encoder(encoder, device, dense, stem) if isinstance(encoder, str | Path) else encoder
+    try:
+        return TimmStyle(loaded, whole("num_classes", num_classes), global_pool)
+    except ValueError as error:
+        raise UsageError(str(error), remedy="Choose another global_pool.") from error

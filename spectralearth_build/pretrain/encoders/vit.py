@@ -110,17 +110,26 @@ class SpectralViT(Encoder):
         Returns:
             As for `tokens`.
         """
+        out = self.embedded(adapted, visible, grid)
+        for block in self.blocks:
+            out = block(out)
+        normed: Tensor = self.norm(out)
+        return normed
+
+    def embedded(
+        self, adapted: Tensor, visible: Tensor | None = None, grid: tuple[int, int] | None = None
+    ) -> Tensor:
+        """Return what the first block takes: the embedded patches with their positions, class token first.
+
+        The arguments are those of `encode`. Returns [batch, 1 + patches, dim].
+        """
         positions = self.positions_for(grid or (self.grid, self.grid))
         place = positions[:, 1:]
         if visible is not None:
             place = pick(place.expand(adapted.shape[0], -1, -1), visible)
         patches = self.embed(adapted.flatten(2)) + place
         first = (self.token + positions[:, :1]).expand(adapted.shape[0], -1, -1)
-        out = torch.cat([first, patches], 1)
-        for block in self.blocks:
-            out = block(out)
-        normed: Tensor = self.norm(out)
-        return normed
+        return torch.cat([first, patches], 1)
 
     def require_own_grid(self, x: Tensor) -> None:
         """Refuse images whose patches are not numbered as the encoder's: numbers beyond the image would wrap round.
