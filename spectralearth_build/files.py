@@ -111,7 +111,7 @@ def move(path: Path, target: Path) -> None:
 def remove(path: Path) -> None:
     """Delete ``path``, if it exists, durably."""
     if path.exists():
-        path.unlink()
+        path.unlink(missing_ok=True)  # another run may have deleted it at this moment
         _sync_folder(path.parent)
         attach.removed(path)
 

@@ -60,9 +60,10 @@ def clock_note(seconds: float | None = None) -> str:
 
 
 def memory_limit(system: Path = Path("/")) -> int | None:
-    """The lowest memory limit, bytes, of this process's control groups (v1 and v2) and all their parents.
+    """The lowest memory limit, bytes, of this process's control groups (v1 and v2), all their parents, and its job.
 
     Dask reads only the top group, which is right in most containers but wrong for a SLURM job or a systemd service.
+    SLURM does not always limit a job by a group; it may kill a job that uses more than it asked for.
 
     Args:
         system: root of the file system.
@@ -74,6 +75,8 @@ def memory_limit(system: Path = Path("/")) -> int | None:
     for file in _limit_files(system):
         with suppress(OSError, ValueError):  # "max", or a group that is not visible here
             limits.append(int(file.read_text()))
+    with suppress(LookupError, ValueError):  # no job, or one that did not ask for memory
+        limits.append(int(os.environ["SLURM_MEM_PER_NODE"]) << 20)
     return min(limits, default=None)
 
 

@@ -23,8 +23,9 @@ from spectralearth_build.checking.verify import verify
 from spectralearth_build.cluster import Executor, connect, raise_if_stopped
 from spectralearth_build.config import Config
 from spectralearth_build.cutting.appeals import retry_quarantined
-from spectralearth_build.cutting.cut import cut
+from spectralearth_build.cutting.cut import cut, cut_share
 from spectralearth_build.cutting.no_patches import refuse_no_patches
+from spectralearth_build.cutting.share import Share
 from spectralearth_build.cutting.space import check_space
 from spectralearth_build.files import write_bytes
 from spectralearth_build.journal import newest
@@ -123,6 +124,17 @@ class Run:
         if bad := causes(TILES.read(self.dataset, ["status", "error_class"])):
             say(f"cut: quarantined: {bad}; see quarantine.parquet, and `build --retry-quarantined`")
         return len(result.changed)
+
+    def cut_share(self, archive: Path, share: Share) -> None:
+        """Cut a share of the tiles and publish nothing; see `cutting.cut.cut_share`."""
+        if self.config.run.check_space:
+            check_space(self.dataset)
+        tiles, failed = cut_share(archive, self.dataset, self.config, self.executor, share)
+        said = f"{counted(tiles, 'tile')} cut" if tiles else "nothing to do"
+        say(
+            f"cut: share {share.number} of {share.count}: {said}{f', {failed} of them failed' if failed else ''}"
+        )
+        say("cut: when all shares are cut, run `build`, which publishes the dataset")
 
     def cut_as_scanned(self, archive: Path) -> None:
         """Cut. If products changed after their scan, or are damaged and there are others, scan, plan and cut again."""

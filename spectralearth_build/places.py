@@ -73,11 +73,13 @@ def at_hand(archive: Place, dataset: Path, staging: str = "") -> Iterator[Path]:
 
 
 @contextmanager
-def both(archive: Place, dataset: Place, staging: str = "", verb: str = "") -> Iterator[tuple[Path, Path]]:
+def both(
+    archive: Place, dataset: Place, staging: str = "", verb: str = "", write: bool = True
+) -> Iterator[tuple[Path, Path]]:
     """Yield the folders of an archive and a dataset, as `at_hand` and `at_work` do."""
     check_apart(archive, dataset)
     with ExitStack() as stack:
-        folder = stack.enter_context(at_work(dataset, staging, verb=verb))
+        folder = stack.enter_context(at_work(dataset, staging, write, verb))
         yield stack.enter_context(at_hand(archive, folder, staging)), folder
 
 

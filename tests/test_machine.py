@@ -91,8 +91,9 @@ def test_this_machine_works():
     assert "clock says 1970" in clock_note(0)
 
 
-def test_the_memory_of_a_job_is_that_of_its_groups(tmp_path):
+def test_the_memory_of_a_job_is_that_of_its_groups(tmp_path, monkeypatch):
     """Files as the kernel shows them to a job of SLURM with control groups of version 2, and to one of version 1."""
+    monkeypatch.delenv("SLURM_MEM_PER_NODE", raising=False)
     assert memory_limit(tmp_path) is None
     (tmp_path / "proc/self").mkdir(parents=True)
     groups = tmp_path / "proc/self/cgroup"
@@ -113,6 +114,8 @@ def test_the_memory_of_a_job_is_that_of_its_groups(tmp_path):
     assert memory_limit(tmp_path) == 4 * 2**30
     groups.write_text("4:memory:/\n")
     assert memory_limit(tmp_path) == 9223372036854771712
+    monkeypatch.setenv("SLURM_MEM_PER_NODE", "2048")  # without groups, it is what the job asked for
+    assert memory_limit(tmp_path) == 2 * 2**30
 
 
 READS = {

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spectralearth_build.api.entry import config_of, place, public
+from spectralearth_build.errors import UsageError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from spectralearth_build.api.entry import Settings
     from spectralearth_build.checking.damage import Damage
     from spectralearth_build.config import Config
@@ -136,7 +136,11 @@ def plan_patches(dataset: str | Path, config: Config | Settings | str | Path | N
 
 @public
 def cut_patches(
-    archive: str | Path, dataset: str | Path, config: Config | Settings | str | Path | None = None
+    archive: str | Path,
+    dataset: str | Path,
+    config: Config | Settings | str | Path | None = None,
+    *,
+    share: str = "",
 ) -> Built:
     """Cut the planned patches out of the products, into ``store.zarr``, and publish the dataset.
 
@@ -146,9 +150,11 @@ def cut_patches(
         archive: folder or URL of the archive of EnMAP products.
         dataset: folder or URL of a planned dataset.
         config: settings, as for `build_dataset`; the same as for `plan_patches`.
+        share: cut only a share of the tiles, such as ``"3/16"``, and publish nothing. Several shares may be cut at
+            once, on any machines that see the same folders. Afterwards call `build_dataset`.
 
     Returns:
-        Whether products were quarantined.
+        Whether products were quarantined; False after a share, since `build_dataset` decides that.
 
     Raises:
         BuildError: The patches cannot be cut. The message says what to do.
@@ -159,14 +165,25 @@ def cut_patches(
         ```
     """
     settings, source, target = config_of(config), place(archive), place(dataset)
+    from spectralearth_build.cutting.share import Share
+
+    part = Share.parse(share) if share else None
+    if part and not (isinstance(source, Path) and isinstance(target, Path)):
+        raise UsageError("Shares can be cut only from a folder into a folder, not on object stores.")
     from spectralearth_build import pipeline  # slow, so input is refused before
     from spectralearth_build.cluster import connect
     from spectralearth_build.outcome import quarantined
     from spectralearth_build.places import both
 
+    # Shares lock the dataset as readers do: against runs that change it, not against each other.
+    verb, staging = f"cut-{part.name}" if part else "cut", settings.run.staging
     with (
-        both(source, target, settings.run.staging, verb="cut") as (products, folder),
+        both(source, target, staging, verb, write=part is None) as (products, folder),
         connect(settings.run, pipeline.planned_memory(folder)) as executor,
     ):
-        pipeline.Run(folder, settings, executor).cut(products)
+        run = pipeline.Run(folder, settings, executor)
+        if part:
+            run.cut_share(products, part)
+            return Built(False)
+        run.cut(products)
         return Built(quarantined(folder, settings.run.accept_quarantined))

@@ -98,7 +98,18 @@ def plan(dataset: BegunPlace, settings: Settings) -> None:
 
 
 def cut(
-    archive: ArchivePlace, dataset: BegunPlace, settings: Settings, accept_quarantined: Accept = False
+    archive: ArchivePlace,
+    dataset: BegunPlace,
+    settings: Settings,
+    accept_quarantined: Accept = False,
+    share: Annotated[
+        str,
+        typer.Option(
+            metavar="NUMBER/COUNT",
+            help="Cut only this share of the tiles, such as 3/16, and publish nothing. Shares may be cut side by side; "
+            "`build` then publishes.",
+        ),
+    ] = "",
 ) -> int:
     """Cut the planned patches out of the products, into store.zarr, and publish the dataset.
 
@@ -111,4 +122,4 @@ def cut(
     from spectralearth_build.api.building import cut_patches
 
     config = settings.load(run_accept_quarantined=float(accept_quarantined) or None)
-    return QUARANTINED if cut_patches(archive, dataset, config).quarantined else DONE
+    return QUARANTINED if cut_patches(archive, dataset, config, share=share).quarantined else DONE

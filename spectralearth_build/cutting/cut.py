@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,32 +23,28 @@ from spectralearth_build.cluster import Executor, Failure
 from spectralearth_build.config import Config, RunConfig
 from spectralearth_build.cutting import memory
 from spectralearth_build.cutting.appeals import appeals, forget_appeals
+from spectralearth_build.cutting.as_planned import plan_to_cut
 from spectralearth_build.cutting.cut_tile import cut_tile
-from spectralearth_build.cutting.no_patches import any_written, refuse_no_patches, refuse_nothing_cut
-from spectralearth_build.cutting.readable_now import Readable
+from spectralearth_build.cutting.no_patches import any_written, refuse_nothing_cut
+from spectralearth_build.cutting.outstanding import outstanding
 from spectralearth_build.cutting.second_look import begin, judged, overruled, refused
+from spectralearth_build.cutting.share import Share, require_quiet
 from spectralearth_build.cutting.sources import Decoded
 from spectralearth_build.cutting.task import Tasks
-from spectralearth_build.errors import ContentChangedError, PlanChangedError, is_lasting
+from spectralearth_build.errors import ContentChangedError, is_lasting
 from spectralearth_build.files import delete_partials, remove
 from spectralearth_build.journal import recover
 from spectralearth_build.layout import ROOT, SCRATCH, TileStatus, commit_name, failed_note, shard_name
-from spectralearth_build.plan.fingerprint import in_form_of, inputs_of, tile_changes
 from spectralearth_build.progress import track
 from spectralearth_build.publishing import publish
-from spectralearth_build.publishing.unchanged import unchanged
-from spectralearth_build.store.commit import Commit, decode, read_all, records
+from spectralearth_build.store.commit import read_all
 from spectralearth_build.store.failed_tiles import FailedTile, failed_path, read_failed, stamp
 from spectralearth_build.store.manifest import published_files
-from spectralearth_build.store.planned import Planned, load_plan
-from spectralearth_build.tables import TILES
-from spectralearth_build.texts import changes, listed
+from spectralearth_build.store.planned import Planned
 from spectralearth_build.threads import cores
 
 STAGE = "cut"
 CHANGED = ContentChangedError.__name__
-_JUDGED = ["product_id", "tile_id", "status", "reason", "error_class", "eligible", "fingerprint"]
-"""Columns of tiles.parquet that decide whether there is something to cut."""
 
 
 @dataclass(frozen=True)
@@ -90,22 +88,10 @@ def cut(archive: Path, dataset: Path, config: Config, executor: Executor) -> Cut
     delete_partials(dataset)
     recover(dataset)
     shutil.rmtree(dataset / SCRATCH, ignore_errors=True)
-    planned = load_plan(dataset, waiting=True)
-    _check_settings(planned, config)
-    tiles = TILES.read(planned.folders[TILES.file], _JUDGED)
-    _check_tiles(planned, tiles, config)
-    refuse_no_patches(tiles, len(planned.live), config)
+    planned, tiles = plan_to_cut(dataset, config)
     begin(dataset)
-    todo = _outstanding(archive, dataset, planned)
-    with watched(executor, archive, dataset, planned.paths(todo), planned.able.paths) as watching:
-        run = _CutRun(
-            archive,
-            dataset,
-            planned=planned,
-            executor=watching,
-            threads=_threads(config.run, executor),
-            others=_with_other_products(tiles),
-        )
+    todo = outstanding(archive, dataset, planned)
+    with _running(archive, dataset, planned, todo, tiles, config=config, executor=executor) as run:
         decoded, changed = _cut_twice(run, todo)
     if not any_written(planned, dataset):
         if changed:  # scan decides
@@ -132,6 +118,41 @@ def cut(archive: Path, dataset: Path, config: Config, executor: Executor) -> Cut
     )
 
 
+def cut_share(
+    archive: Path, dataset: Path, config: Config, executor: Executor, share: Share
+) -> tuple[int, int]:
+    """Cut the missing patches of a share of the tiles, while other runs cut other shares; nothing is published.
+
+    Patches that use a neighbour which its own task finds to be damaged are left to `cut`, which must run at the end.
+
+    Args:
+        archive: see `cut`, as the next three.
+        dataset: the dataset; no other run than of shares may be using it.
+        config: the settings.
+        executor: runs the tasks.
+        share: the share.
+
+    Returns:
+        The number of tiles that were cut, and how many of them failed.
+
+    Raises:
+        UsageError: Another run is changing the dataset.
+        BuildError: As `cut`.
+    """
+    archive, dataset = archive.absolute(), dataset.absolute()
+    require_quiet(dataset)
+    planned, tiles = plan_to_cut(dataset, config)
+    begin(dataset)
+    todo = share.of(outstanding(archive, dataset, planned), planned.shards_by_tile)
+    own = f"share-{share.name}"
+    with _running(
+        archive, dataset, planned, todo, tiles, config=config, executor=executor, scratch=own
+    ) as run:
+        _cut_all(run, todo, appeals(dataset))
+    failed = todo.keys() & read_failed(dataset, planned.first_id).keys()
+    return len(todo), len(failed)
+
+
 @dataclass(frozen=True)
 class _CutRun:
     """What all tasks of a run share."""
@@ -147,6 +168,44 @@ class _CutRun:
     """Number of threads per task."""
     others: frozenset[str]
     """Tiles of which the archive has another product, which scan has not read."""
+    scratch: Path
+    """Folder of the temporary files of this run."""
+
+
+@contextmanager
+def _running(
+    archive: Path,
+    dataset: Path,
+    planned: Planned,
+    todo: dict[str, list[int]],
+    tiles: pd.DataFrame,
+    *,
+    config: Config,
+    executor: Executor,
+    scratch: str = "",
+) -> Iterator[_CutRun]:
+    """Yield a run whose executor notices an archive that goes away.
+
+    Args:
+        archive: folder of the products.
+        dataset: the dataset.
+        planned: the plan.
+        todo: shards to cut, by tile.
+        tiles: the tile table.
+        config: the settings.
+        executor: runs the tasks.
+        scratch: name of the run's own folder among temporary files; empty: all of them.
+    """
+    with watched(executor, archive, dataset, planned.paths(todo), planned.able.paths) as watching:
+        yield _CutRun(
+            archive,
+            dataset,
+            planned=planned,
+            executor=watching,
+            threads=_threads(config.run, executor),
+            others=_with_other_products(tiles),
+            scratch=dataset / SCRATCH / scratch,
+        )
 
 
 def _cut_twice(run: _CutRun, todo: dict[str, list[int]]) -> tuple[Decoded, tuple[str, ...]]:
@@ -176,7 +235,7 @@ def _cut_all(
     bad = refused(planned, read_failed(dataset, planned.first_id))
     products = {tile_id: planned.products(tile_id, shards) for tile_id, shards in todo.items()}
     waiting = Counter(path for paths in products.values() for path in paths if is_packed(archive, path))
-    unpack_cache = UnpackCache(dataset / SCRATCH / UNPACKED, dict(waiting))
+    unpack_cache = UnpackCache(run.scratch / UNPACKED, dict(waiting))
     tasks = Tasks(
         archive,
         dataset,
@@ -218,7 +277,7 @@ def _cut_all(
                     unpack_cache.release(path)
     finally:
         memory.forget()
-        shutil.rmtree(dataset / SCRATCH, ignore_errors=True)
+        shutil.rmtree(run.scratch, ignore_errors=True)
     return decoded, tuple(sorted(changed))
 
 
@@ -244,45 +303,6 @@ def _overruled(dataset: Path, planned: Planned) -> dict[str, list[int]]:
     return overruled(dataset, planned, partial(read_all, dataset, planned.plan_of), bad)
 
 
-def _outstanding(archive: Path, dataset: Path, planned: Planned) -> dict[str, list[int]]:
-    """Return the shards without a valid commit by tile, except for tiles that failed and would fail again.
-
-    Shards that lack patches because a neighbour could not be read are cut again once it is readable. If a product has
-    changed since scan, scan decides whether the tile can be cut now. Failures marked by `--retry-quarantined` do not
-    count, but stay until there are new results.
-    """
-    readable, appealed = Readable(archive, dataset, planned), appeals(dataset)
-    commits, incomplete = _committed(dataset, planned)
-    lacking = {c.shard for c in incomplete if c.name in appealed or readable.now(c)}
-    failed = read_failed(dataset, planned.first_id)
-    todo = {}
-    for tile_id, shards in planned.shards_by_tile.items():
-        missing = [s for s in shards if s not in commits or s in lacking]
-        note = failed_note(tile_id)
-        if missing and tile_id in failed and note not in appealed and not readable.again(failed[tile_id]):
-            missing = [s for s in missing if s in commits]
-        if missing:
-            todo[tile_id] = missing
-    return todo
-
-
-def _committed(dataset: Path, planned: Planned) -> tuple[set[int], list[Commit]]:
-    """Return the shards that have a valid record, and the records of those that lack patches.
-
-    If nothing has changed since publication, only the latter are read.
-    """
-    live = {shard for shards in planned.shards_by_tile.values() for shard in shards}
-    if known := unchanged(dataset):
-        some = (decode((dataset / commit_name(shard)).read_bytes()) for shard in known.incomplete)
-        return live - set(known.missing), [commit for commit in some if commit.shard in live]
-    there, incomplete = set(), []
-    for commit, _ in records(dataset, planned.plan_of):
-        there.add(commit.shard)
-        if commit.skipped and commit.shard in live:
-            incomplete.append(commit)
-    return there, incomplete
-
-
 def _close_before_rewriting(dataset: Path, todo: dict[str, list[int]]) -> None:
     """Remove the root if published shards are written again. New shards do not disturb readers."""
     shards = [shard for group in todo.values() for shard in group]
@@ -297,22 +317,3 @@ def _threads(config: RunConfig, executor: Executor) -> int:
     if config.threads:
         return config.threads
     return max(1, cores() // executor.workers) if config.scheduler in ("", "inline") else 1
-
-
-def _check_settings(planned: Planned, config: Config) -> None:
-    """Refuse settings that would give another plan."""
-    sections = config.model_dump(mode="json")
-    now = {f"{section}.{name}": value for section in sections for name, value in sections[section].items()}
-    changed = changes(planned.settings, {key: now.get(key) for key in planned.settings})
-    if changed:
-        raise PlanChangedError(f"Settings differ from those of the plan:{listed(changed)}")
-
-
-def _check_tiles(planned: Planned, tiles: pd.DataFrame, config: Config) -> None:
-    """Refuse changes that scan has found since, except for tiles that the plan does not know yet."""
-    before = planned.document.inputs
-    change = tile_changes(before, in_form_of(before, inputs_of(config, tiles)))
-    if other := [*change.gone, *change.changed, *change.replaced]:
-        more = f" and {len(other) - 3} more" if len(other) > 3 else ""
-        what = f"Tiles differ from those of the plan: {', '.join(other[:3])}{more}."
-        raise PlanChangedError(what, remedy="Run `build ARCHIVE DATASET`, which says what to do.")

@@ -76,16 +76,20 @@ def tasks_of(dataset):
     return [event for event in (events(logs[-1]) if logs else ()) if event["event"] == "task"]
 
 
+def of_jobs():
+    """The environment of jobs: spectralearth-build is on the path."""
+    return environment(PATH=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
+
+
 def submit(script, *arguments, before=()):
     """Submit a script with arguments; returns the id of the job."""
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     command = [str(word) for word in ("sbatch", "--parsable", *before, script, *arguments)]
     options = {
         "check": True,
         "capture_output": True,
         "text": True,
         "timeout": 120,
-        "env": environment(PATH=path),
+        "env": of_jobs(),
     }
     return subprocess.run(command, **options).stdout.strip()
 
@@ -154,6 +158,21 @@ def test_a_driver_that_is_a_job_goes_on_after_its_time_limit(slurm, archive, exp
     wait_for(lambda: ended(driver))
     assert state(driver) == "COMPLETED", (tmp_path / "driver.out").read_text()
     assert "everything is sound" in (tmp_path / "driver.out").read_text()
+    assert tree(dataset, NOT_COMPARED) == expected
+
+
+def test_an_array_without_dask_cuts_shares(slurm, archive, expected, tmp_path):
+    dataset = tmp_path / "d"
+    command = [WORKFLOWS / "slurm/array.sh", archive, dataset, 3, "--scheduler", "inline", *OPTIONS]
+    done = subprocess.run(
+        list(map(str, command)), check=True, capture_output=True, text=True, cwd=tmp_path, env=of_jobs()
+    )
+    wait_for(lambda: ended(done.stdout.strip()))
+    logs = {path.name.partition("-")[2]: path.read_text() for path in tmp_path.glob("*.out")}
+    shares = [text for text in logs.values() if "2 tiles cut" in text]
+    assert len(shares) == 3, logs
+    assert "cut: 6 tiles cut" not in "".join(logs.values())
+    assert state(done.stdout.strip()) == "COMPLETED", logs
     assert tree(dataset, NOT_COMPARED) == expected
 
 

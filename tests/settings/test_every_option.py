@@ -34,6 +34,7 @@ RIVALS = {"--to": "--codec"}
 FIRST = {"synthesize": "archive", "demo": "dataset"}
 """Verbs whose first argument is what they make."""
 TEXTS = {
+    "cut --share": ["3", "0/4", "5/4", "a/b"],
     "split --fractions": [
         "train=2",
         "train",

@@ -52,8 +52,8 @@ ReturnToService=2
 SlurmdParameters=config_overrides
 SwitchType=switch/none
 KillWait=3
-NodeName=localhost NodeAddr=127.0.0.1 CPUs=4 RealMemory=16000 State=UNKNOWN
-PartitionName=debug Nodes=localhost Default=YES MaxTime=60 State=UP
+NodeName=localhost NodeAddr=127.0.0.1 CPUs=64 RealMemory=200000 State=UNKNOWN
+PartitionName=debug Nodes=localhost Default=YES MaxTime=INFINITE State=UP
 """
 
 
