@@ -92,16 +92,13 @@ def faces(covered: Coverage) -> list[Face]:
     """The faces of a cover, largest sets first, then by area, then by members."""
     if len(covered.segments) == 0:
         return []
-    _, first, which = np.unique(covered.key, return_index=True, return_inverse=True)
-    order = np.argsort(which, kind="stable")
-    groups = np.split(order, np.cumsum(np.bincount(which))[:-1])
-    members = covered.members(covered.segments[first, :2])
+    order = np.argsort(covered.key, kind="stable")
+    first = np.flatnonzero(np.append(True, covered.key[order[1:]] != covered.key[order[:-1]]))
+    segments = covered.segments[order]
+    area = np.add.reduceat(segments[:, 2] - segments[:, 1], first, dtype=np.int64).tolist()
+    members = covered.members(segments[first, :2])
     found = [
-        Face(tuple(np.flatnonzero(inside).tolist()), _area(covered.segments[group]), covered.segments[group])
-        for inside, group in zip(members, groups, strict=True)
+        Face(tuple(np.flatnonzero(inside).tolist()), *each)
+        for inside, *each in zip(members, area, np.split(segments, first[1:]), strict=True)
     ]
     return sorted(found, key=lambda face: (-len(face.members), -face.area, face.members))
-
-
-def _area(segments: Runs) -> int:
-    return int((segments[:, 2].astype(np.int64) - segments[:, 1]).sum())

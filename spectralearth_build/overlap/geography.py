@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, overload
 
 import numpy as np
@@ -13,6 +14,7 @@ from shapely.geometry.base import BaseGeometry
 from spectralearth_build.overlap.resample import transformer
 
 Geometries = npt.NDArray[np.object_]
+Metres = npt.NDArray[Any]
 
 WGS84 = 4326
 STEP = 5_000.0
@@ -37,16 +39,23 @@ def to_lonlat(geometry: BaseGeometry | Geometries, epsg: int) -> BaseGeometry | 
     Returns:
         The same in longitude and latitude, with longitudes from -180 to 180.
     """
-    middle = 6 * (epsg % 100) - 183
-
-    def project(points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        lon, lat = transformer(epsg, WGS84).transform(points[:, 0], points[:, 1])
-        return np.stack([(np.asarray(lon) - middle + 180) % 360 - 180 + middle, lat], axis=1)
-
-    unrolled = shapely.transform(shapely.segmentize(geometry, STEP), project)
+    unrolled = shapely.transform(shapely.segmentize(geometry, STEP), partial(_unrolled, epsg=epsg))
     if isinstance(unrolled, np.ndarray):
         return _split(unrolled)
     return _split(np.array([unrolled], dtype=object)).item()
+
+
+def boxes_to_lonlat(west: Metres, south: Metres, east: Metres, north: Metres, epsg: int) -> Geometries:
+    """Project boxes of a UTM zone with edges of at most `STEP`; see `to_lonlat`."""
+    corners = np.stack([east, south, east, north, west, north, west, south, east, south], axis=1)
+    return _split(shapely.polygons(_unrolled(corners.reshape(-1, 2), epsg).reshape(-1, 5, 2)))
+
+
+def _unrolled(points: Metres, epsg: int) -> npt.NDArray[np.float64]:
+    """Points [n, 2] of a zone in longitude and latitude; longitudes beyond 180 continue."""
+    middle = 6 * (epsg % 100) - 183
+    lon, lat = transformer(epsg, WGS84).transform(points[:, 0], points[:, 1])
+    return np.stack([(np.asarray(lon) - middle + 180) % 360 - 180 + middle, lat], axis=1)
 
 
 def _split(geometries: Geometries) -> Geometries:

@@ -13,9 +13,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 import shapely
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
+from spectralearth_build.overlap.connected import connected
 from spectralearth_build.overlap.coverage import cover
 from spectralearth_build.overlap.region import Region
 
@@ -30,12 +29,10 @@ def components(footprints: Sequence[shapely.Geometry]) -> list[list[int]]:
     Returns:
         Groups of indices, each sorted, in order of their smallest index.
     """
-    first, second = touching(footprints).T
-    ones, size = np.ones(len(first), np.bool_), len(footprints)
-    _, group = connected_components(coo_array((ones, (first, second)), shape=(size, size)), directed=False)
+    group = connected(*touching(footprints).T, len(footprints))
     order = np.argsort(group, kind="stable")
-    parts = np.split(order, np.flatnonzero(np.diff(group[order])) + 1) if size else []
-    return sorted(part.tolist() for part in parts)
+    parts = np.split(order, np.flatnonzero(np.diff(group[order])) + 1) if len(group) else []
+    return [part.tolist() for part in parts]
 
 
 def touching(footprints: Sequence[shapely.Geometry]) -> npt.NDArray[np.int64]:
@@ -78,10 +75,19 @@ def shared_windows(
     if len(covered.segments) == 0:
         return {}
     _, first, which = np.unique(covered.key, return_index=True, return_inverse=True)
-    lengths = covered.segments[:, 2] - covered.segments[:, 1]
-    members = covered.members(covered.segments[first, :2]).astype(np.float64)
-    windows = (members.T * np.bincount(which, lengths)) @ members  # exact: far below 2^53
-    other = np.not_equal.outer(*(2 * [np.unique(datatakes, return_inverse=True)[1]]))
-    pairs = np.argwhere(np.triu(other & (windows > 0)))
-    found = windows[pairs[:, 0], pairs[:, 1]].astype(np.int64)
-    return {(i, j): n for (i, j), n in zip(pairs.tolist(), found.tolist(), strict=True)}
+    area = np.bincount(which, covered.segments[:, 2] - covered.segments[:, 1])
+    members = covered.members(covered.segments[first, :2])
+    depth = members.sum(axis=1)
+    pairs, windows = [], []
+    for n in np.unique(depth).tolist():  # a set of few tiles has few pairs, however many tiles there are
+        here = depth == n
+        tiles = np.nonzero(members[here])[1].reshape(-1, n)
+        i, j = np.triu_indices(n, 1)
+        pairs.append((tiles[:, i] * len(regions) + tiles[:, j]).ravel())
+        windows.append(np.repeat(area[here], len(i)))
+    pair, which = np.unique(np.concatenate(pairs), return_inverse=True)
+    i, j = np.divmod(pair, len(regions))
+    found = np.bincount(which, np.concatenate(windows)).astype(np.int64)  # exact: far below 2^53
+    take = np.unique(datatakes, return_inverse=True)[1]
+    kept = np.flatnonzero(take[i] != take[j])
+    return {(i[k], j[k]): n for k, n in zip(kept, found[kept].tolist(), strict=True)}

@@ -9,12 +9,15 @@ import numpy.typing as npt
 import shapely
 from shapely.geometry.base import BaseGeometry
 
+from spectralearth_build.kernels import kernel_of
 from spectralearth_build.overlap.lattice import col_at, easting, line_at, northing
 from spectralearth_build.overlap.region import Region, merged
 from spectralearth_build.overlap.resample import transformer
-from spectralearth_build.overlap.runs import Runs, places
+from spectralearth_build.overlap.runs import Ints, Runs, packed
 
 Floats = npt.NDArray[np.float64]
+_FAR = np.inf
+"""Column of a crossing that a line lacks."""
 
 
 def region_of_footprint(footprint: BaseGeometry, epsg: int) -> Region:
@@ -31,19 +34,48 @@ def region_of_footprint(footprint: BaseGeometry, epsg: int) -> Region:
 
 def _fill(edges: Floats) -> Runs:
     """Even-odd fill of edges [n, 4] of (col, line, col, line), at pixel centres."""
-    ends = np.ceil(edges[:, [1, 3]] - 0.5).astype(np.int64)
-    first, count = ends.min(axis=1), np.abs(ends[:, 1] - ends[:, 0])  # the lines that each edge crosses
+    ends = np.ascontiguousarray(np.ceil(edges[:, 1::2] - 0.5), np.int64)  # the lines that each edge crosses
+    first, stop = int(ends.min()), int(ends.max())
+    crossings, count = np.full((stop - first, 2), _FAR), np.zeros(stop - first, np.int64)
+    if not _cross(edges, ends - first, first, count, crossings):
+        return _fill_any(edges, ends)
+    crossings.sort(axis=1)
+    inside = np.ceil(crossings - 0.5)
+    line = np.flatnonzero((count == 2) & (inside[:, 0] < inside[:, 1]))
+    return np.column_stack([line + first, inside[line]]).astype(np.int32)
+
+
+@kernel_of("boolean(float64[:, ::1], int64[:, ::1], int64, int64[::1], float64[:, ::1])", writes=2)
+def _cross(edges: Floats, ends: Ints, line0: int, count: Ints, crossings: Floats) -> bool:
+    """Write the columns where edges cross each line; returns whether no line is crossed more than twice.
+
+    Args:
+        edges: edges [n, 4].
+        ends: for each edge, the lines that it crosses: from the smaller to before the larger, counted from ``line0``.
+        line0: number of the first line.
+        count: number of crossings of each line, zeros.
+        crossings: the columns, [line, 2].
+    """
+    for e in range(edges.shape[0]):
+        col, at, to_col, to = edges[e, 0], edges[e, 1], edges[e, 2], edges[e, 3]
+        for line in range(min(ends[e, 0], ends[e, 1]), max(ends[e, 0], ends[e, 1])):
+            if count[line] == 2:
+                return False
+            crossings[line, count[line]] = col + (line + line0 + 0.5 - at) / (to - at) * (to_col - col)
+            count[line] += 1
+    return True
+
+
+def _fill_any(edges: Floats, ends: Ints) -> Runs:
+    """Fill edges that cross some lines more than twice, which cross ``ends`` [n, 2]."""
+    first, count = ends.min(axis=1), np.abs(ends[:, 1] - ends[:, 0])
     edge = np.repeat(np.arange(len(edges)), count)
     line = np.arange(len(edge)) + np.repeat(first - np.cumsum(count) + count, count)
     col, at, to_col, to = edges[edge].T
     crossing = col + (line + 0.5 - at) / (to - at) * (to_col - col)
-    order = np.argsort(line, kind="stable")
-    lines, stops = line[order[::2]], crossing[order].reshape(-1, 2)  # each line is crossed in pairs
-    once = bool((lines[1:] > lines[:-1]).all())
-    stops = np.sort(stops, axis=1) if once else crossing[np.lexsort((crossing, line))].reshape(-1, 2)
-    runs = np.column_stack([lines, np.ceil(stops - 0.5).astype(np.int64)])
-    runs = runs[runs[:, 1] < runs[:, 2]]
-    return runs.astype(np.int32) if once else merged(runs).runs
+    order = np.lexsort((crossing, line))  # each line is crossed in pairs
+    runs = np.column_stack([line[order[::2]], np.ceil(crossing[order] - 0.5).astype(np.int64).reshape(-1, 2)])
+    return merged(runs[runs[:, 1] < runs[:, 2]]).runs
 
 
 def outline(runs: Runs, shift: float = 0.0, tolerance: float = 0.0) -> BaseGeometry:
@@ -81,62 +113,83 @@ def outlines(sets: Sequence[Runs], shift: float = 0.0, tolerance: float = 0.0) -
     )
 
 
-def _apart(runs: Runs, owner: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+def _apart(runs: Runs, owner: Ints) -> Runs:
     """Move the runs of each set down so that no set touches the set before it."""
-    moved = runs.astype(np.int64)
+    moved = runs.copy()
     down = np.diff(moved[:, 0], prepend=moved[0, 0])
     down[np.diff(owner, prepend=owner[0]) > 0] = 2
     moved[:, 0] = np.cumsum(down)
     return moved
 
 
-def _stacks(runs: Runs, chain: npt.NDArray[np.int64], tolerance: float) -> npt.NDArray[np.object_]:
+def _stacks(runs: Runs, chain: Ints, tolerance: float) -> npt.NDArray[np.object_]:
     """Polygons of stacks of runs with one run per line; their ends meet those of the next stack exactly.
 
     The two sides of a stack are simplified with fixed ends, so stacks still join without a gap.
     """
-    order = np.argsort(chain, kind="stable")
-    left, right = (_side(runs[order], chain[order], end, tolerance) for end in (1, 2))
-    points, where = shapely.get_coordinates(np.concatenate([left, shapely.reverse(right)]), return_index=True)
-    ring = where % len(left)
+    sides = _sides(runs, chain, tolerance)
+    points, side = shapely.get_coordinates(sides, return_index=True)
+    count, left = len(sides) // 2, int(np.searchsorted(side, len(sides) // 2))
+    ring = np.concatenate([side[:left], side[left:][::-1] - count])  # down the left side, up the right side
     by_ring = np.argsort(ring, kind="stable")
-    found = shapely.polygons(shapely.linearrings(points[by_ring], indices=ring[by_ring]))
+    points = np.concatenate([points[:left], points[left:][::-1]])[by_ring]
+    found = shapely.polygons(shapely.linearrings(points, indices=ring[by_ring]))
     crossed = ~shapely.is_valid(found)
     found[crossed] = shapely.buffer(found[crossed], 0)
     return np.asarray(found)
 
 
-def _side(runs: Runs, chain: npt.NDArray[np.int64], end: int, tolerance: float) -> npt.NDArray[np.object_]:
-    """One side of each stack, from top to bottom: the staircase, or a simplified line through its steps."""
-    if not tolerance:
-        rows = runs[:, 0].repeat(2) + np.tile([0, 1], len(runs))
-        points, number = np.stack([runs[:, end].repeat(2), rows], axis=1), chain.repeat(2)
+def _sides(runs: Runs, chain: Ints, tolerance: float) -> npt.NDArray[np.object_]:
+    """The left sides of all stacks, then the right sides, from top to bottom: staircases, or simplified lines."""
+    count = np.bincount(chain)
+    if tolerance:  # a point on the middle of each run, and the two ends of the stack
+        number = np.repeat(np.arange(len(count)), count + 2)
+        bottom = np.cumsum(count + 2) - 1
+        top = bottom - count - 1
+        source, down = np.arange(len(number)) - 2 * number - 1, np.full(len(number), 0.5)
+        source[top], source[bottom] = source[top] + 1, source[bottom] - 1
+        down[top], down[bottom] = 0, 1
     else:
-        first = np.flatnonzero(np.diff(chain, prepend=-1))
-        last = np.append(first[1:], len(runs)) - 1
-        middle = runs[:, [end, 0]] + np.array([0, 0.5])
-        ends = [runs[first][:, [end, 0]], runs[last][:, [end, 0]] + np.array([0, 1])]
-        points = np.concatenate([ends[0], middle, ends[1]])
-        number = np.concatenate([chain[first], chain, chain[last]])
-        in_order = np.argsort(number, kind="stable")
-        points, number = points[in_order], number[in_order]
-    lines = shapely.linestrings(points, indices=number)
+        number = np.repeat(np.arange(len(count)), 2 * count)
+        source, down = np.arange(len(runs)).repeat(2), np.tile([0.0, 1.0], len(runs))
+    source = np.argsort(chain, kind="stable")[source]
+    points = np.empty((2, len(source), 2))
+    points[:, :, 0], points[:, :, 1] = runs[source, 1:].T, runs[source, 0] + down
+    indices = np.concatenate([number, number + len(count)])
+    lines = shapely.linestrings(points.reshape(-1, 2), indices=indices)
     return np.asarray(shapely.simplify(lines, tolerance, preserve_topology=False) if tolerance else lines)
 
 
-def _chains(runs: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+def _chains(runs: Runs) -> Ints:
     """Number the stacks: a run joins the stack above it if each is the other's only neighbour."""
-    n = len(runs)
-    begin, end = places(runs[:, 0], runs[:, 1]), places(runs[:, 0], runs[:, 2])
-    up = 1 << 32
-    first = np.searchsorted(
-        end, begin - up, side="right"
-    )  # of the runs of the line above that touch each run
-    ups = np.searchsorted(begin, end - up) - first
-    downs = np.bincount(np.arange(ups.sum()) + np.repeat(first - np.cumsum(ups) + ups, ups), minlength=n)
-    below = ups == 1
-    below[below] = downs[first[below]] == 1
-    top = np.where(below, first, np.arange(n))
-    while (further := top[top] < top).any():  # each round doubles the distance
-        top[further] = top[top[further]]
-    return (np.cumsum(~below) - 1)[top]
+    chain, above, below = (np.empty(len(runs), np.int64) for _ in range(3))
+    _chain(packed(runs), above, below, chain)
+    return chain
+
+
+@kernel_of("void(int32[:, ::1], int64[::1], int64[::1], int64[::1])", writes=3)
+def _chain(runs: Runs, above: Ints, below: Ints, chain: Ints) -> None:
+    """Write the number of each run's stack; ``above`` and ``below`` are buffers.
+
+    They get the only neighbour of each run in the line above, -1 if there is not exactly one, and the number of its
+    neighbours in the line below.
+    """
+    first = 0  # the first run of the line above that does not end before the run
+    for i in range(runs.shape[0]):
+        above[i], below[i] = -1, 0
+        while first < i and (
+            runs[first, 0] < runs[i, 0] - 1 or (runs[first, 0] < runs[i, 0] and runs[first, 2] <= runs[i, 1])
+        ):
+            first += 1
+        k = first
+        while k < i and runs[k, 0] < runs[i, 0] and runs[k, 1] < runs[i, 2]:
+            below[k] += 1
+            above[i] = k if k == first else -1
+            k += 1
+    stacks = 0
+    for i in range(runs.shape[0]):
+        if above[i] >= 0 and below[above[i]] == 1:
+            chain[i] = chain[above[i]]
+        else:
+            chain[i] = stacks
+            stacks += 1

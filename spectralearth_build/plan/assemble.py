@@ -22,7 +22,7 @@ from shapely.geometry.base import BaseGeometry
 
 from spectralearth_build.faults import fault_of
 from spectralearth_build.geoparquet import NOWHERE, Extent, extent_of
-from spectralearth_build.overlap.geography import to_lonlat
+from spectralearth_build.overlap.geography import boxes_to_lonlat, to_lonlat
 from spectralearth_build.overlap.lattice import PIXEL, bounds_of, columns_of
 from spectralearth_build.overlap.resample import transformer
 from spectralearth_build.plan.component import ComponentPlan, Held
@@ -208,8 +208,11 @@ def _tuples(rows: dict[str, Any]) -> dict[str, Any]:
 
 
 def _windows(places: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[np.object_]:
-    boxes = shapely.box(*bounds_of(places["lattice_row"], places["lattice_col"]))
-    return _geographic(boxes, places["epsg"])
+    zones, bounds = places["epsg"], np.stack(bounds_of(places["lattice_row"], places["lattice_col"]))
+    result = np.empty(len(zones), dtype=object)
+    for epsg in np.unique(zones):
+        result[zones == epsg] = boxes_to_lonlat(*bounds[:, zones == epsg], int(epsg))
+    return result
 
 
 def _geographic(shapes: npt.NDArray[np.object_], zones: npt.ArrayLike) -> npt.NDArray[np.object_]:

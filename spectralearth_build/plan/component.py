@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
@@ -108,15 +109,16 @@ def plan_component(
     shared: dict[tuple[str, str], int] = defaultdict(int)
     members: dict[int, tuple[ComponentOnLattice, Spacing | None]] = {}
     for ground in on_each_lattice(tiles, mask_of, quality, size, region):
-        for pair, windows in _shared(ground.inside).items():
+        for pair, windows in _shared(ground).items():
             shared[pair] += windows
         result.tuples.extend(_tuples(ground.epsg, ground.depth, ground.datatakes, size))
         rule = spacing([d.day for d in ground.datatakes], config.min_days_apart, config.one_a_season)
         if rule is not None:
             ground = replace(ground, depth=ground.depth.choosing(rule))
         members[ground.epsg] = ground, rule
+    by_tile = config.strategy == "algorithm1"
     problems = {
-        epsg: ground.problem(worth_of(config.value, config.min_dates, len(ground.datatakes)), size)
+        epsg: ground.problem(worth_of(config.value, config.min_dates, len(ground.datatakes)), by_tile)
         for epsg, (ground, _) in members.items()
     }
     there = {epsg: windows.anchors for epsg, windows in held.items()}
@@ -142,13 +144,19 @@ class ComponentOnLattice:
     datatakes: list[Datatake]
     depth: Coverage
     """Depth of the datatakes' anchors."""
-    inside: list[tuple[View, Region]]
-    """For each tile, the anchors of the clear windows that are entirely inside it."""
+    size: int = WINDOW
+    """Edge of a window."""
 
-    def problem(self, worth: Worth, size: int = WINDOW) -> Problem:
-        """The problem for a strategy; ``worth`` comes from `worth_of`."""
-        regions = tuple(region for _, region in self.inside)
-        return Problem(self.depth, worth, size, regions, tuple(v.tile.datatake for v, _ in self.inside))
+    @cached_property
+    def inside(self) -> list[tuple[View, Region]]:
+        """For each tile, the anchors of the clear windows that are entirely inside it."""
+        return _tile_anchors(self.datatakes, self.size)
+
+    def problem(self, worth: Worth, by_tile: bool = True) -> Problem:
+        """The problem for a strategy; ``worth`` comes from `worth_of`. Most strategies do not look ``by_tile``."""
+        inside = self.inside if by_tile else []
+        regions = tuple(region for _, region in inside)
+        return Problem(self.depth, worth, self.size, regions, tuple(v.tile.datatake for v, _ in inside))
 
 
 def on_each_lattice(
@@ -167,7 +175,7 @@ def on_each_lattice(
         datatakes = _joined(views, home, quality, size)
         if datatakes:
             depth = cover([d.anchors for d in datatakes], [d.name for d in datatakes])
-            yield ComponentOnLattice(epsg, datatakes, depth, _tile_anchors(datatakes, size))
+            yield ComponentOnLattice(epsg, datatakes, depth, size)
 
 
 def _views(
@@ -202,7 +210,10 @@ def _tile_anchors(datatakes: Sequence[Datatake], size: int) -> list[tuple[View, 
     return [(v, region) for v, region in inside if region]
 
 
-def _shared(inside: Sequence[tuple[View, Region]]) -> dict[tuple[str, str], int]:
+def _shared(ground: ComponentOnLattice) -> dict[tuple[str, str], int]:
+    if len(ground.datatakes) < 2:
+        return {}
+    inside = ground.inside
     names = [v.tile.tile_id for v, _ in inside]
     pairs = shared_windows([r for _, r in inside], names, [v.tile.datatake for v, _ in inside])
     return {
@@ -280,15 +291,26 @@ def _patches(epsg: int, datatake: Datatake, anchors: Points, size: int) -> Colum
     shares = datatake.shares(anchors, size)
     fractions = datatake.fractions(anchors, size)
     tiles = np.array([v.tile.tile_id for v in datatake.views], object)
-    patterns, which = np.unique(shares > 0, axis=0, return_inverse=True)
+    patterns, which = _patterns(shares > 0)
     sources = np.empty(len(patterns), object)
     sources[:] = [tiles[gives].tolist() for gives in patterns]
-    foreign = (patterns & np.array([not v.native for v in datatake.views])).any(axis=1)
+    foreign = (patterns & [not v.native for v in datatake.views]).any(axis=1)
     return {
         **_places(epsg, anchors),
         "datatake": np.full(len(anchors), datatake.name, object),
         "tile_id": tiles[shares.argmax(axis=1)],
-        "sources": sources[which.ravel()],
-        "resampled": foreign[which.ravel()],
+        "sources": sources[which],
+        "resampled": foreign[which],
         **{f"{flag}_fraction": fractions[flag] for flag in FLAGS if flag != "thick_cirrus"},
     }
+
+
+def _patterns(flags: Flags) -> tuple[Flags, npt.NDArray[np.int64]]:
+    """The different rows of flags, and the number of each row among them."""
+    if flags.shape[1] == 1:
+        return flags[:1], np.zeros(len(flags), np.int64)
+    packed = np.packbits(flags, axis=1)
+    _, first, which = np.unique(
+        packed.view(f"V{packed.shape[1]}").ravel(), return_index=True, return_inverse=True
+    )
+    return flags[first], which

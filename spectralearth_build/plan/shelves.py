@@ -13,8 +13,8 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
+from spectralearth_build.overlap.connected import connected
 from spectralearth_build.overlap.region import Points, Region
 from spectralearth_build.overlap.runs import Runs, packed, segment_of
 from spectralearth_build.plan.fill import by_levels, free_of, room
@@ -95,12 +95,18 @@ def pieces(segments: Runs, size: int) -> npt.NDArray[np.int64]:
     """
     line, first, last = (segments[:, 0] // size, segments[:, 1] // size, (segments[:, 2] - 1) // size)
     line, first, last = line - line.min(), first - first.min(), last - first.min()
-    height, width = int(line.max()) + 1, int(last.max()) + 2
-    row = line.astype(np.int64) * width
-    begun, ended = (np.bincount(row + at, minlength=height * width) for at in (first, last + 1))
-    occupied = np.cumsum(begun - ended).reshape(height, width) > 0
-    labels, _ = ndimage.label(occupied, structure=np.ones((3, 3)))
-    return np.asarray(labels[line, first] - 1, np.int64)
+    width = int(last.max()) + 2  # the last column of cells is empty, so neighbours never wrap around
+    row, cells = line.astype(np.int64) * width, (int(line.max()) + 2) * width + 1
+    begun, ended = (np.bincount(row + at, minlength=cells) for at in (first, last + 1))
+    occupied = np.cumsum(begun - ended) > 0
+    cell = np.flatnonzero(occupied)
+    beside = [
+        (near, near + step)
+        for step in (1, width - 1, width, width + 1)
+        for near in [cell[occupied[cell + step]]]
+    ]
+    piece = connected(*np.concatenate(beside, axis=1), cells)
+    return np.unique(piece[row + first], return_inverse=True)[1]
 
 
 def best_shelves(segments: Runs, values: Worth, size: int) -> tuple[Points, int]:

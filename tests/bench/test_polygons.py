@@ -49,7 +49,7 @@ def test_only_the_largest_are_kept_and_no_datatake_twice(ground):
 
 
 def test_windows_lie_inside_their_tuple_and_apart(ground):
-    problem = ground.problem(worth_of("patches", 1, len(ground.datatakes)), SIZE)
+    problem = ground.problem(worth_of("patches", 1, len(ground.datatakes)))
     anchors, dates = laid_out(problem, footprints_of(ground), 1000)
     assert len(anchors) == len(dates) > 0
     assert overlapping([tuple(a) for a in anchors.tolist()], SIZE) == []

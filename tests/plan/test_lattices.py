@@ -21,7 +21,7 @@ def problems_at(name, preset):
     aside = ((0.0, 0.0), (0.05, 0.03), (-0.06, 0.02), (0.03, -0.05))
     tiles = [tile_at(lon + x, lat + y, zones[k % 2], k + 1) for k, (x, y) in enumerate(aside)]
     found = list(on_each_lattice(tiles, lambda _: None, QualityConfig(), SIZE))
-    return {g.epsg: g.problem(worth_of(preset, 1, len(g.datatakes)), SIZE) for g in found}
+    return {g.epsg: g.problem(worth_of(preset, 1, len(g.datatakes))) for g in found}
 
 
 @pytest.mark.parametrize("preset", ["patches", "series", "pairs"])
