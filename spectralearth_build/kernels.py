@@ -8,9 +8,13 @@ temporary folder. Without that, every process compiles anew.
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
-from collections.abc import Callable
-from functools import cached_property, update_wrapper
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import cached_property, partial, update_wrapper
+from importlib import import_module
 from typing import Any, Generic, ParamSpec, TypeVar, cast
 
 from spectralearth_build.caches import own_folder, settle_home
@@ -22,6 +26,8 @@ _elsewhere: list[bool] = []
 _known: list[Kernel[..., Any]] = []
 """The kernels with one signature that were imported so far."""
 _making = threading.RLock()
+_PATIENCE = 60.0
+"""Seconds to wait for the kernel that another process is compiling when all others are compiled."""
 
 
 class Kernel(Generic[P, R]):
@@ -83,29 +89,89 @@ def inlined(function: Callable[P, R]) -> Callable[P, R]:
 def prepare(tell: Callable[[str], None]) -> None:
     """Compile the imported kernels that have a signature, so that not every worker has to compile them.
 
+    Numba compiles one function at a time in a process. So a second process compiles the kernels from the last one on,
+    until they meet; each reads what the other has written.
+
     Args:
         tell: prints a line. It is called if something must be compiled, because that takes a few seconds.
     """
+    with ExitStack() as stack:
+
+        def begin() -> None:
+            tell("compiling loops for this machine; only the first run does this")
+            stack.enter_context(_helped())
+
+        with _when_compiling(begin):
+            for known in _known:
+                _ = known.compiled
+    if error := not_kept():
+        tell(f"compiled code cannot be kept ({error.strerror}), so the next run compiles again")
+
+
+def compile_backwards(modules: list[str]) -> None:
+    """Compile the kernels of some modules, from the last to the first that is compiled already.
+
+    Args:
+        modules: their names, in the order in which they were first imported.
+    """
+    for module in modules:
+        import_module(module)
+    for known in reversed(_known):
+        if "compiled" in vars(known):  # for another kernel
+            continue
+        compiled: list[bool] = []
+        with _when_compiling(partial(compiled.append, True)):
+            _ = known.compiled
+        if not compiled:
+            return
+
+
+@contextmanager
+def _helped() -> Iterator[None]:
+    """Have another process compile the kernels backwards meanwhile, if there is a core for it and a cache to share."""
+    from spectralearth_build.threads import cores
+
+    modules = list(dict.fromkeys(known.py_func.__module__ for known in _known))
+    if cores() < 2 or len(_known) < 2 or not sys.executable or not cache_folder():
+        yield
+        return
+    command = f"from spectralearth_build.kernels import compile_backwards; compile_backwards({modules})"
+    quiet = subprocess.DEVNULL
+    try:
+        helper = subprocess.Popen([sys.executable, "-c", command], stdin=quiet, stdout=quiet, stderr=quiet)
+    except OSError:  # such as no memory: this process can compile all
+        yield
+        return
+    try:
+        yield
+        helper.wait(_PATIENCE)
+    except subprocess.TimeoutExpired:
+        pass
+    finally:
+        helper.kill()
+        helper.wait()
+
+
+@contextmanager
+def _when_compiling(call: Callable[[], None]) -> Iterator[None]:
+    """Call a function once, when numba first compiles something."""
     from numba.core import event
 
     class Compiling(event.Listener):
-        """Tells the user once why they have to wait."""
+        """Listens to numba."""
 
         def on_start(self, _: event.Event) -> None:
-            if not self.told:
-                tell("compiling loops for this machine; only the first run does this")
-            self.told = True
+            if not self.called:
+                self.called = True
+                call()
 
         def on_end(self, _: event.Event) -> None:
             pass
 
-        told = False
+        called = False
 
     with event.install_listener("numba:compile", Compiling()):
-        for known in _known:
-            _ = known.compiled
-    if error := not_kept():
-        tell(f"compiled code cannot be kept ({error.strerror}), so the next run compiles again")
+        yield
 
 
 @kernel

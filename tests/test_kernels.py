@@ -50,6 +50,39 @@ assert twice(21) == 42
 """
 
 
+LOOPS = """
+from spectralearth_build.kernels import kernel_of
+
+@kernel_of("int64(int64)")
+def first(number: int) -> int:
+    return number + 1
+
+@kernel_of("int64(int64)")
+def second(number: int) -> int:
+    return number + 2
+
+@kernel_of("int64(int64)")
+def third(number: int) -> int:
+    return first(number) + 2
+"""
+TELL = """
+from numba.core import event
+
+class Tell(event.Listener):
+    def on_start(self, each):
+        print(each.data["dispatcher"].py_func.__name__)
+
+    def on_end(self, each):
+        pass
+
+event.register("numba:compile", Tell())
+"""
+BACKWARDS = f"""{TELL}
+from spectralearth_build.kernels import compile_backwards
+compile_backwards(["spectralearth_build.loops"])
+"""
+
+
 @pytest.fixture(scope="module")
 def package(tmp_path_factory):
     """A copy of what kernels need, that nobody may write to."""
@@ -57,11 +90,12 @@ def package(tmp_path_factory):
     folder = top / "spectralearth_build"
     folder.mkdir()
     source = Path(spectralearth_build.__file__).parent
-    for name in ("__init__.py", "version.py", "caches.py", "kernels.py", "kernel_cache.py"):
+    for name in ("__init__.py", "version.py", "caches.py", "kernels.py", "kernel_cache.py", "threads.py"):
         shutil.copy(source / name, folder)
     (folder / "probe.py").write_text(PROBE)
     (folder / "full.py").write_text(FULL)
     (folder / "homeless.py").write_text(HOMELESS + PROBE)
+    (folder / "loops.py").write_text(LOOPS)
     for place in (*folder.iterdir(), folder):
         place.chmod(0o555 if place.is_dir() else 0o444)
     yield top
@@ -206,3 +240,13 @@ except MachineError as error:
     print(error.remedy)
 """
     assert "run.staging=" in probe(here, "-c", refused)
+
+
+@pytest.mark.slow
+def test_a_helper_compiles_from_the_last_kernel_to_the_first_that_is_there(package, tmp_path):
+    some, every = (str(tmp_path / name) for name in ("some", "every"))
+    compiled = probe(package, "-c", BACKWARDS, NUMBA_CACHE_DIR=every)
+    assert compiled.split() == ["third", "first", "second"]
+    probe(package, "-c", "from spectralearth_build.loops import second; second(1)", NUMBA_CACHE_DIR=some)
+    assert probe(package, "-c", BACKWARDS, NUMBA_CACHE_DIR=some).split() == ["third", "first"]
+    assert probe(package, "-c", BACKWARDS, NUMBA_CACHE_DIR=every) == ""

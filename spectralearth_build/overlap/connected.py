@@ -8,12 +8,11 @@ import numpy.typing as npt
 Ints = npt.NDArray[np.int64]
 
 
-def connected(first: Ints, second: Ints, nodes: int) -> Ints:
+def connected(edges: Ints, nodes: int) -> Ints:
     """The smallest node that each node is connected to, directly or through others.
 
     Args:
-        first: one end of each edge.
-        second: the other end of each edge.
+        edges: the two ends of each edge, [n, 2].
         nodes: number of nodes, which are numbered from 0.
 
     Returns:
@@ -21,11 +20,11 @@ def connected(first: Ints, second: Ints, nodes: int) -> Ints:
     """
     least = np.arange(nodes)
     while True:
-        a, b = least[first], least[second]
-        apart = a != b
+        ends = least[edges]
+        apart = ends[:, 0] != ends[:, 1]
         if not apart.any():
             return least
-        first, second, a, b = first[apart], second[apart], a[apart], b[apart]
-        np.minimum.at(least, np.maximum(a, b), np.minimum(a, b))
+        edges, ends = edges[apart], ends[apart]
+        np.minimum.at(least, ends.max(axis=1), ends.min(axis=1))
         while (further := least[least] < least).any():  # each round doubles the distance
             least[further] = least[least[further]]

@@ -29,7 +29,7 @@ def components(footprints: Sequence[shapely.Geometry]) -> list[list[int]]:
     Returns:
         Groups of indices, each sorted, in order of their smallest index.
     """
-    group = connected(*touching(footprints).T, len(footprints))
+    group = connected(touching(footprints), len(footprints))
     order = np.argsort(group, kind="stable")
     parts = np.split(order, np.flatnonzero(np.diff(group[order])) + 1) if len(group) else []
     return [part.tolist() for part in parts]

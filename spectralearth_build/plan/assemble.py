@@ -211,7 +211,8 @@ def _windows(places: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[np.object_]:
     zones, bounds = places["epsg"], np.stack(bounds_of(places["lattice_row"], places["lattice_col"]))
     result = np.empty(len(zones), dtype=object)
     for epsg in np.unique(zones):
-        result[zones == epsg] = boxes_to_lonlat(*bounds[:, zones == epsg], int(epsg))
+        west, south, east, north = bounds[:, zones == epsg]
+        result[zones == epsg] = boxes_to_lonlat(west, south, east, north, int(epsg))
     return result
 
 

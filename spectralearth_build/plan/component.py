@@ -294,7 +294,7 @@ def _patches(epsg: int, datatake: Datatake, anchors: Points, size: int) -> Colum
     patterns, which = _patterns(shares > 0)
     sources = np.empty(len(patterns), object)
     sources[:] = [tiles[gives].tolist() for gives in patterns]
-    foreign = (patterns & [not v.native for v in datatake.views]).any(axis=1)
+    foreign = (patterns & np.array([not v.native for v in datatake.views])).any(axis=1)
     return {
         **_places(epsg, anchors),
         "datatake": np.full(len(anchors), datatake.name, object),

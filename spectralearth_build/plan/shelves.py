@@ -100,13 +100,11 @@ def pieces(segments: Runs, size: int) -> npt.NDArray[np.int64]:
     begun, ended = (np.bincount(row + at, minlength=cells) for at in (first, last + 1))
     occupied = np.cumsum(begun - ended) > 0
     cell = np.flatnonzero(occupied)
-    beside = [
-        (near, near + step)
-        for step in (1, width - 1, width, width + 1)
-        for near in [cell[occupied[cell + step]]]
-    ]
-    piece = connected(*np.concatenate(beside, axis=1), cells)
-    return np.unique(piece[row + first], return_inverse=True)[1]
+    pairs = np.concatenate(
+        [np.stack([cell, cell + step], axis=1) for step in (1, width - 1, width, width + 1)]
+    )
+    piece = connected(pairs[occupied[pairs[:, 1]]], cells)
+    return np.asarray(np.unique(piece[row + first], return_inverse=True)[1], np.int64)
 
 
 def best_shelves(segments: Runs, values: Worth, size: int) -> tuple[Points, int]:
