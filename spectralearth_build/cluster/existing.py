@@ -49,11 +49,8 @@ def existing_cluster(
         _check_version(client)
         limit = _check_memory(workers, memory_needed)
         threads = sum(worker["nthreads"] for worker in workers.values())
-        with shown_totals(client) as (totals, page), reporting(config.performance_report):
-            say(
-                f"Dask cluster at {config.scheduler}: {counted(threads, 'thread')}, dashboard "
-                f"{client.dashboard_link}{f', totals {page}' if page else ''}"
-            )
+        with shown_totals(client) as (totals, link), reporting(config.performance_report):
+            say(f"Dask cluster at {config.scheduler}: {counted(threads, 'thread')}{link}")
             yield DaskExecutor(
                 client,
                 threads,

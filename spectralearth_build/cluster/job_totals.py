@@ -116,22 +116,32 @@ def _as_json(stage: StageRecord, now: float) -> dict[str, Any]:
 
 
 @contextmanager
-def shown_totals(client: Client) -> Iterator[tuple[JobTotals | None, str]]:
-    """Add the page to the scheduler, and yield what counts for it and the address of the page.
+def shown_totals(client: Client, wanted: bool = True) -> Iterator[tuple[JobTotals | None, str]]:
+    """Add the page to the scheduler, and yield what counts for it.
 
     A scheduler that does not take the page, because it is old, has no such package or forbids plugins, has none. Then
-    the totals are None and the address is empty.
+    the totals are None.
+
+    Args:
+        client: of the scheduler.
+        wanted: whether there are to be a dashboard and this page.
+
+    Yields:
+        The totals, and the end of a line that says where dashboard and page are, such as ``, dashboard ADDRESS``.
     """
+    if not wanted:
+        yield None, ""
+        return
+    link = client.dashboard_link or ""
     try:
-        link = client.dashboard_link
         client.sync(client.register_plugin, JobPage(), callback_timeout=ANSWER_LIMIT)
     except Exception as error:
         say(f"The scheduler shows no totals of the job: {type(error).__name__}: {printable(str(error))}")
-        yield None, ""
+        yield None, f", dashboard {link}"
         return
     totals = _totals(client)
     try:
-        yield totals, urljoin(link, NAME) if link else ""
+        yield totals, f", dashboard {link}, totals {urljoin(link, NAME)}"
     except BaseException as error:
         totals.close(f"ended with {type(error).__name__}")
         raise

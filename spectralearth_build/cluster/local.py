@@ -6,7 +6,7 @@ import logging
 import signal
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import gettempdir
@@ -84,12 +84,9 @@ def local_cluster(config: RunConfig, memory_needed: int = 0) -> Iterator[DaskExe
         _started(size, config.dashboard, security_of(config)) as cluster,
         Client(cluster) as client,
     ):
-        pages = shown_totals(client) if config.dashboard else nullcontext((None, ""))
-        with pages as (totals, page), reporting(config.performance_report):
-            links = [f"dashboard {cluster.dashboard_link}"] if config.dashboard else []
-            links += [f"totals {page}"] if page else []
-            size_there = f"{counted(size.workers, 'worker')} of {format_bytes(size.memory)}"
-            say(f"Local Dask cluster: {', '.join([size_there, *links])}")
+        pages = shown_totals(client, wanted=bool(config.dashboard))
+        with pages as (totals, link), reporting(config.performance_report):
+            say(f"Local Dask cluster: {counted(size.workers, 'worker')} of {format_bytes(size.memory)}{link}")
             restore = _restorer(cluster, size.workers)
             yield DaskExecutor(client, size.workers, size.memory, config.task_timeout, restore, totals=totals)
 

@@ -21,6 +21,7 @@ from distributed.utils import get_ip_interface
 
 from spectralearth_build.cluster.dask_executor import DaskExecutor, reporting
 from spectralearth_build.cluster.environment import JOB_SETTINGS
+from spectralearth_build.cluster.job_totals import shown_totals
 from spectralearth_build.cluster.local import free_address
 from spectralearth_build.cluster.requirements import Required, contents
 from spectralearth_build.cluster.security import security_of
@@ -57,10 +58,11 @@ def slurm_cluster(config: RunConfig, memory_needed: int = 0) -> Iterator[DaskExe
         jobs = _jobs(config, memory, cluster.scheduler_address, client)
         stack.callback(jobs.cancel)
         slots = config.slurm.jobs * config.slurm.cores
+        totals, link = stack.enter_context(shown_totals(client, wanted=bool(config.dashboard)))
         say(
             f"Slurm: {counted(config.slurm.jobs, 'job')} of {counted(config.slurm.cores, 'worker')} with "
             f"{format_bytes(memory)} each, scheduler {cluster.scheduler_address}, scripts and logs in "
-            f"{jobs.folder}"
+            f"{jobs.folder}{link}"
         )
         with reporting(config.performance_report):
             yield DaskExecutor(
@@ -71,6 +73,7 @@ def slurm_cluster(config: RunConfig, memory_needed: int = 0) -> Iterator[DaskExe
                 jobs.look,
                 elsewhere=True,
                 required=Required(contents(), memory_needed),
+                totals=totals,
             )
 
 

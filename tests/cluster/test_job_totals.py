@@ -257,7 +257,8 @@ def test_a_client_alone_adds_one_page_only(capsys):
     with scheduler() as cluster, Client(cluster) as client:
         before = len(cluster.scheduler.http_application.default_router.rules)
         for _ in range(2):
-            with job_totals.shown_totals(client):
-                pass
+            with job_totals.shown_totals(client) as (totals, link):
+                assert totals.document("running")["stages"] == []
+                assert link.endswith(f"/{NAME}")
         rules = len(cluster.scheduler.http_application.default_router.rules)
         assert rules - before <= 1
