@@ -15,6 +15,7 @@ from distributed.cli import dask_scheduler, dask_worker
 from spectralearth_build.cli.app import app
 from spectralearth_build.cli.codes import MEANING, NO_ANSWER, STOPPED
 from spectralearth_build.cluster.environment import WORKER_ENVIRONMENT
+from tests.support.container_files import of_containerfile
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "workflows" / "kubernetes"
@@ -106,17 +107,18 @@ def test_workers_have_the_environment_and_the_memory_of_the_code():
     (container,) = PODS["worker"]["containers"]
     environment = {each["name"]: each["value"] for each in container["env"]}
     assert environment.items() >= WORKER_ENVIRONMENT.items()
-    arguments = container["args"]
+    arguments = container["command"]
     limit = arguments[arguments.index("--memory-limit") + 1]
     assert parse_bytes(limit) == parse_bytes(container["resources"]["limits"]["memory"].replace("Gi", "GiB"))
 
 
 def test_every_command_is_understood(tmp_path):
     for command, pod in ((dask_worker.main, "worker"), (dask_scheduler.main, "scheduler")):
-        _, _, module, *rest = PODS[pod]["containers"][0]["args"]
+        _, _, module, *rest = PODS[pod]["containers"][0]["command"]
         assert module == command.callback.__module__
         command.make_context(module, list(rest), resilient_parsing=False)
-    _, verb, *rest = PODS["driver"]["containers"][0]["args"]
+    program, verb, *rest = PODS["driver"]["containers"][0]["command"]
+    assert [program] == of_containerfile().entry
     here = [str(tmp_path) if each == "/archive" else each for each in rest]  # it must exist
     context = typer.main.get_command(app).commands[verb].make_context(verb, here)
     assert str(context.params["dataset"]) == "/datasets/spectralearth"
@@ -124,13 +126,27 @@ def test_every_command_is_understood(tmp_path):
 
 
 def test_the_driver_reaches_the_scheduler_and_images_agree():
-    arguments = PODS["driver"]["containers"][0]["args"]
+    arguments = PODS["driver"]["containers"][0]["command"]
     name, ports = CLUSTER["metadata"]["name"], CLUSTER["spec"]["scheduler"]["service"]["ports"]
     # the operator names the service after the cluster
     assert arguments[arguments.index("--scheduler") + 1] == f"tcp://{name}-scheduler:{ports[0]['port']}"
     assert len({container["image"] for pod in PODS.values() for container in pod["containers"]}) == 1
     allowed = [each["podSelector"]["matchLabels"] for each in POLICY["spec"]["ingress"][0]["from"]]
     assert JOB["spec"]["template"]["metadata"]["labels"] in allowed
+
+
+def test_prometheus_reaches_the_metrics_and_not_the_scheduler():
+    said = CLUSTER["spec"]["scheduler"]["metadata"]["annotations"]
+    (dashboard,) = (
+        port for port in PODS["scheduler"]["containers"][0]["ports"] if port["name"] == "http-dashboard"
+    )
+    assert said == {
+        "prometheus.io/scrape": "true",
+        "prometheus.io/port": str(dashboard["containerPort"]),
+        "prometheus.io/path": "/metrics",
+    }
+    others = POLICY["spec"]["ingress"][1:]
+    assert [each["ports"] for each in others] == [[{"protocol": "TCP", "port": dashboard["containerPort"]}]]
 
 
 def test_the_job_tries_again_when_the_same_command_continues():
