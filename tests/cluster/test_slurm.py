@@ -3,11 +3,13 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from spectralearth_build.layout import log_files
 from spectralearth_build.runlog.reading import events
@@ -28,7 +30,7 @@ NOT_COMPARED = ("work", "report.html")
 def archive(tmp_path_factory):
     folder = tmp_path_factory.mktemp("slurm-archive")
     for number in range(1, 7):
-        write_noise_tile(folder, number)
+        write_noise_tile(folder, number, shift=(0, 140 * (number > 3)))  # two locations, three dates
     return folder
 
 
@@ -77,21 +79,28 @@ def tasks_of(dataset):
 
 
 def of_jobs():
-    """The environment of jobs: spectralearth-build is on the path."""
-    return environment(PATH=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
+    """The environment of jobs: spectralearth-build is on the path, and processes talk over loopback only."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    return environment(PATH=path, GLOO_SOCKET_IFNAME="lo", MASTER_ADDR="127.0.0.1", OMP_NUM_THREADS="1")
 
 
-def submit(script, *arguments, before=()):
+def of_command(*words, **options):
+    """What a command prints that submits jobs."""
+    done = subprocess.run(
+        [str(word) for word in words],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env=of_jobs(),
+        **options,
+    )
+    return done.stdout.strip()
+
+
+def submit(script, *arguments, before=(), **options):
     """Submit a script with arguments; returns the id of the job."""
-    command = [str(word) for word in ("sbatch", "--parsable", *before, script, *arguments)]
-    options = {
-        "check": True,
-        "capture_output": True,
-        "text": True,
-        "timeout": 120,
-        "env": of_jobs(),
-    }
-    return subprocess.run(command, **options).stdout.strip()
+    return of_command("sbatch", "--parsable", *before, script, *arguments, **options)
 
 
 def running_jobs():
@@ -161,19 +170,34 @@ def test_a_driver_that_is_a_job_goes_on_after_its_time_limit(slurm, archive, exp
     assert tree(dataset, NOT_COMPARED) == expected
 
 
-def test_an_array_without_dask_cuts_shares(slurm, archive, expected, tmp_path):
+TRAINING = "objective=mae encoder.name=vit_s encoder.patch=8 train.batch=1 train.steps=2 train.device=cpu"
+
+
+def test_an_array_without_dask_cuts_shares_and_a_chained_job_trains_on_them(
+    slurm, archive, expected, tmp_path
+):
     dataset = tmp_path / "d"
-    command = [WORKFLOWS / "slurm/array.sh", archive, dataset, 3, "--scheduler", "inline", *OPTIONS]
-    done = subprocess.run(
-        list(map(str, command)), check=True, capture_output=True, text=True, cwd=tmp_path, env=of_jobs()
+    array = [WORKFLOWS / "slurm/array.sh", archive, dataset, 3, "--scheduler", "inline", *OPTIONS]
+    last = of_command(*array, cwd=tmp_path)
+    settings = [word for setting in TRAINING.split() for word in ("--set", setting)]
+    own = ["--ntasks-per-node=2", "--cpus-per-task=1", "--mem=6G", f"--dependency=afterok:{last}"]
+    training = submit(
+        WORKFLOWS / "slurm/train.sbatch", dataset, tmp_path / "run", *settings, before=own, cwd=tmp_path
     )
-    wait_for(lambda: ended(done.stdout.strip()))
-    logs = {path.name.partition("-")[2]: path.read_text() for path in tmp_path.glob("*.out")}
-    shares = [text for text in logs.values() if "2 tiles cut" in text]
-    assert len(shares) == 3, logs
-    assert "cut: 6 tiles cut" not in "".join(logs.values())
-    assert state(done.stdout.strip()) == "COMPLETED", logs
+    wait_for(lambda: ended(last))
+    logs = {path.name: path.read_text() for path in tmp_path.glob("*.out")}
+    assert state(last) == "COMPLETED", logs
+    assert [("2 tiles cut" in text) for name, text in logs.items() if "-cut-" in name] == [True] * 3, logs
+    assert "nothing to do" in logs[f"spectralearth-build-{last}.out"]
     assert tree(dataset, NOT_COMPARED) == expected
+    wait_for(lambda: ended(training))
+    said = (tmp_path / f"spectralearth-pretrain-{training}.out").read_text()
+    assert state(training) == "COMPLETED", said
+    (saved,) = (tmp_path / "run" / "checkpoints").glob("*")
+    state_of_run = torch.load(saved / "state.pt", weights_only=True)
+    assert state_of_run["step"] == len(state_of_run["random"]) == 2  # two steps, and two processes took part
+    assert (tmp_path / "run" / "encoder.safetensors").is_file()
+    shutil.rmtree(tmp_path / "run")  # 400 MB
 
 
 def failed_build(archive, dataset, config):
