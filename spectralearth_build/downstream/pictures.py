@@ -24,7 +24,9 @@ from spectralearth_build.files import replacing
 from spectralearth_build.report.maps import Theme
 from spectralearth_build.report.svg import THEME, finish, inline
 
-KNOWN = {RANDOM: "#8f9aa6", "moco": "#2f9fb4", "dino": "#e0743c", "mae": "#6a7fd8", "simclr": "#3fae6d"}
+KNOWN = {RANDOM: "#8f9aa6", "moco": "#2f9fb4", "dino": "#e0743c", "mae": "#6a7fd8", "simclr": "#3fae6d",
+         "byol": "#b5539c", "simsiam": "#c9a227", "barlow": "#7a5c3e", "vicreg": "#4f6d7a", "swav": "#d1495b",
+         "distil": "#5b8c2a"}  # fmt: skip
 OTHERS = ("#b8a02c", "#d4404f", "#a06cb0", "#8a6d4a", "#4f8f8c")
 """Colours for other kinds of weights, used in turn. They are legible on light and dark backgrounds."""
 Style = Literal["-", "--", ":"]

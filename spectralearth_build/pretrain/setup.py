@@ -19,11 +19,17 @@ from spectralearth_build.pretrain.encoders import Architecture, Encoder, build
 from spectralearth_build.pretrain.encoders.vit import SpectralViT
 from spectralearth_build.pretrain.memory import keep_memory
 from spectralearth_build.pretrain.objectives.across import world
+from spectralearth_build.pretrain.objectives.barlow import BarlowTwins
 from spectralearth_build.pretrain.objectives.base import Objective
+from spectralearth_build.pretrain.objectives.byol import Byol
 from spectralearth_build.pretrain.objectives.dino import Dino
+from spectralearth_build.pretrain.objectives.distil import Distil
 from spectralearth_build.pretrain.objectives.mae import Mae
 from spectralearth_build.pretrain.objectives.moco import MoCo
 from spectralearth_build.pretrain.objectives.simclr import SimClr
+from spectralearth_build.pretrain.objectives.simsiam import SimSiam
+from spectralearth_build.pretrain.objectives.swav import Swav
+from spectralearth_build.pretrain.objectives.vicreg import VicReg
 from spectralearth_build.pretrain.probe import Probe
 from spectralearth_build.pretrain.processes import device_of
 from spectralearth_build.pretrain.spectra import Spectra
@@ -39,7 +45,15 @@ OBJECTIVES: dict[ObjectiveName, Callable[[Encoder, Any], Objective]] = {
     "dino": Dino,
     "mae": Mae,
     "simclr": SimClr,
+    "byol": Byol,
+    "simsiam": SimSiam,
+    "barlow": BarlowTwins,
+    "vicreg": VicReg,
+    "swav": Swav,
 }
+"""All but distillation, which also needs the spectra."""
+ONE_DATE = ("mae", "distil")
+"""Objectives that see one date of a location; the others see two."""
 
 
 def prepare(dataset: str | Path, folder: Path, config: PretrainConfig) -> TrainingRun:
@@ -63,7 +77,7 @@ def prepare(dataset: str | Path, folder: Path, config: PretrainConfig) -> Traini
     if world()[0] == 0:
         say(_what_is_read(loader, config.data.split))
     spectra = spectra_of(dataset)
-    objective = objective_of(config, len(spectra.mean))
+    objective = objective_of(config, len(spectra.mean), spectra)
     run = TrainingRun(objective, loader, spectra=spectra, config=config, folder=folder, device=device)
     if config.data.labels and world()[0] == 0:
         run.probe = Probe(dataset, Path(config.data.labels), run.standardise, device)
@@ -113,13 +127,13 @@ def _what_is_read(loader: Loader, split: str) -> str:
 
 
 def loader_of(dataset: str | Path, config: PretrainConfig) -> Loader:
-    """Return the loader of a run: one date per location for MAE, two for the other objectives."""
+    """Return the loader of a run: one date per location for `ONE_DATE`, two for the other objectives."""
     config = with_split(config, dataset)
     data = config.data
     return Loader(
         dataset,
         config.train.batch,
-        dates=1 if config.objective == "mae" else 2,
+        dates=1 if config.objective in ONE_DATE else 2,
         rule=data.dates,
         seed=config.train.seed,
         drop_last=True,
@@ -131,8 +145,13 @@ def loader_of(dataset: str | Path, config: PretrainConfig) -> Loader:
     )
 
 
-def objective_of(config: PretrainConfig, bands: int) -> Objective:
+def objective_of(config: PretrainConfig, bands: int, spectra: Spectra | None = None) -> Objective:
     """Return the objective, with a new encoder.
+
+    Args:
+        config: the settings.
+        bands: number of bands.
+        spectra: bands and statistics of the data. Only distillation needs them.
 
     Raises:
         UsageError: The encoder settings do not fit the dataset or the objective.
@@ -142,6 +161,9 @@ def objective_of(config: PretrainConfig, bands: int) -> Objective:
         if isinstance(encoder, SpectralViT) and config.encoder.positions == "fixed":
             encoder.fix_positions()
         _require_views(config, encoder)
+        if config.objective == "distil":
+            assert spectra is not None
+            return Distil(encoder, config.distil, spectra)
         return OBJECTIVES[config.objective](encoder, getattr(config, config.objective))
     except (TypeError, ValueError) as error:
         raise UsageError(

@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from spectralearth_build.overlap.lattice import WINDOW
-from spectralearth_build.pretrain.recipes import Augmentation, DinoConfig, MaeConfig, MoCoConfig, SimClrConfig
+from spectralearth_build.pretrain.recipes import (
+    Augmentation,
+    BarlowConfig,
+    ByolConfig,
+    DinoConfig,
+    DistilConfig,
+    MaeConfig,
+    MoCoConfig,
+    SimClrConfig,
+    SimSiamConfig,
+    SwavConfig,
+    VicRegConfig,
+)
 from spectralearth_build.settings import Section
 from spectralearth_build.settings.bounds import Count, CountOrNone, NotNegative, Seed, Share
 
-ObjectiveName = Literal["moco", "dino", "mae", "simclr"]
+ObjectiveName = Literal[
+    "moco", "dino", "mae", "simclr", "byol", "simsiam", "barlow", "vicreg", "swav", "distil"
+]
 Network = Literal["resnet18", "resnet50", "vit_s", "vit_b", "vit_l", "vit_h", "vit_g", "swin_t"]
 """The encoders that `pretrain.encoders.make` knows."""
 
@@ -106,6 +120,12 @@ class PretrainConfig(Section):
     dino: DinoConfig = DinoConfig()
     mae: MaeConfig = MaeConfig()
     simclr: SimClrConfig = SimClrConfig()
+    byol: ByolConfig = ByolConfig()
+    simsiam: SimSiamConfig = SimSiamConfig()
+    barlow: BarlowConfig = BarlowConfig()
+    vicreg: VicRegConfig = VicRegConfig()
+    swav: SwavConfig = SwavConfig()
+    distil: DistilConfig = DistilConfig()
 
     @model_validator(mode="before")
     @classmethod
@@ -138,6 +158,8 @@ class PretrainConfig(Section):
             )
         if self.objective == "mae":
             self._fits_mae()
+        if self.objective == "distil" and not self.distil.teacher:
+            raise ValueError("distil.teacher is empty: give the file of a trained encoder")
         return self
 
     def _fits_mae(self) -> None:
@@ -162,7 +184,7 @@ class PretrainConfig(Section):
 
     def document(self) -> dict[str, Any]:
         """Return the settings as a JSON document, without those of other objectives."""
-        others = {"moco", "dino", "mae", "simclr"} - {self.objective}
+        others = {*get_args(ObjectiveName)} - {self.objective}
         return self.model_dump(exclude=others)
 
 
@@ -217,6 +239,12 @@ RECIPES = {
     "dino": ObjectiveRecipe(100, "adamw", 1e-3, 1e-5, 0.2),
     "mae": ObjectiveRecipe(200, "adamw", 1e-4, 0.05, 0.05),
     "simclr": ObjectiveRecipe(100, "adamw", 1e-3, 1e-4, 0.1),
+    "byol": ObjectiveRecipe(100, "adamw", 1e-3, 1e-4, 0.1),
+    "simsiam": ObjectiveRecipe(100, "sgd", 0.05, 1e-4, 0.0),
+    "barlow": ObjectiveRecipe(100, "adamw", 1e-3, 1e-4, 0.1),
+    "vicreg": ObjectiveRecipe(100, "adamw", 1e-3, 1e-4, 0.1),
+    "swav": ObjectiveRecipe(100, "adamw", 1e-3, 1e-4, 0.1),
+    "distil": ObjectiveRecipe(100, "adamw", 1e-3, 0.05, 0.05),
 }
 
 

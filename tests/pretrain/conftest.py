@@ -12,6 +12,14 @@ from spectralearth_build.pretrain.objectives.dino import DinoConfig
 from spectralearth_build.pretrain.objectives.mae import MaeConfig
 from spectralearth_build.pretrain.objectives.moco import MoCoConfig
 from spectralearth_build.pretrain.objectives.simclr import SimClrConfig
+from spectralearth_build.pretrain.recipes import (
+    BarlowConfig,
+    ByolConfig,
+    DistilConfig,
+    SimSiamConfig,
+    SwavConfig,
+    VicRegConfig,
+)
 from spectralearth_build.pretrain.training_config import (
     DataConfig,
     EncoderConfig,
@@ -28,6 +36,13 @@ SMALL = {
     ),
     "mae": MaeConfig(mask=0.75, dim=32, heads=4, views=VIEW),
     "simclr": SimClrConfig(hidden=32, dim=16, views=VIEW),
+    "byol": ByolConfig(hidden=32, dim=16, views=VIEW),
+    "simsiam": SimSiamConfig(dim=32, bottleneck=16, views=VIEW),
+    "barlow": BarlowConfig(dim=32, views=VIEW),
+    "vicreg": VicRegConfig(dim=32, views=VIEW),
+    "swav": SwavConfig(
+        hidden=32, dim=16, prototypes=4, local_crops=1, views=VIEW, local=VIEW.changed(size=8)
+    ),
 }
 
 
@@ -55,7 +70,7 @@ def settings(monkeypatch):
     """Settings of a tiny run of an objective, with a ViT that is small enough for it."""
     monkeypatch.setitem(SIZES, "s", (24, 2, 3))
 
-    def of(objective: str, **train) -> PretrainConfig:
+    def of(objective: str, teacher="", **train) -> PretrainConfig:
         given = {
             "batch": 2,
             "steps": 4,
@@ -70,6 +85,7 @@ def settings(monkeypatch):
             encoder=EncoderConfig(name="vit_s", patch=8),
             train=TrainConfig(**given | train),
             **SMALL,
+            distil=DistilConfig(teacher=str(teacher), views=VIEW),
         )
 
     return of

@@ -32,7 +32,7 @@ UNUSUAL = {
 NAMES = {
     "objective": "dino", "encoder.name": "vit_b", "data.dates": "season", "encoder.pool": "mean",
     "encoder.positions": "fixed", "train.optimiser": "adamw", "train.precision": "fp32", "train.decay": "all",
-    "train.schedule": "epochs", "train.rate_scaling": "none", "dino.export": "student",
+    "train.schedule": "epochs", "train.rate_scaling": "none", "dino.export": "student", "distil.loss": "mse",
 }  # fmt: skip
 
 

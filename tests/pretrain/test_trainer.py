@@ -11,7 +11,7 @@ from spectralearth_build.pretrain.log import read
 from spectralearth_build.pretrain.setup import finish, prepare
 from spectralearth_build.pretrain.weights import load_encoder
 
-OBJECTIVES = ["moco", "dino", "mae", "simclr"]
+OBJECTIVES = ["moco", "dino", "mae", "simclr", "byol", "simsiam", "barlow", "vicreg", "swav"]
 
 
 def nothing(step, total, figures):

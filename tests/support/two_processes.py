@@ -1,9 +1,10 @@
-"""Run by torchrun: one step of an objective on this process's half of a batch; the first one writes what came of it.
+"""Run by torchrun: one step of objectives on this process's half of a batch; the first one writes what came of it.
 
-Arguments: objective, file of the initial state and the batch, file for the result.
+Arguments: folder with NAME.given.pt, the initial state and the batch of each objective; results become NAME.result.pt.
 """
 
 import sys
+from pathlib import Path
 
 import torch
 import torch.distributed as dist
@@ -13,8 +14,13 @@ from spectralearth_build.pretrain.processes import together
 from tests.support.one_step import build, step
 
 
-def main(name: str, given: str, result: str) -> None:
+def main(folder: Path) -> None:
     torch.set_num_threads(1)
+    for given in sorted(folder.glob("*.given.pt")):
+        one(given, given.name.partition(".")[0])
+
+
+def one(given: Path, name: str) -> None:
     rank, ranks = dist.get_rank(), dist.get_world_size()
     objective = build(name)
     held = torch.load(given, weights_only=True)
@@ -24,9 +30,11 @@ def main(name: str, given: str, result: str) -> None:
     loss = step(objective, network, held["series"][half], held["places"][half])
     dist.all_reduce(loss)
     if rank == 0:
-        torch.save({"loss": loss / ranks, "state": objective.state_dict()}, result)
+        torch.save(
+            {"loss": loss / ranks, "state": objective.state_dict()}, given.with_name(f"{name}.result.pt")
+        )
     dist.barrier()
 
 
 with together():
-    main(*sys.argv[1:])
+    main(Path(sys.argv[1]))

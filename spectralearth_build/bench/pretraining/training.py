@@ -20,7 +20,7 @@ from spectralearth_build.pretrain.objectives.base import Objective
 from spectralearth_build.pretrain.optimiser import optimiser_of
 from spectralearth_build.pretrain.prefetch import Prefetcher
 from spectralearth_build.pretrain.recipes import MoCoConfig
-from spectralearth_build.pretrain.setup import loader_of, objective_of, spectra_of
+from spectralearth_build.pretrain.setup import ONE_DATE, loader_of, objective_of, spectra_of
 from spectralearth_build.pretrain.spectra import Spectra, Standardise
 from spectralearth_build.pretrain.trainer import compile_blocks
 from spectralearth_build.pretrain.training_config import (
@@ -137,7 +137,7 @@ def measure(
     )
     torch.manual_seed(0)
     objective = objective_of(config, BANDS).to(device)
-    dates = 1 if case.objective == "mae" else 2
+    dates = 1 if case.objective in ONE_DATE else 2
     example = torch.randn(
         1 if config.moco.batch_splits == 1 else config.moco.batch_splits, dates, BANDS, 128, 128
     )

@@ -63,3 +63,11 @@ class Objective(nn.Module):
 def two_views(series: Tensor) -> tuple[Tensor, Tensor]:
     """Return the first and last date, each [batch, band, y, x]. With one date, both are the same images."""
     return series[:, 0], series[:, -1]
+
+
+def one_of(series: Tensor, draw: torch.Generator) -> Tensor:
+    """Select one random date of each sample: [batch, date, ...] to [batch, ...]."""
+    if series.shape[1] == 1:
+        return series[:, 0]  # no copy
+    date = torch.randint(series.shape[1], (len(series),), generator=draw).to(series.device)
+    return series[torch.arange(len(series), device=series.device), date]

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear, normalize
+
+from spectralearth_build.pretrain.objectives.across import gathered_with_gradient, world
 
 
 def mlp(*widths: int) -> nn.Sequential:
@@ -17,12 +20,34 @@ def mlp(*widths: int) -> nn.Sequential:
     return nn.Sequential(*layers[:-1])
 
 
-def normed_mlp(*widths: int) -> nn.Sequential:
-    """Return linear layers without bias, each followed by a batch normalisation, with ReLU in between."""
+class BatchNorm(nn.BatchNorm1d):
+    """Batch normalisation of vectors with the statistics of all processes."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise [batch, channel]."""
+        rank, ranks = world()
+        if ranks == 1 or not self.training:
+            return super().forward(x)
+        begin = rank * len(x)
+        return super().forward(gathered_with_gradient(x))[begin : begin + len(x)]
+
+
+def normed_mlp(*widths: int, end: Literal["linear", "norm", "fixed"] = "norm") -> nn.Sequential:
+    """Return linear layers with a batch normalisation and ReLU in between. Before a normalisation, there are no biases.
+
+    Args:
+        widths: lengths of the input, of each hidden layer and of the output.
+        end: what the last layer ends with. linear: nothing; norm: a normalisation; fixed: one without parameters.
+    """
     layers: list[nn.Module] = []
     for inputs, outputs in pairwise(widths):
-        layers += [nn.Linear(inputs, outputs, bias=False), nn.BatchNorm1d(outputs), nn.ReLU(inplace=True)]
-    return nn.Sequential(*layers[:-1])
+        layers += [nn.Linear(inputs, outputs, bias=False), BatchNorm(outputs), nn.ReLU(inplace=True)]
+    del layers[-1]
+    if end == "linear":
+        layers[-2:] = [nn.Linear(widths[-2], widths[-1])]
+    elif end == "fixed":
+        layers[-1] = BatchNorm(widths[-1], affine=False)
+    return nn.Sequential(*layers)
 
 
 class DinoHead(nn.Module):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy, log_softmax, normalize
+from torch.nn.functional import batch_norm, cosine_similarity, cross_entropy, log_softmax, normalize, relu
 
 
 def nt_xent(
@@ -77,6 +77,67 @@ def dino(student: list[Tensor], targets: list[Tensor], temperature: float) -> Te
         if i != j
     ]
     return torch.stack(terms).mean()
+
+
+def opposed(predicted: Tensor, target: Tensor) -> Tensor:
+    """Mean of 2 - 2 cos between predictions and targets, each [batch, dim] (BYOL, arXiv 2006.07733)."""
+    return 2 - 2 * cosine_similarity(predicted.float(), target.float(), dim=-1).mean()
+
+
+def barlow(first: Tensor, second: Tensor, off_diagonal: float) -> Tensor:
+    """Barlow Twins (arXiv 2103.03230): squared differences between the correlation of two views and the identity.
+
+    Args:
+        first: [batch, dim], projections of one view, from all processes.
+        second: [batch, dim], projections of the other view.
+        off_diagonal: weight of the elements off the diagonal.
+    """
+    one, two = (batch_norm(each.float(), None, None, training=True) for each in (first, second))
+    correlation = one.T @ two / len(one)
+    on = torch.diagonal(correlation)
+    rest = correlation.square().sum() - on.square().sum()
+    return (1 - on).square().sum() + off_diagonal * rest
+
+
+def vicreg(first: Tensor, second: Tensor, invariance: float, variance: float, covariance: float) -> Tensor:
+    """VICReg (arXiv 2105.04906): invariance, variance and covariance terms with their weights.
+
+    The squared difference is the mean over dimensions, as in the published code; the paper writes the sum.
+
+    Args:
+        first: [batch, dim], projections of one view, from all processes.
+        second: [batch, dim], projections of the other view.
+        invariance: weight of the difference between the views.
+        variance: weight of the hinge on standard deviations below 1.
+        covariance: weight of the covariances between dimensions.
+    """
+    first, second = first.float(), second.float()
+    total = invariance * (first - second).square().mean()
+    for each in (first, second):
+        table = torch.cov(each.T)
+        spread = (torch.diagonal(table) + 1e-4).sqrt()
+        squares = table.square().sum() - torch.diagonal(table).square().sum()
+        total = total + variance * relu(1 - spread).mean() + covariance * squares / each.shape[1]
+    return total
+
+
+@torch.no_grad()
+def sinkhorn(scores: Tensor, epsilon: float, iterations: int) -> Tensor:
+    """Assign samples to clusters of equal size (SwAV, arXiv 2006.09882).
+
+    Args:
+        scores: [sample, cluster], from all processes.
+        epsilon: smoothness; a larger one gives more even assignments.
+        iterations: rounds of normalising clusters, then samples.
+
+    Returns:
+        Probabilities [sample, cluster]; each row has the sum 1.
+    """
+    logits = scores.float() / epsilon
+    for _ in range(iterations):
+        logits = log_softmax(logits, dim=0)  # of each cluster
+        logits = log_softmax(logits, dim=1)  # of each sample
+    return logits.exp()
 
 
 def masked_error(predicted: Tensor, target: Tensor, normalised: bool = True) -> Tensor:

@@ -15,7 +15,7 @@ from spectralearth_build.pretrain.encoders.attention import (
     to_patches,
 )
 from spectralearth_build.pretrain.encoders.vit import SpectralViT
-from spectralearth_build.pretrain.objectives.base import Objective
+from spectralearth_build.pretrain.objectives.base import Objective, one_of
 from spectralearth_build.pretrain.objectives.losses import masked_error
 from spectralearth_build.pretrain.recipes import MaeConfig
 
@@ -100,14 +100,6 @@ class Mae(Objective):
             out = block(out)
         predicted: Tensor = self.predict(self.norm(out[:, -hidden.shape[1] :]))
         return predicted
-
-
-def one_of(series: Tensor, draw: torch.Generator) -> Tensor:
-    """Select one random date of each sample: [batch, date, ...] to [batch, ...]."""
-    if series.shape[1] == 1:
-        return series[:, 0]  # no copy
-    date = torch.randint(series.shape[1], (len(series),), generator=draw).to(series.device)
-    return series[torch.arange(len(series), device=series.device), date]
 
 
 def partition(batch: int, patches: int, mask: float, draw: torch.Generator) -> tuple[Tensor, Tensor]:

@@ -1,0 +1,43 @@
+"""SimSiam (arXiv 2011.10566): predict the projection of the other view, through which no gradient flows."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from spectralearth_build.pretrain.augment import augment
+from spectralearth_build.pretrain.encoders import Encoder
+from spectralearth_build.pretrain.objectives.base import Objective, two_views
+from spectralearth_build.pretrain.objectives.heads import normed_mlp
+from spectralearth_build.pretrain.objectives.losses import opposed
+from spectralearth_build.pretrain.recipes import SimSiamConfig
+
+
+class SimSiam(Objective):
+    """SimSiam. If a location has two dates, these are the two views.
+
+    Args:
+        encoder: maps [batch, band, y, x] to [batch, dim].
+        config: the recipe.
+    """
+
+    def __init__(self, encoder: Encoder, config: SimSiamConfig | None = None) -> None:
+        super().__init__(encoder)
+        self.config = config = config or SimSiamConfig()
+        self.head = normed_mlp(encoder.dim, config.dim, config.dim, config.dim, end="fixed")
+        self.predict = normed_mlp(config.dim, config.bottleneck, config.dim, end="linear")
+
+    def forward(self, series: Tensor, places: Tensor, draw: torch.Generator) -> Tensor:
+        """See `Objective.forward`."""
+        with torch.no_grad():
+            first, second = (augment(image, self.config.views, draw) for image in two_views(series))
+        return self.loss(first, second)
+
+    def loss(self, first: Tensor, second: Tensor) -> Tensor:
+        """Return the loss of two views, each [batch, band, y, x]: the mean of -cos over both directions."""
+        features = [self.encoder(view) for view in (first, second)]
+        self.seen = features[0].detach()
+        projected = [self.head(each) for each in features]
+        one, two = (self.predict(each) for each in projected)
+        both = opposed(one, projected[1].detach()) + opposed(two, projected[0].detach())
+        return both / 4 - 1
