@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import shapely
 from pyproj import CRS
 
@@ -38,6 +39,9 @@ class Extent:
 
 
 NOWHERE = Extent()
+_HEAD = bytes([1, 3, 0, 0, 0, 1, 0, 0, 0, 5, 0, 0, 0])
+"""How WKB of a box begins: order of bytes, polygon, one ring, five points."""
+_BOX = np.dtype([("head", f"V{len(_HEAD)}"), ("corners", "<f8", (5, 2))])
 STEP = 1 << 17
 """Geometries that are decoded at a time."""
 
@@ -58,6 +62,23 @@ def extent_of_wkb(column: pa.ChunkedArray) -> Extent:
     for start in range(0, len(column), STEP):
         found |= extent_of(shapely.from_wkb(column.slice(start, STEP).to_numpy()))
     return found
+
+
+def are_boxes(column: pa.ChunkedArray) -> npt.NDArray[np.bool_]:
+    """Which geometries in WKB are polygons of four sides without holes, as most windows are: bool [row]."""
+    length = pc.fill_null(pc.equal(pc.binary_length(column), _BOX.itemsize), False)
+    head = pc.fill_null(pc.starts_with(pc.binary_slice(column, 0, len(_HEAD)), _HEAD), False)
+    return np.asarray(pc.and_(length, head).to_numpy(), np.bool_)
+
+
+def bounds_of_boxes(column: pa.ChunkedArray) -> npt.NDArray[np.float64]:
+    """West, south, east and north [row, 4] of such polygons in WKB, without making geometries."""
+    wkb = column.combine_chunks()
+    if len(wkb) == 0:
+        return np.empty((0, 4))
+    start = int(np.frombuffer(wkb.buffers()[1], np.int32)[wkb.offset])
+    corners = np.frombuffer(wkb.buffers()[2], _BOX, len(wkb), start)["corners"]
+    return np.concatenate([corners.min(axis=1), corners.max(axis=1)], axis=1)
 
 
 def extent_stated(metadata: dict[bytes, bytes] | None) -> Extent | None:

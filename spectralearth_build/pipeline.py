@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,8 +42,6 @@ from spectralearth_build.tables import LOCATIONS, STATUSES, TILES
 from spectralearth_build.texts import counted
 
 if TYPE_CHECKING:
-    import geopandas as gpd
-
     from spectralearth_build.columns import Table
 
 ROUNDS = 3
@@ -187,11 +186,11 @@ class Run:
     def _draw_map(self, path: Path, waiting: bool = False) -> None:
         from spectralearth_build.report.maps import plan_map  # it imports Matplotlib
 
-        def shown(table: Table, column: str) -> gpd.GeoDataFrame:
-            file = newest(self.dataset, table.file) if waiting else self.dataset / table.file
-            return table.read(file.parent, [column, "geometry"])  # whole tables take gigabytes
+        def folder(table: Table) -> Path:
+            return newest(self.dataset, table.file).parent if waiting else self.dataset
 
-        tiles, places = shown(TILES, "eligible"), shown(LOCATIONS, "n")
+        tiles = TILES.read(folder(TILES), ["eligible", "geometry"])
+        places = partial(LOCATIONS.parts, folder(LOCATIONS), ["n", "geometry"])  # whole tables take gigabytes
         plan_map(tiles[tiles["eligible"].astype(bool)], places, path)
 
 

@@ -7,18 +7,19 @@ outline is for orientation only.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache, partial
 from importlib.resources import files
 from itertools import cycle
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import geopandas as gpd
 import matplotlib as mpl
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 import shapely
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
@@ -29,7 +30,10 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator, MultipleLocator
 
 from spectralearth_build.files import replacing
-from spectralearth_build.report.regions import MapRegion, enclosing, middles, pieces, split
+from spectralearth_build.geoparquet import are_boxes, bounds_of_boxes
+from spectralearth_build.report.regions import Degrees, MapRegion, enclosing, middles, pieces, split
+
+Flags = npt.NDArray[np.bool_]
 
 PANELS = 6
 """Maximum number of region panels. Regions with most windows come first."""
@@ -70,10 +74,7 @@ class MapLayer:
 
     def within(self, region: MapRegion) -> MapLayer:
         """Return the polygons whose centre is in the region."""
-        lon, lat = middles(self.parts)
-        lon = lon + region.shift(lon)
-        inside = (lon >= region.west) & (lon <= region.east) & (lat >= region.south) & (lat <= region.north)
-        return self.among(inside)
+        return self.among(region.contains(*middles(self.parts)))
 
 
 @dataclass(frozen=True)
@@ -82,37 +83,106 @@ class MapContent:
 
     footprints: MapLayer
     windows: MapLayer
+    """The windows in the panels."""
     regions: tuple[MapRegion, ...]
     """Regions that have a panel."""
     others: int
     """Number of further regions, shown only in the overview."""
+    count: int
+    """Number of all windows."""
+    deepest: int
+    """Largest number of dates of all windows."""
 
     @property
     def norm(self) -> Normalize:
         """Return the mapping from number of dates to colours, the same in every panel."""
-        return Normalize(1, max(2, int(self.windows.depth.max(initial=2))))
+        return Normalize(1, max(2, self.deepest))
 
 
-def survey(tiles: gpd.GeoDataFrame, locations: gpd.GeoDataFrame) -> MapContent:
+Locations: TypeAlias = gpd.GeoDataFrame | Callable[[], Iterable[pa.Table]]
+"""`tables.LOCATIONS`, or a function that reads its columns n and geometry in parts, of which one is held at a time."""
+
+
+@dataclass(frozen=True)
+class _Windows:
+    """Windows of a part of the table. Only those that are drawn become geometries."""
+
+    row: npt.NDArray[np.int64]
+    """The row of each window; windows that the antimeridian divides are two."""
+    middles: Degrees
+    """Longitude and latitude of their centres [2, window]."""
+    depth: npt.NDArray[np.int64]
+    make: Callable[[Flags], npt.NDArray[np.object_]]
+    """Makes the polygons of chosen windows."""
+
+
+def _parts(locations: Locations) -> Iterator[_Windows]:
+    if isinstance(locations, gpd.GeoDataFrame):
+        yield _of_shapes(np.arange(len(locations)), locations.geometry.to_numpy(), locations["n"].to_numpy())
+        return
+    start = 0
+    for rows in locations():
+        wkb, depth, row = rows["geometry"], rows["n"].to_numpy(), start + np.arange(len(rows))
+        box = are_boxes(wkb)
+        yield _of_boxes(row[box], wkb.filter(pa.array(box)), depth[box])
+        if not box.all():
+            rest = shapely.from_wkb(wkb.filter(pa.array(~box)).to_numpy())
+            yield _of_shapes(row[~box], np.asarray(rest, object), depth[~box])
+        start += len(rows)
+
+
+def _of_boxes(row: npt.NDArray[np.int64], wkb: pa.ChunkedArray, depth: npt.NDArray[Any]) -> _Windows:
+    def make(chosen: Flags) -> npt.NDArray[np.object_]:
+        return np.asarray(shapely.from_wkb(wkb.filter(pa.array(chosen)).to_numpy()), object)
+
+    centres = bounds_of_boxes(wkb).reshape(-1, 2, 2).mean(axis=1).T
+    return _Windows(row, centres, depth.astype(np.int64), make)
+
+
+def _of_shapes(
+    row: npt.NDArray[np.int64], shapes: npt.NDArray[np.object_], depth: npt.NDArray[Any]
+) -> _Windows:
+    parts, owner = pieces(shapes)
+    return _Windows(row[owner], middles(parts), depth[owner].astype(np.int64), lambda chosen: parts[chosen])
+
+
+def survey(tiles: gpd.GeoDataFrame, locations: Locations) -> MapContent:
     """Group footprints and windows into regions.
 
     Args:
         tiles: `tables.TILES`, or at least its geometry. Tiles without a geometry are left out.
-        locations: `tables.LOCATIONS`.
+        locations: the windows. Parts of the table are read twice: to count, and to draw those in the panels.
     """
     footprints = _layer(tiles)
-    windows = _layer(locations)
-    if not len(footprints.parts):
-        return MapContent(footprints, windows, (), 0)
     found = [enclosing(footprints.parts[group]) for group in split(footprints.parts)]
-    richest = np.argsort(-_held(found, windows), kind="stable")
-    regions = tuple(found[k] for k in richest[:PANELS])
-    return MapContent(footprints, windows, regions, len(found) - len(regions))
+    held, count, deepest = np.zeros(len(found), np.int64), 0, 0
+    for part in _parts(locations):
+        held += _held(found, part.middles)
+        count += len(np.unique(part.row))
+        deepest = max(deepest, int(part.depth.max(initial=0)))
+    regions = tuple(found[k] for k in np.argsort(-held, kind="stable")[:PANELS])
+    panels = [_panel(region) for region in regions]
+    drawn, depth, row = [np.empty(0, object)], [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+    for part in _parts(locations):
+        chosen = np.zeros(len(part.row), np.bool_)
+        for panel in panels:
+            chosen |= panel.contains(*part.middles)
+        drawn.append(part.make(chosen))
+        depth.append(part.depth[chosen])
+        row.append(part.row[chosen])
+    order = np.argsort(np.concatenate(row), kind="stable")
+    windows = MapLayer(np.concatenate(drawn)[order], np.concatenate(depth)[order])
+    return MapContent(footprints, windows, regions, len(found) - len(regions), count, deepest)
+
+
+def _panel(region: MapRegion) -> MapRegion:
+    """Return what the panel of a region shows."""
+    return region.grown(0.04, 0.05).fitted(PANEL_RATIO)
 
 
 def draw_region(axes: Axes, ground: MapContent, region: MapRegion, theme: Theme, title: str = "") -> None:
     """Draw one region: land, faint footprints, windows coloured by number of dates."""
-    shown = region.grown(0.04, 0.05).fitted(PANEL_RATIO)
+    shown = _panel(region)
     if shown.north - shown.south > COARSE:
         _draw_land(axes, shown, theme)
     _draw_polygons(axes, ground.footprints.within(shown), shown, facecolors=FOOTPRINT, alpha=0.2)
@@ -163,17 +233,17 @@ def depth_colours() -> Colormap:
     return LinearSegmentedColormap.from_list("depth", stops)
 
 
-def plan_map(tiles: gpd.GeoDataFrame, locations: gpd.GeoDataFrame, path: Path) -> Path:
+def plan_map(tiles: gpd.GeoDataFrame, locations: Locations, path: Path) -> Path:
     """Write a PNG map of a plan: faint footprints, windows coloured by number of dates.
 
     Args:
         tiles: footprints to show (rows of `tables.TILES`).
-        locations: planned windows (`tables.LOCATIONS`).
+        locations: planned windows.
         path: path of the PNG. The same rows give the same bytes.
     """
     ground, theme = survey(tiles, locations), Theme()
     with mpl.rc_context({"font.family": "DejaVu Sans"}), replacing(path) as temporary:
-        title = f"{len(locations):,} windows, {len(tiles) - tiles.geometry.isna().sum():,} footprints"
+        title = f"{ground.count:,} windows, {len(tiles) - tiles.geometry.isna().sum():,} footprints"
         figure = _plan_figure(ground, theme, title)
         figure.savefig(temporary, format="png", dpi=150, facecolor=theme.paper, metadata={"Software": None})
     return path
@@ -190,7 +260,7 @@ def _plan_figure(ground: MapContent, theme: Theme, title: str) -> Figure:
     for k, (letter, region) in enumerate(zip(letters(), ground.regions, strict=False)):
         panels.append(figure.add_subplot(grid[1 + k // columns, k % columns]))
         draw_region(panels[-1], ground, region, theme, letter)
-    if len(ground.windows.parts):
+    if ground.count:
         depth_key(figure, ground, theme, ax=panels, shrink=0.5, aspect=45, pad=0.02)
     return figure
 
@@ -201,9 +271,9 @@ def _layer(frame: gpd.GeoDataFrame) -> MapLayer:
     return MapLayer(parts, depth.astype(np.int64))
 
 
-def _held(regions: list[MapRegion], windows: MapLayer) -> npt.NDArray[np.int64]:
-    """Count the windows in each region."""
-    lon, lat = middles(windows.parts)
+def _held(regions: list[MapRegion], centres: Degrees) -> npt.NDArray[np.int64]:
+    """Count the windows in each region, given their centres."""
+    lon, lat = centres
     order = np.argsort(lon)
     lon, lat = lon[order], lat[order]
     held = np.zeros(len(regions), np.int64)

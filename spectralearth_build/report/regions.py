@@ -55,6 +55,12 @@ class MapRegion:
         half_width = half_height * aspect * ratio
         return MapRegion(x - half_width, y - half_height, x + half_width, y + half_height)
 
+    def contains(self, longitudes: Degrees, latitudes: Degrees) -> npt.NDArray[np.bool_]:
+        """Return which points are in the region."""
+        lon = longitudes + self.shift(longitudes)
+        inside: npt.NDArray[np.bool_] = (lon >= self.west) & (lon <= self.east)
+        return inside & (latitudes >= self.south) & (latitudes <= self.north)
+
     def shift(self, longitudes: Degrees) -> Degrees:
         """Return the offsets (0, 360, -360 ...) that bring each longitude into the region, or closest to it."""
         return np.asarray(-360 * np.round((longitudes - self.center[0]) / 360))
