@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from spectralearth_build.loader import Loader
+from spectralearth_build.pretrain.sending import sent
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ class Prefetcher:
             counts = batch["pixels"].to(self.device, non_blocking=True)
             event = torch.cuda.Event()  # type: ignore[no-untyped-call]
             event.record()
-            return Step(counts, places.to(self.device), state, event)
+            return Step(counts, sent(places, self.device), state, event)
 
 
 def _stream(device: torch.device) -> torch.cuda.Stream:

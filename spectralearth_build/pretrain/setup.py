@@ -88,8 +88,8 @@ def prepare(dataset: str | Path, folder: Path, config: PretrainConfig) -> Traini
 
 
 AS_BEFORE = {
-    "train.rate_scaling": "none", "train.schedule": "steps", "train.decay": "weights", "encoder.positions": "learned",
-    "dino.export": "student",
+    "train.recompute": "none", "train.rate_scaling": "none", "train.schedule": "steps", "train.decay": "weights",
+    "encoder.positions": "learned", "dino.export": "student",
 }  # fmt: skip
 """What runs did that were started before there were these settings."""
 AUTO, TRAIN = "auto", "train"

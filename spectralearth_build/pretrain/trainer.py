@@ -23,6 +23,7 @@ from spectralearth_build.pretrain.objectives.across import averaged, world
 from spectralearth_build.pretrain.objectives.base import Objective
 from spectralearth_build.pretrain.optimiser import optimiser_of, set_rate
 from spectralearth_build.pretrain.prefetch import Prefetcher, Step
+from spectralearth_build.pretrain.recompute import recompute
 from spectralearth_build.pretrain.spectra import Spectra, Standardise
 from spectralearth_build.pretrain.training_config import ObjectiveRecipe, PretrainConfig, recipe_of
 from spectralearth_build.progress import say
@@ -63,6 +64,7 @@ class TrainingRun:
         self.draw = torch.Generator().manual_seed(train.seed + 1000 * world()[0])
         self.step = 0
         self.recent = Recent()
+        recompute(self.objective, train.recompute)
         if train.compile:
             compile_blocks(self.objective)
 
@@ -154,7 +156,7 @@ class TrainingRun:
             return self.objective
         # Batch-normalisation statistics stay local to each process. Queue and centre are equal in all
         # processes anyway.
-        return DistributedDataParallel(self.objective, broadcast_buffers=False)
+        return DistributedDataParallel(self.objective, broadcast_buffers=False, gradient_as_bucket_view=True)
 
     def _agreed(self, stopped: Callable[[], bool]) -> bool:
         """Return whether any process was told to stop. Checked rarely if a check needs synchronisation."""

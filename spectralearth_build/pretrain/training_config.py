@@ -96,6 +96,9 @@ class TrainConfig(Section):
     """Maximum norm of the gradient; 0: no clipping."""
     precision: Literal["bf16", "fp32"] = "bf16"
     """Precision of the networks. Parameters and losses are always fp32."""
+    recompute: Literal["none", "adapter", "all"] = "none"
+    """Which parts of the encoder keep no intermediate results, but compute them again for the gradient: less memory,
+    more arithmetic, the same numbers. all: adapter and blocks."""
     compile: bool = False
     """Compile the encoder with torch.compile."""
     seed: Seed = 0

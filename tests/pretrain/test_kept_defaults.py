@@ -33,6 +33,7 @@ NAMES = {
     "objective": "dino", "encoder.name": "vit_b", "data.dates": "season", "encoder.pool": "mean",
     "encoder.positions": "fixed", "train.optimiser": "adamw", "train.precision": "fp32", "train.decay": "all",
     "train.schedule": "epochs", "train.rate_scaling": "none", "dino.export": "student", "distil.loss": "mse",
+    "train.recompute": "all",
 }  # fmt: skip
 
 

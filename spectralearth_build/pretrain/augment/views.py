@@ -7,6 +7,7 @@ from torch import Tensor
 
 from spectralearth_build.pretrain.augment.matrices import blur, crops, flip, product, resize
 from spectralearth_build.pretrain.recipes import Augmentation
+from spectralearth_build.pretrain.sending import sent
 
 
 def augment(images: Tensor, recipe: Augmentation, draw: torch.Generator) -> Tensor:
@@ -26,7 +27,7 @@ def augment(images: Tensor, recipe: Augmentation, draw: torch.Generator) -> Tens
     flips = torch.rand(batch, 2, generator=draw) < recipe.flip
     sigma = torch.empty(batch).uniform_(*recipe.sigma, generator=draw)
     sigma = sigma * (torch.rand(batch, generator=draw) < recipe.blur)
-    box, flips, sigma = (each.to(device, non_blocking=True) for each in (box, flips, sigma))
+    box, flips, sigma = (sent(each, device) for each in (box, flips, sigma))
     rows, cols = (flip(resize(box[:, i], box[:, i + 2], edge, size), flips[:, i]) for i in (0, 1))
     if recipe.blur > 0:
         soft = blur(sigma, size, recipe.kernel)
@@ -35,8 +36,8 @@ def augment(images: Tensor, recipe: Augmentation, draw: torch.Generator) -> Tens
     if recipe.gain or recipe.offset:
         factor = 1 + recipe.gain * torch.randn(batch, 1, 1, 1, generator=draw)
         shift = recipe.offset * torch.randn(batch, 1, 1, 1, generator=draw)
-        view = view * factor.to(view) + shift.to(view)
+        view = view * sent(factor, device).to(view.dtype) + sent(shift, device).to(view.dtype)
     if recipe.drop_bands:
         kept = torch.rand(batch, bands, 1, 1, generator=draw) >= recipe.drop_bands
-        view = view * kept.to(view)
+        view = view * sent(kept, device).to(view.dtype)
     return view

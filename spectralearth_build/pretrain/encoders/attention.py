@@ -21,10 +21,18 @@ class Attention(nn.Module):
         self.qkv, self.out = nn.Linear(dim, 3 * dim), nn.Linear(dim, dim)
 
     def forward(self, tokens: Tensor, bias: Tensor | None = None) -> Tensor:
-        """Transform [batch, token, dim]. ``bias`` is added to the logits [batch or 1, head, token, token]."""
+        """Transform [batch, token, dim]. ``bias`` is added to the logits [group, head, token, token].
+
+        The number of groups divides the batch; each run of as many sequences has the biases in turn.
+        """
         batch, count, dim = tokens.shape
         q, k, v = self.qkv(tokens).view(batch, count, 3, self.heads, -1).permute(2, 0, 3, 1, 4).unbind(0)
+        if bias is not None and len(bias) > 1:
+            q, k, v = (
+                each.unflatten(0, (-1, len(bias))) for each in (q, k, v)
+            )  # not a copy of biases for each image
         mixed = scaled_dot_product_attention(q, k, v, bias)
+        mixed = mixed.reshape(batch, self.heads, count, -1)
         out: Tensor = self.out(mixed.transpose(1, 2).reshape(batch, count, dim))
         return out
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
@@ -26,6 +28,7 @@ def unwindows(x: Tensor, edge: int, height: int, width: int) -> Tensor:
     return cut.transpose(2, 3).reshape(-1, height, width, x.shape[-1])
 
 
+@lru_cache(maxsize=64)
 def barrier(height: int, width: int, edge: int, shift: int, device: torch.device) -> Tensor:
     """Return an attention mask for pixels that only the cyclic shift joined: [windows, 1, token, token], 0 or -100."""
     lines = torch.arange(height, device=device), torch.arange(width, device=device)
@@ -67,7 +70,7 @@ class SwinBlock(nn.Module):
         return out
 
     def _attend(self, x: Tensor) -> Tensor:
-        batch, height, width, _ = x.shape
+        _, height, width, _ = x.shape
         full = [-(-size // EDGE) * EDGE for size in (height, width)]
         x = pad(x, (0, 0, 0, full[1] - width, 0, full[0] - height))
         # A map of one window needs no shift.
@@ -75,7 +78,7 @@ class SwinBlock(nn.Module):
         bias = self.bias[self.relative].permute(2, 0, 1)[None]
         if shift:
             x = x.roll((-shift, -shift), (1, 2))
-            bias = bias + barrier(full[0], full[1], EDGE, shift, x.device).repeat(batch, 1, 1, 1)
+            bias = bias + barrier(full[0], full[1], EDGE, shift, x.device)
         mixed = self.attention(windows(x, EDGE), bias.to(x.dtype))
         x = unwindows(mixed, EDGE, *full)
         if shift:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from spectralearth_build.pretrain.encoders import Encoder
+from spectralearth_build.pretrain.sending import sent
 
 
 class Objective(nn.Module):
@@ -69,5 +70,5 @@ def one_of(series: Tensor, draw: torch.Generator) -> Tensor:
     """Select one random date of each sample: [batch, date, ...] to [batch, ...]."""
     if series.shape[1] == 1:
         return series[:, 0]  # no copy
-    date = torch.randint(series.shape[1], (len(series),), generator=draw).to(series.device)
+    date = sent(torch.randint(series.shape[1], (len(series),), generator=draw), series.device)
     return series[torch.arange(len(series), device=series.device), date]

@@ -18,6 +18,7 @@ from spectralearth_build.pretrain.encoders.vit import SpectralViT
 from spectralearth_build.pretrain.objectives.base import Objective, one_of
 from spectralearth_build.pretrain.objectives.losses import masked_error
 from spectralearth_build.pretrain.recipes import MaeConfig
+from spectralearth_build.pretrain.sending import sent
 
 
 class Mae(Objective):
@@ -60,7 +61,7 @@ class Mae(Objective):
     def loss(self, image: Tensor, draw: torch.Generator) -> Tensor:
         """Return the loss of images [batch, band, y, x], with a random mask."""
         visible, hidden = (
-            each.to(image.device)
+            sent(each, image.device)
             for each in partition(len(image), len(self.places) - 1, self.config.mask, draw)
         )
         return self.loss_of(image, visible, hidden)

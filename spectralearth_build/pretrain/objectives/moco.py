@@ -15,6 +15,7 @@ from spectralearth_build.pretrain.objectives.heads import mlp, normed_mlp
 from spectralearth_build.pretrain.objectives.losses import info_nce
 from spectralearth_build.pretrain.objectives.split_norm import split_norms
 from spectralearth_build.pretrain.recipes import MoCoConfig
+from spectralearth_build.pretrain.sending import sent
 
 
 class MoCo(Objective):
@@ -65,7 +66,7 @@ class MoCo(Objective):
     @torch.no_grad()
     def _keys(self, images: Tensor, draw: torch.Generator) -> Tensor:
         """Compute normalised keys, on a shuffled batch so that its parts differ from those of the queries."""
-        order = torch.randperm(len(images), generator=draw).to(images.device)
+        order = sent(torch.randperm(len(images), generator=draw), images.device)
         keys = normalize(self.key_head(self.key_encoder(images[order])), dim=1)
         return torch.empty_like(keys).index_copy_(0, order, keys)
 

@@ -32,21 +32,22 @@ class SplitBatchNorm(nn.BatchNorm2d):
         if batch % self.splits:
             raise ValueError(f"A batch of {batch} cannot be split into {self.splits} equal parts.")
         mean, var = (value.repeat(self.splits) for value in (self.running_mean, self.running_var))
+        # With scale and offset in the same call, activations keep their precision under autocast.
         out = batch_norm(
             x.reshape(batch // self.splits, self.splits * channels, height, width),
             mean,
             var,
-            None,
-            None,
+            self.weight.repeat(self.splits),
+            self.bias.repeat(self.splits),
             True,
-            self.momentum or 0.1,
+            0.1 if self.momentum is None else self.momentum,
             self.eps,
         ).view(batch, channels, height, width)
         self.running_mean.copy_(mean.view(self.splits, channels).mean(0))
         self.running_var.copy_(var.view(self.splits, channels).mean(0))
         assert self.num_batches_tracked is not None
         self.num_batches_tracked.add_(1)
-        return out * self.weight.view(-1, 1, 1) + self.bias.view(-1, 1, 1)
+        return out
 
 
 def split_norms(network: nn.Module, splits: int) -> None:
