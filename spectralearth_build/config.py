@@ -137,8 +137,7 @@ class SlurmConfig(Section):
     """Lines of shell before the worker starts, such as ["module load gdal"]. Jobs have the environment of this
     command."""
     interface: Word = ""
-    """Network interface by which jobs and this command reach each other, such as "ib0". Needed unless run.tls is
-    set."""
+    """Network interface by which jobs and this command reach each other, such as "ib0". Needed."""
 
 
 class RunConfig(Section):

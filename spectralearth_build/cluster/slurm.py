@@ -88,25 +88,24 @@ def script_of(config: RunConfig) -> str:
 
 
 def host_of(config: RunConfig) -> str:
-    """Return the address at which the scheduler listens; empty: all of this machine's, which only TLS allows.
+    """Return the address at which the scheduler listens.
 
     Who reaches a scheduler without TLS can run code in the name of its user.
 
     Raises:
-        ConfigError: The interface does not exist, or without TLS is missing or has a public address.
+        ConfigError: The interface is not set or does not exist, or has a public address although there is no TLS.
     """
     name = config.slurm.interface
-    remedy = "Set it to the network between the nodes, such as ib0 (`ip -brief address` lists them), or set run.tls."
+    remedy = "Set it to the network between the nodes, such as ib0; `ip -brief address` lists them."
     if not name:
-        if config.tls:
-            return ""
         raise ConfigError("run.slurm.interface is not set.", remedy=remedy)
     try:
         address = str(get_ip_interface(name))
     except ValueError as error:
         raise ConfigError(f"run.slurm.interface: {error}.", remedy=remedy) from None
     if ipaddress.ip_address(address).is_global and not config.tls:
-        raise ConfigError(f"run.slurm.interface: {name} has the public address {address}.", remedy=remedy)
+        what = f"run.slurm.interface: {name} has the public address {address}, and run.tls is not set."
+        raise ConfigError(what, remedy=remedy)
     return address
 
 
@@ -116,7 +115,7 @@ def _scheduler(config: RunConfig, host: str) -> Iterator[LocalCluster]:
     security = security_of(config)
     with LocalCluster(
         n_workers=0,
-        host=host or None,
+        host=host,
         protocol="tls" if security else "tcp",
         security=security or Security(),
         dashboard_address=free_address(config.dashboard or "127.0.0.1:0"),

@@ -121,8 +121,7 @@ def _command(run: RunConfig, folder: Path, memory: int) -> list[str]:
     words += ["--scheduler-file", str(folder / SCHEDULER), "--death-timeout", str(PATIENCE)]
     words += ["--nworkers", str(run.slurm.cores), "--nthreads", "1", "--memory-limit", str(memory)]
     words += ["--lifetime", f"{age}s", "--lifetime-stagger", f"{age // 10}s", "--no-dashboard"]
-    if run.slurm.interface:
-        words += ["--interface", run.slurm.interface]
+    words += ["--interface", run.slurm.interface]
     if run.tls:
         options = ("--tls-ca-file", "--tls-cert", "--tls-key")
         words += [word for pair in zip(options, files_of(run), strict=True) for word in pair]

@@ -117,8 +117,8 @@ def job_with_worker(folder, number):
 
 def while_running(process, condition):
     """What ``condition`` returns, once it is true; the process may not end before."""
-    found = wait_for(lambda: condition() or process.poll() is not None)
-    assert found is not True, process.communicate()[0]
+    found = wait_for(lambda: condition() or (process if process.poll() is not None else None))
+    assert found is not process, process.communicate()[0]
     return found
 
 
@@ -144,7 +144,8 @@ def test_a_build_goes_on_when_jobs_are_cancelled_or_reach_their_limits(slurm, ar
         ask("scancel", third)
         said, _ = build.communicate(timeout=300)
     assert build.returncode == 0, said
-    print(state(second), said)
+    (log,) = dataset.glob(f"work/logs/*/{second}.out")
+    assert "Exceeded job memory limit" in log.read_text()
     assert (state(first), state(third)) == ("TIMEOUT", "CANCELLED")
     assert tree(dataset, NOT_COMPARED) == expected
     assert not ask("squeue", "--noheader")

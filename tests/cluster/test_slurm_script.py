@@ -1,4 +1,5 @@
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -63,7 +64,8 @@ def test_workers_get_the_settings_of_dask_from_their_environment():
         "for key in keys: assert str(dask.config.get(key)) == str(wanted[key]), key\n"
     )
     exports = [line for line in script_of(run_of()).splitlines() if line.startswith("export ")]
-    subprocess.run(["bash"], input="\n".join([*exports, f'python -c "{program}"']), text=True, check=True)
+    lines = [*exports, f'{sys.executable} -c "{program}"']
+    subprocess.run(["bash", "-e"], input="\n".join(lines), text=True, check=True)
 
 
 @pytest.mark.parametrize(("minutes", "seconds"), [(1, 45), (10, 450), (40, 1800), (60, 3000), (1440, 85800)])
@@ -86,9 +88,8 @@ def test_jobs_are_known_by_the_names_of_their_workers():
     assert [job_of(name) for name in ("job12_1", "job12_34-0", "job7_2-15")] == ["12_1", "12_34", "7_2"]
 
 
-def test_a_scheduler_without_encryption_is_open_to_no_more_than_one_network(monkeypatch):
+def test_the_scheduler_listens_on_one_network_and_on_a_public_one_only_with_encryption(monkeypatch):
     assert host_of(run_of()) == "127.0.0.1"
-    assert host_of(RunConfig(scheduler="slurm", tls="certificates")) == ""
     with pytest.raises(ConfigError, match="interface is not set"):
         host_of(RunConfig(scheduler="slurm"))
     with pytest.raises(ConfigError, match="nosuch0"):
@@ -96,6 +97,7 @@ def test_a_scheduler_without_encryption_is_open_to_no_more_than_one_network(monk
     monkeypatch.setattr(slurm, "get_ip_interface", lambda name: "93.184.216.34")
     with pytest.raises(ConfigError, match=r"public address 93\.184\.216\.34"):
         host_of(run_of(interface="eth0"))
+    assert host_of(load(None, LOOPBACK | {"run.tls": "certificates"}).run) == "93.184.216.34"
 
 
 @pytest.mark.parametrize("setting", ["partition", "account", "interface", "directives", "prologue"])
