@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Set
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from distributed import CancelledError, Client, Future, performance_report, wait
+from distributed import CancelledError, Client, Future, performance_report
 
 from spectralearth_build.cluster.isolate import run_alone
 from spectralearth_build.cluster.job_totals import JobTotals
 from spectralearth_build.cluster.requirements import NOTHING, Required
 from spectralearth_build.cluster.sight import LOST, Blind, Sight, attempt_there, everything
-from spectralearth_build.cluster.task import Failure, Look, attempt
+from spectralearth_build.cluster.task import Failure, Look, attempt_packed, packed
 from spectralearth_build.errors import BuildError, StoppedError
 from spectralearth_build.files import replacing
 from spectralearth_build.progress import say
@@ -27,7 +29,11 @@ from spectralearth_build.texts import counted
 T = TypeVar("T")
 
 SPARE = 2
-"""Number of tasks submitted beyond one per thread, so that no worker waits for the driver."""
+"""Number of tasks submitted beyond one per thread, so that no worker waits for the driver: at least so many, and if
+tasks are short, as many as ended within `AHEAD`."""
+AHEAD = 1.0
+"""Seconds for which workers have tasks if the driver is busy. Not more, because the time limit of a task includes its
+wait, and because a task that waits for one worker may be late for another."""
 TICK = 0.5
 """Seconds between checks of signals, deadlines and lost workers."""
 SILENCE = 300
@@ -124,6 +130,12 @@ class _StageRun:
     """Time when a task ended last, or when it was reported that none does."""
     sight: Sight | None = None
     """Tracks which workers see the required files; None: all do."""
+    _ends: deque[float] = field(default_factory=deque)
+    """When tasks ended within the last `AHEAD` seconds."""
+    _change: threading.Event = field(default_factory=threading.Event)
+    """Set when a future changes its state."""
+    _next_look: float = 0.0
+    """When to look around next. Each time, the scheduler lists all workers."""
     _left: int = 0
     """Number of tasks that are neither done nor suspects."""
     _submitted: int = 0
@@ -140,32 +152,22 @@ class _StageRun:
         while self._left:
             self._submit(waiting)
             ended = self._ended()
-            for key in ended:
-                try:
-                    outcome = self.pending[key].future.result(timeout=_FETCH_LIMIT)
-                except BuildError:
-                    raise
-                except TimeoutError:
-                    continue  # the result was lost with its worker and is being recomputed
-                except (
-                    Exception,
-                    CancelledError,
-                ):  # KilledWorker or a lost connection, not an error of the task
-                    self._suspect(key)
+            for key, outcome in self._outcomes(ended):
+                del self.pending[key]
+                if isinstance(outcome, Blind) and self.sight:
+                    self.sight.rule_out(outcome)
+                    self.again.append(key)
                 else:
-                    del self.pending[key]
-                    if isinstance(outcome, Blind) and self.sight:
-                        self.sight.rule_out(outcome)
-                        self.again.append(key)
-                    else:
-                        self._left -= 1
-                        yield key, outcome
-            self._look_around()
-            self._drop_overdue()
+                    self._left -= 1
+                    yield key, outcome
             self._report_silence(bool(ended))
-            self.executor.restore()
-            if self.executor.totals:
-                self.executor.totals.tell()
+            if time.monotonic() >= self._next_look:
+                self._look_around()
+                self._drop_overdue()
+                self.executor.restore()
+                if self.executor.totals:
+                    self.executor.totals.tell()
+                self._next_look = time.monotonic() + TICK
 
     def cancel(self) -> None:
         """Cancel all submitted tasks. Afterwards none is running, so their files may be deleted."""
@@ -180,19 +182,29 @@ class _StageRun:
     def _submit(self, waiting: Iterator[tuple[str, tuple[Any, ...]]]) -> None:
         """Submit tasks up to the limit, as long as there are workers that may run them."""
         may = frozenset(self.sight.good) if self.sight else None
-        while len(self.pending) < self.executor.workers + SPARE and may != frozenset():
+        names, limit = None if may is None else sorted(may), self._limit()
+        while len(self.pending) < limit and may != frozenset():
             key, arguments = self._next(waiting)
             if key is None:
                 break
             self._submitted += 1
             future = self.executor.client.submit(
-                *(attempt_there if self.sight else attempt, key, self.function, arguments),
+                *(attempt_there if self.sight else attempt_packed, key, packed(self.function, arguments)),
                 *([self.sight.look] if self.sight else []),
                 key=f"{self.name.format(key)}-{self._submitted}",
                 pure=False,
-                workers=None if may is None else sorted(may),
+                workers=names,
             )
             self.pending[key] = _Running(future, time.monotonic(), may)
+            future.add_done_callback(lambda _: self._change.set())
+
+    def _limit(self) -> int:
+        """Return how many tasks to have submitted. Workers of an existing cluster come and go."""
+        now = time.monotonic()
+        while self._ends and self._ends[0] < now - AHEAD:
+            self._ends.popleft()
+        threads = self.sight.threads if self.sight else self.executor.workers
+        return threads + max(SPARE, min(threads, len(self._ends)))
 
     def _next(self, waiting: Iterator[tuple[str, tuple[Any, ...]]]) -> tuple[str | None, tuple[Any, ...]]:
         if self.again:
@@ -213,15 +225,35 @@ class _StageRun:
 
     def _ended(self) -> list[str]:
         """Wait briefly, and return the keys of tasks that have ended."""
-        if not self.pending:
-            time.sleep(TICK)
-        with suppress(TimeoutError, CancelledError):
-            futures = [running.future for running in self.pending.values()]
-            wait(futures, timeout=TICK, return_when="FIRST_COMPLETED")
+        self._change.wait(TICK)
+        self._change.clear()
         raise_if_stopped()
         if self.executor.client.status != "running":
             raise StoppedError(LOST)
-        return [key for key, running in self.pending.items() if running.future.status != "pending"]
+        ended = [key for key, running in self.pending.items() if running.future.status != "pending"]
+        self._ends.extend([time.monotonic()] * len(ended))
+        return ended
+
+    def _outcomes(self, ended: Sequence[str]) -> Iterator[tuple[str, Any]]:
+        """Yield the results of tasks that have ended. Those without a result become `suspects`, or are awaited."""
+        futures = [self.pending[key].future for key in ended]
+        if len(futures) > 1 and all(future.status == "finished" for future in futures):
+            with suppress(Exception, CancelledError):  # a result that was lost with its worker; see below
+                client = self.executor.client
+                results = client.sync(client._gather, futures, callback_timeout=_FETCH_LIMIT)
+                yield from zip(ended, results, strict=True)
+                return
+        for key, future in zip(ended, futures, strict=True):
+            try:
+                outcome = future.result(timeout=_FETCH_LIMIT)
+            except BuildError:
+                raise
+            except TimeoutError:
+                continue  # the result was lost with its worker and is being recomputed
+            except (Exception, CancelledError):  # KilledWorker or a lost connection, not an error of the task
+                self._suspect(key)
+            else:
+                yield key, outcome
 
     def _drop_overdue(self) -> None:
         """Free the workers of tasks that seem to hang. Running them alone shows whether they do."""

@@ -32,6 +32,8 @@ DASK_SETTINGS: dict[str, Any] = {
     "distributed.worker.memory.pause": False,
     "distributed.worker.memory.terminate": 0.95,
     "distributed.nanny.pre-spawn-environ": {"MALLOC_TRIM_THRESHOLD_": 65536, **THREADS},
+    # Each connection keeps its latest messages for developers. With tasks in them, these are gigabytes.
+    "distributed.admin.low-level-log-length": 20,
     "distributed.admin.tick.limit": "10s",  # do not warn about a busy machine
 }
 """Dask settings of a cluster that this package starts."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pkgutil import resolve_name
 from typing import Any
@@ -16,7 +15,7 @@ from typing import Any
 from distributed import Client, Future, KilledWorker, get_worker
 
 from spectralearth_build.cluster.requirements import NOTHING, Required
-from spectralearth_build.cluster.task import Failure, Look, attempt
+from spectralearth_build.cluster.task import Failure, Look, attempt_packed
 from spectralearth_build.errors import ArchiveError, BuildError, MachineError, StoppedError, UsageError
 from spectralearth_build.machine import check_machine
 from spectralearth_build.progress import say
@@ -40,15 +39,15 @@ class Blind:
     """What it cannot see, or what is wrong with its machine, as an error."""
 
 
-def attempt_there(key: str, function: Callable[..., Any], arguments: tuple[Any, ...], look: Look) -> Any:  # noqa: ANN401
-    """Run `attempt` on a worker that may not see the required files.
+def attempt_there(key: str, task: bytes, look: Look) -> Any:  # noqa: ANN401
+    """Run `attempt_packed` on a worker that may not see the required files.
 
     Returns:
-        The result of `attempt`, or a `Blind`.
+        The result of `attempt_packed`, or a `Blind`.
     """
     try:
         try:
-            outcome = attempt(key, function, arguments)
+            outcome = attempt_packed(key, task)
         except BuildError:
             look()
             raise
@@ -105,6 +104,8 @@ class Sight:
     """Addresses of workers that passed the check."""
     blind: dict[str, Blind] = field(default_factory=dict)
     """Workers that failed the check, by address."""
+    threads: int = 0
+    """Threads of these workers together."""
     _able: set[str] = field(default_factory=set)
     """Workers that have the package."""
     _asked: dict[str, Future[Any]] = field(default_factory=dict)
@@ -128,7 +129,8 @@ class Sight:
         Raises:
             ArchiveError: There are workers, but none sees the required files.
         """
-        live = live_workers(self.client).keys()
+        found = live_workers(self.client)
+        live = found.keys()
         self.good &= live
         for gone in self._asked.keys() - live:
             self._asked.pop(gone).cancel()
@@ -142,6 +144,7 @@ class Sight:
                 (self.good if address in self._able else self._able).add(address)
         for address in live - self.good - self.blind.keys() - self._asked.keys():
             self._asked[address] = self._ask(address)
+        self.threads = sum(found[address]["nthreads"] for address in self.good)
         if live and not self.good and not self._asked:
             self._nobody()
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import errno
 import traceback
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
+
+from distributed.protocol.pickle import dumps, loads
 
 from spectralearth_build.errors import BuildError, ProductError
 from spectralearth_build.faults import REFUSED, fault_of, number_of
@@ -114,6 +117,17 @@ class Prefixed(Mapping[str, tuple[Any, ...]]):
 
     def __len__(self) -> int:
         return len(self.tasks)
+
+
+def packed(function: Callable[..., Any], arguments: tuple[Any, ...]) -> bytes:
+    """Return a task as bytes. The scheduler would make objects of arguments, and keep those of many ended tasks."""
+    return zlib.compress(dumps((function, arguments)), level=1)
+
+
+def attempt_packed(key: str, task: bytes) -> Any:  # noqa: ANN401
+    """Run `attempt` for a task as bytes."""
+    function, arguments = loads(zlib.decompress(task))
+    return attempt(key, function, arguments)
 
 
 def attempt(
