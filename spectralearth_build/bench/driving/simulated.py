@@ -45,15 +45,18 @@ _WEST = 10_267
 _AT_ONCE = 2_000
 """Tiles that are made at a time."""
 _ID = "simulated"
+SHARD = b"x"
+"""Content of every shard."""
 _PIXELS = TILE_PATCHES * WINDOW * WINDOW
 
 
-def simulate(dataset: Path, patches: int) -> Path:
+def simulate(dataset: Path, patches: int, cut: bool = True) -> Path:
     """Make a dataset that is planned and cut, but not published, unless it is there already.
 
     Args:
         dataset: new folder.
         patches: about how many patches; rounded to whole groups of three tiles.
+        cut: whether to write shards and commit records.
     """
     tiles = 3 * max(1, round(patches / TILE_PATCHES / 3))
     if (dataset / PLAN).is_file():
@@ -68,14 +71,20 @@ def simulate(dataset: Path, patches: int) -> Path:
         table.write_parts(parts(), dataset, (_ID,), reduce(or_, extents, NOWHERE))
     OVERLAPS.write(OVERLAPS.frame([]), dataset, (_ID,))
     TUPLES.write(TUPLES.frame([]), dataset, (_ID,))
-    _commits(dataset, tiles)
-    config = Config()
-    settings = settings_of(config) | {"store.shard_rows": SHARD_ROWS}
+    if cut:
+        _commits(dataset, tiles)
+    settings = settings_of(settings_used())
     products = {_tile(t): [_product(t), _hash(t)] for t in range(tiles)}
     grown = Generation(_ID, 0, tiles, tuple(products), (), tiles * TILE_PATCHES)
     plan = PlanDocument(_ID, Inputs(settings=settings, tiles=products), (grown,))
     write_bytes(dataset / PLAN, plan.encode())
     return dataset
+
+
+def settings_used() -> Config:
+    """Return the settings of a simulated dataset."""
+    config = Config()
+    return config.model_copy(update={"store": config.store.model_copy(update={"shard_rows": SHARD_ROWS})})
 
 
 def _tiles(count: int) -> Iterator[pa.Table]:
@@ -144,20 +153,24 @@ def _patches(tiles: int) -> Iterator[pa.Table]:
 
 def _commits(dataset: Path, tiles: int) -> None:
     """Write shards and records without waiting for the disk."""
-    random = np.random.default_rng(0)
-    mean = random.integers(500, 4000, BANDS)
-    digest = hashlib.sha256(b"x").hexdigest()
     make_folder(shard_path(dataset, 0).parent)
-    make_folder((dataset / Commit(_ID, 0, "", (), (), 0, "", BandStatistics()).name).parent)
+    make_folder((dataset / commit_of(0).name).parent)
     for shard in range(tiles):
-        values = mean + random.integers(0, 900, BANDS)
-        sums = (_PIXELS * values, _PIXELS * values * values + shard, values - 700, 3 * values)
-        statistics = BandStatistics(_PIXELS, *(tuple(each.tolist()) for each in sums))
-        rows = tuple(range(shard * SHARD_ROWS, shard * SHARD_ROWS + TILE_PATCHES))
-        checksums = tuple(random.integers(0, 2**32, TILE_PATCHES).tolist())
-        commit = Commit(_ID, shard, _tile(shard), rows, (), 1, digest, statistics, checksums)
-        shard_path(dataset, shard).write_bytes(b"x")
+        commit = commit_of(shard)
+        shard_path(dataset, shard).write_bytes(SHARD)
         (dataset / commit.name).write_bytes(commit.encode())
+
+
+def commit_of(shard: int) -> Commit:
+    """Return the record of a simulated shard, always the same."""
+    random = np.random.default_rng(shard)
+    values = random.integers(500, 4000, BANDS)
+    sums = (_PIXELS * values, _PIXELS * values * values + shard, values - 400, 3 * values)
+    statistics = BandStatistics(_PIXELS, *(tuple(each.tolist()) for each in sums))
+    rows = tuple(range(shard * SHARD_ROWS, shard * SHARD_ROWS + TILE_PATCHES))
+    checksums = tuple(random.integers(0, 2**32, TILE_PATCHES).tolist())
+    digest = hashlib.sha256(SHARD).hexdigest()
+    return Commit(_ID, shard, _tile(shard), rows, (), len(SHARD), digest, statistics, checksums)
 
 
 def _windows(number: Integers) -> npt.NDArray[np.int32]:
