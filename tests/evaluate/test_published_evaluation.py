@@ -45,6 +45,7 @@ def test_an_import_on_the_fly_gives_the_figures_of_an_imported_file(known, weigh
         evaluate(known.folder, weights, CONFIG, tmp_path / "a")
 
 
+@pytest.mark.slow
 def test_other_bands_are_refused_by_name(known, weights, tmp_path):
     nm = np.array(spectra_of(known.folder).wavelength_nm)
     nm[7] += 11
