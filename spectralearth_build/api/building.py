@@ -140,7 +140,7 @@ def cut_patches(
     dataset: str | Path,
     config: Config | Settings | str | Path | None = None,
     *,
-    share: str = "",
+    share: str | None = None,
 ) -> Built:
     """Cut the planned patches out of the products, into ``store.zarr``, and publish the dataset.
 
@@ -167,7 +167,7 @@ def cut_patches(
     settings, source, target = config_of(config), place(archive), place(dataset)
     from spectralearth_build.cutting.share import Share
 
-    part = Share.parse(share) if share else None
+    part = None if share is None else Share.parse(share)
     if part and not (isinstance(source, Path) and isinstance(target, Path)):
         raise UsageError("Shares can be cut only from a folder into a folder, not on object stores.")
     from spectralearth_build import pipeline  # slow, so input is refused before

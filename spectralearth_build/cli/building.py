@@ -103,13 +103,13 @@ def cut(
     settings: Settings,
     accept_quarantined: Accept = False,
     share: Annotated[
-        str,
+        str | None,
         typer.Option(
             metavar="NUMBER/COUNT",
             help="Cut only this share of the tiles, such as 3/16, and publish nothing. Shares may be cut side by side; "
             "`build` then publishes.",
         ),
-    ] = "",
+    ] = None,
 ) -> int:
     """Cut the planned patches out of the products, into store.zarr, and publish the dataset.
 

@@ -6,7 +6,6 @@ and no other state is kept than which jobs ever had a worker.
 
 from __future__ import annotations
 
-import getpass
 import os
 import shutil
 import subprocess
@@ -107,11 +106,11 @@ class WorkerJobs:
     def cancel(self) -> None:
         """Cancel all jobs of this run."""
         if self._known:
-            call(["scancel", f"--user={getpass.getuser()}", f"--name={self.name}"])
+            call(["scancel", f"--user={os.getuid()}", f"--name={self.name}"])
 
     def _listed(self) -> dict[str, str] | None:
         """Return state and reason of the jobs in the queue or running, by id; None: Slurm does not answer."""
-        user = f"--user={getpass.getuser()}"
+        user = f"--user={os.getuid()}"
         done = call(["squeue", "--noheader", "--array", user, f"--name={self.name}", "--format=%i %T %r"])
         if done.returncode:
             self._tell(f"slurm: squeue does not answer ({_words(done)}); trying again")
@@ -142,9 +141,12 @@ class WorkerJobs:
     def _submit(self, number: int, alone: bool) -> None:
         """Submit jobs. A refusal counts only if there are neither jobs nor workers; the queue may be full."""
         self._write()
-        # No option of the job that this process may be in.
-        own = {k: v for k, v in os.environ.items() if not k.startswith("SLURM_") or k == "SLURM_CONF"}
-        done = call(["sbatch", "--parsable", f"--array=1-{number}", str(self.folder / SCRIPT)], own)
+        # No option of the job that this process may be in, and no time limit that wins over the one in the script.
+        foreign = ("SLURM_", "SBATCH_TIMELIMIT")
+        own = {k: v for k, v in os.environ.items() if not k.startswith(foreign) or k == "SLURM_CONF"}
+        # Here, and not in the script, no directive and no variable such as SBATCH_JOB_NAME gives them another name.
+        options = ["--parsable", f"--job-name={self.name}", f"--array=1-{number}"]
+        done = call(["sbatch", *options, str(self.folder / SCRIPT)], own)
         if done.returncode:
             self._refused = self._refused + 1 if alone else 0
             self._tell(f"slurm: sbatch refuses ({_words(done)})")

@@ -12,7 +12,7 @@ from dask.utils import format_bytes, parse_bytes
 from spectralearth_build.cluster.environment import DASK_SETTINGS, WORKER_ENVIRONMENT
 from spectralearth_build.cluster.security import files_of
 from spectralearth_build.config import RunConfig
-from spectralearth_build.errors import ConfigError
+from spectralearth_build.errors import ConfigError, UsageError
 
 SCHEDULER = "scheduler.json"
 """Name of the file from which workers learn the address of the scheduler."""
@@ -74,7 +74,16 @@ def worker_script(run: RunConfig, name: str, folder: Path, memory: int) -> str:
         name: name of the jobs of this run.
         folder: folder of the scheduler file and of the logs.
         memory: memory of a worker in bytes.
+
+    Raises:
+        UsageError: The path of the folder cannot be written in a directive.
     """
+    if "\\" in str(folder) or not str(folder).isprintable():
+        raise UsageError(
+            "The path has a backslash, a line break or the like, which sbatch does not understand.",
+            ascii(str(folder)),
+            "Rename the folder.",
+        )
     return "\n".join(
         [
             "#!/bin/bash",
@@ -89,9 +98,10 @@ def worker_script(run: RunConfig, name: str, folder: Path, memory: int) -> str:
 
 def _options(run: RunConfig, name: str, folder: Path) -> list[str]:
     slurm = run.slurm
+    output = f"{str(folder).replace('%', '%%')}/{OUTPUT}"
     return [
         f"--job-name={name}",
-        f"--output={shlex.quote(str(folder / OUTPUT))}",
+        f"--output={shlex.quote(output)}",
         *([f"--partition={slurm.partition}"] if slurm.partition else []),
         *([f"--account={slurm.account}"] if slurm.account else []),
         f"--time={slurm.minutes}",

@@ -5,9 +5,10 @@ Only commit records decide what is done, so a run may stop anywhere and any task
 
 from __future__ import annotations
 
+import secrets
 import shutil
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -144,11 +145,11 @@ def cut_share(
     planned, tiles = plan_to_cut(dataset, config)
     begin(dataset)
     todo = share.of(outstanding(archive, dataset, planned), planned.shards_by_tile)
-    own = f"share-{share.name}"
+    own = f"share-{share.name}-{secrets.token_hex(4)}"  # another run may be cutting the same share
     with _running(
         archive, dataset, planned, todo, tiles, config=config, executor=executor, scratch=own
     ) as run:
-        _cut_all(run, todo, appeals(dataset))
+        _cut_all(run, todo, appeals(dataset), lambda: require_quiet(dataset))
     failed = todo.keys() & read_failed(dataset, planned.first_id).keys()
     return len(todo), len(failed)
 
@@ -219,7 +220,10 @@ def _cut_twice(run: _CutRun, todo: dict[str, list[int]]) -> tuple[Decoded, tuple
 
 
 def _cut_all(
-    run: _CutRun, todo: dict[str, list[int]], appealed: frozenset[str] = frozenset()
+    run: _CutRun,
+    todo: dict[str, list[int]],
+    appealed: frozenset[str] = frozenset(),
+    require_alone: Callable[[], None] = lambda: None,
 ) -> tuple[Decoded, tuple[str, ...]]:
     """Run the tasks, and return the tiles that scan and plan must look at again.
 
@@ -229,6 +233,8 @@ def _cut_all(
         run: what all tasks share.
         todo: shards to cut, by tile.
         appealed: failures that no longer count.
+        require_alone: called before a failure is noted; raises if another run may have caused it, which deletes
+            temporary files when it begins.
     """
     archive, dataset, planned = run.archive, run.dataset, run.planned
     _close_before_rewriting(dataset, todo)
@@ -251,6 +257,7 @@ def _cut_all(
     try:
         for tile_id, outcome in track(run.executor.run(STAGE, cut_tile, tasks), STAGE, len(tasks)):
             if isinstance(outcome, Failure):
+                require_alone()
                 if _replaceable(
                     run, outcome
                 ):  # before the note, which would keep the tile from being tried again

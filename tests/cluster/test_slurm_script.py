@@ -1,3 +1,5 @@
+import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -54,6 +56,18 @@ def test_the_script_says_what_the_settings_say():
     assert "--interface lo" in command
     assert "export GDAL_NUM_THREADS=1" in lines
     subprocess.run(["bash", "-n"], input=text, text=True, check=True)
+
+
+def test_a_folder_may_have_an_odd_name_but_no_line_breaks():
+    run = run_of()
+    text = worker_script(run, "name", Path("/data/50%j 'new' \u00e9/logs"), 1000 * MIB)
+    [output] = [line for line in text.splitlines() if "--output" in line]
+    assert shlex.split(output)[1:] == [
+        "--output=/data/50%%j 'new' \u00e9/logs/%A_%a.out"
+    ]  # %% is a % to sbatch
+    for name in ("a\ntouch b", "a\\b", "a\udcff"):
+        with pytest.raises(UsageError, match="Rename the folder"):
+            worker_script(run, "name", Path("/data") / name, 1000 * MIB)
 
 
 def test_workers_get_the_settings_of_dask_from_their_environment():
@@ -168,6 +182,17 @@ def test_only_what_is_missing_is_submitted(queue, tmp_path, capsys):
     assert "1 job submitted: 2" in said
     jobs.cancel()
     assert "--name=name" in (queue.folder / "cancelled").read_text()
+
+
+def test_jobs_have_the_name_and_the_user_by_which_they_are_found(queue, tmp_path, monkeypatch):
+    for name in ("SBATCH_JOB_NAME", "SBATCH_TIMELIMIT", "LOGNAME", "USER"):
+        monkeypatch.setenv(name, "other")
+    queue.answer("sbatch", f'echo "$@" > {queue.folder}/options; echo "limit $SBATCH_TIMELIMIT" >&2; exit 1')
+    queue.answer("squeue", f'echo "$@" > {queue.folder}/asked')
+    _, look = looking(tmp_path, [])
+    look()
+    assert " --job-name=name " in (queue.folder / "options").read_text()  # there, it wins over all others
+    assert f" --user={os.getuid()} --name=name " in (queue.folder / "asked").read_text()
 
 
 def test_jobs_that_die_at_once_end_the_run_only_when_there_is_no_worker(queue, tmp_path):

@@ -6,7 +6,11 @@ import sys
 
 import pytest
 
+from spectralearth_build.api.building import cut_patches
+from spectralearth_build.archive.unpack_cache import UnpackCache
+from spectralearth_build.cluster import Failure
 from spectralearth_build.cluster.inline import InlineExecutor
+from spectralearth_build.cutting import cut as cutting
 from spectralearth_build.cutting.share import Share
 from spectralearth_build.errors import UsageError
 from spectralearth_build.files import write_bytes
@@ -56,9 +60,11 @@ def test_each_tile_is_in_one_share_whatever_is_done(count):
 
 
 @pytest.mark.parametrize("text", ["", "3", "0/4", "5/4", "1/0", "-1/4", "1/4/2", "a/b", "1.5/3", "1 / 4"])
-def test_what_is_no_share_is_refused(text):
+def test_what_is_no_share_is_refused(text, archive, tmp_path):
     with pytest.raises(UsageError, match="not a share"):
         Share.parse(text)
+    with pytest.raises(UsageError, match="not a share"):  # above all "", of a variable that is not set
+        cut_patches(archive, tmp_path, share=text)
     assert Share.parse("3/16") == Share(3, 16)
 
 
@@ -98,6 +104,31 @@ def test_a_share_waits_for_a_run_that_changes_the_dataset(archive, planned, tmp_
     with pytest.raises(UsageError, match="changing the dataset"):
         Run(dataset, CONFIG, InlineExecutor()).cut_share(archive, Share(1, 2))
     assert not committed_shards(dataset)
+
+
+def test_a_failure_is_not_noted_when_another_run_may_have_caused_it(archive, planned, tmp_path):
+    dataset = shutil.copytree(planned, tmp_path / "d")
+
+    class Disturbed(InlineExecutor):
+        def run(self, stage, function, tasks):
+            write_bytes(dataset / LOCK, b"{}")  # that run deletes temporary files
+            for key in tasks:
+                yield key, Failure(key, "MissingFileError", "There is no such file.")
+
+    with pytest.raises(UsageError, match="changing the dataset"):
+        Run(dataset, CONFIG, Disturbed()).cut_share(archive, Share(1, 1))
+    assert not (dataset / "work" / "failed").exists()
+
+
+def test_runs_of_the_same_share_have_temporary_files_of_their_own(archive, planned, tmp_path, monkeypatch):
+    dataset = shutil.copytree(planned, tmp_path / "d")
+    made = []
+    monkeypatch.setattr(
+        cutting, "UnpackCache", lambda folder, wanted: made.append(folder) or UnpackCache(folder, wanted)
+    )
+    for _ in range(2):
+        Run(dataset, CONFIG, InlineExecutor()).cut_share(archive, Share(1, 9))
+    assert len({folder.parent for folder in made}) == 2
 
 
 def command(archive, dataset, share):
