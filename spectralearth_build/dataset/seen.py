@@ -6,7 +6,7 @@ import hashlib
 import zlib
 from base64 import b64decode, b64encode
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -33,7 +33,7 @@ class SeenPatches:
     sha256: str
     """Digest of their patch_ids, in alphabetical order, a line each."""
     places: Places
-    """Their locations, each once, in ascending order."""
+    """Their locations, each once, in ascending order. Those of a distilled encoder include those of its teacher."""
 
     @classmethod
     def of(cls, patches: pd.DataFrame, split: str) -> Self:
@@ -58,6 +58,10 @@ class SeenPatches:
         steps = np.diff(self.places.T, axis=1, prepend=0).astype("<i4")
         packed = b64encode(zlib.compress(steps.tobytes(), 6)).decode()
         return {"split": self.split, "patches": self.patches, "sha256": self.sha256, "places": packed}
+
+    def with_ground_of(self, other: SeenPatches) -> SeenPatches:
+        """Return the same patches, with the locations of others, too."""
+        return replace(self, places=np.unique(np.concatenate([self.places, other.places]), axis=0))
 
     def share_ground(self, location_ids: Iterable[str]) -> Bools:
         """Tell which locations share ground with a patch that was seen, bool [location].

@@ -36,6 +36,7 @@ from spectralearth_build.pretrain.spectra import Spectra
 from spectralearth_build.pretrain.trainer import TrainingRun
 from spectralearth_build.pretrain.training_config import ObjectiveName, PretrainConfig
 from spectralearth_build.pretrain.weights import save_encoder
+from spectralearth_build.pretrain.weights_identity import digest_of
 from spectralearth_build.progress import say
 from spectralearth_build.reading.byte_source import source_of
 from spectralearth_build.texts import counted
@@ -71,7 +72,12 @@ def prepare(dataset: str | Path, folder: Path, config: PretrainConfig) -> Traini
     keep_memory(device)
     config = with_split(config, dataset, checkpoint.noted_settings(folder))
     if world()[0] == 0:
-        checkpoint.refuse_other_settings(folder, config.document(), AS_BEFORE)
+        document: dict[str, Any] = config.document()
+        teacher: dict[str, str] = {}
+        if config.objective == "distil":
+            teacher["distil.teacher_sha256"] = digest_of(Path(config.distil.teacher))
+            document["distil"]["teacher_sha256"] = teacher["distil.teacher_sha256"]
+        checkpoint.refuse_other_settings(folder, document, AS_BEFORE | teacher)
     torch.manual_seed(config.train.seed)
     loader = loader_of(dataset, config)
     if world()[0] == 0:
@@ -83,7 +89,7 @@ def prepare(dataset: str | Path, folder: Path, config: PretrainConfig) -> Traini
         run.probe = Probe(dataset, Path(config.data.labels), run.standardise, device)
     if world()[0] == 0:
         # Last, so that a refused start leaves nothing behind.
-        checkpoint.note_settings(folder, config.document())
+        checkpoint.note_settings(folder, document)
     return run
 
 
@@ -210,10 +216,19 @@ def finish(run: TrainingRun) -> Path:
     path = run.folder / "encoder.safetensors"
     architecture = architecture_of(run.config, len(run.spectra.mean))
     about = {"objective": run.config.objective, "steps": run.step, "settings": run.config.document()}
-    about["seen"] = SeenPatches.of(run.loader.samples.patches, run.config.data.split).document()
+    about["seen"] = _seen(run)
     if world()[0] == 0:
         save_encoder(path, plain(run.objective.exported, architecture), architecture, run.spectra, about)
     return path
+
+
+def _seen(run: TrainingRun) -> dict[str, Any] | None:
+    """Return what an encoder has seen, also through its teacher; None if it is not known of the teacher."""
+    own = SeenPatches.of(run.loader.samples.patches, run.config.data.split)
+    if not isinstance(run.objective, Distil):
+        return own.document()
+    theirs = run.objective.teacher_saw
+    return None if theirs is None else own.with_ground_of(SeenPatches.from_document(theirs)).document()
 
 
 def plain(encoder: Encoder, architecture: Architecture) -> Encoder:

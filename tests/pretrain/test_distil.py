@@ -1,9 +1,11 @@
 """Distillation: the teacher sees the same view with its own statistics, and is not trained."""
 
+import pandas as pd
 import pytest
 import torch
 from torch.nn.functional import cosine_similarity, layer_norm
 
+from spectralearth_build.dataset.seen import SeenPatches
 from spectralearth_build.errors import ConfigError, UsageError
 from spectralearth_build.pretrain.encoders import Architecture, build
 from spectralearth_build.pretrain.objectives.distil import Distil
@@ -11,7 +13,7 @@ from spectralearth_build.pretrain.recipes import DistilConfig
 from spectralearth_build.pretrain.setup import finish, prepare, spectra_of
 from spectralearth_build.pretrain.spectra import Spectra, Standardise, WavelengthError
 from spectralearth_build.pretrain.training_config import PretrainConfig
-from spectralearth_build.pretrain.weights import load_encoder, save_encoder
+from spectralearth_build.pretrain.weights import load_encoder, save_encoder, seen_by
 from spectralearth_build.settings import read
 
 NM = tuple(float(400 + 10 * k) for k in range(80))
@@ -78,4 +80,21 @@ def test_a_run_ends_with_an_encoder(dataset, settings, tmp_path):
     save_encoder(path, build(architecture), architecture, spectra_of(dataset.folder), {})
     run = prepare(dataset.folder, tmp_path / "run", settings("distil", teacher=path, steps=2))
     run.train(lambda *_: None)
-    assert load_encoder(finish(run)).dim == 24
+    encoder = finish(run)
+    assert load_encoder(encoder).dim == 24
+    assert seen_by(encoder) is None  # as of the teacher
+
+
+def test_a_teacher_brings_what_it_has_seen_and_stays_the_same(dataset, settings, tmp_path):
+    path, elsewhere = tmp_path / "t.safetensors", "32733_20000_174000"
+    architecture, spectra = Architecture("resnet18", 202), spectra_of(dataset.folder)
+    saw = SeenPatches.of(pd.DataFrame({"patch_id": ["p"], "location_id": [elsewhere]}), "test")
+    save_encoder(path, build(architecture), architecture, spectra, {"seen": saw.document()})
+    run = prepare(dataset.folder, tmp_path / "run", settings("distil", teacher=path))
+    own = run.loader.samples.patches
+    seen = SeenPatches.from_document(seen_by(finish(run)))
+    assert seen.share_ground([elsewhere, *own["location_id"]]).all()
+    assert (seen.split, seen.patches) == ("", len(own))
+    save_encoder(path, build(architecture), architecture, spectra, {"seen": saw.document()})
+    with pytest.raises(UsageError, match=r"other settings:\s+distil\.teacher_sha256"):
+        prepare(dataset.folder, tmp_path / "run", settings("distil", teacher=path))

@@ -12,7 +12,7 @@ from spectralearth_build.pretrain.objectives.base import Objective, one_of
 from spectralearth_build.pretrain.objectives.losses import opposed
 from spectralearth_build.pretrain.recipes import DistilConfig
 from spectralearth_build.pretrain.spectra import Spectra, Standardise
-from spectralearth_build.pretrain.weights import load_encoder
+from spectralearth_build.pretrain.weights import load_encoder, seen_by
 
 
 class Distil(Objective):
@@ -36,7 +36,7 @@ class Distil(Objective):
     def __init__(self, encoder: Encoder, config: DistilConfig, spectra: Spectra) -> None:
         super().__init__(encoder)
         self.config = config
-        counts = load_encoder(config.teacher)
+        counts, self.teacher_saw = load_encoder(config.teacher), seen_by(config.teacher)
         counts.spectra.check(spectra, "the dataset")
         self._teacher = (counts.encoder.requires_grad_(False).eval(),)
         self.bridge = nn.Linear(encoder.dim, counts.dim)
