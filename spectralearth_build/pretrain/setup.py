@@ -215,7 +215,11 @@ def finish(run: TrainingRun) -> Path:
     """Write the encoder of a run, and return the path of the file."""
     path = run.folder / "encoder.safetensors"
     architecture = architecture_of(run.config, len(run.spectra.mean))
-    about = {"objective": run.config.objective, "steps": run.step, "settings": run.config.document()}
+    about: dict[str, Any] = {
+        "objective": run.config.objective,
+        "steps": run.step,
+        "settings": run.config.document(),
+    }
     about["seen"] = _seen(run)
     if world()[0] == 0:
         save_encoder(path, plain(run.objective.exported, architecture), architecture, run.spectra, about)

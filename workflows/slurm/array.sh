@@ -7,10 +7,15 @@
 # printed, for jobs that begin after it. If some elements of the array fail, run this again: only what is missing is done.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
+if ! [[ ${3-} =~ ^[1-9][0-9]*$ ]]; then
+  echo "Usage: $0 ARCHIVE DATASET SHARES [OPTION...], with the number of shares, such as 16" >&2
+  exit 2
+fi
 archive=$1 dataset=$2 shares=$3
 shift 3
 
 plan=$(sbatch --parsable "$here/plan.sbatch" "$archive" "$dataset" "$@")
-cut=$(sbatch --parsable --dependency="afterok:$plan" --array="1-$shares" "$here/cut.sbatch" \
+cut=$(sbatch --parsable --dependency="afterok:${plan%%;*}" --array="1-$shares" "$here/cut.sbatch" \
   "$archive" "$dataset" "$shares" "$@")
-sbatch --parsable --dependency="afterok:$cut" "$here/build.sbatch" "$archive" "$dataset" "$@"
+last=$(sbatch --parsable --dependency="afterok:${cut%%;*}" "$here/build.sbatch" "$archive" "$dataset" "$@")
+echo "${last%%;*}"   # sbatch may add the name of the cluster
