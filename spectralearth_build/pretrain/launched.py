@@ -9,7 +9,8 @@ from spectralearth_build.errors import UsageError
 
 FIRST_PORT, PORTS = 15000, 15000
 """Range of the ports at which the first process may listen, below those that systems give to connections."""
-_LIST = re.compile(r"([^,\[]+)(?:\[(\d+))?")
+_NAME = re.compile(r"(?:[^,\[\]]|\[\d[^\]]*\])+")
+_NUMBERS = re.compile(r"\[(\d+)[^\]]*\]")
 
 
 def variables(environment: Mapping[str, str]) -> dict[str, str]:
@@ -38,12 +39,12 @@ def variables(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def first_of(nodes: str) -> str:
-    """Return the first node of a list as Slurm writes it, such as ``gpu[03-05,11]`` or ``a1,a2``.
+    """Return the first node of a list as Slurm writes it, such as ``gpu[03-05,11]``, ``r[1-2]n[1-8].hpc`` or ``a1,a2``.
 
     Raises:
         ValueError: It is not such a list.
     """
-    found = _LIST.match(nodes)
+    found = _NAME.match(nodes)
     if not found:
         raise ValueError(f"no nodes in '{nodes}'")
-    return found[1] + (found[2] or "")
+    return _NUMBERS.sub(r"\1", found[0])

@@ -52,6 +52,7 @@ def test_what_is_missing_is_named(missing):
         ("gpu[03-05,11]", "gpu03"),
         ("gpu[11,13]", "gpu11"),
         ("r1-n[1-2],login1", "r1-n1"),
+        ("r[1-2]n[08,11-12].hpc,login1", "r1n08.hpc"),
         ("localhost", "localhost"),
     ],
 )
