@@ -114,7 +114,8 @@ def export_encoder(encoder: str | Path, target: str | Path, edge: int = 128, nam
         names: spectral_earth: names of weights as in SpectralEarth's code; timm: those of timm.
 
     Raises:
-        BuildError: torch is missing, the target has another suffix, or the network has no such names.
+        BuildError: torch is missing, the target has another suffix or is an encoder of this package, or the network
+            has no such names.
 
     Examples:
         ```python
@@ -127,11 +128,12 @@ def export_encoder(encoder: str | Path, target: str | Path, edge: int = 128, nam
     from spectralearth_build.files import require_writable
     from spectralearth_build.pretrain.published.exporting import NAMES, SUFFIXES
     from spectralearth_build.pretrain.weights import load_encoder
+    from spectralearth_build.pretrain.weights_identity import is_ours
 
     if names and names not in NAMES:
         raise UsageError(f"There are no names '{names}'.", remedy=f"Choose --as {' or '.join(NAMES)}.")
     if target.suffix not in (allowed := SUFFIXES if names else PROGRAMS):
-        example = f"encoder{allowed[-1]}"
+        example = f"exported{allowed[-1]}"
         raise UsageError(
             f"The file name must end in {' or '.join(allowed)}.",
             target,
@@ -139,6 +141,12 @@ def export_encoder(encoder: str | Path, target: str | Path, edge: int = 128, nam
             + ("." if names else ", or give --as to export weights."),
         )
     require_writable(target)
+    if target.is_file() and is_ours(target):
+        raise UsageError(
+            "This file is an encoder. An export in its place would lose what it says about bands and training.",
+            target,
+            "Choose another name.",
+        )
     loaded = load_encoder(encoder)
     if names:
         _export_weights(loaded, target, names)

@@ -9,6 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from spectralearth_build.api.weights import export_encoder
 from spectralearth_build.errors import UsageError
 from spectralearth_build.pretrain.encoders import Architecture, build
 from spectralearth_build.pretrain.encoders.vit import SIZES
@@ -134,6 +135,16 @@ def test_an_export_has_the_same_bytes_each_time(saved, spectra, tmp_path):
     for name in ("x.pth", "y.pth"):
         export_weights(load_encoder(tmp_path / "a.safetensors"), tmp_path / name, "spectral_earth")
     assert (tmp_path / "x.pth").read_bytes() == (tmp_path / "y.pth").read_bytes()
+
+
+def test_an_export_does_not_replace_an_encoder(saved, spectra, tmp_path):
+    encoder = tmp_path / "a.safetensors"
+    import_weights(saved, encoder, spectra)
+    before = encoder.read_bytes()
+    with pytest.raises(UsageError, match="Choose another name"):
+        export_encoder(encoder, encoder, names="timm")
+    assert encoder.read_bytes() == before
+    assert not (tmp_path / "a.mu.npy").exists()
 
 
 @pytest.mark.slow
