@@ -123,7 +123,7 @@ class _StageRun:
     pending: dict[str, _Running] = field(default_factory=dict)
     """The submitted tasks, by key."""
     again: list[str] = field(default_factory=list)
-    """Keys of tasks to submit again, because the worker was at fault."""
+    """Keys of tasks to submit again, because the worker or the connection was at fault."""
     suspects: list[str] = field(default_factory=list)
     """Keys of tasks to run alone."""
     last_word: float = field(default_factory=time.monotonic)
@@ -250,7 +250,10 @@ class _StageRun:
                 raise
             except TimeoutError:
                 continue  # the result was lost with its worker and is being recomputed
-            except (Exception, CancelledError):  # KilledWorker or a lost connection, not an error of the task
+            except CancelledError:  # the connection was lost and is there again: the scheduler has forgotten the task
+                del self.pending[key]
+                self.again.append(key)
+            except Exception:  # KilledWorker, not an error of the task
                 self._suspect(key)
             else:
                 yield key, outcome

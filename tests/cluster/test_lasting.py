@@ -128,7 +128,8 @@ def test_a_network_that_fails_between_driver_and_scheduler(site, expected, how):
             line.plug()
         else:
             line.cut()
-        site.finish(command)
+        said = site.finish(command)
+        assert "on its own" not in said
     assert tree(site.dataset) == expected
 
 
