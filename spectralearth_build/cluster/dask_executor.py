@@ -250,7 +250,9 @@ class _StageRun:
                 raise
             except TimeoutError:
                 continue  # the result was lost with its worker and is being recomputed
-            except CancelledError:  # the connection was lost and is there again: the scheduler has forgotten the task
+            except (
+                CancelledError
+            ):  # the connection was lost and is there again: the scheduler has forgotten the task
                 del self.pending[key]
                 self.again.append(key)
             except Exception:  # KilledWorker, not an error of the task

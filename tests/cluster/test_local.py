@@ -3,6 +3,7 @@ import os
 import signal
 import socket
 import threading
+import time
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 
@@ -12,7 +13,7 @@ import pytest
 from dask.utils import key_split
 
 from spectralearth_build.cluster import Failure, connect, stop_on_signals
-from spectralearth_build.cluster.dask_executor import _StageRun
+from spectralearth_build.cluster.dask_executor import AHEAD, SPARE, _StageRun
 from spectralearth_build.cluster.local import Size, free_address, size_of
 from spectralearth_build.config import RunConfig
 from spectralearth_build.errors import ConfigError, OutOfSpaceError, StoppedError
@@ -254,6 +255,16 @@ def test_a_worker_that_is_gone_need_not_be_restarted(executor):
         executor.client.restart_workers([gone], raise_for_error=False)
     _StageRun(executor, "cut", tasks.square, {}, "cut-{}")._restart([gone])
     assert dict(executor.run("cut", tasks.square, {"k": (3,)})) == {"k": 9}
+
+
+def test_more_tasks_are_handed_out_the_shorter_they_are(executor):
+    work = _StageRun(executor, "cut", tasks.square, {}, "cut-{}")
+    assert work._limit() == 2 + SPARE
+    work._ends.extend([time.monotonic()] * 50)
+    assert work._limit() == 2 + 2
+    many = _StageRun(replace(executor, workers=64), "cut", tasks.square, {}, "cut-{}")
+    many._ends.extend([time.monotonic() - AHEAD - 1] * 9 + [time.monotonic()] * 20)
+    assert many._limit() == 64 + 20
 
 
 def test_workers_leave_ctrl_c_to_the_driver_also_after_a_restart(executor):

@@ -1,12 +1,19 @@
 import pytest
 
-from spectralearth_build.cluster.task import Failure, attempt
+from spectralearth_build.cluster.task import Failure, attempt, attempt_packed, packed
 from spectralearth_build.errors import OutOfSpaceError, UsageError
 from tests.support import worker_tasks as tasks
 
 
 def test_a_result_is_passed_on():
     assert attempt("k", tasks.square, (7,)) == 49
+
+
+def test_a_task_that_the_scheduler_cannot_look_into_gives_the_same():
+    task = packed(tasks.square, (7,))
+    assert isinstance(task, bytes)
+    assert attempt_packed("k", task) == 49
+    assert attempt_packed("k", packed(tasks.broken_product, ("a",))).error_class == "EmptyFileError"
 
 
 def test_a_bad_product_is_a_failure_of_its_class_with_its_message():
