@@ -14,7 +14,7 @@ from spectralearth_build.errors import StoppedError, UsageError
 from spectralearth_build.layout import LOCK
 from spectralearth_build.progress import say
 from spectralearth_build.signals import stoppable
-from spectralearth_build.storage.lease import held
+from spectralearth_build.storage.lease import held, require_free
 from spectralearth_build.storage.lease_file import FileLease
 
 LOCAL = (
@@ -36,7 +36,8 @@ def alone(folder: Path, write: bool = True, lease: bool = True) -> Iterator[None
 
     Args:
         folder: the folder to lock; created if need be, when writing.
-        write: whether the run will change anything there. Readers exclude only writers, and have no lease.
+        write: whether the run will change anything there. Readers exclude only writers. They have no lease, but are
+            refused while another run has one.
         lease: whether to hold a lease where it is needed; False if two runs at once do no harm.
 
     Raises:
@@ -46,12 +47,15 @@ def alone(folder: Path, write: bool = True, lease: bool = True) -> Iterator[None
         folder.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        locked = _locked(descriptor, folder, write)
-        if not write or not lease or (locked and is_local(folder) and not (folder / LOCK).exists()):
-            yield
-        else:
+        trusted = _locked(descriptor, folder, write) and is_local(folder)
+        there = (folder / LOCK).exists()
+        if write and lease and (there or not trusted):
             with _leased(folder):
                 yield
+        else:
+            if there and not trusted:
+                require_free(FileLease(folder / LOCK, say))
+            yield
     finally:
         os.close(descriptor)
 

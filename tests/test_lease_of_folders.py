@@ -239,6 +239,13 @@ def test_two_mounts_of_one_folder_exclude_each_other(mounts, monkeypatch):
         assert (first / LOCK).is_file()
 
 
+def test_readers_are_refused_while_another_run_has_the_lease(one):
+    with alone(one), pytest.raises(UsageError, match="is at work there"), alone(one, write=False):
+        raise AssertionError
+    with alone(one, write=False):
+        pass
+
+
 def test_readers_and_harmless_runs_have_no_lease(one):
     with alone(one, lease=False), alone(one, write=False):
         assert not (one / LOCK).exists()

@@ -110,6 +110,17 @@ def require(lease: Lease, token: str) -> None:
         )
 
 
+def require_free(lease: Lease) -> None:
+    """Check that no run that lives holds the lock, without taking it.
+
+    Raises:
+        UsageError: Another run is active there.
+    """
+    version, who = lease.version(), owner(lease)
+    if version is not None and (sign := sign_of_life(lease, version)):
+        raise _occupied(lease, sign, who)
+
+
 def holder(lease: Lease) -> str:
     """Return the token of the run that holds the lock; empty if none does."""
     return str(_content(lease).get("token", ""))
