@@ -10,12 +10,12 @@ from pathlib import Path
 
 
 def settle_home() -> None:
-    """Set HOME to a folder that does not exist if the user has no home: some libraries fail otherwise.
+    """Set HOME to a folder that nobody can make if the user has no home: some libraries fail otherwise.
 
     That is so for a user id that /etc/passwd does not have, without HOME. Numba would make a folder named ~.
     """
     if os.path.expanduser("~") == "~":  # noqa: PTH111  # never raises
-        os.environ["HOME"] = "/nonexistent"
+        os.environ["HOME"] = "/proc/nonexistent"
 
 
 @cache

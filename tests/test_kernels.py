@@ -28,7 +28,8 @@ import sys
 
 os.chdir(sys.argv[1])
 del os.environ["HOME"]
-os.path.expanduser = lambda path: path  # as for a user without an entry in /etc/passwd
+with_home = os.path.expanduser
+os.path.expanduser = lambda path: with_home(path) if "HOME" in os.environ else path  # no entry in /etc/passwd
 """
 
 FULL = """
