@@ -37,6 +37,8 @@ class Coverage:
 
     def where(self, wanted: npt.NDArray[np.bool_]) -> Coverage:
         """The cover restricted to the segments in a mask."""
+        if wanted.all():
+            return self
         return replace(self, segments=self.segments[wanted], depth=self.depth[wanted], key=self.key[wanted])
 
     def choosing(self, choose: Callable[[Flags], Flags]) -> Coverage:

@@ -32,7 +32,7 @@ def erode(runs: Runs, size: int) -> Runs:
 def _erode_single(runs: Runs, size: int) -> Runs:
     """Erode runs with at most one run per line: the latest start and the earliest stop of ``size`` lines."""
     first, height = runs[0, 0], int(runs[-1, 0] - runs[0, 0]) + 1
-    start, stop = np.full(height, _NOWHERE), np.full(height, -_NOWHERE)
+    start, stop = np.full(height, _NOWHERE, np.int32), np.full(height, -_NOWHERE, np.int32)
     start[runs[:, 0] - first], stop[runs[:, 0] - first] = runs[:, 1], runs[:, 2]
     for step in _steps(size):
         if step >= len(start):

@@ -55,7 +55,7 @@ def sweep(runs: Runs, keys: Keys) -> tuple[Runs, npt.NDArray[np.int32], Keys]:
     """
     n = len(runs)
     place = np.concatenate([places(runs[:, 0], runs[:, 1]), places(runs[:, 0], runs[:, 2])])
-    order = np.argsort(place)
+    order = np.argsort(place, kind="stable")  # which is fast, as the runs of each region are sorted
     place = place[order]
     change = np.where(order < n, np.int32(1), np.int32(-1))
     last = np.flatnonzero(np.append(place[1:] != place[:-1], n > 0))  # the last border at each place

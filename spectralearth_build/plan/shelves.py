@@ -109,7 +109,8 @@ def pieces(segments: Runs, size: int) -> npt.NDArray[np.int64]:
 
 def best_shelves(segments: Runs, values: Worth, size: int) -> tuple[Points, int]:
     """The set of shelves with the greatest total value, exactly, and that value."""
-    lines, first = np.unique(segments[:, 0], return_index=True)
+    first = np.flatnonzero(np.diff(segments[:, 0], prepend=segments[0, 0] - 1))
+    lines = segments[first, 0]
     pointers = np.append(first, len(segments))
     before = np.searchsorted(lines, lines - size, side="right")
     columns = np.add.reduceat(segments[:, 2] - segments[:, 1], first, dtype=np.int64)
