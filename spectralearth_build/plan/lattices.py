@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import shapely
 
-from spectralearth_build.overlap.lattice import PIXEL, col_at, easting, line_at, northing
+from spectralearth_build.overlap.lattice import PIXEL, Box, col_at, easting, line_at, northing
 from spectralearth_build.overlap.region import Points, Region, merged, union
 from spectralearth_build.overlap.resample import transformer
 from spectralearth_build.plan.fixed_lattice import fixed_lattice
@@ -26,8 +26,6 @@ Problems = Mapping[int, Problem]
 """The problem of each lattice, by EPSG code."""
 Placed = Mapping[int, Points]
 """Anchors of windows, by lattice."""
-_FAR = 1 << 40
-"""A column beyond all others."""
 NOTHING: Placed = MappingProxyType({})
 
 
@@ -77,43 +75,32 @@ def _together(problems: Problems, placed: dict[int, Points], held: Placed) -> di
 def _left(problems: Problems, epsg: int, placed: Placed, held: Placed) -> Problem:
     """The problem of one lattice without the anchors that windows in place block."""
     problem = problems[epsg]
-    if not placed and not held:
-        return problem
-    ground = Region(problem.cover.segments)
-    blocked = union([blocked_by(each, epsg, problem.size, ground) for each in (placed, held)])
+    box = Region(problem.cover.segments).box
+    blocked = union([blocked_by(each, epsg, problem.size, box) for each in (placed, held)])
     return problem.without(blocked) if blocked else problem
 
 
-def blocked_by(placed: Mapping[int, Points], epsg: int, size: int, ground: Region) -> Region:
-    """Anchors of ``epsg`` in a region, and some outside, whose windows could overlap placed windows on any lattice."""
+def blocked_by(placed: Mapping[int, Points], epsg: int, size: int, box: Box) -> Region:
+    """Anchors of ``epsg`` in a box, and some outside, whose windows could overlap placed windows on any lattice."""
     found = []
     for other, anchors in placed.items():
         if other == epsg:
             found.append(conflicts(anchors, size))
-        elif len(near := anchors[_near(anchors, other, epsg, size, ground)]):
+        elif len(near := anchors[_near(anchors, other, epsg, size, box)]):
             found.append(_shadow(near, other, epsg, size))
     return union(found)
 
 
-def _near(anchors: Points, other: int, epsg: int, size: int, ground: Region) -> npt.NDArray[np.bool_]:
-    """Which windows of another lattice are less than two windows from some that are anchored in a region of ``epsg``.
+def _near(anchors: Points, other: int, epsg: int, size: int, box: Box) -> npt.NDArray[np.bool_]:
+    """Which windows of another lattice are less than two windows from those anchored in a box of ``epsg``.
 
-    Some more are found: the region counts as if it had no gaps along lines, in bands of lines as high as a window.
     All others are too far away to overlap any, since neighbouring lattices have the same scale to a part in a hundred.
     """
     x, y = easting(anchors[:, 1] + size / 2), northing(anchors[:, 0] + size / 2)
     x, y = transformer(other, epsg).transform(x, y)
     line, col = line_at(np.asarray(y)) - size / 2, col_at(np.asarray(x)) - size / 2
-    runs, reach = ground.runs, 2  # bands between lines that are less than two windows apart
-    band = (runs[:, 0] - runs[0, 0]) // size + reach
-    west, east = np.full(band[-1] + 1 + reach, _FAR), np.full(band[-1] + 1 + reach, -_FAR)
-    for begin in range(-reach, reach + 1):
-        np.minimum.at(west, band + begin, runs[:, 1] - 2 * size)
-        np.maximum.at(east, band + begin, runs[:, 2] + 2 * size)
-    here = np.floor((line - runs[0, 0]) / size).astype(np.int64) + reach
-    inside: npt.NDArray[np.bool_] = (here >= 0) & (here < len(west))
-    here = np.where(inside, here, 0)
-    return inside & (col > west[here]) & (col < east[here])
+    inside: npt.NDArray[np.bool_] = (line > box.line - 2 * size) & (line < box.stop_line + 2 * size)
+    return inside & (col > box.col - 2 * size) & (col < box.stop_col + 2 * size)
 
 
 def _shadow(anchors: Points, other: int, epsg: int, size: int) -> Region:

@@ -26,7 +26,10 @@ from spectralearth_build.progress import say, track
 from spectralearth_build.storage import attach
 from spectralearth_build.texts import counted
 
-TILES_PER_TASK = 32
+TILES_PER_TASK = 32, 128
+"""Fewest and most tiles of a task: each task costs the driver and its worker some milliseconds."""
+TASKS_PER_WORKER = 32
+"""Number of tasks of a worker, if that gives sizes between these, so that no worker waits long for the last task."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,8 @@ def run_tasks(
     region = read_region(config.plan.region)
     apart = executor.elsewhere and attach.at(dataset) is not None
     common = config.plan, config.quality, region, None if apart else folder
-    tasks = {f"component-{bundle[0].number:06d}": (str(dataset), bundle, *common) for bundle in bundles(jobs)}
+    parts = bundles(jobs, tiles_per_task(len(needed), executor.workers))
+    tasks = {f"component-{bundle[0].number:06d}": (str(dataset), bundle, *common) for bundle in parts}
     prepare(lambda text: say(f"plan: {text}"))
     with sharing(executor, dataset) as sharers:
         for key, outcome in track(sharers.run("plan", plan_bundle, tasks), "plan", len(tasks)):
@@ -84,13 +88,22 @@ def run_tasks(
             yield outcome
 
 
-def bundles(jobs: Sequence[ComponentTask]) -> list[list[ComponentTask]]:
-    """Group jobs into tasks, the largest first, so that no large job runs alone at the end."""
+def tiles_per_task(tiles: int, workers: int) -> int:
+    """How many tiles a task should have at least."""
+    fewest, most = TILES_PER_TASK
+    return min(max(tiles // (workers * TASKS_PER_WORKER), fewest), most)
+
+
+def bundles(jobs: Sequence[ComponentTask], tiles: int) -> list[list[ComponentTask]]:
+    """Group jobs into tasks of some ``tiles``, the largest first, so that no large job runs alone at the end."""
     found: list[list[ComponentTask]] = [[]]
+    size = 0
     for job in sorted(jobs, key=lambda job: (-len(job.members), job.number)):
-        if sum(len(each.members) for each in found[-1]) >= TILES_PER_TASK:
+        if size >= tiles:
             found.append([])
+            size = 0
         found[-1].append(job)
+        size += len(job.members)
     return found if jobs else []
 
 
