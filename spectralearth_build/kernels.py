@@ -26,8 +26,6 @@ _elsewhere: list[bool] = []
 _known: list[Kernel[..., Any]] = []
 """The kernels with one signature that were imported so far."""
 _making = threading.RLock()
-_PATIENCE = 60.0
-"""Seconds to wait for the kernel that another process is compiling when all others are compiled."""
 
 
 class Kernel(Generic[P, R]):
@@ -138,16 +136,15 @@ def _helped() -> Iterator[None]:
     command = f"from spectralearth_build.kernels import compile_backwards; compile_backwards({modules})"
     quiet = subprocess.DEVNULL
     try:
-        helper = subprocess.Popen([sys.executable, "-c", command], stdin=quiet, stdout=quiet, stderr=quiet)
+        helper = subprocess.Popen(
+            [sys.executable, "-P", "-c", command], stdin=quiet, stdout=quiet, stderr=quiet
+        )
     except OSError:  # such as no memory: this process can compile all
         yield
         return
     try:
         yield
-        helper.wait(_PATIENCE)
-    except subprocess.TimeoutExpired:
-        pass
-    finally:
+    finally:  # whatever it still compiles is there already
         helper.kill()
         helper.wait()
 
