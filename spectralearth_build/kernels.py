@@ -8,6 +8,7 @@ temporary folder. Without that, every process compiles anew.
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
@@ -130,7 +131,10 @@ def _helped() -> Iterator[None]:
     from spectralearth_build.threads import cores
 
     modules = list(dict.fromkeys(known.py_func.__module__ for known in _known))
-    if cores() < 2 or len(_known) < 2 or not sys.executable or not cache_folder():
+    free = (
+        cores() > 1 and os.getloadavg()[0] < 2 * cores()
+    )  # else the helper would only take turns with this process
+    if not free or len(_known) < 2 or not sys.executable or not cache_folder():
         yield
         return
     command = f"from spectralearth_build.kernels import compile_backwards; compile_backwards({modules})"
