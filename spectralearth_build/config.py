@@ -120,7 +120,7 @@ class SlurmConfig(Section):
     """The jobs that run the workers with run.scheduler = "slurm". Each is one element of a job array."""
 
     jobs: Annotated[int, Field(ge=1, le=1000)] = 4
-    """Number of jobs to keep in the queue or running. Those that end are replaced while there is work."""
+    """Number of jobs in the queue or running at a time. Those that end are replaced while there is work."""
     cores: Count = 1
     """Cores of a job; it runs one worker per core."""
     memory: str = "4 GiB"
@@ -137,7 +137,8 @@ class SlurmConfig(Section):
     """Lines of shell before the worker starts, such as ["module load gdal"]. Jobs have the environment of this
     command."""
     interface: Word = ""
-    """Network interface by which jobs and this command reach each other, such as "ib0". Needed."""
+    """Network interface by which jobs and this command reach each other, such as "ib0"; `ip -brief address` lists them.
+    Needed."""
 
 
 class RunConfig(Section):

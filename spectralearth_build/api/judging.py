@@ -62,7 +62,7 @@ def evaluate_encoder(
         seeds: number of runs, with consecutive seeds.
         device: device, such as cuda or cpu; empty: cuda if available.
         cache: folder in which to cache the features of frozen encoders.
-        allow_seen: whether to score an encoder even if it was trained on ground of val or test.
+        allow_seen: whether to evaluate an encoder even if it was trained on ground of val or test.
         settings: further settings by name, such as epochs, batch, rate or size; the evaluation page lists all.
 
     Returns:

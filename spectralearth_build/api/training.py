@@ -22,7 +22,7 @@ REMEDY = "Run `spectralearth-build pretrain-template` to list all settings."
 def pretrain_encoder(
     dataset: str | Path, run: str | Path, config: PretrainConfig | Settings | str | Path | None = None
 ) -> Path:
-    """Pretrain a spectral encoder on a dataset: MoCo-v2, DINO, MAE or SimCLR.
+    """Pretrain a spectral encoder on a dataset with MoCo-v2, DINO, MAE, SimCLR or another objective.
 
     The same as ``spectralearth-build pretrain``. When called again, the function continues from the newest checkpoint.
 

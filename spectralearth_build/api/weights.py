@@ -131,7 +131,7 @@ def export_encoder(encoder: str | Path, target: str | Path, edge: int = 128, nam
     from spectralearth_build.pretrain.weights_identity import is_ours
 
     if names and names not in NAMES:
-        raise UsageError(f"There are no names '{names}'.", remedy=f"Choose --as {' or '.join(NAMES)}.")
+        raise UsageError(f"--as does not know '{names}'.", remedy=f"Type --as {' or --as '.join(NAMES)}.")
     if target.suffix not in (allowed := SUFFIXES if names else PROGRAMS):
         example = f"exported{allowed[-1]}"
         raise UsageError(

@@ -44,7 +44,7 @@ SingleSettings = Annotated[
 
 AllowSeen = Annotated[
     bool,
-    typer.Option("--allow-seen", help="Score an encoder even if it was trained on ground of val or test."),
+    typer.Option("--allow-seen", help="Evaluate an encoder even if it was trained on ground of val or test."),
 ]
 Dataset = Annotated[
     str, typer.Argument(metavar="DATASET", help="Folder or URL of a dataset that has labels and splits.")

@@ -27,10 +27,11 @@ def pretrain(
         ),
     ] = None,
 ) -> None:
-    """Pretrain a spectral encoder on a dataset: MoCo-v2, DINO, MAE or SimCLR.
+    """Pretrain a spectral encoder on a dataset with MoCo-v2, DINO, MAE, SimCLR or another objective.
 
-    The same command continues from the newest checkpoint. SIGTERM saves a checkpoint and exits with 75. To train in
-    several processes: [bold]torchrun --nproc-per-node 4 -m spectralearth_build pretrain ...[/bold], or
+    If the dataset has splits, only patches of train are used; for all, type [bold]--set data.split=[/bold]. The same
+    command continues from the newest checkpoint. SIGTERM saves a checkpoint and exits with 75. To train in several
+    processes: [bold]torchrun --nproc-per-node 4 -m spectralearth_build pretrain ...[/bold], or
     [bold]srun --ntasks 4 spectralearth-build pretrain ...[/bold] in a job of Slurm.
 
     Example: [bold]spectralearth-build pretrain dataset/ run/ --set objective=mae --set encoder.name=vit_b[/bold]

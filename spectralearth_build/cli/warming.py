@@ -8,8 +8,8 @@ def warm_up() -> None:
 
     Builds a dataset of one small product in a temporary folder and deletes it. The compiled code is kept: in
     NUMBA_CACHE_DIR if it is set, else next to the package if its folder is writable, else in the user's cache. It is
-    reused on the same type of processor, with the same versions of Python and Numba: next to the package by every user,
-    also if the folder is read-only by then.
+    reused on the same type of processor, with the same versions of Python and Numba. Every user reuses what is next to
+    the package, even if the folder is read-only by then.
 
     Example: [bold]spectralearth-build warm-up[/bold]
 

@@ -16,7 +16,9 @@ from spectralearth_build.texts import counted
 
 JUDGED = ("val", "test")
 """Parts that an encoder should not have been trained on."""
-REMEDY = "Pretrain on the split train, which is the default, or type --allow-seen to score this encoder all the same."
+REMEDY = (
+    "Pretrain on the split train, which is the default, or add --allow-seen to evaluate this encoder anyway."
+)
 
 
 @dataclass(frozen=True)

@@ -72,7 +72,7 @@ class Training(Section):
     epoch."""
 
     allow_seen: bool = False
-    """Score an encoder even if it was trained on ground of val or test."""
+    """Evaluate an encoder even if it was trained on ground of val or test."""
 
     def overrides(self) -> dict[str, Any]:
         """Return the training settings that were set explicitly. The caller decides on the others."""

@@ -34,7 +34,7 @@ def variables(environment: Mapping[str, str]) -> dict[str, str]:
             "MASTER_PORT": environment.get("MASTER_PORT") or str(FIRST_PORT + number % PORTS),
         }
     except (KeyError, ValueError) as error:
-        what = f"srun started this process beside others, but its variables are not as expected ({error})."
+        what = f"srun started several processes, but Slurm's variables are not as expected ({error})."
         raise UsageError(what, remedy="Use torchrun, or set RANK, LOCAL_RANK and WORLD_SIZE.") from None
 
 
