@@ -4,11 +4,14 @@ The driver starts a helper that compiles from the other end. Which of them compi
 """
 
 import os
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+import spectralearth_build
 from tests.support.processes import environment
 
 LISTENER = """
@@ -36,6 +39,8 @@ MOST = 20
 def plan(tmp_path):
     """Plan footprints in new processes; returns what was printed, and what was compiled by which process."""
     (tmp_path / "sitecustomize.py").write_text(LISTENER)
+    source = Path(spectralearth_build.__file__).parent  # which may have compiled code beside it
+    shutil.copytree(source, tmp_path / source.name, ignore=shutil.ignore_patterns("__pycache__"))
     log, cache = tmp_path / "compiled.txt", tmp_path / "cache"
 
     def call(*words):
@@ -45,11 +50,15 @@ def plan(tmp_path):
             [str(tmp_path), *filter(None, [variables.get("PYTHONPATH")])]
         )
         command = [sys.executable, "-m", "spectralearth_build"]
-        run = {"env": variables, "check": True, "capture_output": True, "text": True}
+        run = {"env": variables, "cwd": tmp_path, "check": True, "capture_output": True, "text": True}
         subprocess.run([*command, "synthesize", dataset, "--footprints-only", "--tiles", "12"], **run)
         log.write_text("")
         with subprocess.Popen(
-            [*command, "plan", dataset, *words], env=variables, stdout=subprocess.PIPE, text=True
+            [*command, "plan", dataset, *words],
+            env=variables,
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            text=True,
         ) as process:
             said, _ = process.communicate()
         assert process.returncode == 0
