@@ -42,14 +42,21 @@ def pretrain(
     compiled: Annotated[
         bool, typer.Option("--compile", help="Compile the transformer blocks with torch.compile.")
     ] = False,
+    recompute: Annotated[
+        str,
+        typer.Option(
+            help="Parts that compute intermediate results again to save memory: none, adapter or all."
+        ),
+    ] = "none",
     out: Annotated[
         Path, typer.Option(help="Folder for the table (Parquet) and the plot.", file_okay=False)
     ] = Path("bench-results"),
 ) -> None:
     """Measure training speed of each objective, relative to the matrix-multiplication rate of the device.
 
-    Reports samples and operations per second, the share of time spent waiting for input, and memory, for each objective
-    and encoder. Batches are already on the device; with [bold]--dataset[/bold], they also come from a dataset.
+    Reports samples and operations per second, the bytes kept for the gradient, the share of time spent waiting for
+    input, and memory, for each objective and encoder. Batches are already on the device; with [bold]--dataset[/bold],
+    they also come from a dataset.
 
     Example: [bold]spectralearth-build bench pretrain --dataset dataset/[/bold]
     """
@@ -59,9 +66,11 @@ def pretrain(
     from spectralearth_build.bench.pretraining import training, training_report
     from spectralearth_build.bench.show import save
     from spectralearth_build.files import require_writable
+    from spectralearth_build.pretrain.recompute import parts_of
     from spectralearth_build.progress import say, track
     from spectralearth_build.threads import cores
 
+    parts = parts_of(recompute)
     require_writable(out)
     where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     gpu = where.type == "cuda"
@@ -77,6 +86,7 @@ def pretrain(
             steps or (20 if gpu else 3),
             compiled=compiled,
             dataset=source,
+            again=parts,
         )
         for case, source in track(plan, "bench pretrain", len(plan))
     ]

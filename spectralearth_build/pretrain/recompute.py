@@ -14,6 +14,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
+from spectralearth_build.errors import UsageError
 from spectralearth_build.pretrain.encoders.adapter import SpectralAdapter
 from spectralearth_build.pretrain.encoders.attention import TransformerBlock
 from spectralearth_build.pretrain.encoders.resnet import ResidualBlock
@@ -26,6 +27,20 @@ KINDS: dict[Parts, tuple[type[nn.Module], ...]] = {
     "all": (SpectralAdapter, TransformerBlock, ResidualBlock, SwinBlock),
 }
 """The modules that compute their intermediate results again."""
+
+
+def parts_of(text: str) -> Parts:
+    """Return the parts that a text names.
+
+    Raises:
+        UsageError: It names none.
+    """
+    for parts in KINDS:
+        if parts == text:
+            return parts
+    raise UsageError(
+        f"Nothing to compute again is called '{text}'.", remedy=f"Use one of: {', '.join(KINDS)}."
+    )
 
 
 def recompute(network: nn.Module, parts: Parts) -> int:

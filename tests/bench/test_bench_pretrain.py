@@ -1,11 +1,13 @@
 import pandas as pd
 import pytest
 import torch
+from torch import nn
 
 from spectralearth_build.bench.pretraining import training, training_report
 from spectralearth_build.errors import UsageError
-from spectralearth_build.pretrain.cost import step_flops
+from spectralearth_build.pretrain.cost import kept_bytes, step_flops
 from spectralearth_build.pretrain.encoders.vit import SIZES, SpectralViT
+from spectralearth_build.pretrain.objectives.base import Objective
 from spectralearth_build.pretrain.objectives.mae import Mae, MaeConfig
 
 CPU = torch.device("cpu")
@@ -16,6 +18,8 @@ def test_names_and_cases_are_the_same_thing():
         assert training.case_of(case.name) == case
     with pytest.raises(UsageError, match="is not an objective and an encoder"):
         training.case_of("jepa vit_s/4")
+    with pytest.raises(UsageError, match="is not an objective"):
+        training.case_of("distil vit_s/4")  # needs a teacher
 
 
 def test_operations_are_counted_as_by_hand():
@@ -45,6 +49,21 @@ def test_operations_are_counted_as_by_hand():
     assert (
         2.5 * forward < found < 3.5 * forward
     )  # backward is twice forward, and attention is done again in it
+
+
+def test_kept_bytes_are_counted_as_by_hand():
+    """Of a linear layer and a square: the input of each; nothing that only repeats a parameter."""
+
+    class Small(Objective):
+        def __init__(self):
+            nn.Module.__init__(self)
+            self.layer = nn.Linear(16, 8)
+
+        def forward(self, series, places, draw):
+            return self.layer(series.flatten(1)).square().sum()
+
+    found = kept_bytes(Small(), torch.randn(4, 1, 1, 4, 4), torch.zeros(4), half=False)
+    assert found == 4 * (4 * 16 + 4 * 8)
 
 
 @pytest.mark.slow

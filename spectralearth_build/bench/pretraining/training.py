@@ -14,17 +14,17 @@ import torch
 
 from spectralearth_build.bench.measure import peak_mb
 from spectralearth_build.errors import UsageError
-from spectralearth_build.pretrain.cost import step_flops
+from spectralearth_build.pretrain.cost import kept_bytes, step_flops
 from spectralearth_build.pretrain.encoders import NAMES
 from spectralearth_build.pretrain.objectives.base import Objective
 from spectralearth_build.pretrain.optimiser import optimiser_of
 from spectralearth_build.pretrain.prefetch import Prefetcher
 from spectralearth_build.pretrain.recipes import MoCoConfig
-from spectralearth_build.pretrain.setup import ONE_DATE, loader_of, objective_of, spectra_of
+from spectralearth_build.pretrain.recompute import Parts, recompute
+from spectralearth_build.pretrain.setup import OBJECTIVES, ONE_DATE, loader_of, objective_of, spectra_of
 from spectralearth_build.pretrain.spectra import Spectra, Standardise
 from spectralearth_build.pretrain.trainer import compile_blocks
 from spectralearth_build.pretrain.training_config import (
-    RECIPES,
     EncoderConfig,
     PretrainConfig,
     TrainConfig,
@@ -68,8 +68,8 @@ def case_of(text: str) -> TrainingCase:
     """
     objective, _, encoder = text.strip().partition(" ")
     name, _, patch = encoder.partition("/")
-    if objective not in RECIPES or name not in NAMES or not (patch or "4").isdigit():
-        known = f"objectives: {', '.join(RECIPES)}; encoders: {', '.join(NAMES)}"
+    if objective not in OBJECTIVES or name not in NAMES or not (patch or "4").isdigit():
+        known = f"objectives: {', '.join(OBJECTIVES)}; encoders: {', '.join(NAMES)}"
         raise UsageError(
             f"'{text}' is not an objective and an encoder.",
             None,
@@ -113,6 +113,7 @@ def measure(
     precision: str = "bf16",
     compiled: bool = False,
     dataset: Path | None = None,
+    again: Parts = "none",
 ) -> dict[str, object]:
     """Measure the speed of a few training steps.
 
@@ -124,9 +125,10 @@ def measure(
         precision: bf16 or fp32.
         compiled: whether to compile the blocks.
         dataset: dataset to read from; None: use a batch that is already on the device.
+        again: parts that compute their intermediate results again, see `TrainConfig.recompute`.
 
     Returns:
-        A row: samples_per_s, flops (per sample), flops_per_s, waiting, memory_mb.
+        A row: samples_per_s, gflop_per_sample, flops_per_s, kept_mb_per_sample, waiting, memory_mb.
     """
     train = TrainConfig(batch=batch, precision=precision, device=str(device), compile=compiled)  # type: ignore[arg-type]
     config = PretrainConfig(
@@ -141,10 +143,10 @@ def measure(
     example = torch.randn(
         1 if config.moco.batch_splits == 1 else config.moco.batch_splits, dates, BANDS, 128, 128
     )
-    flops = step_flops(
-        objective, example.to(device), torch.zeros(len(example), dtype=torch.long, device=device)
-    )
-    flops //= len(example)
+    given = example.to(device), torch.zeros(len(example), dtype=torch.long, device=device)
+    recompute(objective, again)
+    flops = step_flops(objective, *given) // len(example)
+    kept = kept_bytes(objective, *given, half=precision == "bf16") // len(example)
     if compiled:
         compile_blocks(objective)
     if device.type == "cuda":
@@ -160,6 +162,7 @@ def measure(
         "compiled": compiled,
         "samples_per_s": speed,
         "gflop_per_sample": flops / 1e9,
+        "kept_mb_per_sample": kept / 1e6,
         "flops_per_s": flops * speed,
         "waiting": waiting / seconds,
         "memory_mb": _memory_mb(device),
