@@ -8,14 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from spectralearth_build.dataset.access import open_dataset
 from spectralearth_build.dataset.seen import SeenPatches
 from spectralearth_build.errors import UsageError
 from spectralearth_build.layout import STATISTICS
 from spectralearth_build.loader import Loader
+from spectralearth_build.overlap.lattice import WINDOW
 from spectralearth_build.pretrain import checkpoint
 from spectralearth_build.pretrain.encoders import Architecture, Encoder, build
+from spectralearth_build.pretrain.encoders.resnet import SpectralResNet
 from spectralearth_build.pretrain.encoders.vit import SpectralViT
 from spectralearth_build.pretrain.memory import keep_memory
 from spectralearth_build.pretrain.objectives.across import world
@@ -169,12 +172,31 @@ def objective_of(config: PretrainConfig, bands: int, spectra: Spectra | None = N
         _require_views(config, encoder)
         if config.objective == "distil":
             assert spectra is not None
-            return Distil(encoder, config.distil, spectra)
-        return OBJECTIVES[config.objective](encoder, getattr(config, config.objective))
+            objective: Objective = Distil(encoder, config.distil, spectra)
+        else:
+            objective = OBJECTIVES[config.objective](encoder, getattr(config, config.objective))
     except (TypeError, ValueError) as error:
         raise UsageError(
             str(error), remedy="Change the settings under encoder, such as --set encoder.name=vit_s."
         ) from error
+
+    _require_statistics(config, objective)
+    return objective
+
+
+def _require_statistics(config: PretrainConfig, objective: Objective) -> None:
+    """Refuse batches in which a batch normalisation would see a single value."""
+    splits = config.moco.batch_splits if config.objective == "moco" and not config.moco.official else 1
+    pixels = WINDOW  # other networks than ResNets normalise all pixels of an image
+    if isinstance(objective.encoder, SpectralResNet):
+        pixels = min((size // objective.encoder.stride) ** 2 for size in config.view_sizes().values())
+    vectors = any(isinstance(module, nn.BatchNorm1d) for module in objective.modules())
+    if config.train.batch // splits * pixels < 2 or (vectors and config.train.batch * world()[1] < 2):
+        raise UsageError(
+            f"With train.batch={config.train.batch} and these views, a batch normalisation of {config.encoder.name} or "
+            "of the head would see a single value.",
+            remedy="Raise train.batch, or the size of the views.",
+        )
 
 
 def _require_views(config: PretrainConfig, encoder: Encoder) -> None:

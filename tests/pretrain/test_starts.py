@@ -157,3 +157,22 @@ def test_a_run_of_an_earlier_version_goes_on_as_it_began(dataset, settings, tmp_
         prepare(dataset.folder, tmp_path / "run", sound)
     before = with_setting(with_setting(sound, "dino", export="student"), "train", rate_scaling="none")
     prepare(dataset.folder, tmp_path / "run", before)
+
+
+def test_a_batch_normalisation_needs_two_values(dataset, settings, tmp_path):
+    cases = [
+        ("simclr", {"name": "resnet18"}, True),  # views of 16 pixels become one
+        ("simclr", {"name": "vit_s", "patch": 8}, False),
+        ("byol", {"name": "vit_s", "patch": 8}, True),  # the head
+    ]
+    for number, (objective, encoder, refused) in enumerate(cases):
+        config = with_setting(settings(objective, batch=1, steps=1), "encoder", **encoder)
+        folder = tmp_path / str(number)
+        if refused:
+            with pytest.raises(UsageError, match=r"Raise train\.batch"):
+                prepare(dataset.folder, folder, config)
+            assert not folder.exists()
+        else:
+            prepare(dataset.folder, folder, config).train(lambda *_: None)
+    config = with_setting(settings("simclr", batch=2, steps=1), "encoder", name="resnet18")
+    prepare(dataset.folder, tmp_path / "two", config).train(lambda *_: None)

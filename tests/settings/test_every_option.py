@@ -67,6 +67,7 @@ TEXTS = {
     "bench build --workers": ["x", "0", "1,-2"],
     "bench cut --codec": ["nosuch"],
     "bench objects --delays": ["x", "-1", "nan", ""],
+    "bench pretrain --recompute": ["nosuch"],
     "bench pretrain --cases": ["nosuch", "mae", "mae nosuch/4", "mae vit_s/x"],
 }
 """Wrong values of texts that have a form; NEEDED may not be said twice, so these replace it."""

@@ -17,7 +17,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from importlib.metadata import version
@@ -211,8 +211,8 @@ def losses(run: Path) -> list[float]:
         return [float(row["loss"]) for row in csv.DictReader(file) if row["loss"]]
 
 
-def trained(dataset: Path, run: Path, objective: str) -> None:
-    """A run of two steps."""
+def trained(dataset: Path, run: Path, objective: str, more: Sequence[str] = ()) -> None:
+    """A run of two steps. ``more`` are settings that this version did not have."""
     from typer.testing import CliRunner
 
     from spectralearth_build.cli.app import app
@@ -221,7 +221,7 @@ def trained(dataset: Path, run: Path, objective: str) -> None:
              "encoder.name=vit_s", "encoder.patch=8", "data.threads=1", f"objective={objective}",
              f"{objective}.views.size=16", "mae.dim=32", "mae.heads=4",
              "dino.hidden=32", "dino.bottleneck=16", "dino.prototypes=24", "dino.local_crops=1",
-             "dino.local.size=8"]  # fmt: skip
+             "dino.local.size=8", *more]  # fmt: skip
     words = [word for each in small if each.split(".")[0] in (objective, "train", "encoder", "data")
              or each.startswith("objective") for word in ("--set", each)]  # fmt: skip
     done = CliRunner().invoke(app, ["pretrain", str(dataset), str(run), *words])
