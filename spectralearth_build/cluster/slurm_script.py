@@ -61,6 +61,14 @@ def lifetime(minutes: int) -> int:
     return 60 * minutes - min(_EARLY, 60 * minutes // 4)
 
 
+def stagger(minutes: int) -> int:
+    """Return by how many seconds the lifetime of a worker may differ, up or down, so that not all end at once.
+
+    At the longest, a worker still ends before the limit of its job, with half of the time between to spare.
+    """
+    return min(lifetime(minutes) // 10, (60 * minutes - lifetime(minutes)) // 2)
+
+
 def job_of(worker: str) -> str:
     """Return the id of the job in which a worker runs, by the worker's name."""
     return worker.removeprefix(JOB).partition("-")[0]
@@ -130,7 +138,13 @@ def _command(run: RunConfig, folder: Path, memory: int) -> list[str]:
     words = [sys.executable, "-m", "distributed.cli.dask_worker"]
     words += ["--scheduler-file", str(folder / SCHEDULER), "--death-timeout", str(PATIENCE)]
     words += ["--nworkers", str(run.slurm.cores), "--nthreads", "1", "--memory-limit", str(memory)]
-    words += ["--lifetime", f"{age}s", "--lifetime-stagger", f"{age // 10}s", "--no-dashboard"]
+    words += [
+        "--lifetime",
+        f"{age}s",
+        "--lifetime-stagger",
+        f"{stagger(run.slurm.minutes)}s",
+        "--no-dashboard",
+    ]
     words += ["--interface", run.slurm.interface]
     if run.tls:
         options = ("--tls-ca-file", "--tls-cert", "--tls-key")

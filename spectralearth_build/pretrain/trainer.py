@@ -133,18 +133,8 @@ class TrainingRun:
     def _loss(self, network: nn.Module, batch: Step) -> Tensor:
         series = self.standardise(batch.counts)
         half = self.config.train.precision == "bf16"
-        try:
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
-                loss: Tensor = network(series, batch.places, self.draw)
-        except ValueError as error:  # only torch knows the sizes of all layers
-            if "more than 1 value per channel" not in str(error):
-                raise
-            raise UsageError(
-                f"A batch of {self.config.train.batch} is too small for batch normalisation with these settings: "
-                "a layer has a single value per channel.",
-                self.folder,
-                "Raise train.batch or the size of the views, and give a new folder.",
-            ) from error
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
+            loss: Tensor = network(series, batch.places, self.draw)
         return loss
 
     def _figures(self, meter: Meter, prefetcher: Prefetcher) -> dict[str, float]:

@@ -9,7 +9,7 @@ import pytest
 from spectralearth_build.cluster import connect, slurm
 from spectralearth_build.cluster.slurm import host_of, script_of
 from spectralearth_build.cluster.slurm_jobs import WorkerJobs
-from spectralearth_build.cluster.slurm_script import job_of, lifetime, worker_memory, worker_script
+from spectralearth_build.cluster.slurm_script import job_of, lifetime, stagger, worker_memory, worker_script
 from spectralearth_build.config import RunConfig, load
 from spectralearth_build.errors import ClusterError, ConfigError, UsageError
 
@@ -85,6 +85,8 @@ def test_workers_get_the_settings_of_dask_from_their_environment():
 @pytest.mark.parametrize(("minutes", "seconds"), [(1, 45), (10, 450), (40, 1800), (60, 3000), (1440, 85800)])
 def test_workers_stop_before_their_job_must(minutes, seconds):
     assert lifetime(minutes) == seconds
+    assert lifetime(minutes) + stagger(minutes) < 60 * minutes
+    assert stagger(minutes) > 0
 
 
 def test_workers_share_the_memory_that_their_parent_leaves():
