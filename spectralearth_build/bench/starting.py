@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -21,6 +22,7 @@ try:
 except se.errors.ConfigError:
     pass
 """
+PACKAGE = Path(__file__).parents[1]
 CLI = [sys.executable, "-m", "spectralearth_build"]
 
 
@@ -36,6 +38,9 @@ def measure(tiles: int, rounds: int) -> pd.DataFrame:
     """
     rows = []
     with TemporaryDirectory(prefix="spectralearth-build-") as folder:
+        # A copy of the package: code that was compiled beside this one would be read.
+        compiled = shutil.ignore_patterns("*.nbi", "*.nbc")
+        shutil.copytree(PACKAGE, Path(folder) / "source" / PACKAGE.name, ignore=compiled)
         for case, command, n in _cases(Path(folder), tiles, rounds):
             raise_if_stopped()
             cpu, wall = min(_timed(command, folder) for _ in range(n))
@@ -66,11 +71,13 @@ def _cases(folder: Path, tiles: int, rounds: int) -> Iterator[tuple[str, Sequenc
 
 
 def _timed(command: Sequence[str], folder: str) -> tuple[float, float]:
-    """CPU and wall seconds of a process, with a cache of compiled code of its own."""
-    environment = os.environ | {"NUMBA_CACHE_DIR": f"{folder}/compiled"}
+    """CPU and wall seconds of a process of the copied package, with a cache of compiled code of its own."""
+    source = f"{folder}/source"  # also where it runs, for Python looks there first
+    path = os.pathsep.join([source, *filter(None, [os.environ.get("PYTHONPATH")])])
+    environment = os.environ | {"NUMBA_CACHE_DIR": f"{folder}/compiled", "PYTHONPATH": path}
     begin = time.perf_counter()
     with subprocess.Popen(
-        command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        command, env=environment, cwd=source, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as process:
         _, status, used = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
