@@ -118,7 +118,8 @@ def test_the_page_and_the_metrics_count_the_whole_job_and_not_only_what_dask_has
 
 
 def scheduler(**options):
-    options = {"threads_per_worker": 1, "memory_limit": "1 GiB", "dashboard_address": "127.0.0.1:0"} | options
+    """A cluster in this process, so its worker has all of the memory that tests before this one took."""
+    options = {"threads_per_worker": 1, "memory_limit": "1 TiB", "dashboard_address": "127.0.0.1:0"} | options
     return LocalCluster(n_workers=1, host="127.0.0.1", processes=False, protocol="tcp", **options)
 
 

@@ -104,7 +104,8 @@ def test_setting_one_key_leaves_every_other_as_it_was(kind, key, schema):
         pytest.skip("no other value goes with the rest")
     assert value_at(changed, key) != value_at(plain, key)
     for other, _ in leaves(kind):
-        if other != key:
+        # The published code of MoCo, which is trained by default, is also trained in another way.
+        if other != key and not (key == "moco.official" and other.startswith("train.")):
             assert value_at(changed, other) == value_at(plain, other)
 
 
