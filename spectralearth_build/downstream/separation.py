@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from spectralearth_build.dataset.access import open_dataset
 from spectralearth_build.downstream.grid import CellJob, weight_files
 from spectralearth_build.downstream.grid_config import GridConfig
+from spectralearth_build.errors import UsageError
 from spectralearth_build.evaluate.exposure import Exposure, exposures
 from spectralearth_build.split.steps import check_dataset
 
@@ -44,4 +46,9 @@ def _parts(config: GridConfig) -> str:
 
 
 def _exposures(config: GridConfig, weights: Iterable[str]) -> dict[Path, Exposure]:
-    return exposures(map(Path, sorted(weights)), open_dataset(config.dataset))
+    """Return what encoders have seen. A file that cannot be read is left out: it costs only its cells."""
+    dataset, found = open_dataset(config.dataset), dict[Path, Exposure]()
+    for encoder in map(Path, sorted(weights)):
+        with suppress(UsageError):
+            found |= exposures([encoder], dataset)
+    return found
