@@ -10,7 +10,7 @@ from spectralearth_build.dataset.access import open_dataset
 from spectralearth_build.downstream.grid import CellJob, weight_files
 from spectralearth_build.downstream.grid_config import GridConfig
 from spectralearth_build.errors import UsageError
-from spectralearth_build.evaluate.exposure import Exposure, exposures
+from spectralearth_build.evaluate.exposure import Exposure, exposure_of, judged_places
 from spectralearth_build.split.steps import check_dataset
 
 
@@ -47,8 +47,8 @@ def _parts(config: GridConfig) -> str:
 
 def _exposures(config: GridConfig, weights: Iterable[str]) -> dict[Path, Exposure]:
     """Return what encoders have seen. A file that cannot be read is left out: it costs only its cells."""
-    dataset, found = open_dataset(config.dataset), dict[Path, Exposure]()
+    places, found = judged_places(open_dataset(config.dataset)), {}
     for encoder in map(Path, sorted(weights)):
         with suppress(UsageError):
-            found |= exposures([encoder], dataset)
+            found[encoder] = exposure_of(encoder, places)
     return found

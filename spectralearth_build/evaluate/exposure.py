@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,7 +79,6 @@ def exposure_of(encoder: Path, places: dict[str, pd.Series]) -> Exposure:
     return Exposure({name: int(seen.share_ground(part).sum()) for name, part in places.items()}, sizes)
 
 
-def exposures(encoders: Iterable[Path], dataset: Dataset) -> dict[Path, Exposure]:
-    """Compare encoders with val and test of a dataset."""
-    places = {name: dataset.query(split=name, columns=["location_id"])["location_id"] for name in JUDGED}
-    return {encoder: exposure_of(encoder, places) for encoder in encoders}
+def judged_places(dataset: Dataset) -> dict[str, pd.Series]:
+    """Return the location_id of each patch of val and test of a dataset."""
+    return {name: dataset.query(split=name, columns=["location_id"])["location_id"] for name in JUDGED}

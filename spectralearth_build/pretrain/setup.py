@@ -189,7 +189,8 @@ def _require_statistics(config: PretrainConfig, objective: Objective) -> None:
     splits = config.moco.batch_splits if config.objective == "moco" and not config.moco.official else 1
     pixels = WINDOW  # other networks than ResNets normalise all pixels of an image
     if isinstance(objective.encoder, SpectralResNet):
-        pixels = min((size // objective.encoder.stride) ** 2 for size in config.view_sizes().values())
+        # Each stage rounds up: an image that is smaller than the stride is one pixel in the end.
+        pixels = min((-(-size // objective.encoder.stride)) ** 2 for size in config.view_sizes().values())
     vectors = any(isinstance(module, nn.BatchNorm1d) for module in objective.modules())
     if config.train.batch // splits * pixels < 2 or (vectors and config.train.batch * world()[1] < 2):
         raise UsageError(
@@ -236,14 +237,14 @@ def spectra_of(dataset: str | Path) -> Spectra:
 def finish(run: TrainingRun) -> Path:
     """Write the encoder of a run, and return the path of the file."""
     path = run.folder / "encoder.safetensors"
-    architecture = architecture_of(run.config, len(run.spectra.mean))
-    about: dict[str, Any] = {
-        "objective": run.config.objective,
-        "steps": run.step,
-        "settings": run.config.document(),
-    }
-    about["seen"] = _seen(run)
     if world()[0] == 0:
+        architecture = architecture_of(run.config, len(run.spectra.mean))
+        about = {
+            "objective": run.config.objective,
+            "steps": run.step,
+            "settings": run.config.document(),
+            "seen": _seen(run),
+        }
         save_encoder(path, plain(run.objective.exported, architecture), architecture, run.spectra, about)
     return path
 

@@ -6,7 +6,7 @@ import torch
 from spectralearth_build.dataset.access import open_dataset
 from spectralearth_build.dataset.seen import SeenPatches
 from spectralearth_build.errors import UsageError
-from spectralearth_build.evaluate.exposure import exposures
+from spectralearth_build.evaluate.exposure import exposure_of, judged_places
 from spectralearth_build.evaluate.run import evaluate
 from spectralearth_build.evaluate.task_config import EvaluateConfig
 from spectralearth_build.pretrain.encoders import Architecture, build
@@ -34,7 +34,8 @@ def encoders(known, tmp_path_factory):
 
 def test_patches_that_share_ground_are_counted(known, encoders):
     dataset = open_dataset(known.folder)
-    found = exposures(encoders.values(), dataset)
+    places = judged_places(dataset)
+    found = {path: exposure_of(path, places) for path in encoders.values()}
     sizes = {name: len(dataset.query(split=name)) for name in ("val", "test")}
     assert found[encoders["train"]].seen == {"val": 0, "test": 0}  # windows of one tile do not overlap
     assert found[encoders["test"]].seen == {"val": 0, "test": sizes["test"]}

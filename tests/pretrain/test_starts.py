@@ -159,6 +159,7 @@ def test_a_batch_normalisation_needs_two_values(dataset, settings, tmp_path):
         ("simclr", {"name": "vit_s", "patch": 8}, False),
         ("byol", {"name": "vit_s", "patch": 8}, True),  # the head
         ("vicreg", {"name": "vit_s", "patch": 8}, True),
+        ("dino", {"name": "resnet18"}, True),
     ]
     for number, (objective, encoder, refused) in enumerate(cases):
         config = with_setting(settings(objective, batch=1, steps=1), "encoder", **encoder)
@@ -169,5 +170,6 @@ def test_a_batch_normalisation_needs_two_values(dataset, settings, tmp_path):
             assert not folder.exists()
         else:
             prepare(dataset.folder, folder, config).train(lambda *_: None)
-    config = with_setting(settings("simclr", batch=2, steps=1), "encoder", name="resnet18")
-    prepare(dataset.folder, tmp_path / "two", config).train(lambda *_: None)
+    for objective in ("simclr", "dino"):  # local views of 8 pixels become one, too
+        config = with_setting(settings(objective, batch=2, steps=1), "encoder", name="resnet18")
+        prepare(dataset.folder, tmp_path / objective, config).train(lambda *_: None)
