@@ -8,7 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from spectralearth_build.pretrain.augment import augment
 from spectralearth_build.pretrain.encoders import Encoder
+from spectralearth_build.pretrain.recipes import Augmentation
 from spectralearth_build.pretrain.sending import sent
 
 
@@ -59,6 +61,29 @@ class Objective(nn.Module):
         """Call `forward`."""
         out: Tensor = super().__call__(*args, **kwargs)
         return out
+
+
+class PairObjective(Objective):
+    """An objective on two views of each location, of which nothing else is known: two dates, or one date twice.
+
+    Args:
+        encoder: maps [batch, band, y, x] to [batch, dim].
+        views: augmentation of both views.
+    """
+
+    def __init__(self, encoder: Encoder, views: Augmentation) -> None:
+        super().__init__(encoder)
+        self.views = views
+
+    def forward(self, series: Tensor, places: Tensor, draw: torch.Generator) -> Tensor:
+        """See `Objective.forward`."""
+        with torch.no_grad():
+            first, second = (augment(image, self.views, draw) for image in two_views(series))
+        return self.loss(first, second)
+
+    @abstractmethod
+    def loss(self, first: Tensor, second: Tensor) -> Tensor:
+        """Return the loss of two views, each [batch, band, y, x]."""
 
 
 def two_views(series: Tensor) -> tuple[Tensor, Tensor]:

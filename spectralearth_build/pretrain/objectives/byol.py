@@ -5,9 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from spectralearth_build.pretrain.augment import augment
 from spectralearth_build.pretrain.encoders import Encoder
-from spectralearth_build.pretrain.objectives.base import Objective, two_views
+from spectralearth_build.pretrain.objectives.base import PairObjective
 from spectralearth_build.pretrain.objectives.ema import follow, follower
 from spectralearth_build.pretrain.objectives.heads import normed_mlp
 from spectralearth_build.pretrain.objectives.losses import opposed
@@ -15,7 +14,7 @@ from spectralearth_build.pretrain.rate_schedule import half_cosine
 from spectralearth_build.pretrain.recipes import ByolConfig
 
 
-class Byol(Objective):
+class Byol(PairObjective):
     """BYOL. If a location has two dates, these are the two views.
 
     Args:
@@ -24,17 +23,12 @@ class Byol(Objective):
     """
 
     def __init__(self, encoder: Encoder, config: ByolConfig | None = None) -> None:
-        super().__init__(encoder)
-        self.config = config = config or ByolConfig()
+        config = config or ByolConfig()
+        super().__init__(encoder, config.views)
+        self.config = config
         self.head = normed_mlp(encoder.dim, config.hidden, config.dim, end="linear")
         self.predict = normed_mlp(config.dim, config.hidden, config.dim, end="linear")
         self.target, self.target_head = follower(encoder), follower(self.head)
-
-    def forward(self, series: Tensor, places: Tensor, draw: torch.Generator) -> Tensor:
-        """See `Objective.forward`."""
-        with torch.no_grad():
-            first, second = (augment(image, self.config.views, draw) for image in two_views(series))
-        return self.loss(first, second)
 
     def loss(self, first: Tensor, second: Tensor) -> Tensor:
         """Return the loss of two views, each [batch, band, y, x]: the sum over both directions."""

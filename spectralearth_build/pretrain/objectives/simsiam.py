@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
-from spectralearth_build.pretrain.augment import augment
 from spectralearth_build.pretrain.encoders import Encoder
-from spectralearth_build.pretrain.objectives.base import Objective, two_views
+from spectralearth_build.pretrain.objectives.base import PairObjective
 from spectralearth_build.pretrain.objectives.heads import normed_mlp
 from spectralearth_build.pretrain.objectives.losses import opposed
 from spectralearth_build.pretrain.recipes import SimSiamConfig
 
 
-class SimSiam(Objective):
+class SimSiam(PairObjective):
     """SimSiam. If a location has two dates, these are the two views.
 
     Args:
@@ -22,16 +20,11 @@ class SimSiam(Objective):
     """
 
     def __init__(self, encoder: Encoder, config: SimSiamConfig | None = None) -> None:
-        super().__init__(encoder)
-        self.config = config = config or SimSiamConfig()
+        config = config or SimSiamConfig()
+        super().__init__(encoder, config.views)
+        self.config = config
         self.head = normed_mlp(encoder.dim, config.dim, config.dim, config.dim, end="fixed")
         self.predict = normed_mlp(config.dim, config.bottleneck, config.dim, end="linear")
-
-    def forward(self, series: Tensor, places: Tensor, draw: torch.Generator) -> Tensor:
-        """See `Objective.forward`."""
-        with torch.no_grad():
-            first, second = (augment(image, self.config.views, draw) for image in two_views(series))
-        return self.loss(first, second)
 
     def loss(self, first: Tensor, second: Tensor) -> Tensor:
         """Return the loss of two views, each [batch, band, y, x]: the mean of -cos over both directions."""

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
-from spectralearth_build.pretrain.augment import augment
 from spectralearth_build.pretrain.encoders import Encoder
 from spectralearth_build.pretrain.objectives.across import gathered_with_gradient
-from spectralearth_build.pretrain.objectives.base import Objective, two_views
+from spectralearth_build.pretrain.objectives.base import PairObjective
 from spectralearth_build.pretrain.objectives.heads import normed_mlp
 from spectralearth_build.pretrain.objectives.losses import vicreg
 from spectralearth_build.pretrain.recipes import VicRegConfig
 
 
-class VicReg(Objective):
+class VicReg(PairObjective):
     """VICReg. If a location has two dates, these are the two views.
 
     Args:
@@ -23,15 +21,10 @@ class VicReg(Objective):
     """
 
     def __init__(self, encoder: Encoder, config: VicRegConfig | None = None) -> None:
-        super().__init__(encoder)
-        self.config = config = config or VicRegConfig()
+        config = config or VicRegConfig()
+        super().__init__(encoder, config.views)
+        self.config = config
         self.head = normed_mlp(encoder.dim, config.dim, config.dim, config.dim, end="linear")
-
-    def forward(self, series: Tensor, places: Tensor, draw: torch.Generator) -> Tensor:
-        """See `Objective.forward`."""
-        with torch.no_grad():
-            first, second = (augment(image, self.config.views, draw) for image in two_views(series))
-        return self.loss(first, second)
 
     def loss(self, first: Tensor, second: Tensor) -> Tensor:
         """Return the loss of two views, each [batch, band, y, x], over the batches of all processes."""
