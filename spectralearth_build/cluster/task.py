@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from distributed.protocol.pickle import dumps, loads
-
 from spectralearth_build.errors import BuildError, ProductError
 from spectralearth_build.faults import REFUSED, fault_of, number_of
 
@@ -121,11 +119,15 @@ class Prefixed(Mapping[str, tuple[Any, ...]]):
 
 def packed(function: Callable[..., Any], arguments: tuple[Any, ...]) -> bytes:
     """Return a task as bytes. The scheduler would make objects of arguments, and keep those of many ended tasks."""
+    from distributed.protocol.pickle import dumps  # imported only where there is a cluster
+
     return zlib.compress(dumps((function, arguments)), level=1)
 
 
 def attempt_packed(key: str, task: bytes) -> Any:  # noqa: ANN401
     """Run `attempt` for a task as bytes."""
+    from distributed.protocol.pickle import loads
+
     function, arguments = loads(zlib.decompress(task))
     return attempt(key, function, arguments)
 

@@ -1,5 +1,7 @@
 import os
 import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -38,3 +40,8 @@ def test_a_signal_stops_between_tasks(executor):
         os.kill(os.getpid(), signal.SIGTERM)
         with pytest.raises(StoppedError):
             next(outcomes)
+
+
+def test_what_needs_no_cluster_does_not_load_dask():
+    program = "import sys, spectralearth_build.cluster.inline; assert 'distributed' not in sys.modules"
+    subprocess.run([sys.executable, "-c", program], check=True)
