@@ -7,7 +7,7 @@ import os
 import resource
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -75,9 +75,20 @@ def memory_limit(system: Path = Path("/")) -> int | None:
     for file in _limit_files(system):
         with suppress(OSError, ValueError):  # "max", or a group that is not visible here
             limits.append(int(file.read_text()))
-    with suppress(LookupError, ValueError):  # no job, or one that did not ask for memory
-        limits.append(int(os.environ["SLURM_MEM_PER_NODE"]) << 20)
+    limits += _asked_of_slurm(os.environ)
     return min(limits, default=None)
+
+
+def _asked_of_slurm(environment: Mapping[str, str]) -> list[int]:
+    """Return the memory in bytes that a job of Slurm asked for, of its node or of each core; 0 stands for all of it."""
+    found = []
+    for name, number in (
+        ("SLURM_MEM_PER_NODE", "1"),
+        ("SLURM_MEM_PER_CPU", environment.get("SLURM_CPUS_ON_NODE")),
+    ):
+        with suppress(LookupError, TypeError, ValueError):
+            found.append((int(environment[name]) * int(number or "")) << 20)
+    return [limit for limit in found if limit > 0]
 
 
 def _limit_files(system: Path) -> Iterator[Path]:

@@ -93,7 +93,8 @@ def test_this_machine_works():
 
 def test_the_memory_of_a_job_is_that_of_its_groups(tmp_path, monkeypatch):
     """Files as the kernel shows them to a job of SLURM with control groups of version 2, and to one of version 1."""
-    monkeypatch.delenv("SLURM_MEM_PER_NODE", raising=False)
+    for name in ("SLURM_MEM_PER_NODE", "SLURM_MEM_PER_CPU", "SLURM_CPUS_ON_NODE"):
+        monkeypatch.delenv(name, raising=False)
     assert memory_limit(tmp_path) is None
     (tmp_path / "proc/self").mkdir(parents=True)
     groups = tmp_path / "proc/self/cgroup"
@@ -116,6 +117,13 @@ def test_the_memory_of_a_job_is_that_of_its_groups(tmp_path, monkeypatch):
     assert memory_limit(tmp_path) == 9223372036854771712
     monkeypatch.setenv("SLURM_MEM_PER_NODE", "2048")  # without groups, it is what the job asked for
     assert memory_limit(tmp_path) == 2 * 2**30
+    for all_of_it in ("0", "", "all"):  # --mem=0 asks for all memory of the node
+        monkeypatch.setenv("SLURM_MEM_PER_NODE", all_of_it)
+        assert memory_limit(tmp_path) == 9223372036854771712
+    monkeypatch.setenv("SLURM_MEM_PER_CPU", "1024")
+    assert memory_limit(tmp_path) == 9223372036854771712  # of an unknown number of cores
+    monkeypatch.setenv("SLURM_CPUS_ON_NODE", "3")
+    assert memory_limit(tmp_path) == 3 * 2**30
 
 
 READS = {
