@@ -120,7 +120,8 @@ class SlurmConfig(Section):
     """The jobs that run the workers with run.scheduler = "slurm". Each is one element of a job array."""
 
     jobs: Annotated[int, Field(ge=1, le=1000)] = 4
-    """Number of jobs in the queue or running at a time. Those that end are replaced while there is work."""
+    """Number of jobs in the queue or running at a time; arrays of Slurm have at most 1000 elements by default. Those
+    that end are replaced while there is work."""
     cores: Count = 1
     """Cores of a job; it runs one worker per core."""
     memory: str = "4 GiB"

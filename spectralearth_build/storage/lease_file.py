@@ -41,7 +41,7 @@ class FileLease:
     @property
     def remedy(self) -> str:
         """Return what to do."""
-        return "delete this file"
+        return f"run `spectralearth-build unlock {self.path.parents[1]}`"
 
     @property
     def pause(self) -> float:
@@ -76,7 +76,7 @@ class FileLease:
         self.tell(
             f"{self.path} says that another run{f' ({who})' if who else ''} is at work here. If there is no sign of "
             f"life from it for {seconds / 60:g} minutes, this run takes over. To go on sooner, if you are sure that "
-            "it is dead, delete this file."
+            f"it is dead, {self.remedy}."
         )
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
