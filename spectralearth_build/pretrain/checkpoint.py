@@ -117,12 +117,21 @@ def note_settings(folder: Path, document: dict[str, Any]) -> None:
 
 
 def noted_settings(folder: Path) -> dict[str, Any] | None:
-    """Return the settings that the run in a folder was started with; None if there is no run."""
+    """Return the settings that the run in a folder was started with; None if there is no run.
+
+    Raises:
+        UsageError: The file is not one of settings.
+    """
     path = folder / SETTINGS
     if not path.is_file():
         return None
-    document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return document
+    try:
+        document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        if all(isinstance(document[section], dict) for section in ("data", "encoder", "train")):
+            return document
+    except (KeyError, TypeError, ValueError):
+        pass
+    raise UsageError("This file has no settings of a run.", path, "Give a new folder for the run.")
 
 
 def refuse_other_settings(

@@ -173,3 +173,14 @@ def test_a_batch_normalisation_needs_two_values(dataset, settings, tmp_path):
     for objective in ("simclr", "dino"):  # local views of 8 pixels become one, too
         config = with_setting(settings(objective, batch=2, steps=1), "encoder", name="resnet18")
         prepare(dataset.folder, tmp_path / objective, config).train(lambda *_: None)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"data": 1, "encoder": {}, "train": {}}', "\xff"])
+def test_settings_of_something_else_are_refused_and_kept(dataset, settings, tmp_path, text):
+    file = tmp_path / "settings.json"
+    file.write_text(text, encoding="latin-1")
+    for split in ("", "auto"):
+        with pytest.raises(UsageError, match="no settings of a run"):
+            prepare(dataset.folder, tmp_path, with_setting(settings("simclr"), "data", split=split))
+    assert file.read_text(encoding="latin-1") == text
+    assert list(tmp_path.iterdir()) == [file]
