@@ -11,6 +11,7 @@ from spectralearth_build.downstream.grid import CellJob, weight_files
 from spectralearth_build.downstream.grid_config import GridConfig
 from spectralearth_build.errors import UsageError
 from spectralearth_build.evaluate.exposure import Exposure, exposure_of, judged_places
+from spectralearth_build.pretrain.weights_identity import require_statistics
 from spectralearth_build.split.steps import check_dataset
 
 
@@ -18,8 +19,10 @@ def refuse_seen(config: GridConfig, cells: Sequence[CellJob]) -> None:
     """Refuse encoders that were trained on ground of val or test, unless their cells allow it.
 
     Raises:
-        UsageError: There is one. The message names the file.
+        UsageError: There is one, or weights in a file of torch without statistics. The message names the file.
     """
+    for file in {job.weights for job in cells if job.weights}:
+        require_statistics(Path(file))
     judged = {job.weights for job in cells if job.weights and not job.settings.get("allow_seen")}
     for encoder, exposure in _exposures(config, judged).items():
         exposure.refuse(encoder)

@@ -22,12 +22,7 @@ from spectralearth_build.pretrain.encoders import Architecture, Encoder, build
 from spectralearth_build.pretrain.published.reading import read_published, spectra_from
 from spectralearth_build.pretrain.published.statistics import beside
 from spectralearth_build.pretrain.spectra import Spectra, Standardise
-from spectralearth_build.pretrain.weights_identity import FORMAT, is_ours
-
-REMEDY = (
-    "Use encoder.safetensors of a run. SpectralEarth's weights can be used once mu.npy and sigma.npy lie beside them, "
-    "or after `import-encoder`."
-)
+from spectralearth_build.pretrain.weights_identity import FORMAT, REMEDY, is_ours, require_statistics
 
 
 class CountsEncoder(nn.Module):
@@ -130,6 +125,7 @@ def _read(path: str | Path, device: str | None) -> tuple[dict[str, Any], dict[st
     try:
         found = None if is_ours(Path(path)) else beside(Path(path))
         if found is None:
+            require_statistics(Path(path))
             return _read_ours(path, device)
         published = read_published(Path(path), spectra_from(*found))
     except OSError as error:

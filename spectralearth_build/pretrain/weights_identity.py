@@ -11,6 +11,12 @@ from spectralearth_build.pretrain.published.statistics import beside
 
 FORMAT = "spectralearth-build encoder 1"
 """Key of the metadata in encoder files of this package."""
+REMEDY = (
+    "Use encoder.safetensors of a run. SpectralEarth's weights can be used once mu.npy and sigma.npy lie beside them, "
+    "or after `import-encoder`."
+)
+TORCH = (b"PK", b"\x80\x02")
+"""First bytes of torch's files, today's and those of before 1.6."""
 
 
 def is_ours(path: Path) -> bool:
@@ -45,6 +51,19 @@ def digest_of(path: Path) -> str:
     except OSError as error:
         what = f"The encoder cannot be read: {error}."
         raise UsageError(what, path, "Use encoder.safetensors of a run.") from error
+
+
+def require_statistics(path: Path) -> None:
+    """Refuse weights in a file of torch that have no statistics of their input beside them.
+
+    Raises:
+        UsageError: They have none.
+        OSError: The file cannot be read.
+    """
+    with path.open("rb") as file:
+        begin = file.read(2)
+    if begin in TORCH and beside(path) is None:
+        raise UsageError("This is a file of torch, which has no statistics of the input.", path, REMEDY)
 
 
 def _sha256(path: Path) -> str:
